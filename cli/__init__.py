@@ -1,0 +1,1 @@
+"""The mcp-v8 command."""

@@ -1,0 +1,125 @@
+"""Every error the engine raises, in one tree.
+
+    EngineError
+    ├── RequestError            the caller's fault: change the request
+    │   ├── InvalidField        a value of the request is not acceptable
+    │   ├── TooLarge            a value is over a limit
+    │   ├── NotFound            no such session, event or execution (or not the caller's)
+    │   ├── Conflict            the session is not where the caller thinks, or cannot go on
+    │   ├── KeyReused           an idempotency key came back with another request
+    │   └── Busy                a queue is full: try again later
+    ├── Unavailable             nobody's fault: the server is starting, stopping or short of workers
+    ├── StoreError              the store's fault: tell the operator
+    │   ├── StoreLocked         another process owns the store
+    │   ├── StoreCorrupt        a record does not hash to its name, or a chain has a gap
+    │   ├── AppendConflict      the sequence number is taken, or its predecessor is missing
+    │   └── StoreFailed         the write definitely did not happen (disk full, I/O error)
+    ├── PlatformRefused         V8 here is not the one this engine was written for
+    └── WorkerFailed            a worker process or the zygote broke its protocol or could not start
+
+Each carries a sentence that says what happened and what to do. ``code`` is a stable word for
+programs; ``field`` names the part of the request at fault, where there is one.
+"""
+
+from __future__ import annotations
+
+
+class EngineError(Exception):
+    """Base of all errors that the engine raises on purpose."""
+
+    code = "internal"
+
+    def __init__(self, message: str, *, field: str | None = None) -> None:
+        super().__init__(message)
+        self.message = message
+        self.field = field
+
+
+class RequestError(EngineError):
+    """The caller's fault: nothing was run or recorded; change the request."""
+
+    code = "bad_request"
+
+
+class InvalidField(RequestError):
+    """A value of the request has the wrong type, form or range."""
+
+    code = "invalid_field"
+
+
+class TooLarge(RequestError):
+    """A value of the request is over a documented limit."""
+
+    code = "too_large"
+
+
+class NotFound(RequestError):
+    """No such session, event or execution, or it belongs to somebody else."""
+
+    code = "not_found"
+
+
+class Conflict(RequestError):
+    """The session is not at the state that the caller named, or it is read-only."""
+
+    code = "conflict"
+
+
+class KeyReused(RequestError):
+    """The idempotency key was used before, with a different request."""
+
+    code = "idempotency_key_reused"
+
+
+class Busy(RequestError):
+    """A bounded queue is full; the request was not accepted. Try again later."""
+
+    code = "busy"
+
+
+class Unavailable(EngineError):
+    """The server is starting, draining or out of workers; the request was not accepted."""
+
+    code = "unavailable"
+
+
+class StoreError(EngineError):
+    """The event log failed."""
+
+    code = "store_error"
+
+
+class StoreLocked(StoreError):
+    """Another process owns this store."""
+
+    code = "store_locked"
+
+
+class StoreCorrupt(StoreError):
+    """Stored bytes do not hash to their name, or the chain has a gap."""
+
+    code = "store_corrupt"
+
+
+class AppendConflict(StoreError):
+    """The sequence number is taken, its predecessor is missing, or a unique key exists."""
+
+    code = "append_conflict"
+
+
+class StoreFailed(StoreError):
+    """The append definitely did not happen; nothing of it is in the log."""
+
+    code = "store_failed"
+
+
+class PlatformRefused(EngineError):
+    """The self-test found that V8, the kernel or the machine differs from what the engine needs."""
+
+    code = "platform_refused"
+
+
+class WorkerFailed(EngineError):
+    """A worker or the zygote could not start, died early or sent what the protocol forbids."""
+
+    code = "worker_failed"

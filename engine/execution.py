@@ -1,0 +1,128 @@
+"""A request to run code, and what is known of it from acceptance to the end."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from typing import Literal
+
+import trio
+from msgspec import Struct
+
+from engine.events import Caller, ErrorDetail, Line
+
+Status = Literal[
+    "running", "completed", "failed", "timed_out", "cancelled", "out_of_memory", "crashed"
+]
+
+
+class Submission(Struct, frozen=True, kw_only=True):
+    """A validated request to run code. Limits are as asked; the engine clamps them."""
+
+    code: str
+    owner: str
+    caller: Caller
+    input: str | None = None
+    """JSON text."""
+    session: str | None = None
+    """A session's name; None for a new unnamed session, unless ``heap`` says where."""
+    at: int | None = None
+    """With ``session``: run on a fork of ``session@at`` unless that is the head's state."""
+    heap: str | None = None
+    """64 hex digits: the state to run on."""
+    time_ms: int | None = None
+    heap_mb: int | None = None
+    idempotency_key: str | None = None
+    request_hash: str = ""
+
+
+class Report(Struct, frozen=True, kw_only=True):
+    """The outcome of an execution, as told to clients once it is durable."""
+
+    execution_id: str
+    session: str | None
+    """The session's name; None in stateless mode."""
+    created: bool = False
+    """Whether this execution created the session."""
+    event: int | None = None
+    heap: str | None = None
+    """64 hex digits: the session's state after this execution."""
+    status: Status
+    result: str | None = None
+    result_json: str | None = None
+    console: tuple[Line, ...] = ()
+    console_dropped: int = 0
+    error: ErrorDetail | None = None
+    pending: bool = False
+    pending_timers: int = 0
+    started_at: int = 0
+    """Microseconds since the epoch."""
+    completed_at: int = 0
+    duration_us: int = 0
+
+
+class Execution:
+    """A running or finished execution. Many tasks may wait on it or follow its console."""
+
+    def __init__(self, execution_id: str, owner: str, *, accepted_at: int = 0) -> None:
+        self.id = execution_id
+        self.owner = owner
+        self.accepted_at = accepted_at
+        self.session: str | None = None
+        self.report: Report | None = None
+        self.failure: Exception | None = None
+        self.console: list[Line] = []
+        """Console so far; provisional until there is a report."""
+        self._changed = trio.Event()
+        self._finished = trio.Event()
+
+    @property
+    def done(self) -> bool:
+        """Whether the execution is over (reported or failed)."""
+        return self._finished.is_set()
+
+    def emit(self, lines: list[Line]) -> None:
+        """Add console lines and wake the followers."""
+        self.console.extend(lines)
+        self._wake()
+
+    def finish(self, report: Report) -> None:
+        """Publish the durable outcome."""
+        self.report = report
+        self.session = report.session
+        self._finished.set()
+        self._wake()
+
+    def fail(self, failure: Exception) -> None:
+        """Publish that the execution could not be run or recorded; ``wait`` raises it."""
+        self.failure = failure
+        self._finished.set()
+        self._wake()
+
+    async def wait(self, seconds: float) -> Report | None:
+        """The report, or None if it is still running after ``seconds``.
+
+        Cancelling the wait cancels nothing else. Raises the EngineError that kept the execution
+        from being run or recorded.
+        """
+        if not self._finished.is_set():
+            with trio.move_on_after(seconds):
+                await self._finished.wait()
+        if self.failure is not None:
+            raise self.failure
+        return self.report
+
+    async def follow(self) -> AsyncIterator[Line]:
+        """Console lines from the first, as they come, until the execution is over."""
+        at = 0
+        while True:
+            changed = self._changed
+            while at < len(self.console):
+                yield self.console[at]
+                at += 1
+            if self.done:
+                return
+            await changed.wait()
+
+    def _wake(self) -> None:
+        changed, self._changed = self._changed, trio.Event()
+        changed.set()

@@ -1,0 +1,1 @@
+"""All that touches V8 or a process: binding, isolate, base image, wire, worker, zygote, sandbox."""

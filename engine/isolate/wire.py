@@ -1,0 +1,112 @@
+"""What parent and worker say to each other over their socket.
+
+A frame is a 4-byte little-endian length and that many bytes of MessagePack: one of the messages
+below, tagged by ``type``. The parent sends ``Run``; the worker answers with any number of
+``Console`` and then exactly one ``Done``, or dies. A worker speaks first, with ``Ready``.
+
+Pure: no socket here. ``FrameBuffer`` turns received chunks into messages.
+"""
+
+from __future__ import annotations
+
+import struct
+from typing import Generic, TypeVar
+
+import msgspec
+from msgspec import Struct
+
+from engine.errors import WorkerFailed
+from engine.events import Line, Outcome, Trace
+from engine.limits import Limits
+
+MAX_FRAME = 64 << 20
+"""Largest frame either side accepts, in bytes: far above every limit on its parts together."""
+
+EXIT_OUT_OF_MEMORY = 70
+EXIT_V8_FATAL = 71
+EXIT_BROKEN = 72
+"""The worker found itself in a state that it cannot go on from (a bug, or a hostile guest)."""
+
+_LENGTH = struct.Struct("<I")
+
+
+class Run(Struct, frozen=True, kw_only=True, tag="run"):
+    """Run code as event ``seq`` of the session."""
+
+    seq: int
+    code: str
+    input: str | None = None
+    limits: Limits
+    start: int
+    """Clock at the start, ticks of 0.1 ms since the epoch."""
+    seed: bytes
+    """16 bytes."""
+    trace: Trace | None = None
+    """None: live. Else replay this, with more stack and memory, and without sleeping."""
+
+
+class Ready(Struct, frozen=True, tag="ready"):
+    """The worker is sandboxed and waits for ``Run``."""
+
+
+class Console(Struct, frozen=True, tag="console"):
+    """Console lines, in order, while code runs."""
+
+    lines: tuple[Line, ...]
+
+
+class Done(Struct, frozen=True, kw_only=True, tag="done"):
+    """The execution is over. After ``overflow`` the worker's state must not be used again."""
+
+    outcome: Outcome
+    trace: Trace
+    digest: bytes
+    duration_us: int
+    cpu_us: int
+    overflow: bool = False
+    """The stack came within the watermark: an abort, whatever the outcome says."""
+
+
+ToWorker = Run
+FromWorker = Ready | Console | Done
+M = TypeVar("M")
+
+_encoder = msgspec.msgpack.Encoder()
+
+
+def encode(message: ToWorker | FromWorker) -> bytes:
+    """One frame."""
+    body = _encoder.encode(message)
+    return _LENGTH.pack(len(body)) + body
+
+
+class FrameBuffer(Generic[M]):
+    """Collects received bytes and yields the messages that are complete.
+
+    ``kind`` is the union of messages to accept. ``next`` raises WorkerFailed for a frame that is
+    too long or is no such message.
+    """
+
+    def __init__(self, kind: object) -> None:
+        self._buffer = bytearray()
+        self._decoder: msgspec.msgpack.Decoder[M] = msgspec.msgpack.Decoder(kind)  # type: ignore[call-overload]
+
+    def feed(self, data: bytes | bytearray | memoryview) -> None:
+        """Add received bytes."""
+        self._buffer += data
+
+    def next(self) -> M | None:
+        """The next complete message, or None."""
+        if len(self._buffer) < 4:
+            return None
+        (length,) = _LENGTH.unpack_from(self._buffer)
+        if length > MAX_FRAME:
+            raise WorkerFailed(f"a worker sent a frame of {length} bytes; at most {MAX_FRAME} are allowed")
+        if len(self._buffer) < 4 + length:
+            return None
+        body = bytes(self._buffer[4 : 4 + length])
+        del self._buffer[: 4 + length]
+        try:
+            return self._decoder.decode(body)
+        except (msgspec.DecodeError, msgspec.ValidationError) as broken:
+            raise WorkerFailed(f"a worker sent a frame that is no message: {broken}") from broken

@@ -1,0 +1,1 @@
+"""The doors: REST, MCP, and the app that serves them."""
