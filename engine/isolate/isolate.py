@@ -1,0 +1,409 @@
+"""One V8 isolate with one context: evaluate, call the base image's control functions, snapshot.
+
+The isolate is a SnapshotCreator's, so that it can be turned into a blob at any time. V8's private
+flag ``serializer_enabled_`` is 1 while such an isolate is set up and inside ``CreateBlob``; between
+the two it is held at 0, and the code in it is optimized like any other.
+
+A ``Handle`` is the address of a slot that holds a JavaScript value (a ``v8::Local``); it is valid
+inside the ``HandleScope`` in which it was made. Everything here belongs to one thread.
+"""
+
+from __future__ import annotations
+
+import ctypes as c
+import os
+import struct
+import time
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
+
+from engine.errors import PlatformRefused
+from engine.isolate import native
+from engine.isolate.memory import BufferAllocator, HeapGuard
+from engine.isolate.wire import EXIT_BROKEN, EXIT_OUT_OF_MEMORY, EXIT_V8_FATAL
+
+Handle = int
+
+PENDING, FULFILLED, REJECTED = 0, 1, 2
+BOOT_HEAP_MB = 16
+
+_CONTROL_INDEX, _NATIVE_INDEX = 0, 1  # positions in the context's snapshot data
+_TICKS_PER_SECOND = 10_000
+
+
+class Location(NamedTuple):
+    """Where an error arose: script name, 1-based line and column, and that line's text."""
+
+    script: str
+    line: int
+    column: int
+    source: str
+
+
+class Evaluation(NamedTuple):
+    """What ``evaluate`` gave: a promise for the value, or the exception of a syntax error."""
+
+    promise: Handle | None
+    exception: Handle | None
+    location: Location | None
+
+
+class Terminated(Exception):  # noqa: N818 - a control-flow signal, not an error of anybody's
+    """V8 stopped the running code because the heap is at its limit."""
+
+
+class HandleScope:
+    """v8::HandleScope: frees the handles made inside it. The class is inline in V8's headers."""
+
+    __slots__ = ("_isolate", "_level", "_limit", "_limit_before", "_next", "_next_before", "_v8")
+
+    def __init__(self, v8: native.Library, isolate: int) -> None:
+        self._v8, self._isolate = v8, isolate
+        self._next = v8.scope_next(isolate)
+        self._level = v8.scope_level(isolate)
+        self._limit = v8.scope_limit(isolate)
+
+    def __enter__(self) -> HandleScope:
+        self._next_before, self._limit_before = self._next[0], self._limit[0]
+        self._level[0] += 1
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._next[0] = self._next_before
+        self._level[0] -= 1
+        if self._limit[0] != self._limit_before:
+            self._limit[0] = self._limit_before
+            self._v8.scope_delete_extensions(self._isolate)
+
+
+class Isolate:
+    """A live, optimizing isolate that can be snapshotted.
+
+    ``blob`` is a snapshot made with the same ``references`` (offsets in the V8 library of native
+    functions that the context's own installers use), or None for an empty context with every
+    shipping language feature. ``install`` is, for an empty context, the source of a function that is
+    called with the host function and returns the control object (see ``engine.isolate.image``).
+    """
+
+    def __init__(
+        self, blob: bytes | None, references: Sequence[int], *, install: str | None = None
+    ) -> None:
+        self._v8 = v8 = native.library()
+        self.emit: Callable[[str], None] = lambda text: None
+        """Receives the console's JSON chunks while code runs."""
+        self.stack_pointer = 0
+        """An address on the stack near where guest code will run; see ``probe_stack``."""
+        self._native_callback = native.FunctionCallback(self._host_function)
+        self._brands = [(brand, getattr(v8, name)) for brand, name in native.BRANDS]
+        self._isolate: int = v8.isolate_allocate()
+        self._creator = c.create_string_buffer(native.SNAPSHOT_CREATOR_SIZE)
+        self._references = (c.c_int64 * (len(references) + 2))(
+            _address(self._native_callback), *(v8.base + offset for offset in references), 0
+        )
+        self.buffers = BufferAllocator(v8)
+        self._create(blob)
+        self._serializer_enabled = c.c_uint8.from_address(self._isolate + native.SERIALIZER_ENABLED)
+        if self._serializer_enabled.value != 1:
+            raise PlatformRefused("V8's serializer flag is not where this program was written for")
+        v8.set_microtasks_policy(self._isolate, 0)  # explicit: only when we say so
+        self.heap = HeapGuard(v8, self._isolate, BOOT_HEAP_MB << 20)
+        self._install_failure_callbacks()
+        self._scope = HandleScope(v8, self._isolate).__enter__()
+        # A context made with the flag at 0 gets every shipping feature; a restored one has them.
+        self._serializer_enabled.value = 0 if blob is None else 1
+        self._context: Handle = v8.context_new(
+            self._isolate, None, None, None, native.NO_CALLBACK, None, native.NO_CALLBACK, native.NO_CALLBACK
+        )
+        v8.context_enter(self._context)
+        self._serializer_enabled.value = 0
+        self._host: Handle = 0
+        self._control: Handle = 0
+        self._functions: dict[str, Handle] = {}
+        if blob is not None:
+            self._control = v8.context_data(self._context, _CONTROL_INDEX)
+            self._host = v8.context_data(self._context, _NATIVE_INDEX)
+            if not self._control or not self._host:
+                raise PlatformRefused("the snapshot has no control functions in it")
+        elif install is not None:
+            self._install(install)
+        self._reject_callback = native.PromiseRejectCallback(self._on_reject)
+        if self._control:
+            v8.set_reject_callback(self._isolate, _address(self._reject_callback))
+
+    # --- evaluating ----------------------------------------------------------------------------
+
+    def scope(self) -> HandleScope:
+        """A handle scope; every handle must be made inside one."""
+        return HandleScope(self._v8, self._isolate)
+
+    def evaluate(self, source: str) -> Evaluation:
+        """Run a script as a REPL does: top-level await, and ``let`` may be declared again.
+
+        Nothing but the synchronous part runs; see ``drain``. Raises Terminated.
+        """
+        v8 = self._v8
+        attempt = c.create_string_buffer(native.TRY_CATCH_SIZE)
+        v8.try_init(attempt, self._isolate)
+        try:
+            promise = v8.evaluate_global(self._isolate, self.string(source), 0, True)
+            if promise:
+                return Evaluation(promise, None, None)
+            if v8.try_terminated(attempt):
+                raise Terminated
+            exception = v8.try_exception(attempt)
+            message = v8.try_message(attempt)
+            location = self._location(message) if message else None
+            return Evaluation(None, self._copy(exception), location)
+        finally:
+            v8.try_free(attempt)
+
+    def drain(self) -> None:
+        """Run all queued microtasks. Raises Terminated."""
+        v8 = self._v8
+        attempt = c.create_string_buffer(native.TRY_CATCH_SIZE)
+        v8.try_init(attempt, self._isolate)
+        try:
+            v8.run_microtasks(self._isolate)
+            if v8.try_terminated(attempt):
+                raise Terminated
+        finally:
+            v8.try_free(attempt)
+
+    def promise_state(self, promise: Handle) -> int:
+        """PENDING, FULFILLED or REJECTED."""
+        return int(self._v8.promise_state(promise))
+
+    def promise_result(self, promise: Handle) -> Handle:
+        """The value of a settled promise of ``evaluate``: its fulfilment is unwrapped."""
+        result: Handle = self._v8.promise_result(promise)
+        if self.promise_state(promise) == REJECTED:
+            self._v8.promise_mark_handled(promise)
+            return result
+        # A REPL script fulfils with {".repl_result": value}, an object that V8 itself made.
+        return self._v8.object_get(result, self._context, self.string(".repl_result")) or result
+
+    def locate(self, error: Handle) -> Location | None:
+        """Where a thrown value was made, as far as V8 knows."""
+        message = self._v8.message_of(self._isolate, error)
+        return self._location(message) if message else None
+
+    # --- the base image's control functions ----------------------------------------------------
+
+    def control(self, name: str, *arguments: Handle) -> Handle:
+        """Call a control function. Raises Terminated, or RuntimeError if it threw."""
+        v8 = self._v8
+        function = self._functions.get(name)
+        if function is None:
+            raise RuntimeError(f"the base image has no control function {name}")
+        values = (c.c_uint64 * max(1, len(arguments)))(*arguments)
+        attempt = c.create_string_buffer(native.TRY_CATCH_SIZE)
+        v8.try_init(attempt, self._isolate)
+        try:
+            result: Handle = v8.function_call(
+                function, self._isolate, self._context, self._control, len(arguments), values
+            )
+            if v8.try_terminated(attempt):
+                raise Terminated
+            if not result:
+                raise RuntimeError(f"control function {name} threw {self.text(v8.try_exception(attempt))}")
+            return result
+        finally:
+            v8.try_free(attempt)
+
+    def bind_control(self, *names: str) -> None:
+        """Look control functions up once; their handles live as long as the isolate."""
+        for name in names:
+            function = self._v8.object_get(self._control, self._context, self.string(name))
+            if function:
+                self._functions[name] = function
+
+    def probe_stack(self) -> int:
+        """An address close to the top of the stack as guest code called from here would see it."""
+        with self.scope():
+            values = (c.c_uint64 * 1)(self.integer(7))
+            self._v8.function_call(self._host, self._isolate, self._context, self._control, 1, values)
+        return self.stack_pointer
+
+    def set_stack_limit(self, address: int) -> None:
+        """Guest code overflows when its stack would grow below ``address``."""
+        self._v8.set_stack_limit(self._isolate, address)
+
+    def cancel_termination(self) -> None:
+        """After Terminated: let code run again, to collect what is left of the console."""
+        self._v8.cancel_terminate(self._isolate)
+
+    # --- values --------------------------------------------------------------------------------
+
+    def string(self, text: str) -> Handle:
+        """A new JavaScript string."""
+        data = text.encode("utf-8", "surrogatepass")
+        return int(self._v8.string_new(self._isolate, data, 0, len(data)))
+
+    def integer(self, value: int) -> Handle:
+        """A new number, -2**31 <= value < 2**31."""
+        return int(self._v8.integer_new(self._isolate, value))
+
+    def number(self, value: float) -> Handle:
+        """A new number."""
+        return int(self._v8.number_new(self._isolate, value))
+
+    def boolean(self, handle: Handle) -> bool:
+        """Truthiness of a value; runs no code."""
+        return bool(self._v8.boolean_value(handle, self._isolate))
+
+    def float(self, handle: Handle) -> float:
+        """The value of a number."""
+        word = c.c_uint32.from_address(handle).value
+        if not word & 1:
+            return (word - (1 << 32) if word >> 31 else word) >> native.SMI_SHIFT
+        return float(self._v8.number_value(handle))
+
+    def text(self, handle: Handle) -> str:
+        """A string's text (another value is converted, which may run guest code)."""
+        utf8 = c.create_string_buffer(native.UTF8_VALUE_SIZE)
+        self._v8.utf8_init(utf8, self._isolate, handle)
+        pointer, length = struct.unpack("<QQ", utf8.raw)
+        data = c.string_at(pointer, length) if pointer else b""
+        self._v8.utf8_free(utf8)
+        return data.decode("utf-8", "surrogatepass")
+
+    # --- snapshots -----------------------------------------------------------------------------
+
+    def snapshot(self) -> bytes:
+        """The whole state as a blob. Consumes the isolate: call it in a forked child.
+
+        V8 ends the process if the state cannot be in a blob (see V8's traps in the documentation).
+        """
+        v8 = self._v8
+        v8.deoptimize_all(self._isolate)
+        self._serializer_enabled.value = 1
+        if self._control:
+            for expected, handle in ((_CONTROL_INDEX, self._control), (_NATIVE_INDEX, self._host)):
+                word = c.c_uint64.from_address(handle).value
+                if v8.creator_add_data(self._creator, self._context, word) != expected:
+                    raise RuntimeError("the context's snapshot data is not in the expected order")
+        v8.creator_set_default_context(
+            self._creator, self._context, native.NO_CALLBACK, native.NO_CALLBACK, native.NO_CALLBACK
+        )
+        v8.context_exit(self._context)
+        self._scope.__exit__()
+        data = v8.creator_blob(self._creator, 0)  # kClear: compiled code is not kept
+        return c.string_at(data.data, data.raw_size)
+
+    # --- setting up ----------------------------------------------------------------------------
+
+    def _create(self, blob: bytes | None) -> None:
+        v8 = self._v8
+        params = c.create_string_buffer(native.PARAMS_SIZE)
+        v8.params_init(params)
+        if blob is not None:
+            self._blob = c.create_string_buffer(blob, len(blob))
+            self._startup = native.StartupData(c.addressof(self._blob), len(blob))
+            struct.pack_into("<Q", params, native.PARAMS_SNAPSHOT_BLOB, c.addressof(self._startup))
+        struct.pack_into("<Q", params, native.PARAMS_MAX_OLD_GENERATION, BOOT_HEAP_MB << 20)
+        struct.pack_into("<Q", params, native.PARAMS_ALLOCATOR, self.buffers.address)
+        struct.pack_into("<Q", params, native.PARAMS_EXTERNAL_REFERENCES, c.addressof(self._references))
+        struct.pack_into("<B", params, native.PARAMS_ALLOW_ATOMICS_WAIT, 0)
+        v8.creator_init(self._creator, self._isolate, params)
+
+    def _install(self, source: str) -> None:
+        v8 = self._v8
+        script = v8.script_compile(self._context, self.string(source), None)
+        if not script:
+            raise RuntimeError("the base image has a syntax error")
+        function = v8.script_run(script, self._context)
+        self._host = v8.function_new(self._context, _address(self._native_callback), None, 0, 0, 0)
+        values = (c.c_uint64 * 1)(self._host)
+        attempt = c.create_string_buffer(native.TRY_CATCH_SIZE)
+        v8.try_init(attempt, self._isolate)
+        result = v8.function_call(
+            function, self._isolate, self._context, v8.context_global(self._context), 1, values
+        )
+        if not result:
+            raise RuntimeError(f"the base image threw {self.text(v8.try_exception(attempt))}")
+        self._control = result
+        v8.try_free(attempt)
+
+    def _install_failure_callbacks(self) -> None:
+        self._fatal = native.FatalCallback(lambda where, what: os._exit(EXIT_V8_FATAL))
+        self._out_of_memory = native.OutOfMemoryCallback(lambda where, details: os._exit(EXIT_OUT_OF_MEMORY))
+        self._v8.set_fatal_callback(self._isolate, _address(self._fatal))
+        self._v8.set_oom_callback(self._isolate, _address(self._out_of_memory))
+
+    # --- called by V8 --------------------------------------------------------------------------
+
+    def _host_function(self, info: int) -> None:
+        """The base image's ``native(op, value)``; its numbers are listed in base/README.md."""
+        try:
+            implicit, values, count = (c.c_uint64 * 3).from_address(info)
+            arguments = count & 0xFFFF_FFFF
+            # values[0] is the first argument; a slot's address serves as a handle
+            op = c.c_uint32.from_address(values).value >> native.SMI_SHIFT if arguments else -1
+            result = self._host_call(op, values + 8 if arguments > 1 else 0, info)
+            if result is not None:
+                slot = implicit + native.CALLBACK_RETURN_SLOT
+                if type(result) is int:
+                    c.c_uint32.from_address(slot).value = result << native.SMI_SHIFT
+                else:
+                    word = c.c_uint64.from_address(result[0]).value
+                    c.c_uint64.from_address(slot).value = word
+        except BaseException:  # noqa: BLE001 - nothing may propagate into V8's frames
+            os._exit(EXIT_BROKEN)
+
+    def _host_call(self, op: int, value: Handle, info: int) -> int | tuple[Handle] | None:
+        """An int is returned as a small integer, a 1-tuple as the handle in it."""
+        match op:
+            case 0:
+                self.emit(self.text(value))
+            case 1:
+                return next((brand for brand, check in self._brands if check(value)), 0)
+            case 2:
+                return (self.number(time.time_ns() // (1_000_000_000 // _TICKS_PER_SECOND)),)
+            case 3:
+                return self.promise_state(value)
+            case 4:
+                return (self._v8.promise_result(value),)
+            case 5:
+                pairs = c.c_bool()
+                entries = self._v8.preview_entries(value, c.byref(pairs))
+                return (entries or self._v8.array_new(self._isolate, 0),)
+            case 6:
+                return (self._v8.proxy_target(value),)
+            case 7:
+                self.stack_pointer = info
+        return None
+
+    def _on_reject(self, message: native.PromiseRejectMessage) -> None:
+        try:
+            if "rejected" in self._functions:
+                with self.scope():
+                    event = self.integer(message.event)
+                    # V8 passes no value when a handler was added; the event number stands in
+                    self.control("rejected", event, message.promise, message.value or event)
+        except Terminated:
+            return  # the code that runs is being stopped; its own caller sees that too
+        except BaseException:  # noqa: BLE001 - nothing may propagate into V8's frames
+            os._exit(EXIT_BROKEN)
+
+    def _location(self, message: Handle) -> Location:
+        v8 = self._v8
+        script = v8.message_script(message)
+        source = v8.message_source_line(message, self._context)
+        return Location(
+            script=self.text(script) if script else "",
+            line=v8.message_line(message, self._context) >> 32,  # Maybe<int>: value in the high half
+            column=v8.message_column(message) + 1,
+            source=self.text(source) if source else "",
+        )
+
+    def _copy(self, handle: Handle) -> Handle:
+        """A handle of the current scope to the same value (a TryCatch's slot ends with it)."""
+        fresh = self.number(0.5)
+        c.c_uint64.from_address(fresh).value = c.c_uint64.from_address(handle).value
+        return fresh
+
+
+def _address(callback: object) -> int:
+    address = c.cast(callback, c.c_void_p).value  # type: ignore[arg-type]
+    assert address is not None
+    return address
