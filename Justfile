@@ -1,0 +1,36 @@
+# What CI runs is `.ci/run`, which makes its own environment and then runs the same as `just verify`.
+# Each recipe is one line, to be run by hand where there is no `just`. All use the virtual environment
+# of README.md; `just dev` adds the tools to it.
+
+bin := ".venv/bin"
+
+# The server on port 8080
+serve *flags:
+    {{bin}}/mcp-v8 --http-port 8080 {{flags}}
+
+# All tests, or those named
+test *args:
+    {{bin}}/python -m pytest {{args}}
+
+# What CI checks: format, lint, strict types, tests
+verify: lint types test
+
+# Format check and lint
+lint:
+    {{bin}}/ruff format --check . && {{bin}}/ruff check .
+
+# Strict types
+types:
+    {{bin}}/mypy
+
+# Format and fix what can be fixed
+fmt:
+    {{bin}}/ruff format . && {{bin}}/ruff check --fix .
+
+# The mini-benchmark (`just bench --quick` takes 20 s)
+bench *args:
+    {{bin}}/python -m benchmarks {{args}}
+
+# The virtual environment with the development tools
+dev:
+    python3 -m venv .venv && {{bin}}/pip install -q -e '.[dev]'

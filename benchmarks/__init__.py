@@ -1,0 +1,1 @@
+"""The mini-benchmark: this server beside a stock Quart-Trio no-op, in the same run."""

@@ -1,0 +1,56 @@
+"""``python -m benchmarks``: start the servers, measure, print, and write ``RESULTS.md``."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import tempfile
+from pathlib import Path
+
+from benchmarks import measure, report
+from benchmarks.load import LoadError
+from benchmarks.processes import ServerError, mcp_v8, noop_server
+
+RESULTS = Path(__file__).with_name("RESULTS.md")
+
+
+def arguments() -> argparse.Namespace:
+    """The command line."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
+    parser.add_argument("--seconds", type=float, default=3.0, help="length of each measurement")
+    parser.add_argument("--rounds", type=int, default=5, help="measurements of each kind")
+    parser.add_argument("--quick", action="store_true", help="about 20 s in all; does not write RESULTS.md")
+    return parser.parse_args()
+
+
+def main() -> None:
+    """Measure and report. Exits with 1 if a server failed or gave a wrong answer."""
+    options = arguments()
+    if options.quick:
+        options.seconds, options.rounds = 0.7, 2
+    with tempfile.TemporaryDirectory(prefix="mcp-v8-bench-") as folder:
+        try:
+            text = measured(options, Path(folder))
+        except (LoadError, ServerError) as broken:
+            sys.exit(f"benchmarks: {broken}")
+    sys.stdout.write(text)
+    if not options.quick:
+        RESULTS.write_text(text)
+
+
+def measured(options: argparse.Namespace, folder: Path) -> str:
+    """The report of one whole run, with stores in ``folder``."""
+    with (
+        noop_server() as noop,
+        mcp_v8("--directory-path", str(folder / "durable")) as durable,
+        mcp_v8("--stateless") as stateless,
+    ):
+        servers = {"noop": noop, "durable": durable, "stateless": stateless}
+        samples = measure.rounds(servers, options.rounds, options.seconds)
+        loop = measure.hot_loop(durable, times=2 * options.rounds)
+    memory = measure.idle_session_memory(str(folder / "idle"), sessions=10 * options.rounds)
+    return report.document(samples, memory, loop, seconds=options.seconds)
+
+
+if __name__ == "__main__":
+    main()
