@@ -10,9 +10,7 @@ from msgspec import Struct
 
 from engine.events import Caller, ErrorDetail, Line
 
-Status = Literal[
-    "running", "completed", "failed", "timed_out", "cancelled", "out_of_memory", "crashed"
-]
+Status = Literal["running", "completed", "failed", "timed_out", "cancelled", "out_of_memory", "crashed"]
 
 
 class Submission(Struct, frozen=True, kw_only=True):

@@ -47,9 +47,7 @@ class LimitPolicy(Struct, frozen=True, kw_only=True):
         d = self.default
         return Limits(
             time_ms=d.time_ms if time_ms is None else max(1, min(time_ms, self.max_time_ms)),
-            heap_mb=(
-                d.heap_mb if heap_mb is None else max(self.min_heap_mb, min(heap_mb, self.max_heap_mb))
-            ),
+            heap_mb=(d.heap_mb if heap_mb is None else max(self.min_heap_mb, min(heap_mb, self.max_heap_mb))),
             offheap_mb=d.offheap_mb,
             console_bytes=d.console_bytes,
             result_chars=d.result_chars,

@@ -15,12 +15,15 @@ import os
 import struct
 import time
 from collections.abc import Callable, Sequence
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from engine.errors import PlatformRefused
 from engine.isolate import native
 from engine.isolate.memory import BufferAllocator, HeapGuard
 from engine.isolate.wire import EXIT_BROKEN, EXIT_OUT_OF_MEMORY, EXIT_V8_FATAL
+
+if TYPE_CHECKING:
+    from engine.isolate.image import BaseImage
 
 Handle = int
 
@@ -85,9 +88,7 @@ class Isolate:
     called with the host function and returns the control object (see ``engine.isolate.image``).
     """
 
-    def __init__(
-        self, blob: bytes | None, references: Sequence[int], *, install: str | None = None
-    ) -> None:
+    def __init__(self, blob: bytes | None, references: Sequence[int], *, install: str | None = None) -> None:
         self._v8 = v8 = native.library()
         self.emit: Callable[[str], None] = lambda text: None
         """Receives the console's JSON chunks while code runs."""
@@ -129,6 +130,16 @@ class Isolate:
         self._reject_callback = native.PromiseRejectCallback(self._on_reject)
         if self._control:
             v8.set_reject_callback(self._isolate, _address(self._reject_callback))
+
+    @classmethod
+    def boot(cls, image: BaseImage) -> Isolate:
+        """An isolate restored from the base image and warmed, ready to be forked into workers."""
+        isolate = cls(image.blob, image.references)
+        for _ in range(3):  # the first evaluations deserialize and compile what all later ones share
+            with isolate.scope():
+                isolate.evaluate("1 + 1")
+                isolate.drain()
+        return isolate
 
     # --- evaluating ----------------------------------------------------------------------------
 

@@ -177,7 +177,9 @@ SYMBOLS: dict[str, Symbol] = {
     ),
     # values
     "string_new": Symbol(
-        "_ZN2v86String11NewFromUtf8EPNS_7IsolateEPKcNS_13NewStringTypeEi", _ptr, (_ptr, c.c_char_p, _int, _int)
+        "_ZN2v86String11NewFromUtf8EPNS_7IsolateEPKcNS_13NewStringTypeEi",
+        _ptr,
+        (_ptr, c.c_char_p, _int, _int),
     ),
     "utf8_init": Symbol(
         "_ZN2v86String9Utf8ValueC1EPNS_7IsolateENS_5LocalINS_5ValueEEE", None, (_ptr, _ptr, _ptr)
@@ -188,9 +190,7 @@ SYMBOLS: dict[str, Symbol] = {
     "integer_new": Symbol("_ZN2v87Integer3NewEPNS_7IsolateEi", _ptr, (_ptr, _int)),
     "boolean_value": Symbol("_ZNK2v85Value12BooleanValueEPNS_7IsolateE", _bool, (_ptr, _ptr)),
     "array_new": Symbol("_ZN2v85Array3NewEPNS_7IsolateEi", _ptr, (_ptr, _int)),
-    "object_get": Symbol(
-        f"_ZN2v86Object3GetE{_L_CONTEXT}NS1_INS_5ValueEEE", _ptr, (_ptr, _ptr, _ptr)
-    ),
+    "object_get": Symbol(f"_ZN2v86Object3GetE{_L_CONTEXT}NS1_INS_5ValueEEE", _ptr, (_ptr, _ptr, _ptr)),
     "preview_entries": Symbol("_ZN2v86Object14PreviewEntriesEPb", _ptr, (_ptr, c.POINTER(_bool))),
     "proxy_target": Symbol("_ZN2v85Proxy9GetTargetEv", _ptr, (_ptr,)),
     "function_new": Symbol(

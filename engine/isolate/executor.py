@@ -1,0 +1,229 @@
+"""Runs one execution in an isolate: from ``wire.Run`` to ``wire.Done``."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import re
+import time
+from collections.abc import Callable
+
+import msgspec
+from msgspec import Struct
+
+from engine.events import TICKS_PER_MS, ErrorDetail, Line, Outcome, OutcomeStatus, Trace
+from engine.isolate.codeframe import code_frame
+from engine.isolate.isolate import PENDING, REJECTED, Isolate, Location, Terminated
+from engine.isolate.stack import Watermark
+from engine.isolate.wire import EXIT_OUT_OF_MEMORY, Done, Run
+
+CONTROL_FUNCTIONS = ("begin", "overdue", "settle", "rejected", "finish")
+
+_VALUE, _UNSETTLED, _THROWN = 0, 1, 2  # kinds of ``finish``
+_REPLAY_MEMORY = 2  # a replay may use this many times the memory, so that it never fails first
+_MIB = 1 << 20
+
+_OBJECT_LITERAL = re.compile(r"\s*\{(?!.*;\s*\Z)", re.DOTALL)
+
+
+class _Error(Struct):
+    name: str
+    message: str
+    stack: str | None
+
+
+class _Finished(Struct):
+    """What the base image's ``finish`` returns, as JSON."""
+
+    status: OutcomeStatus
+    result: str | None
+    result_json: str | None
+    error: _Error | None
+    pending: bool
+    pending_timers: int
+    console_dropped: int
+    clock: tuple[int, ...]
+    before: tuple[int, ...]
+    after: tuple[int, ...]
+    diverged: bool
+
+
+_finished = msgspec.json.Decoder(_Finished)
+_lines = msgspec.json.Decoder(tuple[Line, ...])
+_pack = msgspec.msgpack.Encoder().encode
+
+
+class Executor:
+    """Executes in one isolate, one after the other."""
+
+    def __init__(self, isolate: Isolate) -> None:
+        self._isolate = isolate
+        self._watermark = Watermark(isolate)
+        isolate.bind_control(*CONTROL_FUNCTIONS)
+
+    def execute(
+        self, run: Run, console: Callable[[tuple[Line, ...]], None], sleep: Callable[[float], None]
+    ) -> Done:
+        """Run the code and settle it.
+
+        ``console`` receives lines while code runs; ``sleep`` waits that many seconds for a timer.
+        Does not return if memory is exhausted: the process exits with EXIT_OUT_OF_MEMORY.
+        """
+        isolate, replay = self._isolate, run.trace is not None
+        digest = hashlib.sha256()
+
+        def emit(text: str) -> None:
+            lines = _lines.decode(text)
+            for line in lines:
+                digest.update(_pack(line))
+            console(lines)
+
+        isolate.emit = emit
+        memory = _REPLAY_MEMORY if replay else 1
+        isolate.heap.arm(run.limits.heap_mb * memory * _MIB)
+        isolate.buffers.budget = run.limits.offheap_mb * memory * _MIB
+        started, cpu_started = time.perf_counter_ns(), time.process_time_ns()
+        self._watermark.arm(replay=replay)
+        try:
+            with isolate.scope():
+                finished, location = self._run(run, sleep)
+        except Terminated:
+            self._exhausted()
+        trace = Trace(
+            start=run.start,
+            seed=run.seed,
+            clock=finished.clock,
+            timers_before=finished.before,
+            timers_after=finished.after,
+        )
+        outcome = _outcome(finished, location, run)
+        digest.update(_pack((outcome, trace, finished.diverged)))
+        return Done(
+            outcome=outcome,
+            trace=trace,
+            digest=digest.digest(),
+            duration_us=(time.perf_counter_ns() - started) // 1_000,
+            cpu_us=(time.process_time_ns() - cpu_started) // 1_000,
+            overflow=self._watermark.reached(),
+        )
+
+    def _run(self, run: Run, sleep: Callable[[float], None]) -> tuple[_Finished, Location | None]:
+        isolate = self._isolate
+        isolate.control("begin", isolate.string(_begin(run)))
+        while True:
+            with isolate.scope():
+                if not isolate.boolean(isolate.control("overdue")):
+                    break
+            isolate.drain()
+        code = f"{run.code}\n//# sourceURL=exec-{run.seq}.js"
+        evaluation = None
+        wrapped = _OBJECT_LITERAL.match(run.code) is not None
+        if wrapped:  # `{a: 1}` is an object, as in Node's REPL; a block if that does not parse
+            evaluation = isolate.evaluate(f"({run.code}\n)\n//# sourceURL=exec-{run.seq}.js")
+            wrapped = evaluation.promise is not None
+        if evaluation is None or not wrapped:
+            evaluation = isolate.evaluate(code)
+        isolate.drain()
+        promise = evaluation.promise
+        self._settle(promise, sleep)
+        nothing = isolate.integer(0)
+        if promise is None:
+            assert evaluation.exception is not None
+            return self._finish(_THROWN, evaluation.exception, nothing), evaluation.location
+        state = isolate.promise_state(promise)
+        if state == PENDING:
+            return self._finish(_UNSETTLED, nothing, promise), None
+        value = isolate.promise_result(promise)
+        if state != REJECTED:
+            return self._finish(_VALUE, value, promise), None
+        location = isolate.locate(value)
+        if location and wrapped and location.line == 1:
+            location = location._replace(column=location.column - 1)
+        return self._finish(_THROWN, value, promise), location
+
+    def _settle(self, promise: int | None, sleep: Callable[[float], None]) -> None:
+        """Fire the timers that the value, or the design's settling rules, wait for."""
+        isolate = self._isolate
+        while True:
+            settled = promise is None or isolate.promise_state(promise) != PENDING
+            with isolate.scope():
+                wait = isolate.float(isolate.control("settle", isolate.integer(settled)))
+            if wait < 0:
+                return
+            if wait > 0:
+                sleep(wait / 1_000)
+            else:
+                isolate.drain()
+
+    def _finish(self, kind: int, value: int, promise: int) -> _Finished:
+        isolate = self._isolate
+        text = isolate.text(isolate.control("finish", isolate.integer(kind), value, promise))
+        return _finished.decode(text)
+
+    def _exhausted(self) -> None:
+        """The heap is full: hand out what is left of the console, then end the process."""
+        isolate = self._isolate
+        isolate.cancel_termination()
+        try:
+            with isolate.scope():
+                nothing = isolate.integer(0)
+                isolate.control("finish", isolate.integer(_UNSETTLED), nothing, nothing)
+        finally:
+            os._exit(EXIT_OUT_OF_MEMORY)
+
+
+def _begin(run: Run) -> str:
+    seed = [int.from_bytes(run.seed[at : at + 4], "little") for at in range(0, 16, 4)]
+    limits = run.limits
+    begin: dict[str, object] = {
+        "start": run.start,
+        "seed": seed,
+        "deadline": run.start + limits.time_ms * TICKS_PER_MS,
+        "limits": {
+            "console_bytes": limits.console_bytes,
+            "result_chars": limits.result_chars,
+            "timers": limits.timers,
+            "clock_reads": limits.clock_reads,
+        },
+        "replay": None,
+    }
+    if run.trace is not None:
+        begin["replay"] = {
+            "clock": run.trace.clock,
+            "before": run.trace.timers_before,
+            "after": run.trace.timers_after,
+        }
+    if run.input is not None:
+        begin["input"] = msgspec.Raw(run.input.encode())
+    return msgspec.json.encode(begin).decode()
+
+
+def _outcome(finished: _Finished, location: Location | None, run: Run) -> Outcome:
+    error = None
+    if finished.error is not None:
+        error = ErrorDetail(
+            name=finished.error.name,
+            message=finished.error.message,
+            stack=finished.error.stack,
+            line=location.line if location else None,
+            column=location.column if location else None,
+            frame=_frame(location, run) if location else None,
+        )
+    return Outcome(
+        status=finished.status,
+        result=finished.result,
+        result_json=finished.result_json,
+        error=error,
+        pending=finished.pending,
+        pending_timers=finished.pending_timers,
+        console_dropped=finished.console_dropped,
+    )
+
+
+def _frame(location: Location, run: Run) -> str | None:
+    # a syntax error has no script name yet: it is this code's
+    if location.script in {"", f"exec-{run.seq}.js"}:
+        return code_frame(run.code, location.line, location.column)
+    if location.source:
+        return code_frame("\n" * (location.line - 1) + location.source, location.line, location.column)
+    return None

@@ -1,0 +1,120 @@
+"""The base image: a snapshot of a fresh context with the base JavaScript run in it.
+
+It is built once for each engine id and kept in a cache folder. The engine id names everything that
+a snapshot depends on: V8's version, build and flags, the machine's architecture, and the base
+JavaScript. Blobs are exchanged only between processes of the same engine id.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import re
+from importlib import resources
+from pathlib import Path
+
+import msgspec
+from msgspec import Struct
+
+from engine.errors import PlatformRefused
+from engine.isolate import native, throwaway
+from engine.isolate.isolate import Isolate
+
+BASE_FILES = (
+    "inspect.js",
+    "json.js",
+    "errors.js",
+    "console.js",
+    "clock.js",
+    "random.js",
+    "weak.js",
+    "timers.js",
+    "control.js",
+)
+"""In the order in which they run; see base/README.md for how they fit together."""
+
+BASE_SCRIPT = "mcp-v8:base"
+_MAX_REFERENCES = 64
+_UNKNOWN_REFERENCE = re.compile(r"Unknown external reference (0x[0-9a-f]+)")
+
+
+class BaseImage(Struct, frozen=True, kw_only=True):
+    """A base blob and what is needed to restore it."""
+
+    engine_id: str
+    references: tuple[int, ...]
+    """Offsets in the V8 library of native functions that V8's own installers refer to."""
+    blob: bytes
+
+
+def load(cache: Path | None) -> BaseImage:
+    """The base image, from the cache folder if it is there and intact, else built and stored there.
+
+    Must be called in a process that has no isolate. Raises PlatformRefused if V8 cannot make it.
+    """
+    source = base_source()
+    identity = engine_id(source)
+    path = None if cache is None else cache / f"base-{identity}.image"
+    if path is not None:
+        image = _read(path, identity)
+        if image is not None:
+            return image
+    image = build(source, identity)
+    if path is not None:
+        _write(path, image)
+    return image
+
+
+def base_source() -> str:
+    """The source of the function that installs the base image (see ``Isolate``)."""
+    folder = resources.files("engine.isolate") / "base"
+    calls = "".join(f"(\n{(folder / name).read_text('utf-8')}\n)(base);\n" for name in BASE_FILES)
+    return (
+        "((native) => { 'use strict';\nconst base = { __proto__: null, native };\n"
+        f"{calls}return base.control; }})\n//# sourceURL={BASE_SCRIPT}"
+    )
+
+
+def engine_id(source: str) -> str:
+    """32 hex digits that name V8, its flags, the machine and the base image."""
+    library = native.library()
+    digest = hashlib.sha256()
+    with library.path.open("rb") as file:
+        digest.update(hashlib.file_digest(file, "sha256").digest())
+    for part in (library.version().decode(), *native.FLAGS, native.machine(), source):
+        digest.update(len(part).to_bytes(8, "big") + part.encode())
+    return digest.hexdigest()[:32]
+
+
+def build(source: str, identity: str) -> BaseImage:
+    """Make the blob in throw-away children, finding the external references it needs one by one."""
+    base = native.library().base
+    references: list[int] = []
+    while True:
+        ended = throwaway.run(lambda: Isolate(None, references, install=source).snapshot())
+        if ended.status == 0:
+            return BaseImage(engine_id=identity, references=tuple(references), blob=ended.output)
+        unknown = _UNKNOWN_REFERENCE.search(ended.stderr)
+        if unknown is None or len(references) == _MAX_REFERENCES:
+            raise PlatformRefused(f"V8 could not make the base image: the child {ended.describe()}")
+        references.append(int(unknown[1], 16) - base)
+
+
+def _read(path: Path, identity: str) -> BaseImage | None:
+    try:
+        data = path.read_bytes()
+    except FileNotFoundError:
+        return None
+    digest, body = data[:32], data[32:]
+    if hashlib.sha256(body).digest() != digest:
+        return None  # torn or altered: build it again
+    image = msgspec.msgpack.decode(body, type=BaseImage)
+    return image if image.engine_id == identity else None
+
+
+def _write(path: Path, image: BaseImage) -> None:
+    body = msgspec.msgpack.encode(image)
+    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    temporary = path.with_suffix(f".{os.getpid()}.tmp")
+    temporary.write_bytes(hashlib.sha256(body).digest() + body)
+    temporary.replace(path)

@@ -1,0 +1,184 @@
+"""The start-up self-test: is this the V8, and the machine, that the binding was written for?
+
+Everything runs in throw-away children, since a wrong layout is a crash. ``run`` returns the first
+difference as a sentence, or None.
+"""
+
+from __future__ import annotations
+
+import ctypes as c
+import importlib.metadata
+from collections.abc import Callable
+
+from engine.isolate import native, throwaway
+from engine.isolate.image import BaseImage
+from engine.isolate.isolate import FULFILLED, Isolate
+
+_FILL = 0xAA
+_ROOM = 512  # more than any structure here
+
+_OPTIMIZED = 1 << 3  # v8::internal::OptimizationStatus::kOptimized (runtime.h)
+_OPTIMIZATION_STATUS = "_ZN2v88internal29Runtime_GetOptimizationStatusEiPmPNS0_7IsolateE"
+
+
+def run(image: BaseImage) -> str | None:
+    """The first thing that differs from what this program needs, or None when all is well."""
+    difference = versions()
+    if difference is not None:
+        return difference
+    library = native.library()
+    if library.missing:
+        return f"V8's library lacks {', '.join(library.missing)}"
+    if library.version().decode() != native.V8_VERSION:
+        return f"V8 is {library.version().decode()}; this program was written for {native.V8_VERSION}"
+    checks: tuple[tuple[str, Callable[[], bytes]], ...] = (
+        ("memory layouts", layouts),
+        ("running code", lambda: _behaviour(image)),
+        ("optimizing code", lambda: _optimization(image)),
+        ("a snapshot round trip", lambda: _round_trip(image)),
+    )
+    for what, check in checks:
+        ended = throwaway.run(check)
+        if ended.status:
+            return f"the check of {what} {ended.describe()}"
+        if ended.output:
+            return f"the check of {what} found {ended.output.decode()}"
+    return None
+
+
+def versions() -> str | None:
+    """What is wrong with the machine or the installed wheel, without loading V8."""
+    if native.machine() not in native.ARCHITECTURES:
+        return f"this machine is {native.machine()}; only {' and '.join(native.ARCHITECTURES)} are supported"
+    installed = importlib.metadata.version("mini-racer")
+    if installed != native.MINI_RACER_VERSION:
+        return f"mini-racer is {installed}; this program needs exactly {native.MINI_RACER_VERSION}"
+    return None
+
+
+def layouts() -> bytes:
+    """Structures that V8 fills in have the sizes and fields that the binding assumes."""
+    v8 = native.library()
+    params = c.create_string_buffer(bytes([_FILL]) * _ROOM, _ROOM)
+    v8.params_init(params)
+    written = _written(params.raw)
+    if written != native.PARAMS_SIZE:
+        return b"CreateParams takes %d bytes instead of %d" % (written, native.PARAMS_SIZE)
+    if params.raw[native.PARAMS_ALLOW_ATOMICS_WAIT] != 1:
+        return b"CreateParams without allow_atomics_wait where it should be"
+    isolate = Isolate(None, ())
+    attempt = c.create_string_buffer(bytes([_FILL]) * _ROOM, _ROOM)
+    v8.try_init(attempt, isolate._isolate)
+    v8.try_free(attempt)
+    if _written(attempt.raw) > native.TRY_CATCH_SIZE:
+        return b"a TryCatch larger than %d bytes" % native.TRY_CATCH_SIZE
+    return _callback_layout(isolate)
+
+
+def _callback_layout(isolate: Isolate) -> bytes:
+    seen: list[tuple[int, list[int]]] = []
+
+    def record(info: int) -> None:
+        implicit, values, count = (c.c_uint64 * 3).from_address(info)
+        words = [c.c_uint32.from_address(values + 8 * index).value for index in range(count & 0xFFFFFFFF)]
+        seen.append((c.c_uint64.from_address(implicit + native.CALLBACK_ISOLATE_SLOT).value, words))
+        c.c_uint32.from_address(implicit + native.CALLBACK_RETURN_SLOT).value = 42 << native.SMI_SHIFT
+
+    v8, callback = native.library(), native.FunctionCallback(record)
+    with isolate.scope():
+        function = v8.function_new(isolate._context, c.cast(callback, c.c_void_p), None, 0, 0, 0)
+        values = (c.c_uint64 * 3)(isolate.integer(7), isolate.integer(8), isolate.integer(9))
+        receiver = v8.context_global(isolate._context)
+        result = v8.function_call(function, isolate._isolate, isolate._context, receiver, 3, values)
+        if seen != [
+            (isolate._isolate, [7 << native.SMI_SHIFT, 8 << native.SMI_SHIFT, 9 << native.SMI_SHIFT])
+        ]:
+            return b"FunctionCallbackInfo laid out otherwise"
+        if isolate.float(result) != 42:
+            return b"a callback's return slot elsewhere"
+    return b""
+
+
+def _behaviour(image: BaseImage) -> bytes:
+    isolate = Isolate.boot(image)
+    level, next_handle = isolate._scope._level[0], isolate._scope._next[0]
+    for _ in range(100):
+        with isolate.scope():
+            isolate.evaluate("({ a: [1] })")
+    if (isolate._scope._level[0], isolate._scope._next[0]) != (level, next_handle):
+        return b"handles left over after their scope"
+    with isolate.scope():
+        broken = isolate.evaluate("let = = 1")
+        if broken.promise is not None or broken.location is None or broken.location.line != 1:
+            return b"a syntax error without its place"
+        before = isolate.buffers.used
+        if _number(isolate, "globalThis.held = new Uint8Array(4096); held.length") != 4096:
+            return b"typed arrays that do not work"
+        if isolate.buffers.used - before != 4096:
+            return b"an array buffer that did not come from our allocator"
+        if _number(isolate, "let later = 1; later = await Promise.resolve(41); later + 1") != 42:
+            return b"no top-level await"
+    return b""
+
+
+def _optimization(image: BaseImage) -> bytes:
+    """Hot code must reach an optimizing compiler: without one, everything is many times slower."""
+    isolate, v8 = Isolate.boot(image), native.library()
+    with isolate.scope():
+        _number(
+            isolate,
+            "globalThis.hot = (n) => { let sum = 0; for (let i = 0; i < n; i++) sum += i & 7; return sum; };"
+            "for (let i = 0; i < 200; i++) hot(20_000); hot(8)",
+        )
+        function = isolate.promise_result(_evaluated(isolate, "hot"))
+        status = c.PyDLL(str(v8.path))[_OPTIMIZATION_STATUS]
+        status.restype, status.argtypes = c.c_uint64, (c.c_int, c.c_void_p, c.c_void_p)
+        bits = (status(1, function, isolate._isolate) & 0xFFFFFFFF) >> native.SMI_SHIFT
+        if not bits & _OPTIMIZED:
+            return b"that hot code is not optimized (status bits %#x)" % bits
+    return b""
+
+
+def _round_trip(image: BaseImage) -> bytes:
+    """Closures, a generator and a pending await survive a snapshot, with optimized code around."""
+
+    def first() -> bytes:
+        isolate = Isolate.boot(image)
+        with isolate.scope():
+            _number(
+                isolate,
+                "let n = 0; const count = () => ++n; function* squares() { for (let i = 0; ; i++) yield i * i }"
+                "const gen = squares(); for (let i = 0; i < 50_000; i++) { count(); }; gen.next(); gen.next();"
+                "let go; const gate = new Promise((resolve) => { go = resolve }); n",
+            )
+            isolate.evaluate("let late = await gate")
+            isolate.drain()
+        return isolate.snapshot()
+
+    made = throwaway.run(first)
+    if made.status:
+        return f"that the child that made it {made.describe()}".encode()
+    isolate = Isolate(made.output, image.references)
+    with isolate.scope():
+        if _number(isolate, "count() + gen.next().value") != 50_005:
+            return b"another state after it"
+        _number(isolate, "go(5); 0")
+        if _number(isolate, "late") != 5:
+            return b"that a pending await was lost"
+    return b""
+
+
+def _evaluated(isolate: Isolate, code: str) -> int:
+    evaluation = isolate.evaluate(code)
+    isolate.drain()
+    if evaluation.promise is None or isolate.promise_state(evaluation.promise) != FULFILLED:
+        raise RuntimeError(f"{code!r} did not run")
+    return evaluation.promise
+
+
+def _number(isolate: Isolate, code: str) -> float:
+    return isolate.float(isolate.promise_result(_evaluated(isolate, code)))
+
+
+def _written(raw: bytes) -> int:
+    return len(raw.rstrip(bytes([_FILL])))

@@ -1,0 +1,44 @@
+"""The worker process: one session's isolate behind one socket. No thread, no other descriptor."""
+
+from __future__ import annotations
+
+import os
+import select
+import socket
+from typing import NoReturn
+
+from engine.events import Line
+from engine.isolate import wire
+from engine.isolate.executor import Executor
+from engine.isolate.isolate import Isolate
+
+
+def serve(isolate: Isolate, sock: socket.socket) -> NoReturn:
+    """Answer ``Run`` messages until the parent closes the socket; then end the process."""
+    executor = Executor(isolate)
+    frames: wire.FrameBuffer[wire.Run] = wire.FrameBuffer(wire.Run)
+    hangup = select.poll()
+    hangup.register(sock, select.POLLRDHUP)
+
+    def console(lines: tuple[Line, ...]) -> None:
+        sock.sendall(wire.encode(wire.Console(lines)))
+
+    def sleep(seconds: float) -> None:
+        if hangup.poll(seconds * 1_000):
+            os._exit(0)  # the parent is gone, or has given up on this execution
+
+    try:
+        sock.sendall(wire.encode(wire.Ready()))
+        while True:
+            run = frames.next()
+            if run is not None:
+                sock.sendall(wire.encode(executor.execute(run, console, sleep)))
+                continue
+            received = sock.recv(1 << 18)
+            if not received:
+                os._exit(0)
+            frames.feed(received)
+    except ConnectionError:
+        os._exit(0)
+    except BaseException:  # noqa: BLE001 - whatever it was, this state is not to be used again
+        os._exit(wire.EXIT_BROKEN)
