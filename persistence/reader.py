@@ -1,0 +1,115 @@
+"""Reading a log back: pages of a session's records with their chain verified, and look-ups.
+
+Everything here blocks, and belongs in a thread. Pages keep memory bounded whatever the length of a
+log, and hold no transaction between them: a log only grows, so what was there stays there.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterator
+
+from engine.chain import GENESIS, Record
+from engine.errors import StoreCorrupt
+from engine.events import Created, Forked
+from persistence.eventlog import SessionRow
+from persistence.schema import EVENT_COLUMNS, SESSION_COLUMNS, Row, record_of, session_row
+
+PAGE_BYTES = 1 << 20
+PAGE_RECORDS = 256
+
+_EVENTS = f"SELECT {EVENT_COLUMNS} FROM events"  # noqa: S608
+_SESSIONS = f"SELECT {SESSION_COLUMNS} FROM sessions"  # noqa: S608
+
+
+class Walk:
+    """Goes over a session's records with ``first <= seq <= last`` up to what is the head now.
+
+    Verifies every link: of each record to the one before, of the first to what it follows (for a
+    fork, the parent's event), of the last to the head.
+    """
+
+    def __init__(self, db: sqlite3.Connection, session: str, first: int, last: int | None) -> None:
+        """Raises StoreCorrupt if the session's entry is there without events, or the reverse."""
+        head = session_by_id(db, session)
+        start = db.execute("SELECT min(seq) FROM events WHERE session = ?", (session,)).fetchone()[0]
+        if (head is None) != (start is None):
+            raise StoreCorrupt(f"session {session} has lost {'its entry' if head is None else 'all events'}")
+        self._session = session
+        self._head = head
+        self._at: bytes | None = None
+        self._next = 0 if head is None else max(first, start)
+        self._last = -1 if head is None else head.head_seq if last is None else min(last, head.head_seq)
+
+    def page(self, db: sqlite3.Connection) -> list[Record]:
+        """The next records; none when it is over. Raises StoreCorrupt."""
+        records: list[Record] = []
+        if self._next > self._last:
+            return records
+        for row in self._rows(db):
+            record = record_of(row)
+            self._verify(db, record)
+            self._at = record.id
+            self._next += 1
+            records.append(record)
+        if not records:
+            raise self._corrupt("it is missing")
+        return records
+
+    def _rows(self, db: sqlite3.Connection) -> Iterator[Row]:
+        """The rows of one page, bounded in number and, but for the last, in bytes."""
+        query = f"{_EVENTS} WHERE session = ? AND seq BETWEEN ? AND ? ORDER BY seq LIMIT {PAGE_RECORDS}"
+        size = 0
+        for row in db.execute(query, (self._session, self._next, self._last)):
+            yield row
+            size += sum(len(value) for value in row if isinstance(value, bytes))
+            if size > PAGE_BYTES:
+                return
+
+    def _verify(self, db: sqlite3.Connection, record: Record) -> None:
+        if record.event.seq != self._next:
+            raise self._corrupt("it is missing")
+        if record.prev != (self._at or _predecessor(db, record)):
+            raise self._corrupt("it does not follow the event before it")
+        assert self._head is not None, "without a head there is nothing to read"
+        if self._next == self._head.head_seq and record.id != self._head.head_id:
+            raise self._corrupt("it is not the head that the session's entry names")
+
+    def _corrupt(self, what: str) -> StoreCorrupt:
+        return StoreCorrupt(f"session {self._session}, event {self._next}: {what}; the store was altered")
+
+
+def _predecessor(db: sqlite3.Connection, record: Record) -> bytes | None:
+    """The id of the event that ``record`` must follow, if that event is stored."""
+    event = record.event
+    if isinstance(event, Created):
+        return GENESIS
+    session = event.parent if isinstance(event, Forked) else event.session
+    where = "SELECT id FROM events WHERE session = ? AND seq = ?"
+    row = db.execute(where, (session, event.seq - 1)).fetchone()
+    return None if row is None else row[0]
+
+
+def session_by_id(db: sqlite3.Connection, session: str) -> SessionRow | None:
+    """The session, open or closed."""
+    row = db.execute(f"{_SESSIONS} WHERE session = ?", (session,)).fetchone()
+    return None if row is None else session_row(row)
+
+
+def session_by_name(db: sqlite3.Connection, owner: str, name: str) -> SessionRow | None:
+    """The open session of that name."""
+    row = db.execute(f"{_SESSIONS} WHERE owner = ? AND name = ? AND NOT closed", (owner, name)).fetchone()
+    return None if row is None else session_row(row)
+
+
+def sessions_of(db: sqlite3.Connection, owner: str, limit: int) -> list[SessionRow]:
+    """Open sessions of an owner, last used first."""
+    query = f"{_SESSIONS} WHERE owner = ? AND NOT closed ORDER BY last_at DESC, session LIMIT ?"
+    return [session_row(row) for row in db.execute(query, (owner, limit))]
+
+
+def record_by(db: sqlite3.Connection, **keys: str | bytes) -> Record | None:
+    """The verified record whose columns ``keys`` (all of one index) have those values."""
+    where = " AND ".join(f"{column} = ?" for column in keys)
+    row = db.execute(f"{_EVENTS} WHERE {where}", tuple(keys.values())).fetchone()
+    return None if row is None else record_of(row)

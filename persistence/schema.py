@@ -1,0 +1,178 @@
+"""The SQLite database behind the embedded log: its tables, and rows to records and back.
+
+``events`` is a rowid table, so that appends go to the end of one B-tree whatever the session
+(``WITHOUT ROWID`` was measured three times slower). Large fields are kept beside the body of their
+event, as one MessagePack map of hash to bytes: no second write and no second look-up, at the price
+of storing a field again when another event repeats it. ``sessions`` says nothing that the events do
+not say; it is there to find sessions, and to notice when the end of a log is missing.
+"""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from engine.chain import Record, unseal
+from engine.errors import StoreCorrupt, StoreError
+from engine.events import Aborted, Event, Executed
+from persistence.eventlog import SessionRow
+
+DATABASE_NAME = "events.db"
+STORE_VERSION = 1
+
+BUSY_SECONDS = 5.0
+"""How long to wait for a stranger (a backup, the sqlite3 shell) that holds the database."""
+
+WAL_KEPT_BYTES = 64 << 20
+"""The write-ahead log is cut back to this after a checkpoint."""
+
+EVENT_COLUMNS = "session, seq, execution_id, key_owner, idempotency_key, id, prev, body, large"
+SESSION_COLUMNS = "session, owner, name, created_at, last_at, head_seq, head_id, state_seq, state_id, closed"
+
+_TABLES = """
+CREATE TABLE events (
+    session         TEXT NOT NULL,
+    seq             INTEGER NOT NULL,
+    id              BLOB NOT NULL UNIQUE,
+    prev            BLOB NOT NULL,
+    body            BLOB NOT NULL,
+    large           BLOB,
+    execution_id    TEXT,
+    key_owner       TEXT,
+    idempotency_key TEXT,
+    UNIQUE (session, seq)
+);
+CREATE UNIQUE INDEX events_execution ON events (execution_id) WHERE execution_id IS NOT NULL;
+CREATE UNIQUE INDEX events_key ON events (key_owner, idempotency_key) WHERE idempotency_key IS NOT NULL;
+CREATE TABLE sessions (
+    session    TEXT PRIMARY KEY,
+    owner      TEXT NOT NULL,
+    name       TEXT NOT NULL,
+    created_at INTEGER NOT NULL,
+    last_at    INTEGER NOT NULL,
+    head_seq   INTEGER NOT NULL,
+    head_id    BLOB NOT NULL,
+    state_seq  INTEGER NOT NULL,
+    state_id   BLOB NOT NULL,
+    closed     INTEGER NOT NULL
+) WITHOUT ROWID;
+CREATE UNIQUE INDEX sessions_open ON sessions (owner, name) WHERE NOT closed;
+"""
+
+_large = msgspec.msgpack.Decoder(dict[bytes, bytes])
+
+Row = tuple[Any, ...]
+
+
+def connect(path: Path) -> sqlite3.Connection:
+    """A connection whose commits are on disk when they return. May be passed between threads."""
+    db = sqlite3.connect(path, timeout=BUSY_SECONDS, isolation_level=None, check_same_thread=False)
+    db.execute("PRAGMA synchronous = FULL")
+    db.execute(f"PRAGMA journal_size_limit = {WAL_KEPT_BYTES}")
+    return db
+
+
+def prepare(directory: Path) -> Path:
+    """Make or check the database in ``directory``; its path.
+
+    Raises StoreError if a newer mcp-v8 wrote it, StoreCorrupt if it is no database of this program.
+    """
+    path = directory / DATABASE_NAME
+    # Made here and not by SQLite for its mode, which SQLite copies to the files beside it.
+    os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
+    db = connect(path)
+    try:
+        version = db.execute("PRAGMA user_version").fetchone()[0]
+        if version > STORE_VERSION:
+            raise StoreError(
+                f"{path} has store format {version}; this program knows format {STORE_VERSION}: "
+                "run the newer mcp-v8 that wrote it, or choose another directory"
+            )
+        db.execute("PRAGMA journal_mode = WAL")
+        if version == 0:
+            db.executescript(f"BEGIN; {_TABLES} PRAGMA user_version = {STORE_VERSION}; COMMIT")
+    except sqlite3.Error as failure:
+        raise read_error(failure, path) from failure
+    finally:
+        db.close()
+    _sync_directory(directory)
+    return path
+
+
+def _sync_directory(directory: Path) -> None:
+    """Make the names of new files as durable as their contents."""
+    descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def read_error(failure: sqlite3.Error, path: Path) -> StoreError:
+    """What a failed read or start means."""
+    code = getattr(failure, "sqlite_errorcode", None)
+    if code is not None and code & 0xFF not in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB):
+        return StoreError(f"{path} could not be read: {failure}")
+    return StoreCorrupt(f"{path} is damaged, or no database of this program: {failure}")
+
+
+def event_row(record: Record) -> Row:
+    """A record as the values of EVENT_COLUMNS."""
+    large = msgspec.msgpack.encode(record.large) if record.large else None
+    return (*_filed_under(record.event), record.id, record.prev, record.body, large)
+
+
+def _filed_under(event: Event) -> Row:
+    """The first five of EVENT_COLUMNS: what events are found by, besides their id."""
+    if isinstance(event, (Executed, Aborted)):
+        key = event.idempotency_key
+        return (event.session, event.seq, event.execution_id, None if key is None else event.owner, key)
+    return (event.session, event.seq, None, None, None)
+
+
+def record_of(row: Row) -> Record:
+    """The verified record of a row of EVENT_COLUMNS. Raises StoreCorrupt."""
+    session, seq, _, _, _, name, prev, body, large = row
+    try:
+        record = unseal(name, prev, body, {} if large is None else _large.decode(large))
+    except (StoreCorrupt, msgspec.DecodeError, TypeError) as broken:
+        raise StoreCorrupt(f"session {session}, event {seq}: {broken}") from broken
+    if _filed_under(record.event) != row[:5]:
+        raise StoreCorrupt(f"session {session}, event {seq}: the event there is filed under wrong keys")
+    return record
+
+
+def session_row(row: Row) -> SessionRow:
+    """The session of a row of SESSION_COLUMNS."""
+    return SessionRow(
+        session=row[0],
+        owner=row[1],
+        name=row[2],
+        created_at=row[3],
+        last_at=row[4],
+        head_seq=row[5],
+        head_id=row[6],
+        state_seq=row[7],
+        state_id=row[8],
+        closed=bool(row[9]),
+    )
+
+
+def session_values(row: SessionRow) -> Row:
+    """A session as the values of SESSION_COLUMNS."""
+    return (
+        row.session,
+        row.owner,
+        row.name,
+        row.created_at,
+        row.last_at,
+        row.head_seq,
+        row.head_id,
+        row.state_seq,
+        row.state_id,
+        row.closed,
+    )

@@ -1,0 +1,175 @@
+"""The embedded event log: one SQLite database in a directory, owned by one process.
+
+Appends go through a queue to the one thread that writes (``persistence.writer``), which wakes all
+appends of a group commit with one call into the Trio run: a thread hop for each would cost more than
+the write. Reads run in threads with connections of their own; SQLite's write-ahead log lets them go
+on beside the writer.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import TypeVar
+
+import outcome
+import trio
+
+from engine.chain import Record
+from engine.errors import StoreError, StoreFailed
+from persistence import reader
+from persistence.eventlog import SessionRow
+from persistence.lock import own
+from persistence.schema import connect, prepare, read_error
+from persistence.writer import Append, Writer
+
+MAX_QUEUED_BYTES = 64 << 20
+"""Appends wait for room, in order of arrival, once this much is in the queue."""
+
+READERS = 4
+"""Reads that run at once, each with a thread and a connection."""
+
+T = TypeVar("T")
+
+
+@asynccontextmanager
+async def open_sqlite_log(directory: Path) -> AsyncIterator[SqliteEventLog]:
+    """Own the log in ``directory``, made if need be, until the end of the block.
+
+    Leaving the block writes what is queued first. Raises StoreLocked if another process owns the
+    store, StoreCorrupt or StoreError if it cannot be used, OSError if the directory cannot.
+    """
+    await trio.to_thread.run_sync(_make_directory, directory)
+    with own(directory):
+        log = SqliteEventLog(await trio.to_thread.run_sync(prepare, directory))
+        try:
+            async with trio.open_nursery() as nursery:
+                await nursery.start(log._write)
+                try:
+                    yield log
+                finally:
+                    log._close()
+        finally:
+            log._disconnect()
+
+
+def _make_directory(directory: Path) -> None:
+    directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+
+
+class SqliteEventLog:
+    """An ``EventLog``; made by ``open_sqlite_log``."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._token = trio.lowlevel.current_trio_token()
+        self._writer = Writer(path, lambda batch: self._token.run_sync_soon(self._settle, batch))
+        self._closed = False
+        self._queued = 0
+        self._door = trio.Lock()
+        self._room = trio.Event()
+        self._readers = trio.CapacityLimiter(READERS)
+        self._idle: list[sqlite3.Connection] = []
+
+    async def append(self, records: Sequence[Record]) -> None:
+        """See ``EventLog``. Cannot be cancelled, not even before it began."""
+        append = Append(records, trio.lowlevel.current_task())
+        if self._queued + append.size > MAX_QUEUED_BYTES or self._door.locked():
+            await self._wait_for_room(append.size)
+        if self._closed:
+            raise StoreFailed("the event log is closed: the server is stopping")
+        self._queued += append.size
+        self._writer.put(append)
+        await trio.lowlevel.wait_task_rescheduled(_not_now)
+
+    async def read(self, session: str, first: int = 0, last: int | None = None) -> AsyncIterator[Record]:
+        """See ``EventLog``: the records up to what is the head when reading begins."""
+        walk = await self._query(lambda db: reader.Walk(db, session, first, last))
+        while page := await self._query(walk.page):
+            for record in page:
+                yield record
+
+    async def session_named(self, owner: str, name: str) -> SessionRow | None:
+        """See ``EventLog``."""
+        return await self._query(lambda db: reader.session_by_name(db, owner, name))
+
+    async def session(self, session: str) -> SessionRow | None:
+        """See ``EventLog``."""
+        return await self._query(lambda db: reader.session_by_id(db, session))
+
+    async def sessions(self, owner: str, *, limit: int = 1_000) -> list[SessionRow]:
+        """See ``EventLog``."""
+        return await self._query(lambda db: reader.sessions_of(db, owner, limit))
+
+    async def event(self, id: bytes) -> Record | None:
+        """See ``EventLog``."""
+        return await self._query(lambda db: reader.record_by(db, id=id))
+
+    async def execution(self, execution_id: str) -> Record | None:
+        """See ``EventLog``."""
+        return await self._query(lambda db: reader.record_by(db, execution_id=execution_id))
+
+    async def idempotent(self, owner: str, key: str) -> Record | None:
+        """See ``EventLog``."""
+        return await self._query(lambda db: reader.record_by(db, key_owner=owner, idempotency_key=key))
+
+    async def _write(self, task_status: trio.TaskStatus[None]) -> None:
+        """Run the writer's thread until ``_close``; answer what it left unanswered if it failed."""
+        task_status.started()
+        try:
+            with trio.CancelScope(shield=True):
+                await trio.to_thread.run_sync(self._writer.run, limiter=trio.CapacityLimiter(1))
+        finally:
+            self._closed = True
+            for append in self._writer.unanswered:
+                append.failure = StoreError("the writer died: whether the event was stored is unknown")
+            rest = self._writer.abandon()
+            for append in rest:
+                append.failure = StoreFailed("the event was not stored: the writer died before")
+            self._settle([*self._writer.unanswered, *rest])
+
+    def _settle(self, batch: list[Append]) -> None:
+        """Wake the tasks whose appends are decided."""
+        for append in batch:
+            self._queued -= append.size
+            answer = outcome.Value(None) if append.failure is None else outcome.Error(append.failure)
+            trio.lowlevel.reschedule(append.task, answer)
+        self._room.set()
+
+    async def _wait_for_room(self, size: int) -> None:
+        with trio.CancelScope(shield=True):
+            async with self._door:
+                while self._queued and self._queued + size > MAX_QUEUED_BYTES:
+                    self._room = trio.Event()
+                    await self._room.wait()
+
+    def _close(self) -> None:
+        self._closed = True
+        self._writer.stop()
+
+    async def _query(self, query: Callable[[sqlite3.Connection], T]) -> T:
+        return await trio.to_thread.run_sync(self._run_query, query, limiter=self._readers)
+
+    def _run_query(self, query: Callable[[sqlite3.Connection], T]) -> T:
+        """Run in a reader's thread: the limiter bounds the connections too."""
+        if self._closed:
+            raise StoreError("the event log is closed: the server is stopping")
+        try:
+            db = self._idle.pop() if self._idle else connect(self._path)
+            try:
+                return query(db)
+            finally:
+                self._idle.append(db)
+        except sqlite3.Error as failure:
+            raise read_error(failure, self._path) from failure
+
+    def _disconnect(self) -> None:
+        while self._idle:
+            self._idle.pop().close()
+
+
+def _not_now(_: object) -> trio.lowlevel.Abort:
+    """An append in flight runs to its end; a cancellation waits for the next checkpoint."""
+    return trio.lowlevel.Abort.FAILED

@@ -1,0 +1,268 @@
+"""The thread that appends: it owns the write connection and commits in groups.
+
+It takes everything that is queued, checks each append against the state of its session, writes what
+passes in one transaction, and syncs once. An append that does not pass is alone in failing. A writer
+answers for every append that it took, in one of three ways: ``failure`` None (durable), an
+AppendConflict or StoreFailed (nothing of it is in the log, and never will be), or, when a commit
+failed and nothing can be found out, by dying with a StoreError: then only a restart can tell.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from queue import Empty, SimpleQueue
+
+import trio
+
+from engine.chain import Record
+from engine.errors import AppendConflict, StoreError, StoreFailed
+from engine.events import Created, Forked
+from persistence.eventlog import SessionRow
+from persistence.heads import advance
+from persistence.schema import (
+    EVENT_COLUMNS,
+    SESSION_COLUMNS,
+    connect,
+    event_row,
+    session_row,
+    session_values,
+)
+
+MAX_BATCH_BYTES = 4 << 20
+HEADS_KEPT = 10_000
+"""Session rows remembered, so that an append to a session in use needs no query."""
+
+RETRY_SECONDS = (0.0, 0.1, 0.5, 1.0, 2.0)
+"""Pauses before the attempts to find out what came of a commit that failed."""
+
+_INSERT_EVENT = f"INSERT INTO events ({EVENT_COLUMNS}) VALUES (?,?,?,?,?,?,?,?,?)"  # noqa: S608
+_INSERT_SESSION = f"INSERT INTO sessions ({SESSION_COLUMNS}) VALUES (?,?,?,?,?,?,?,?,?,?)"  # noqa: S608
+_SELECT_SESSION = f"SELECT {SESSION_COLUMNS} FROM sessions WHERE session = ?"  # noqa: S608
+_UPDATE_SESSION = (
+    "UPDATE sessions SET last_at = ?, head_seq = ?, head_id = ?, state_seq = ?, state_id = ?, closed = ? "
+    "WHERE session = ?"
+)
+
+_UNWRITTEN = (sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR_WRITE)
+"""Failures of a COMMIT that are certain: what makes a transaction valid is written last."""
+
+_TAKEN = {
+    "events.session": "that sequence number is taken",
+    "events.id": "it is in the log already",
+    "events.execution_id": "that execution id exists already",
+    "events.key_owner": "the idempotency key was used before",
+    "sessions.session": "the session has begun already",
+    "sessions.owner": "the owner has an open session of that name",
+}
+
+
+class Append:
+    """Records that are to be written together, the task that waits, and what came of it."""
+
+    __slots__ = ("failure", "records", "size", "task")
+
+    def __init__(self, records: Sequence[Record], task: trio.lowlevel.Task) -> None:
+        self.records = records
+        self.task = task
+        self.size = sum(1_024 + len(r.body) + sum(map(len, r.large.values())) for r in records)
+        """Bytes of memory, roughly."""
+        self.failure: StoreError | None = None
+
+
+class Writer:
+    """Appends to the database at ``path``. ``settle`` is called in the writer's thread, once for
+    each batch, with the appends whose outcome is known."""
+
+    def __init__(self, path: Path, settle: Callable[[list[Append]], object]) -> None:
+        self._path = path
+        self._settle = settle
+        self._queue: SimpleQueue[Append | None] = SimpleQueue()
+        self._stopping = False
+        self._db: sqlite3.Connection | None = None
+        self._heads: dict[str, SessionRow] = {}
+        self.unanswered: list[Append] = []
+        """The batch being written. Not to be looked at while ``run`` runs."""
+
+    def put(self, append: Append) -> None:
+        """Queue an append (any thread)."""
+        self._queue.put(append)
+
+    def stop(self) -> None:
+        """Let ``run`` end after what is queued now (any thread)."""
+        self._queue.put(None)
+
+    def run(self) -> None:
+        """Write what is queued until ``stop``. Raises StoreError when it cannot answer."""
+        try:
+            while batch := self._gather():
+                self.unanswered = batch
+                self._write(batch)
+                self._settle(batch)
+                self.unanswered = []
+        finally:
+            self._disconnect()
+
+    def abandon(self) -> list[Append]:
+        """What is still queued after ``run`` has ended: it was not written and will not be."""
+        rest: list[Append] = []
+        while not self._queue.empty():
+            append = self._queue.get_nowait()
+            if append is not None:
+                rest.append(append)
+        return rest
+
+    def _gather(self) -> list[Append]:
+        """Everything queued, up to a bound; waits for the first. Empty when it is time to stop."""
+        batch: list[Append] = []
+        size = 0
+        while not self._stopping and size < MAX_BATCH_BYTES:
+            try:
+                append = self._queue.get(block=not batch)
+            except Empty:
+                break
+            if append is None:
+                self._stopping = True
+            else:
+                batch.append(append)
+                size += append.size
+        return batch
+
+    def _write(self, batch: list[Append]) -> None:
+        heads: dict[str, SessionRow] = {}
+        try:
+            db = self._connection()
+            db.execute("BEGIN IMMEDIATE")
+            written = [append for append in batch if self._insert(db, append, heads)]
+        except sqlite3.Error as failure:
+            self._roll_back()
+            _fail([append for append in batch if append.failure is None], failure)
+            return
+        if self._commit(db, written):
+            self._remember(heads)
+
+    def _insert(self, db: sqlite3.Connection, append: Append, heads: dict[str, SessionRow]) -> bool:
+        """Write one append into the open transaction, all or none; whether it passed."""
+        first = append.records[0].event
+        opening = isinstance(first, (Created, Forked))
+        db.execute("SAVEPOINT append")
+        try:
+            before = None if opening else self._head(db, first.session, heads)
+            after = advance(before, append.records)
+            if isinstance(first, Forked):
+                _check_parent(db, first, append.records[0].prev)
+            if opening:
+                db.execute(_INSERT_SESSION, session_values(after))
+            else:
+                db.execute(_UPDATE_SESSION, (*session_values(after)[4:], after.session))
+            db.executemany(_INSERT_EVENT, map(event_row, append.records))
+        except AppendConflict as conflict:
+            append.failure = conflict
+        except sqlite3.IntegrityError as violated:
+            append.failure = _conflict(append, violated)
+        else:
+            db.execute("RELEASE append")
+            heads[after.session] = after
+            return True
+        db.execute("ROLLBACK TO append")
+        db.execute("RELEASE append")
+        return False
+
+    def _head(self, db: sqlite3.Connection, session: str, heads: dict[str, SessionRow]) -> SessionRow | None:
+        """The session as of this point of the transaction."""
+        known = heads.get(session) or self._heads.get(session)
+        if known is None:
+            row = db.execute(_SELECT_SESSION, (session,)).fetchone()
+            known = None if row is None else session_row(row)
+        return known
+
+    def _remember(self, heads: dict[str, SessionRow]) -> None:
+        for session, head in heads.items():
+            self._heads.pop(session, None)
+            self._heads[session] = head
+        while len(self._heads) > HEADS_KEPT:
+            del self._heads[next(iter(self._heads))]
+
+    def _commit(self, db: sqlite3.Connection, written: list[Append]) -> bool:
+        """Make the transaction durable; if that failed, say so to every append of it."""
+        try:
+            db.execute("COMMIT")
+        except sqlite3.Error as failure:
+            self._roll_back()
+            if failure.sqlite_errorcode in _UNWRITTEN or not self._has_committed(written, failure):
+                _fail(written, failure)
+                return False
+        return True
+
+    def _has_committed(self, written: list[Append], failure: sqlite3.Error) -> bool:
+        """Read back what a failed COMMIT came to. Raises StoreError if it cannot be found out.
+
+        A transaction that was written but not synced is invisible now, yet could come back when the
+        write-ahead log is recovered after a crash. Once another transaction was written in its
+        place it cannot, so "no" is said only after that.
+        """
+        for pause in RETRY_SECONDS:
+            time.sleep(pause)
+            try:
+                self._disconnect()
+                db = self._connection()
+                if all(_is_stored(db, append) for append in written):
+                    return True
+                _write_over(db)
+            except sqlite3.Error as again:
+                failure = again
+            else:
+                return False
+        raise StoreError(
+            f"a write to {self._path} failed and it cannot be found out what became of it ({failure}): "
+            "look at the disk and start mcp-v8 again"
+        )
+
+    def _connection(self) -> sqlite3.Connection:
+        if self._db is None:
+            self._db = connect(self._path)
+        return self._db
+
+    def _roll_back(self) -> None:
+        if self._db is not None and self._db.in_transaction:
+            try:
+                self._db.execute("ROLLBACK")
+            except sqlite3.Error:
+                self._disconnect()  # which ends the transaction too
+
+    def _disconnect(self) -> None:
+        if self._db is not None:
+            db, self._db = self._db, None
+            db.close()
+
+
+def _check_parent(db: sqlite3.Connection, fork: Forked, prev: bytes) -> None:
+    parent = (fork.parent, fork.seq - 1)
+    row = db.execute("SELECT id FROM events WHERE session = ? AND seq = ?", parent).fetchone()
+    if row is None or row[0] != prev:
+        raise AppendConflict(f"session {fork.parent} has no event {fork.seq - 1} with id {prev.hex()}")
+
+
+def _is_stored(db: sqlite3.Connection, append: Append) -> bool:
+    last = append.records[-1].id
+    return db.execute("SELECT 1 FROM events WHERE id = ?", (last,)).fetchone() is not None
+
+
+def _write_over(db: sqlite3.Connection) -> None:
+    """Commit a transaction that changes nothing: it writes the first page again."""
+    version = db.execute("PRAGMA user_version").fetchone()[0]
+    db.execute(f"PRAGMA user_version = {version}")
+
+
+def _conflict(append: Append, violated: sqlite3.IntegrityError) -> AppendConflict:
+    event = append.records[0].event
+    column = str(violated).removeprefix("UNIQUE constraint failed: ").partition(",")[0]
+    reason = _TAKEN.get(column, str(violated))
+    return AppendConflict(f"event {event.seq} cannot be appended to session {event.session}: {reason}")
+
+
+def _fail(appends: list[Append], failure: sqlite3.Error) -> None:
+    for append in appends:
+        append.failure = StoreFailed(f"the event could not be stored, and was not: {failure}")
