@@ -1,0 +1,100 @@
+"""Small facts of Linux processes: who dies with whom, which descriptors and signals a child keeps."""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import signal
+import socket
+from pathlib import Path
+from typing import Final, NoReturn
+
+PR_SET_PDEATHSIG: Final = 1
+PR_SET_NO_NEW_PRIVS: Final = 38
+
+MAX_DESCRIPTORS: Final = 64
+"""What the zygote may have open: few enough to close them all one by one after a fork."""
+
+_libc = ctypes.CDLL(None, use_errno=True)
+_libc.prctl.argtypes = [ctypes.c_int] + [ctypes.c_ulong] * 4
+_libc.syscall.restype = ctypes.c_long
+
+
+def prctl(option: int, value: int) -> None:
+    """prctl(2) with one argument; raises OSError."""
+    if _libc.prctl(option, value, 0, 0, 0) != 0:
+        raise _last_error(f"prctl {option}")
+
+
+def syscall(number: int, *arguments: int | bytes | None) -> int:
+    """syscall(2): integers are passed as words, bytes by address, None as null; raises OSError."""
+    words = [ctypes.c_long(a) if isinstance(a, int) else ctypes.c_char_p(a) for a in arguments]
+    result: int = _libc.syscall(ctypes.c_long(number), *words)
+    if result < 0:
+        raise _last_error(f"system call {number}")
+    return result
+
+
+def address_of(data: ctypes.Array[ctypes.c_char]) -> int:
+    """Where ``data`` lies; it must be kept alive while the address is in use."""
+    return ctypes.addressof(data)
+
+
+def die_with(parent: int) -> None:
+    """Have the kernel kill this process when the thread that started it ends.
+
+    ``parent`` is the pid of the process that started this one. If it ended before the kernel knew,
+    this process ends here.
+    """
+    prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+    if os.getppid() != parent:
+        kill_self()
+
+
+def kill_self() -> NoReturn:
+    """End as if killed, with nothing of Python running any more."""
+    os.kill(os.getpid(), signal.SIGKILL)
+    raise AssertionError("unreachable: SIGKILL cannot be blocked")
+
+
+def keep_only(keep: socket.socket) -> socket.socket:
+    """Move ``keep`` to descriptor 3 and close all others; 0, 1 and 2 become what 0 is.
+
+    Returns the socket at its new place. Expects 0 to be /dev/null and no descriptor at or above
+    ``MAX_DESCRIPTORS``.
+    """
+    descriptor = keep.detach()
+    if descriptor != 3:
+        os.dup2(descriptor, 3, inheritable=False)
+    os.closerange(4, MAX_DESCRIPTORS)
+    for standard in (1, 2):
+        os.dup2(0, standard)
+    return socket.socket(socket.AF_UNIX, socket.SOCK_STREAM, 0, fileno=3)
+
+
+def ignore_termination() -> None:
+    """Let a terminal's Ctrl-C, a hang-up or a service manager's SIGTERM to the whole group pass.
+
+    The server drains on such a signal and needs its workers meanwhile; they end when it closes
+    their sockets or dies.
+    """
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, signal.SIG_IGN)
+
+
+def prefer_for_oom_kill() -> None:
+    """When the machine or container runs out of memory, have the kernel end this process first."""
+    Path("/proc/self/oom_score_adj").write_text("1000", "ascii")
+
+
+def data_bytes() -> int:
+    """What RLIMIT_DATA counts of this process: its private writable memory (VmData), in bytes."""
+    for line in Path("/proc/self/status").read_text("ascii", "replace").splitlines():
+        if line.startswith("VmData:"):
+            return int(line.split()[1]) << 10
+    raise OSError("/proc/self/status has no line VmData")
+
+
+def _last_error(what: str) -> OSError:
+    number = ctypes.get_errno()
+    return OSError(number, f"{what}: {os.strerror(number)}")

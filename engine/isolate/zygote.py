@@ -1,0 +1,222 @@
+"""The zygote: a process with V8 booted and warm, that does nothing but fork workers.
+
+Started by the server as ``python -I -m engine.isolate.zygote SOCKET SERVER BUDGET [CACHE]`` with an
+empty environment: SOCKET is the descriptor of its end of a SOCK_SEQPACKET pair, SERVER the pid of the
+server, BUDGET the memory that a worker may take beyond what it is forked with, in MiB, CACHE a folder
+for the base image. What is said over the socket is in ``zygote_wire``.
+
+It has a single thread: a fork copies only the thread that calls it, and V8 in a child must find its
+world whole. It never runs code of users. It ends when the server does: at the end of the control
+socket, or killed by the kernel; its workers then end the same way.
+"""
+
+from __future__ import annotations
+
+import array
+import contextlib
+import gc
+import os
+import resource
+import select
+import signal
+import socket
+import sys
+import traceback
+from collections.abc import Callable
+from pathlib import Path
+from typing import NoReturn
+
+import msgspec
+
+from engine.errors import PlatformRefused
+from engine.isolate import image, process, sandbox, selftest, worker
+from engine.isolate import zygote_wire as wire
+from engine.isolate.isolate import Isolate
+from engine.isolate.wire import EXIT_BROKEN
+
+
+def main(arguments: list[str]) -> int:
+    """Boot, then serve until the server is gone. Returns the exit status."""
+    descriptor, server, budget_mib, *cache = arguments
+    control = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET, 0, fileno=int(descriptor))
+    control.set_inheritable(False)
+    process.die_with(int(server))
+    process.ignore_termination()
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    resource.setrlimit(resource.RLIMIT_NOFILE, (process.MAX_DESCRIPTORS, process.MAX_DESCRIPTORS))
+    try:
+        isolate, engine_id = boot(Path(cache[0]) if cache else None)
+        zygote = Zygote(control, isolate, process.data_bytes() + (int(budget_mib) << 20))
+        booted = wire.Booted(engine_id=engine_id, sandbox=zygote.try_sandbox())
+    except PlatformRefused as refused:
+        control.send(wire.encode(wire.Refused(wire.clip(refused.message))))
+        return 1
+    except Exception as broken:
+        reason = "".join(traceback.format_exception_only(broken)).strip()
+        control.send(wire.encode(wire.Broken(wire.clip(reason))))
+        raise
+    gc.collect()
+    gc.freeze()  # a collection in a child would write to, and so copy, every page that holds an object
+    control.send(wire.encode(booted))
+    zygote.serve()
+    return 0
+
+
+def boot(cache: Path | None) -> tuple[Isolate, str]:
+    """A warm isolate and the engine id; raises PlatformRefused where the self-test finds a difference."""
+    base = image.load(cache)
+    difference = selftest.run(base)
+    if difference is not None:
+        raise PlatformRefused(difference)
+    return Isolate.boot(base), base.engine_id
+
+
+class Zygote:
+    """Forks workers, reaps them, and reports both."""
+
+    def __init__(self, control: socket.socket, isolate: Isolate, data_limit: int) -> None:
+        self._control = control
+        self._isolate = isolate
+        self._data_limit = data_limit
+        self._pid = os.getpid()
+        self._numbers: dict[int, int] = {}
+        """Worker numbers by pid, of the children that were not reaped yet."""
+
+    def try_sandbox(self) -> sandbox.SandboxReport:
+        """Enter the sandbox in a child that ends at once, to learn that workers can.
+
+        Raises PlatformRefused with the kernel's reason if they cannot.
+        """
+        ours, theirs = socket.socketpair()
+        pid = os.fork()
+        if pid == 0:
+            _run_child(lambda: theirs.send(msgspec.msgpack.encode(_enter_or_reason(self._data_limit))))
+        theirs.close()
+        with ours:
+            answer = ours.recv(wire.MAX_PACKET)
+        os.waitpid(pid, 0)
+        if not answer:
+            raise PlatformRefused("a process that enters the sandbox dies of it on this kernel")
+        found = msgspec.msgpack.decode(answer, type=sandbox.SandboxReport | str)
+        if isinstance(found, str):
+            raise PlatformRefused(f"this kernel or container does not allow the sandbox: {found}")
+        return found
+
+    def serve(self) -> None:
+        """Until the server closes the control socket; then no child is left."""
+        woken, wake = socket.socketpair()
+        woken.setblocking(False)
+        wake.setblocking(False)
+        signal.set_wakeup_fd(wake.fileno(), warn_on_full_buffer=False)
+        signal.signal(signal.SIGCHLD, _note)  # without a handler of Python's, nothing is written
+        poll = select.poll()
+        poll.register(self._control, select.POLLIN)
+        poll.register(woken, select.POLLIN)
+        try:
+            while True:
+                ready = dict(poll.poll())
+                if woken.fileno() in ready:
+                    with contextlib.suppress(BlockingIOError):
+                        woken.recv(4096)
+                    self._reap()
+                if self._control.fileno() in ready and not self._answer():
+                    return
+        except ConnectionError:
+            return  # the server is gone without having read everything
+        finally:
+            self._kill_all()
+
+    def _answer(self) -> bool:
+        """Serve one packet; False at the end of the socket."""
+        packet = self._control.recv(wire.MAX_PACKET)
+        if not packet:
+            return False
+        try:
+            request = wire.decode_request(packet)
+        except msgspec.DecodeError as bad:
+            print(f"mcp-v8 zygote: ignored a packet of {len(packet)} bytes: {bad}", file=sys.stderr)  # noqa: T201
+            return True
+        try:
+            self._fork(request.number)
+        except OSError as failed:
+            self._report(wire.ForkFailed(request.number, str(failed)))
+        return True
+
+    def _fork(self, number: int) -> None:
+        ours, theirs = socket.socketpair()
+        with ours, theirs:
+            pid = os.fork()
+            if pid == 0:
+                _run_child(lambda: self._become_worker(theirs))
+            self._numbers[pid] = number
+            try:
+                pidfd = os.pidfd_open(pid)
+            except OSError:
+                os.kill(pid, signal.SIGKILL)  # safe by pid: it is our child and not reaped yet
+                del self._numbers[pid]
+                os.waitpid(pid, 0)
+                raise
+            try:
+                descriptors = array.array("i", [ours.fileno(), pidfd])
+                ancillary = [(socket.SOL_SOCKET, socket.SCM_RIGHTS, descriptors)]
+                self._control.sendmsg([wire.encode(wire.Forked(number, pid))], ancillary)
+            finally:
+                os.close(pidfd)
+
+    def _become_worker(self, theirs: socket.socket) -> NoReturn:
+        process.die_with(self._pid)
+        signal.set_wakeup_fd(-1)
+        signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+        process.prefer_for_oom_kill()
+        own = process.keep_only(theirs)
+        sandbox.enter(self._data_limit)
+        worker.serve(self._isolate, own)
+
+    def _reap(self) -> None:
+        while True:
+            try:
+                pid, status = os.waitpid(-1, os.WNOHANG)
+            except ChildProcessError:
+                return
+            if pid == 0:
+                return
+            number = self._numbers.pop(pid, None)
+            if number is not None:
+                self._report(wire.Exited(number, status))
+
+    def _kill_all(self) -> None:
+        for pid in self._numbers:
+            os.kill(pid, signal.SIGKILL)
+        for pid in self._numbers:
+            os.waitpid(pid, 0)
+        self._numbers.clear()
+
+    def _report(self, message: wire.FromZygote) -> None:
+        self._control.send(wire.encode(message))
+
+
+def _run_child(body: Callable[[], object]) -> NoReturn:
+    """Run ``body`` in a forked child, then end: nothing may return into the zygote's own frames."""
+    try:
+        body()
+        os._exit(0)
+    except BaseException:
+        traceback.print_exc()
+        raise
+    finally:
+        os._exit(EXIT_BROKEN)
+
+
+def _enter_or_reason(data_limit: int) -> sandbox.SandboxReport | str:
+    try:
+        return sandbox.enter(data_limit)
+    except OSError as refused:
+        return str(refused)
+
+
+def _note(_number: int, _frame: object) -> None:
+    """SIGCHLD: the wake-up descriptor has been written to; the loop reaps."""
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,90 @@
+"""What the server and its zygote say to each other: one message of MessagePack per packet.
+
+The zygote speaks first, with ``Booted``, ``Refused`` or ``Broken`` (and ends after the last two). Then
+the server sends ``Fork``; each is answered with ``Forked`` or ``ForkFailed``, in order. ``Exited``
+comes at any time, once for every ``Forked``.
+"""
+
+from __future__ import annotations
+
+import msgspec
+from msgspec import Struct
+
+from engine.isolate.sandbox import SandboxReport
+
+MAX_PACKET = 1 << 16
+"""Bytes; longer reasons are cut by ``clip``."""
+
+
+class Fork(Struct, frozen=True, tag="fork"):
+    """Start worker ``number`` (the server's choice, never used twice)."""
+
+    number: int
+
+
+class Booted(Struct, frozen=True, kw_only=True, tag="booted"):
+    """The self-test passed and the isolate is warm."""
+
+    engine_id: str
+    sandbox: SandboxReport
+
+
+class Refused(Struct, frozen=True, tag="refused"):
+    """V8, the kernel or the machine is not what the engine needs; trying again cannot help."""
+
+    reason: str
+
+
+class Broken(Struct, frozen=True, tag="broken"):
+    """Start-up failed for a reason that nobody foresaw."""
+
+    reason: str
+
+
+class Forked(Struct, frozen=True, tag="forked"):
+    """Worker ``number`` runs. The packet carries two descriptors: its socket and its pidfd."""
+
+    number: int
+    pid: int
+
+
+class ForkFailed(Struct, frozen=True, tag="fork_failed"):
+    """Worker ``number`` could not be started, for want of processes, memory or descriptors."""
+
+    number: int
+    reason: str
+
+
+class Exited(Struct, frozen=True, tag="exited"):
+    """Worker ``number`` ended and was reaped; ``status`` as waitpid(2) gives it."""
+
+    number: int
+    status: int
+
+
+ToZygote = Fork
+FromZygote = Booted | Refused | Broken | Forked | ForkFailed | Exited
+
+_encoder = msgspec.msgpack.Encoder()
+_to_zygote: msgspec.msgpack.Decoder[ToZygote] = msgspec.msgpack.Decoder(ToZygote)
+_from_zygote: msgspec.msgpack.Decoder[FromZygote] = msgspec.msgpack.Decoder(FromZygote)  # type: ignore[arg-type]
+
+
+def encode(message: ToZygote | FromZygote) -> bytes:
+    """One packet."""
+    return _encoder.encode(message)
+
+
+def decode_request(packet: bytes) -> ToZygote:
+    """A packet from the server; raises msgspec.DecodeError (or its ValidationError)."""
+    return _to_zygote.decode(packet)
+
+
+def decode_report(packet: bytes) -> FromZygote:
+    """A packet from the zygote; raises msgspec.DecodeError (or its ValidationError)."""
+    return _from_zygote.decode(packet)
+
+
+def clip(reason: str) -> str:
+    """``reason``, cut so that a message with it surely fits in a packet."""
+    return reason if len(reason) <= 8_000 else reason[:8_000] + " …"

@@ -1,0 +1,250 @@
+"""The server's end of one worker process: run code in it, kill it, close it.
+
+A worker is used by one task at a time. It serves any number of runs, one after the other, until it
+dies, is killed, or a run does not return (cancelled or failed half-way): from then on it can only be
+killed, asked for what it said last, and closed.
+
+Two sources tell its end, in no order: the end of its socket (nothing more will be said) and the
+zygote's report (why). A ``Done`` that is complete in the socket counts, whatever came after it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import socket
+from collections.abc import Callable, Iterator
+from typing import Final, Literal
+
+import trio
+
+from engine.errors import WorkerFailed
+from engine.events import Line
+from engine.isolate import wire
+from engine.limits import MIB, Limits
+
+CLOSE_SECONDS: Final = 5.0
+"""How long a killed process may take to be gone: far longer than any does."""
+_CHUNK: Final = 1 << 16
+
+DeathReason = Literal["out_of_memory", "crashed", "killed"]
+OnConsole = Callable[[tuple[Line, ...]], None]
+
+
+class WorkerDied(WorkerFailed):
+    """The worker ended before it had said that its run was over; the run's effects are lost.
+
+    ``status`` is its wait status (SIGKILL's where nobody could know). ``reason`` is ``killed`` for
+    ``Worker.kill``, ``out_of_memory`` where V8 or an allocator gave up, else ``crashed``.
+    """
+
+    def __init__(self, number: int, status: int, reason: DeathReason, detail: str | None = None) -> None:
+        super().__init__(f"worker {number} {detail or _how(status)}")
+        self.status = status
+        self.reason: DeathReason = reason
+
+
+def allowance(limits: Limits) -> int:
+    """Bytes that a worker which keeps ``limits`` can need for one run's answer, generously.
+
+    A console line costs at most 16 bytes for each of its own, a character four in each of two
+    texts, a run of the clock trace two integers. A worker that sends more is no longer ours.
+    """
+    return 16 * MIB + 16 * limits.console_bytes + 8 * limits.result_chars + 18 * limits.clock_reads
+
+
+class Worker:
+    """A sandboxed process with a live isolate.
+
+    Owns ``sock`` and ``pidfd``; ``forget`` is called once, when they have been closed.
+    """
+
+    def __init__(
+        self, number: int, pid: int, sock: socket.socket, pidfd: int, forget: Callable[[int], object]
+    ) -> None:
+        self.number = number
+        self.pid = pid
+        self._socket = sock
+        self._pidfd = pidfd
+        self._forget = forget
+        self._frames: wire.FrameBuffer[wire.FromWorker] = wire.FrameBuffer(wire.FromWorker)
+        self._allowance = 16 * MIB
+        self._on_console: OnConsole = _drop
+        self._usable = False
+        self._verdict: DeathReason | None = None
+        self._detail: str | None = None
+        self._status = signal.SIGKILL.value
+        self._ended = trio.Event()
+        self._closed = False
+
+    @property
+    def alive(self) -> bool:
+        """Whether its end has not been reported yet."""
+        return not self._ended.is_set()
+
+    async def wait_ready(self) -> None:
+        """Until the worker says that it can run code. Raises WorkerDied."""
+        with self._translated():
+            message = await self._receive()
+            if message is not None and not isinstance(message, wire.Ready):
+                raise WorkerFailed(f"said {type(message).__name__} where Ready was expected")
+        if message is None:
+            raise await self._death()
+        self._usable = True
+
+    async def run(self, message: wire.Run, on_console: OnConsole) -> wire.Done:
+        """Run code; ``on_console`` is called with its console lines as they come.
+
+        Raises WorkerDied. If it is cancelled, or ``on_console`` raises, the worker cannot be used
+        again, only ``kill_and_collect`` and ``aclose``.
+        """
+        if not self._usable:
+            raise RuntimeError(f"worker {self.number} is in a run, or was left in the middle of one")
+        self._usable = False
+        self._on_console = on_console
+        self._allowance = allowance(message.limits)
+        with self._translated():
+            await self._send(wire.encode(message))
+            done = await self._receive_done()
+        if done is None:
+            raise await self._death()
+        self._usable = True
+        return done
+
+    def kill(self) -> None:
+        """Send SIGKILL, if the process has not ended yet. May be called any number of times."""
+        if self.alive and self._verdict is None:
+            self._verdict = "killed"
+        self._signal()
+
+    async def kill_and_collect(self) -> wire.Done | None:
+        """Kill; then what the interrupted run had still said: its ``Done`` if that is complete.
+
+        Console lines before it go to the run's ``on_console``. Not interrupted by cancellation, and
+        takes no longer than the kernel needs to end a process (bounded by ``CLOSE_SECONDS``).
+        """
+        self.kill()
+        self._usable = False
+        with trio.move_on_after(CLOSE_SECONDS, shield=True), contextlib.suppress(WorkerDied):
+            with self._translated():
+                return await self._receive_done()
+        return None
+
+    async def aclose(self) -> None:
+        """Kill, wait until it has ended and been reaped, and close the descriptors.
+
+        Not interrupted by cancellation; bounded by ``CLOSE_SECONDS``. Further calls do nothing.
+        """
+        self.kill()
+        with trio.move_on_after(CLOSE_SECONDS, shield=True):
+            await self._ended.wait()
+        self._close()
+
+    def note_end(self, status: int) -> None:
+        """For the zygote's client: the process was reaped with this wait status."""
+        self._status = status
+        self._ended.set()
+
+    async def bury(self) -> None:
+        """For the zygote's client, when the zygote is dead: see to it that the worker is, too."""
+        if self._closed:
+            return
+        self._signal()
+        with trio.move_on_after(CLOSE_SECONDS):
+            await trio.lowlevel.wait_readable(self._pidfd)
+        # Orphans become children of this process where it is a container's first one.
+        with contextlib.suppress(ChildProcessError):
+            os.waitid(os.P_PIDFD, self._pidfd, os.WEXITED | os.WNOHANG)
+        self.note_end(signal.SIGKILL)
+
+    def _close(self) -> None:
+        if self._closed:
+            return
+        self._closed = True
+        self._usable = False
+        trio.lowlevel.notify_closing(self._socket)
+        self._socket.close()
+        os.close(self._pidfd)
+        self._forget(self.number)
+
+    def _signal(self) -> None:
+        if not self._closed:
+            with contextlib.suppress(ProcessLookupError):
+                signal.pidfd_send_signal(self._pidfd, signal.SIGKILL)
+
+    async def _send(self, data: bytes) -> None:
+        rest = memoryview(data)
+        while rest:
+            try:
+                sent = self._socket.send(rest)
+            except BlockingIOError:
+                await trio.lowlevel.wait_writable(self._socket)
+            except ConnectionError:
+                return  # it has ended; what it said last is still to be read
+            else:
+                rest = rest[sent:]
+
+    async def _receive_done(self) -> wire.Done | None:
+        """Pass console on until Done; None at the end of the socket."""
+        while True:
+            match await self._receive():
+                case wire.Console(lines):
+                    self._on_console(lines)
+                case wire.Ready():
+                    raise WorkerFailed("said Ready twice")
+                case end:
+                    return end
+
+    async def _receive(self) -> wire.FromWorker | None:
+        """The next message; None at the end of the socket."""
+        while (message := self._frames.next()) is None:
+            await trio.lowlevel.wait_readable(self._socket)
+            try:
+                chunk = self._socket.recv(_CHUNK)
+            except BlockingIOError:
+                continue
+            except ConnectionError:
+                return None
+            if not chunk:
+                return None
+            self._allowance -= len(chunk)
+            if self._allowance < 0:
+                raise WorkerFailed("sent more than its limits allow")
+            self._frames.feed(chunk)
+        return message
+
+    @contextlib.contextmanager
+    def _translated(self) -> Iterator[None]:
+        """Kill a worker that breaks the protocol: to its user, it crashed."""
+        try:
+            yield
+        except WorkerFailed as broken:
+            self._verdict, self._detail = "crashed", broken.message
+            self._signal()
+            raise WorkerDied(self.number, signal.SIGKILL, "crashed", broken.message) from broken
+        except trio.ClosedResourceError:
+            raise self._obituary() from None
+
+    async def _death(self) -> WorkerDied:
+        """After the end of the socket: a worker that only closed it is dead, too."""
+        self._signal()
+        await self._ended.wait()
+        return self._obituary()
+
+    def _obituary(self) -> WorkerDied:
+        return WorkerDied(self.number, self._status, self._why(), self._detail)
+
+    def _why(self) -> DeathReason:
+        if os.WIFEXITED(self._status) and os.WEXITSTATUS(self._status) == wire.EXIT_OUT_OF_MEMORY:
+            return "out_of_memory"
+        return self._verdict or "crashed"
+
+
+def _how(status: int) -> str:
+    code = os.waitstatus_to_exitcode(status)
+    return f"ended with status {code}" if code >= 0 else f"was ended by {signal.Signals(-code).name}"
+
+
+def _drop(_lines: tuple[Line, ...]) -> None:
+    """Console of no run: nobody asked."""

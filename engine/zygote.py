@@ -1,0 +1,205 @@
+"""The server's end of the zygote process: start it, ask it for workers, hear of their ends."""
+
+from __future__ import annotations
+
+import array
+import contextlib
+import logging
+import os
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Final
+
+import msgspec
+import trio
+
+from engine.errors import PlatformRefused, WorkerFailed
+from engine.isolate import zygote_wire as wire
+from engine.isolate.sandbox import SandboxReport
+from engine.worker import CLOSE_SECONDS, Worker
+
+BOOT_SECONDS: Final = 60.0
+
+# All that the zygote and its workers see of an environment: V8 and ICU take time zone and locale
+# from it, and they are part of what makes executions repeatable.
+_ENVIRONMENT: Final = {"TZ": "UTC", "LANG": "en_US.UTF-8", "LC_ALL": "en_US.UTF-8"}
+
+_log = logging.getLogger(__name__)
+
+OnForked = Callable[[Worker], None]
+OnForkFailed = Callable[[int, str], None]
+
+
+class Zygote:
+    """A booted zygote process and the workers that it has forked.
+
+    ``workers`` holds, by number, every worker whose descriptors are open.
+    """
+
+    def __init__(self, process: subprocess.Popen[bytes], control: socket.socket) -> None:
+        self.engine_id: str
+        self.sandbox: SandboxReport
+        self.workers: dict[int, Worker] = {}
+        self._process = process
+        self._pidfd = os.pidfd_open(process.pid)
+        self._control = control
+        self._closed = False
+
+    @property
+    def pid(self) -> int:
+        """Its process id, for diagnosis: it may have ended."""
+        return self._process.pid
+
+    def fork(self, number: int) -> None:
+        """Ask for a worker; ``serve`` reports it. A few may be asked for at once (the kernel keeps
+        as many packets as net.unix.max_dgram_qlen says, 10 by default)."""
+        with contextlib.suppress(ConnectionError):  # a dead zygote: serve is about to return
+            self._control.send(wire.encode(wire.Fork(number)))
+
+    async def serve(self, on_forked: OnForked, on_fork_failed: OnForkFailed) -> None:
+        """Report workers and their ends until the zygote has ended.
+
+        Raises WorkerFailed if it sends what the protocol forbids.
+        """
+        while True:
+            packet, descriptors = await self._receive()
+            if not packet:
+                return
+            match _decode(packet):
+                case wire.Forked(number, pid):
+                    if len(descriptors) == 2:
+                        on_forked(self._adopt(number, pid, *descriptors))
+                    else:
+                        _close_all(descriptors)
+                        on_fork_failed(number, "the server has no descriptors left")
+                case wire.ForkFailed(number, reason):
+                    on_fork_failed(number, reason)
+                case wire.Exited(number, status):
+                    if number in self.workers:
+                        self.workers[number].note_end(status)
+                case unexpected:
+                    raise WorkerFailed(f"the zygote said {type(unexpected).__name__} after its start")
+
+    async def aclose(self) -> None:
+        """End the zygote and all its workers, and close its descriptors; those of the workers stay
+        open until their users close them.
+
+        Not interrupted by cancellation; bounded. Further calls do nothing.
+        """
+        if self._closed:
+            return
+        self._closed = True
+        trio.lowlevel.notify_closing(self._control)
+        self._control.close()
+        with trio.CancelScope(shield=True):
+            with trio.move_on_after(CLOSE_SECONDS):
+                await trio.lowlevel.wait_readable(self._pidfd)
+            signal.pidfd_send_signal(self._pidfd, signal.SIGKILL)  # until reaped, there to be sent to
+            await trio.lowlevel.wait_readable(self._pidfd)
+            self._process.wait()
+            os.close(self._pidfd)
+            for worker in list(self.workers.values()):
+                await worker.bury()
+
+    async def _boot(self) -> None:
+        """Wait for the first report. Raises PlatformRefused and WorkerFailed."""
+        with trio.move_on_after(BOOT_SECONDS) as limit:
+            packet, _ = await self._receive()
+        if limit.cancelled_caught:
+            raise WorkerFailed(
+                f"the zygote was not ready within {BOOT_SECONDS:.0f} s: is the machine overloaded?"
+            )
+        if not packet:
+            raise WorkerFailed("the zygote ended while it started; its standard error says why")
+        match _decode(packet):
+            case wire.Booted(engine_id=engine_id, sandbox=report):
+                self.engine_id, self.sandbox = engine_id, report
+            case wire.Refused(reason):
+                raise PlatformRefused(reason)
+            case wire.Broken(reason):
+                raise WorkerFailed(f"the zygote could not start: {reason}")
+            case unexpected:
+                raise WorkerFailed(f"the zygote began with {type(unexpected).__name__}")
+
+    def _adopt(self, number: int, pid: int, descriptor: int, pidfd: int) -> Worker:
+        sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM, 0, fileno=descriptor)
+        sock.setblocking(False)
+        self.workers[number] = Worker(number, pid, sock, pidfd, self.workers.pop)
+        return self.workers[number]
+
+    async def _receive(self) -> tuple[bytes, list[int]]:
+        """The next packet and its descriptors; an empty packet at the end."""
+        space = socket.CMSG_SPACE(2 * array.array("i").itemsize)
+        while True:
+            await trio.lowlevel.wait_readable(self._control)
+            try:
+                # Received descriptors would survive an exec without the flag.
+                packet, ancillary, _, _ = self._control.recvmsg(
+                    wire.MAX_PACKET, space, socket.MSG_CMSG_CLOEXEC
+                )
+            except BlockingIOError:
+                continue
+            except ConnectionError:
+                return b"", []
+            descriptors = array.array("i")
+            for level, kind, data in ancillary:
+                if (level, kind) == (socket.SOL_SOCKET, socket.SCM_RIGHTS):
+                    descriptors.frombytes(data[: len(data) - len(data) % descriptors.itemsize])
+            return packet, list(descriptors)
+
+
+async def start_zygote(*, cache_dir: Path | None, data_budget_mb: int) -> Zygote:
+    """A zygote that is ready to fork.
+
+    Raises PlatformRefused where the self-test or the sandbox probe says no, WorkerFailed if it
+    cannot start or takes more than ``BOOT_SECONDS``.
+    """
+    zygote = _spawn(cache_dir, data_budget_mb)
+    try:
+        await zygote._boot()
+    except BaseException:
+        await zygote.aclose()
+        raise
+    _log.info("zygote %d is ready, engine %s", zygote.pid, zygote.engine_id)
+    return zygote
+
+
+def _spawn(cache_dir: Path | None, data_budget_mb: int) -> Zygote:
+    """Start the process, in this thread: the kernel ends the zygote with the thread that started it,
+    and a thread of a pool would end soon."""
+    ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    ours.setblocking(False)
+    arguments = [str(theirs.fileno()), str(os.getpid()), str(data_budget_mb)]
+    if cache_dir is not None:
+        arguments.append(str(cache_dir.absolute()))
+    try:
+        with theirs:
+            process = subprocess.Popen(
+                [sys.executable, "-I", "-X", "utf8", "-m", "engine.isolate.zygote", *arguments],
+                env=_ENVIRONMENT,
+                cwd="/",
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.DEVNULL,
+                pass_fds=(theirs.fileno(),),
+                start_new_session=True,
+            )
+    except OSError as failed:
+        ours.close()
+        raise WorkerFailed(f"the zygote could not be started: {failed}") from failed
+    return Zygote(process, ours)
+
+
+def _decode(packet: bytes) -> wire.FromZygote:
+    try:
+        return wire.decode_report(packet)
+    except msgspec.DecodeError as broken:
+        raise WorkerFailed(f"the zygote sent a packet that is no message: {broken}") from broken
+
+
+def _close_all(descriptors: list[int]) -> None:
+    for descriptor in descriptors:
+        os.close(descriptor)
