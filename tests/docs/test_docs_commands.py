@@ -1,0 +1,120 @@
+"""What the documents show is what happens: their commands are run against a real server."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shlex
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+import trio
+from documents import DOCUMENTS, ROOT, Shown, command_lines, dialogues
+from mcp import Client
+
+from benchmarks.processes import COMMAND, Server, free_port, mcp_v8, serving
+
+SERVER_COMMAND = re.compile(r"^\.venv/bin/mcp-v8 .*--http-port 8080\b")
+MCP_ADD = re.compile(r"^claude mcp add --transport http js '(http://localhost:8080/mcp\S*)'$")
+CHECKED_ELSEWHERE = re.compile(
+    r"^python3 -m venv \.venv && "  # set-up: .ci/run runs both lines as they are
+    r"|^just "  # the Justfile, below
+)
+
+WITH_CONSOLE = [document for document in DOCUMENTS if dialogues(document)]
+SERVER_LINES = [
+    line for document in DOCUMENTS for line in command_lines(document) if SERVER_COMMAND.match(line)
+]
+
+
+def typed(command: str, server: Server, variables: dict[str, str]) -> str:
+    """What a shell prints for ``command`` when the server's port is 8080."""
+    ended = subprocess.run(
+        ["bash", "-c", command.replace("localhost:8080", f"localhost:{server.port}")],
+        env={"PATH": os.environ["PATH"], **variables},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=True,
+    )
+    return ended.stdout
+
+
+def remembered(output: str) -> dict[str, str]:
+    """``$ID`` and ``$HEAP`` in a document stand for those of the last answer that had them."""
+    fields = {"ID": r'"execution_id":"(\w+)"', "HEAP": r'"heap":"(\w+)"'}
+    found = {name: re.search(pattern, output) for name, pattern in fields.items()}
+    return {name: match[1] for name, match in found.items() if match}
+
+
+@pytest.mark.skipif(not shutil.which("curl"), reason="there is no curl here")
+@pytest.mark.parametrize("document", WITH_CONSOLE, ids=lambda path: path.name)
+def test_every_command_shown_gives_the_answer_shown(document: Path, tmp_path: Path) -> None:
+    variables: dict[str, str] = {}
+    with mcp_v8("--directory-path", str(tmp_path)) as server:
+        for shown in dialogues(document):
+            actual = typed(shown.command, server, variables)
+            assert shown.matches(actual), f"{shown.command}\nshown:  {shown.output}\nactual: {actual}"
+            variables |= remembered(actual)
+
+
+@pytest.mark.skipif(not shutil.which("curl"), reason="there is no curl here")
+def test_a_session_of_the_readme_goes_on_after_a_kill_between_two_commands(tmp_path: Path) -> None:
+    for shown in dialogues(ROOT / "README.md"):
+        with mcp_v8("--directory-path", str(tmp_path)) as server:
+            actual = typed(shown.command, server, {})
+            os.kill(server.pid, 9)
+        assert shown.matches(actual), f"{shown.command}\nshown:  {shown.output}\nactual: {actual}"
+
+
+@pytest.mark.parametrize("line", SERVER_LINES)
+def test_every_server_command_shown_serves(
+    line: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
+    monkeypatch.chdir(tmp_path)
+    port = free_port()
+    command = line.replace(".venv/bin/mcp-v8", COMMAND).replace("8080", str(port))
+    with serving(shlex.split(command), port) as server:
+        answer = typed(
+            "curl -sf localhost:8080/api/exec -H 'Content-Type: application/json' -d '{\"code\":\"1\"}'",
+            server,
+            {},
+        )
+    assert json.loads(answer)["status"] == "completed"
+
+
+async def test_the_mcp_address_shown_leads_to_the_session_that_it_names(tmp_path: Path) -> None:
+    lines = [match for line in command_lines(ROOT / "README.md") if (match := MCP_ADD.match(line))]
+    assert len(lines) == 1
+    with mcp_v8("--directory-path", str(tmp_path)) as server:
+        url = lines[0][1].replace("8080", str(server.port))
+        with trio.fail_after(30):
+            async with Client(url) as client:
+                answer = await client.call_tool("run_js", {"code": "1 + 2"})
+    text = answer.content[0].text
+    assert text.splitlines()[0] == "=> 3"
+    assert text.splitlines()[-1] == "[demo@1]"
+
+
+def test_no_command_shown_escapes_these_tests() -> None:
+    for document in DOCUMENTS:
+        for line in command_lines(document):
+            covered = SERVER_COMMAND.match(line) or MCP_ADD.match(line) or CHECKED_ELSEWHERE.match(line)
+            assert covered, f"{document.name}: nothing runs {line!r}"
+
+
+def test_every_recipe_named_exists() -> None:
+    recipes = set(re.findall(r"^([a-z]+)[^:=\n]*:(?!=)", (ROOT / "Justfile").read_text(), re.MULTILINE))
+    named = {name for document in DOCUMENTS for name in re.findall(r"`just (\w+)", document.read_text())}
+    assert named
+    assert named <= recipes
+
+
+def test_an_ellipsis_stands_for_anything_and_nothing_else_does() -> None:
+    assert Shown("", '{"a":"…","b":1}\n').matches('{"a":"xyz","b":1}')
+    assert not Shown("", '{"a":"…","b":1}\n').matches('{"a":"xyz","b":2}')
+    assert not Shown("", '{"a.c":1}').matches('{"abc":1}')
