@@ -126,9 +126,12 @@ class Worker:
         """
         self.kill()
         self._usable = False
-        with trio.move_on_after(CLOSE_SECONDS, shield=True), contextlib.suppress(WorkerDied):
-            with self._translated():
-                return await self._receive_done()
+        with trio.move_on_after(CLOSE_SECONDS, shield=True):
+            try:
+                with self._translated():
+                    return await self._receive_done()
+            except WorkerDied:
+                pass  # what it said last was no message; it is dead already
         return None
 
     async def aclose(self) -> None:
@@ -153,9 +156,7 @@ class Worker:
         self._signal()
         with trio.move_on_after(CLOSE_SECONDS):
             await trio.lowlevel.wait_readable(self._pidfd)
-        # Orphans become children of this process where it is a container's first one.
-        with contextlib.suppress(ChildProcessError):
-            os.waitid(os.P_PIDFD, self._pidfd, os.WEXITED | os.WNOHANG)
+        self._reap_orphan()
         self.note_end(signal.SIGKILL)
 
     def _close(self) -> None:
@@ -172,6 +173,11 @@ class Worker:
         if not self._closed:
             with contextlib.suppress(ProcessLookupError):
                 signal.pidfd_send_signal(self._pidfd, signal.SIGKILL)
+
+    def _reap_orphan(self) -> None:
+        """Where this process is a container's first one, orphans become its children."""
+        with contextlib.suppress(ChildProcessError):
+            os.waitid(os.P_PIDFD, self._pidfd, os.WEXITED | os.WNOHANG)
 
     async def _send(self, data: bytes) -> None:
         rest = memoryview(data)

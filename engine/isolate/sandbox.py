@@ -146,7 +146,7 @@ def enter(data_limit: int) -> SandboxReport:
     prctl(PR_SET_NO_NEW_PRIVS, 1)
     abi = landlock_abi()
     if abi > 0:
-        _deny_files_and_network(abi)
+        deny_files_and_network(abi)
     _limit_resources(data_limit)
     _filter_system_calls(architecture)
     return SandboxReport(landlock_abi=abi)
@@ -210,7 +210,7 @@ def _limit_resources(data_limit: int) -> None:
         resource.setrlimit(what, (ceiling, ceiling))
 
 
-def _deny_files_and_network(abi: int) -> None:
+def deny_files_and_network(abi: int) -> None:
     """Handle every right that Landlock version ``abi`` knows, and grant none."""
     files = (1 << {1: 13, 2: 14, 3: 15, 4: 15}.get(abi, 16)) - 1
     tcp = 0b11 if abi >= 4 else 0

@@ -67,7 +67,7 @@ FromZygote = Booted | Refused | Broken | Forked | ForkFailed | Exited
 
 _encoder = msgspec.msgpack.Encoder()
 _to_zygote: msgspec.msgpack.Decoder[ToZygote] = msgspec.msgpack.Decoder(ToZygote)
-_from_zygote: msgspec.msgpack.Decoder[FromZygote] = msgspec.msgpack.Decoder(FromZygote)  # type: ignore[arg-type]
+_from_zygote: msgspec.msgpack.Decoder[FromZygote] = msgspec.msgpack.Decoder(FromZygote)
 
 
 def encode(message: ToZygote | FromZygote) -> bytes:
