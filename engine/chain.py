@@ -78,7 +78,8 @@ def unseal(id: bytes, prev: bytes, body: bytes, large: Mapping[bytes, bytes]) ->
         fields = _decoder.decode(body)
         for name, value in fields.items():
             if isinstance(value, msgspec.msgpack.Ext):
-                length, digest = int.from_bytes(value.data[:8], "big"), bytes(value.data[8:])
+                reference = bytes(value.data)
+                length, digest = int.from_bytes(reference[:8], "big"), reference[8:]
                 encoded = large.get(digest)
                 if encoded is None or len(encoded) != length or hashlib.sha256(encoded).digest() != digest:
                     raise StoreCorrupt(f"field {name} of event {id.hex()} is missing or altered")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from typing import Literal
 
 import trio
@@ -61,15 +61,31 @@ class Report(Struct, frozen=True, kw_only=True):
 class Execution:
     """A running or finished execution. Many tasks may wait on it or follow its console."""
 
-    def __init__(self, execution_id: str, owner: str, *, accepted_at: int = 0) -> None:
+    def __init__(
+        self,
+        execution_id: str,
+        owner: str,
+        *,
+        accepted_at: int,
+        idempotency_key: str | None = None,
+        request_hash: str = "",
+        when_done: Callable[[Execution], None] | None = None,
+    ) -> None:
         self.id = execution_id
         self.owner = owner
         self.accepted_at = accepted_at
+        """Microseconds since the epoch."""
+        self.idempotency_key = idempotency_key
+        self.request_hash = request_hash
+        self._when_done = when_done
         self.session: str | None = None
         self.report: Report | None = None
         self.failure: Exception | None = None
         self.console: list[Line] = []
         """Console so far; provisional until there is a report."""
+        self.cancel_requested = False
+        self.cancel_scope: trio.CancelScope | None = None
+        """Set while the code runs."""
         self._changed = trio.Event()
         self._finished = trio.Event()
 
@@ -78,7 +94,13 @@ class Execution:
         """Whether the execution is over (reported or failed)."""
         return self._finished.is_set()
 
-    def emit(self, lines: list[Line]) -> None:
+    def cancel(self) -> None:
+        """Ask for the end of the execution; it loses against an outcome that is there already."""
+        self.cancel_requested = True
+        if self.cancel_scope is not None:
+            self.cancel_scope.cancel()
+
+    def emit(self, lines: tuple[Line, ...]) -> None:
         """Add console lines and wake the followers."""
         self.console.extend(lines)
         self._wake()
@@ -87,14 +109,12 @@ class Execution:
         """Publish the durable outcome."""
         self.report = report
         self.session = report.session
-        self._finished.set()
-        self._wake()
+        self._end()
 
     def fail(self, failure: Exception) -> None:
         """Publish that the execution could not be run or recorded; ``wait`` raises it."""
         self.failure = failure
-        self._finished.set()
-        self._wake()
+        self._end()
 
     async def wait(self, seconds: float) -> Report | None:
         """The report, or None if it is still running after ``seconds``.
@@ -120,6 +140,12 @@ class Execution:
             if self.done:
                 return
             await changed.wait()
+
+    def _end(self) -> None:
+        self._finished.set()
+        self._wake()
+        if self._when_done is not None:
+            self._when_done(self)
 
     def _wake(self) -> None:
         changed, self._changed = self._changed, trio.Event()

@@ -51,7 +51,7 @@ class Evaluation(NamedTuple):
     location: Location | None
 
 
-class Terminated(Exception):  # noqa: N818 - a control-flow signal, not an error of anybody's
+class Terminated(Exception):
     """V8 stopped the running code because the heap is at its limit."""
 
 
@@ -353,7 +353,7 @@ class Isolate:
             result = self._host_call(op, values + 8 if arguments > 1 else 0, info)
             if result is not None:
                 slot = implicit + native.CALLBACK_RETURN_SLOT
-                if type(result) is int:
+                if isinstance(result, int):
                     c.c_uint32.from_address(slot).value = result << native.SMI_SHIFT
                 else:
                     word = c.c_uint64.from_address(result[0]).value

@@ -76,7 +76,7 @@ class BufferAllocator:
             self._callbacks,
             strict=True,
         ):
-            self._table[slot] = c.cast(callback, c.c_void_p).value or 0  # type: ignore[arg-type]
+            self._table[slot] = c.cast(callback, c.c_void_p).value or 0
         # the default allocator has no fields that its methods read: the table is the object
         c.c_uint64.from_address(self._inner).value = c.addressof(self._table)
         self.budget = 64 << 20

@@ -267,7 +267,7 @@ class Library:
     """
 
     def __init__(self) -> None:
-        from py_mini_racer._dll import init_mini_racer  # noqa: PLC0415 - loads V8 into the process
+        from py_mini_racer._dll import init_mini_racer
 
         loaded = init_mini_racer(flags=FLAGS)
         self.path = Path(loaded._name)
@@ -305,7 +305,7 @@ _library: Library | None = None
 
 def library() -> Library:
     """The V8 library, loaded at the first call. Never called in the server's own process."""
-    global _library  # noqa: PLW0603 - V8 can be initialized once in a process
+    global _library
     if _library is None:
         _library = Library()
     return _library

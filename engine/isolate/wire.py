@@ -89,7 +89,7 @@ class FrameBuffer(Generic[M]):
 
     def __init__(self, kind: object) -> None:
         self._buffer = bytearray()
-        self._decoder: msgspec.msgpack.Decoder[M] = msgspec.msgpack.Decoder(kind)  # type: ignore[call-overload]
+        self._decoder: msgspec.msgpack.Decoder[M] = msgspec.msgpack.Decoder(kind)
 
     def feed(self, data: bytes | bytearray | memoryview) -> None:
         """Add received bytes."""

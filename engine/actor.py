@@ -1,0 +1,290 @@
+"""The actor of one session: a bounded mailbox, and one execution at a time.
+
+The actor is the only writer of its session. It holds the session's position and, while the session
+is awake, the worker that is in that state. Whatever makes the worker's state doubtful (an abort, a
+failed append, a cancellation) throws the worker away; the next execution restores the state from the
+log. The append is shielded, so that a cancelled actor has either written its event or not run.
+"""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Sequence
+from typing import Protocol
+
+import trio
+from msgspec import Struct
+
+from engine import chain, outcomes
+from engine.attempt import Attempt, conclude, prepare, run
+from engine.errors import Busy, Conflict, EngineError, StoreError, Unavailable
+from engine.events import TICKS_PER_MS, Created, Event, Forked
+from engine.execution import Execution, Submission
+from engine.history import state_at
+from engine.isolate.wire import Done
+from engine.limits import LimitPolicy
+from engine.outcomes import Abort
+from engine.recovery import Diverged, ReplayFailed, restore
+from engine.session import ForkPoint, Position, apply
+from engine.workers import Worker
+from persistence.eventlog import EventLog
+
+
+class Job(Struct):
+    """An accepted submission on its way through the mailbox."""
+
+    submission: Submission
+    execution: Execution
+
+
+class Host(Protocol):
+    """What an actor needs of its supervisor."""
+
+    policy: LimitPolicy
+
+    @property
+    def log(self) -> EventLog:
+        """Where events go."""
+        ...
+
+    @property
+    def engine_id(self) -> str:
+        """Names V8, its flags and the base image."""
+        ...
+
+    async def take_worker(self, actor: SessionActor) -> Worker:
+        """A fresh worker within the cap; it counts until ``give_worker_back``."""
+        ...
+
+    def give_worker_back(self, worker: Worker) -> None:
+        """Kill a worker and free its place."""
+        ...
+
+    def made_idle(self, actor: SessionActor) -> None:
+        """The actor is done with a job."""
+        ...
+
+    def fork(self, point: ForkPoint, job: Job) -> None:
+        """Run ``job`` in a new session that begins at ``point``."""
+        ...
+
+
+class SessionActor:
+    """Executes the jobs of one session in order of acceptance.
+
+    ``position`` is None for a session that has no event yet; it begins with its first execution, at
+    ``birth`` if that is set (a fork), else empty.
+    """
+
+    def __init__(
+        self,
+        host: Host,
+        owner: str,
+        name: str,
+        position: Position | None,
+        birth: ForkPoint | None = None,
+    ) -> None:
+        self.owner, self.name = owner, name
+        self.position = position
+        self.busy = False
+        """Whether a job is being worked on."""
+        self.last_used = trio.current_time()
+        self._birth = birth
+        self._host = host
+        self._worker: Worker | None = None
+        self._broken: Diverged | ReplayFailed | None = None
+        self._send, self._receive = trio.open_memory_channel[Job](host.policy.max_queue)
+
+    # --- called by the supervisor, never waiting ------------------------------------------------
+
+    def post(self, job: Job) -> None:
+        """Put a job in the mailbox. Raises Busy if it is full."""
+        try:
+            self._send.send_nowait(job)
+        except trio.WouldBlock:
+            raise Busy(
+                f"{self._host.policy.max_queue} executions wait for session {self.name}; try again later"
+            ) from None
+
+    @property
+    def idle(self) -> bool:
+        """Whether there is nothing to do."""
+        return not self.busy and self._receive.statistics().current_buffer_used == 0
+
+    @property
+    def awake(self) -> bool:
+        """Whether the session has a worker."""
+        return self._worker is not None
+
+    def sleep(self) -> None:
+        """Give the worker up; the next execution restores the state."""
+        if self._worker is not None:
+            worker, self._worker = self._worker, None
+            self._host.give_worker_back(worker)
+
+    # --- the task -------------------------------------------------------------------------------
+
+    async def work(self, idle_seconds: float) -> None:
+        """Work until there was nothing to do for ``idle_seconds``. The worker is given up on return."""
+        try:
+            while True:
+                job = await self._next(idle_seconds)
+                if job is None:
+                    return
+                self.busy = True
+                try:
+                    await self._process(job)
+                finally:
+                    self.busy = False
+                    self.last_used = trio.current_time()
+                    self._host.made_idle(self)
+                    if not job.execution.done:
+                        job.execution.fail(Unavailable("the server stopped before the execution was over"))
+        finally:
+            self.sleep()
+            self._fail_queued()
+
+    async def _next(self, idle_seconds: float) -> Job | None:
+        with trio.move_on_after(idle_seconds):
+            return await self._receive.receive()
+        try:
+            return self._receive.receive_nowait()  # posted after the time was up
+        except trio.WouldBlock:
+            return None
+
+    def _fail_queued(self) -> None:
+        while True:
+            try:
+                job = self._receive.receive_nowait()
+            except trio.WouldBlock:
+                return
+            job.execution.fail(Unavailable("the server stopped before the execution began"))
+
+    async def _process(self, job: Job) -> None:
+        try:
+            if await self._forks_elsewhere(job):
+                return
+            await self._execute(job)
+        except EngineError as error:
+            self.sleep()
+            job.execution.fail(error)
+
+    async def _forks_elsewhere(self, job: Job) -> bool:
+        """Decide, now that the job has left the mailbox, where it runs."""
+        asked, position = job.submission, self.position
+        if position is None or (asked.heap is None and asked.at is None):
+            return False
+        if asked.heap is not None:
+            if asked.heap == position.heap:
+                return False
+            if asked.session is not None:
+                raise Conflict(
+                    f"session {self.name} is at event {position.state_seq} with heap {position.heap}, "
+                    "not at the heap you gave; leave out `heap` to go on from there, or `session` to branch off",
+                    field="heap",
+                )
+            record = await self._host.log.event(bytes.fromhex(asked.heap))
+            assert record is not None  # the supervisor found it before it chose this actor
+            point = ForkPoint(record.event.session, record.event.seq, record.id)
+        else:
+            assert asked.at is not None
+            point = await state_at(self._host.log, position.session, asked.at)
+            if point.id == position.state_id:
+                return False
+        self._host.fork(point, job)
+        return True
+
+    async def _execute(self, job: Job) -> None:
+        if self._broken is not None:
+            raise self._broken
+        execution, asked = job.execution, job.submission
+        seq = self._next_seq()
+        if seq >= self._host.policy.max_session_events:
+            raise Conflict(
+                f"session {self.name} has {seq} events, which is the limit: start a new session",
+                field="session",
+            )
+        result: Done | Abort = Abort("cancelled", 0)
+        worker = None if execution.cancel_requested else await self._restored_worker()
+        attempt = prepare(execution, asked, self._host.policy, self._host.engine_id, seq)
+        if worker is not None:
+            result = await run(worker, attempt, execution)
+            if isinstance(result, Abort):
+                self.sleep()
+        session = self.position.session if self.position else f"i_{secrets.token_hex(16)}"
+        event = conclude(attempt, session, result, execution.console)
+        created = self.position is None
+        await self._record([*self._birth_event(session, attempt), event])
+        assert self.position is not None
+        execution.finish(outcomes.report(event, session=self.name, heap=self.position.heap, created=created))
+
+    async def _restored_worker(self) -> Worker:
+        """The worker in the session's state, restored if the session sleeps."""
+        if self._worker is not None and self._worker.alive:
+            return self._worker
+        self.sleep()
+        taken: list[Worker] = []
+
+        async def acquire() -> Worker:
+            while taken:  # a worker that died while it replayed
+                self._host.give_worker_back(taken.pop())
+            taken.append(await self._host.take_worker(self))
+            return taken[-1]
+
+        target = self._birth
+        if self.position is not None:
+            target = ForkPoint(self.position.session, self.position.state_seq, self.position.state_id)
+        try:
+            if target is None:
+                self._worker = await acquire()
+            else:
+                self._worker = await restore(self._host.log, target, self._host.engine_id, acquire)
+        except (Diverged, ReplayFailed) as broken:
+            self._broken = broken
+            raise
+        finally:
+            if self._worker is None:
+                while taken:
+                    self._host.give_worker_back(taken.pop())
+        return self._worker
+
+    def _next_seq(self) -> int:
+        if self.position is not None:
+            return self.position.head_seq + 1
+        return self._birth.seq + 2 if self._birth is not None else 1
+
+    def _birth_event(self, session: str, attempt: Attempt) -> Sequence[Event]:
+        if self.position is not None:
+            return ()
+        shared = {
+            "session": session,
+            "at": attempt.start * (1_000 // TICKS_PER_MS),
+            "owner": self.owner,
+            "name": self.name,
+            "engine": attempt.engine,
+            "caller": attempt.submission.caller,
+        }
+        if self._birth is None:
+            return (Created(seq=0, **shared),)  # type: ignore[arg-type]
+        return (Forked(seq=self._birth.seq + 1, parent=self._birth.session, **shared),)  # type: ignore[arg-type]
+
+    async def _record(self, events: Sequence[Event]) -> None:
+        """The output gate: make events durable and move on, or lose the worker and stay."""
+        position = self.position
+        if position is not None:
+            previous = position.head_id
+        else:
+            previous = chain.GENESIS if self._birth is None else self._birth.id
+        records = []
+        for event in events:
+            records.append(chain.seal(previous, event))
+            previous = records[-1].id
+        with trio.CancelScope(shield=True):
+            try:
+                await self._host.log.append(records)
+            except StoreError:
+                self.sleep()
+                raise
+            for record in records:
+                position = apply(position, record)
+            self.position = position

@@ -1,0 +1,71 @@
+"""What clients are told of an execution that is over. Pure."""
+
+from __future__ import annotations
+
+from msgspec import Struct
+
+from engine.events import Aborted, AbortReason, ErrorDetail, Executed
+from engine.execution import Report, Status
+from engine.limits import Limits
+
+
+class Abort(Struct, frozen=True):
+    """An execution was stopped: why, and after how long (microseconds)."""
+
+    reason: AbortReason
+    duration_us: int
+
+
+_STATUS: dict[AbortReason, Status] = {
+    "timed_out": "timed_out",
+    "cancelled": "cancelled",
+    "out_of_memory": "out_of_memory",
+    "stack_overflow": "failed",
+    "crashed": "crashed",
+}
+
+
+def abort_error(reason: AbortReason, limits: Limits) -> ErrorDetail:
+    """What users are told about an abort."""
+    name, message = {
+        "timed_out": ("TimedOut", f"timed out after {limits.time_ms / 1_000:g} s"),
+        "cancelled": ("Cancelled", "cancelled before it was over"),
+        "out_of_memory": (
+            "OutOfMemory",
+            f"needed more than {limits.heap_mb} MB of heap or {limits.offheap_mb} MB of buffers",
+        ),
+        "stack_overflow": ("StackOverflow", "the call stack overflowed: too deep a recursion"),
+        "crashed": ("Crashed", "the worker process died"),
+    }[reason]
+    return ErrorDetail(name=name, message=f"{message}; the call was undone", undone=True)
+
+
+def report(
+    event: Executed | Aborted, *, session: str | None, heap: str | None, created: bool = False
+) -> Report:
+    """What clients are told. ``session`` and ``heap`` are None in stateless mode."""
+    stateful = session is not None
+    common = {
+        "execution_id": event.execution_id,
+        "session": session,
+        "created": created,
+        "event": event.seq if stateful else None,
+        "heap": heap,
+        "console": event.console,
+        "started_at": event.at,
+        "completed_at": event.at + event.duration_us,
+        "duration_us": event.duration_us,
+    }
+    if isinstance(event, Aborted):
+        return Report(status=_STATUS[event.reason], error=event.error, **common)  # type: ignore[arg-type]
+    outcome = event.outcome
+    return Report(
+        status=outcome.status,
+        result=outcome.result,
+        result_json=outcome.result_json,
+        error=outcome.error,
+        pending=outcome.pending,
+        pending_timers=outcome.pending_timers,
+        console_dropped=outcome.console_dropped,
+        **common,  # type: ignore[arg-type]
+    )

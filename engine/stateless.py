@@ -1,0 +1,83 @@
+"""Executions without a session: a fresh worker each, and a bounded memory of the outcomes."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Callable
+
+import trio
+
+from engine import outcomes
+from engine.attempt import conclude, prepare, run
+from engine.errors import EngineError
+from engine.execution import Execution, Submission
+from engine.isolate.wire import Done
+from engine.limits import LimitPolicy
+from engine.outcomes import Abort
+from engine.workers import Workers
+
+KEPT = 1_000
+"""Finished executions that can still be asked for."""
+KEPT_BYTES = 64 << 20
+"""Console and result text kept of them together."""
+KEPT_SECONDS = 600.0
+_SEQ = 1  # the code is called exec-1.js, as in a new session
+
+
+class Finished:
+    """Finished executions, for a while: at most KEPT, of KEPT_BYTES, for KEPT_SECONDS."""
+
+    def __init__(self, forgotten: Callable[[Execution], None]) -> None:
+        self._forgotten = forgotten
+        self._kept: OrderedDict[str, tuple[float, int, Execution]] = OrderedDict()
+        self._bytes = 0
+
+    def add(self, execution: Execution) -> None:
+        """Remember an execution, and forget older ones as the bounds demand."""
+        size = _size(execution)
+        self._kept[execution.id] = (trio.current_time(), size, execution)
+        self._bytes += size
+        while len(self._kept) > KEPT or self._bytes > KEPT_BYTES:
+            self._drop_oldest()
+
+    def get(self, execution_id: str) -> Execution | None:
+        """The execution, unless it was forgotten."""
+        horizon = trio.current_time() - KEPT_SECONDS
+        while self._kept and next(iter(self._kept.values()))[0] < horizon:
+            self._drop_oldest()
+        kept = self._kept.get(execution_id)
+        return kept[2] if kept is not None else None
+
+    def _drop_oldest(self) -> None:
+        _, (_, size, execution) = self._kept.popitem(last=False)
+        self._bytes -= size
+        self._forgotten(execution)
+
+
+async def execute(
+    workers: Workers, policy: LimitPolicy, submission: Submission, execution: Execution
+) -> None:
+    """Run in a fresh worker and finish ``execution``."""
+    try:
+        worker = await workers.acquire()
+    except EngineError as error:
+        execution.fail(error)
+        return
+    try:
+        attempt = prepare(execution, submission, policy, workers.engine_id, _SEQ)
+        result: Done | Abort = Abort("cancelled", 0)
+        if not execution.cancel_requested:
+            result = await run(worker, attempt, execution)
+        event = conclude(attempt, "", result, execution.console)
+        execution.finish(outcomes.report(event, session=None, heap=None))
+    finally:
+        with trio.CancelScope(shield=True):
+            await worker.aclose()
+
+
+def _size(execution: Execution) -> int:
+    report = execution.report
+    if report is None:
+        return 0
+    texts = [report.result or "", report.result_json or "", *(line.text for line in report.console)]
+    return sum(map(len, texts))
