@@ -7,7 +7,8 @@
 Not a test: test_sandbox.py starts it.
 """
 
-# ruff: noqa: PTH - the probes are the plain system calls
+# The probes are the plain system calls.
+# ruff: noqa: PTH108, PTH115, PTH116, PTH208
 
 from __future__ import annotations
 
@@ -34,7 +35,7 @@ LARGE = 256 << 20
 libc = ctypes.CDLL(None, use_errno=True)
 libc.syscall.restype = ctypes.c_long
 libc.mmap.restype = ctypes.c_void_p
-libc.mmap.argtypes = [ctypes.c_void_p, ctypes.c_size_t] + [ctypes.c_int] * 3 + [ctypes.c_long]
+libc.mmap.argtypes = (ctypes.c_void_p, ctypes.c_size_t, *[ctypes.c_int] * 3, ctypes.c_long)
 libc.mprotect.argtypes = [ctypes.c_void_p, ctypes.c_size_t, ctypes.c_int]
 libc.munmap.argtypes = [ctypes.c_void_p, ctypes.c_size_t]
 
