@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import os
 import sqlite3
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -71,8 +72,12 @@ Row = tuple[Any, ...]
 def connect(path: Path) -> sqlite3.Connection:
     """A connection whose commits are on disk when they return. May be passed between threads."""
     db = sqlite3.connect(path, timeout=BUSY_SECONDS, isolation_level=None, check_same_thread=False)
-    db.execute("PRAGMA synchronous = FULL")
-    db.execute(f"PRAGMA journal_size_limit = {WAL_KEPT_BYTES}")
+    try:
+        db.execute("PRAGMA synchronous = FULL")
+        db.execute(f"PRAGMA journal_size_limit = {WAL_KEPT_BYTES}")
+    except sqlite3.Error:
+        db.close()
+        raise
     return db
 
 
@@ -84,23 +89,26 @@ def prepare(directory: Path) -> Path:
     path = directory / DATABASE_NAME
     # Made here and not by SQLite for its mode, which SQLite copies to the files beside it.
     os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
-    db = connect(path)
     try:
-        version = db.execute("PRAGMA user_version").fetchone()[0]
-        if version > STORE_VERSION:
-            raise StoreError(
-                f"{path} has store format {version}; this program knows format {STORE_VERSION}: "
-                "run the newer mcp-v8 that wrote it, or choose another directory"
-            )
-        db.execute("PRAGMA journal_mode = WAL")
-        if version == 0:
-            db.executescript(f"BEGIN; {_TABLES} PRAGMA user_version = {STORE_VERSION}; COMMIT")
+        with closing(connect(path)) as db:
+            _adopt(db, path)
     except sqlite3.Error as failure:
         raise read_error(failure, path) from failure
-    finally:
-        db.close()
     _sync_directory(directory)
     return path
+
+
+def _adopt(db: sqlite3.Connection, path: Path) -> None:
+    """Make the tables if the database is new."""
+    version = db.execute("PRAGMA user_version").fetchone()[0]
+    if version > STORE_VERSION:
+        raise StoreError(
+            f"{path} has store format {version}; this program knows format {STORE_VERSION}: "
+            "run the newer mcp-v8 that wrote it, or choose another directory"
+        )
+    db.execute("PRAGMA journal_mode = WAL")
+    if version == 0:
+        db.executescript(f"BEGIN; {_TABLES} PRAGMA user_version = {STORE_VERSION}; COMMIT")
 
 
 def _sync_directory(directory: Path) -> None:

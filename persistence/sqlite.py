@@ -73,6 +73,11 @@ class SqliteEventLog:
         self._readers = trio.CapacityLimiter(READERS)
         self._idle: list[sqlite3.Connection] = []
 
+    @property
+    def queued_bytes(self) -> int:
+        """Size of the appends that are not yet decided, at most MAX_QUEUED_BYTES or one append."""
+        return self._queued
+
     async def append(self, records: Sequence[Record]) -> None:
         """See ``EventLog``. Cannot be cancelled, not even before it began."""
         append = Append(records, trio.lowlevel.current_task())

@@ -54,7 +54,6 @@ _TAKEN = {
     "events.id": "it is in the log already",
     "events.execution_id": "that execution id exists already",
     "events.key_owner": "the idempotency key was used before",
-    "sessions.session": "the session has begun already",
     "sessions.owner": "the owner has an open session of that name",
 }
 
@@ -146,14 +145,12 @@ class Writer:
     def _insert(self, db: sqlite3.Connection, append: Append, heads: dict[str, SessionRow]) -> bool:
         """Write one append into the open transaction, all or none; whether it passed."""
         first = append.records[0].event
-        opening = isinstance(first, (Created, Forked))
         db.execute("SAVEPOINT append")
         try:
-            before = None if opening else self._head(db, first.session, heads)
-            after = advance(before, append.records)
+            after = advance(self._head(db, first.session, heads), append.records)
             if isinstance(first, Forked):
                 _check_parent(db, first, append.records[0].prev)
-            if opening:
+            if isinstance(first, (Created, Forked)):
                 db.execute(_INSERT_SESSION, session_values(after))
             else:
                 db.execute(_UPDATE_SESSION, (*session_values(after)[4:], after.session))
@@ -161,6 +158,8 @@ class Writer:
         except AppendConflict as conflict:
             append.failure = conflict
         except sqlite3.IntegrityError as violated:
+            if violated.sqlite_errorcode != sqlite3.SQLITE_CONSTRAINT_UNIQUE:
+                raise
             append.failure = _conflict(append, violated)
         else:
             db.execute("RELEASE append")

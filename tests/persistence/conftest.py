@@ -1,0 +1,38 @@
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import AbstractContextManager, closing, contextmanager
+from pathlib import Path
+
+import pytest
+
+from persistence.schema import DATABASE_NAME
+from persistence.sqlite import SqliteEventLog, open_sqlite_log
+
+Stranger = Callable[[], AbstractContextManager[None]]
+
+
+@pytest.fixture
+def directory(tmp_path: Path) -> Path:
+    return tmp_path / "store"
+
+
+@pytest.fixture
+async def log(directory: Path) -> AsyncIterator[SqliteEventLog]:
+    async with open_sqlite_log(directory) as log:
+        yield log
+
+
+@pytest.fixture
+def stranger(directory: Path) -> Stranger:
+    """While a stranger holds the database, nothing can be committed to it."""
+
+    @contextmanager
+    def holds() -> Iterator[None]:
+        with closing(sqlite3.connect(directory / DATABASE_NAME, isolation_level=None)) as db:
+            db.execute("BEGIN IMMEDIATE")
+            yield
+            db.execute("ROLLBACK")
+
+    return holds

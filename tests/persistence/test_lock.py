@@ -1,0 +1,56 @@
+"""One process owns a store; the next one is told who, and may have it when that one is gone."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import trio
+
+from engine.errors import StoreLocked
+from persistence.lock import own
+from persistence.sqlite import open_sqlite_log
+
+OWNER = """
+import sys, trio
+from pathlib import Path
+from persistence.sqlite import open_sqlite_log
+
+async def main():
+    async with open_sqlite_log(Path(sys.argv[1])):
+        print("open", flush=True)
+        await trio.sleep_forever()
+
+trio.run(main)
+"""
+
+
+async def test_a_second_process_is_told_who_owns_the_store_until_that_one_dies(directory: Path) -> None:
+    command = [sys.executable, "-c", OWNER, str(directory)]
+    owner = await trio.lowlevel.open_process(command, stdout=subprocess.PIPE)
+    assert owner.stdout is not None
+    async with owner.stdout:
+        try:
+            with trio.fail_after(20):
+                assert (await owner.stdout.receive_some()).startswith(b"open")
+            with pytest.raises(StoreLocked) as refused:
+                async with open_sqlite_log(directory):
+                    raise AssertionError("opened")
+        finally:
+            owner.kill()
+            with trio.CancelScope(shield=True):
+                await owner.wait()
+    assert str(directory) in refused.value.message
+    assert f"process {owner.pid}" in refused.value.message
+    assert "another directory" in refused.value.message
+    async with open_sqlite_log(directory) as log:
+        assert await log.sessions("ann") == []
+
+
+def test_the_owner_is_one_even_within_a_process(tmp_path: Path) -> None:
+    with own(tmp_path), pytest.raises(StoreLocked), own(tmp_path):
+        raise AssertionError("owned twice")
+    with own(tmp_path):
+        assert (tmp_path / "lock").read_text().strip().isdigit()
