@@ -14,7 +14,7 @@ from msgspec import Struct
 from engine.events import TICKS_PER_MS, ErrorDetail, Line, Outcome, OutcomeStatus, Trace
 from engine.isolate.codeframe import code_frame
 from engine.isolate.isolate import PENDING, REJECTED, Isolate, Location, Terminated
-from engine.isolate.stack import Watermark
+from engine.isolate.stack import StackGuard
 from engine.isolate.wire import EXIT_OUT_OF_MEMORY, Done, Run
 
 CONTROL_FUNCTIONS = ("begin", "overdue", "settle", "rejected", "finish")
@@ -58,7 +58,7 @@ class Executor:
 
     def __init__(self, isolate: Isolate) -> None:
         self._isolate = isolate
-        self._watermark = Watermark(isolate)
+        self._stack = StackGuard(isolate)
         isolate.bind_control(*CONTROL_FUNCTIONS)
 
     def execute(
@@ -83,7 +83,7 @@ class Executor:
         isolate.heap.arm(run.limits.heap_mb * memory * _MIB)
         isolate.buffers.budget = run.limits.offheap_mb * memory * _MIB
         started, cpu_started = time.perf_counter_ns(), time.process_time_ns()
-        self._watermark.arm(replay=replay)
+        self._stack.arm(replay=replay)
         try:
             with isolate.scope():
                 finished, location = self._run(run, sleep)
@@ -104,7 +104,7 @@ class Executor:
             digest=digest.digest(),
             duration_us=(time.perf_counter_ns() - started) // 1_000,
             cpu_us=(time.process_time_ns() - cpu_started) // 1_000,
-            overflow=self._watermark.reached(),
+            overflow=self._stack.reached(),
         )
 
     def _run(self, run: Run, sleep: Callable[[float], None]) -> tuple[_Finished, Location | None]:

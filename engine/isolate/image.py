@@ -21,6 +21,8 @@ from engine.isolate import native, throwaway
 from engine.isolate.isolate import Isolate
 
 BASE_FILES = (
+    "values.js",
+    "layout.js",
     "inspect.js",
     "json.js",
     "errors.js",

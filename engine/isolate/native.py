@@ -125,6 +125,9 @@ SYMBOLS: dict[str, Symbol] = {
     ),
     "run_microtasks": Symbol("_ZN2v87Isolate26PerformMicrotaskCheckpointEv", None, (_ptr,)),
     "set_stack_limit": Symbol("_ZN2v87Isolate13SetStackLimitEm", None, (_ptr, c.c_uint64)),
+    "throw_stack_overflow": Symbol(
+        "_ZN2v88internal7Isolate13StackOverflowEv", c.c_uint64, (_ptr,)
+    ),  # *private*
     "terminate": Symbol("_ZN2v87Isolate18TerminateExecutionEv", None, (_ptr,)),
     "cancel_terminate": Symbol("_ZN2v87Isolate24CancelTerminateExecutionEv", None, (_ptr,)),
     "set_reject_callback": Symbol(

@@ -108,5 +108,5 @@ class FrameBuffer(Generic[M]):
         del self._buffer[: 4 + length]
         try:
             return self._decoder.decode(body)
-        except (msgspec.DecodeError, msgspec.ValidationError) as broken:
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as broken:
             raise WorkerFailed(f"a worker sent a frame that is no message: {broken}") from broken

@@ -133,7 +133,7 @@ class Zygote:
             return False
         try:
             request = wire.decode_request(packet)
-        except msgspec.DecodeError as bad:
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as bad:
             print(f"mcp-v8 zygote: ignored a packet of {len(packet)} bytes: {bad}", file=sys.stderr)  # noqa: T201
             return True
         try:
