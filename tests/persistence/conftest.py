@@ -1,16 +1,15 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import AbstractContextManager, closing, contextmanager
+from collections.abc import AsyncIterator, Iterator
+from contextlib import closing, contextmanager
 from pathlib import Path
 
 import pytest
+from log_samples import Stranger
 
 from persistence.schema import DATABASE_NAME
 from persistence.sqlite import SqliteEventLog, open_sqlite_log
-
-Stranger = Callable[[], AbstractContextManager[None]]
 
 
 @pytest.fixture

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractContextManager
 from typing import Any
 
 from engine.chain import GENESIS, Record, seal
@@ -24,6 +25,9 @@ from engine.limits import Limits
 
 CALLER = Caller(transport="mcp", client="claude-code", client_version="2.0", subject="ann", request_id="7")
 ENGINE = "v8-14.4-test"
+
+Stranger = Callable[[], AbstractContextManager[None]]
+"""Something else that holds the database for the time of a block."""
 
 
 class History:

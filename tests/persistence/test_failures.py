@@ -13,8 +13,7 @@ from typing import Any
 
 import pytest
 import trio
-from conftest import Stranger
-from log_samples import History, collect
+from log_samples import History, Stranger, collect
 
 from engine.chain import Record
 from engine.errors import StoreError, StoreFailed

@@ -7,8 +7,7 @@ from pathlib import Path
 
 import pytest
 import trio
-from conftest import Stranger
-from log_samples import History, collect, every_kind
+from log_samples import History, Stranger, collect, every_kind
 from trio.testing import wait_all_tasks_blocked
 
 from engine.chain import Record
