@@ -1,0 +1,178 @@
+"""The command ``mcp-v8``.
+
+Click reads the command line: it is maintained, it comes with Quart, so it costs no dependency, and it
+knows flags, environment variables, defaults and their order.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, TypeVar
+
+import click
+
+from cli import config, logs
+from transports.settings import HttpSettings
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+_PREFIX = "MCP_V8_"
+_CONTEXT = {"help_option_names": ["-h", "--help"], "max_content_width": 100}
+
+
+class _DefaultsToServe(click.Group):
+    """A group that runs ``serve`` where the first word is no command, and shows its options in its help."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        own = {"--version", *ctx.help_option_names}
+        if not args or (args[0] not in own and args[0] not in self.commands):
+            args = ["serve", *args]
+        return super().parse_args(ctx, args)
+
+    def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        serve = self.commands["serve"]
+        serve.format_options(click.Context(serve, info_name="serve", parent=ctx), formatter)
+        self.format_commands(ctx, formatter)
+
+
+def _option(name: str, **settings: Any) -> Callable[[F], F]:
+    """An option that ``MCP_V8_NAME`` sets too."""
+    variable = _PREFIX + name.removeprefix("--").replace("-", "_").upper()
+    settings.setdefault("envvar", variable)
+    return click.option(name, show_default=settings.get("default") is not None, **settings)
+
+
+@click.group(cls=_DefaultsToServe, context_settings=_CONTEXT)
+@click.version_option(package_name="mcp-v8", message="%(prog)s %(version)s")
+def main() -> None:
+    """JavaScript sessions that remember, for AI agents: V8 behind MCP and REST.
+
+    mcp-v8 --http-port 8080 serves. Each option can also be set by an environment variable: MCP_V8_ and
+    its name in capitals, such as MCP_V8_HTTP_PORT. Flag before variable before default.
+    """
+
+
+@main.command()
+@_option(
+    "--http-port",
+    type=click.IntRange(0, 65_535),
+    metavar="PORT",
+    envvar=["MCP_V8_HTTP_PORT", "PORT"],
+    help="Port for REST and MCP; 0 for any free one. PORT is the last fallback.",
+)
+@_option("--bind-host", default="127.0.0.1", metavar="HOST", help="Address to listen on.")
+@_option(
+    "--allowed-hosts",
+    metavar="NAMES",
+    default="",
+    help="Names, separated by commas, under which clients may reach the server, beside localhost; * for any.",
+)
+@_option(
+    "--directory-path",
+    type=click.Path(path_type=Path, file_okay=False),
+    metavar="DIR",
+    help="Where the event log is.  [default: $XDG_STATE_HOME/mcp-v8, or ~/.local/state/mcp-v8]",
+)
+@_option("--stateless", is_flag=True, help="Keep nothing: every execution in a fresh V8, no sessions.")
+@_option("--exec-async", is_flag=True, help="POST /api/exec answers 202 at once; clients poll.")
+@_option(
+    "--max-workers",
+    type=click.IntRange(1, 10_000),
+    metavar="N",
+    help="Live sessions at once; the others sleep.  [default: by memory]",
+)
+@_option(
+    "--execution-timeout",
+    type=click.FloatRange(0.001, 86_400),
+    default=30.0,
+    metavar="SECONDS",
+    help="Time of an execution, unless the request says otherwise.",
+)
+@_option(
+    "--max-execution-timeout",
+    type=click.FloatRange(0.001, 86_400),
+    default=300.0,
+    metavar="SECONDS",
+    help="Most that a request gets.",
+)
+@_option(
+    "--heap-memory",
+    type=click.IntRange(16, 4_096),
+    default=128,
+    metavar="MB",
+    help="V8 heap of an execution, unless the request says otherwise.",
+)
+@_option(
+    "--heap-memory-max",
+    type=click.IntRange(16, 4_096),
+    default=1_024,
+    metavar="MB",
+    help="Most that a request gets.",
+)
+@_option(
+    "--max-session-events",
+    type=click.IntRange(1, 100_000_000),
+    default=1_000_000,
+    metavar="N",
+    help="Events after which a session takes no more.",
+)
+@_option(
+    "--drain-seconds",
+    type=click.FloatRange(0, 3_600),
+    default=5.0,
+    metavar="SECONDS",
+    help="Time that running executions get at shutdown.",
+)
+@_option("--log-level", type=click.Choice(logs.LEVELS), default="info", help="What is logged to stderr.")
+@_option("--log-format", type=click.Choice(["text", "json"]), default="text", help="How it is logged.")
+@click.pass_context
+def serve(ctx: click.Context, /, **options: Any) -> None:
+    """Serve REST and MCP over HTTP until SIGTERM or SIGINT (the default command)."""
+    if options["http_port"] is None:
+        _no_port(ctx)
+    try:
+        settings = _settings(options)
+    except config.ConfigError as error:
+        raise click.UsageError(str(error), ctx) from error
+    logs.configure(options["log_level"], options["log_format"])
+    from cli import serve as server  # the engine takes a moment to import: not for --help
+
+    server.run(settings)
+
+
+def _no_port(ctx: click.Context) -> None:
+    """On a terminal help is more use than an error."""
+    if sys.stdin.isatty() and ctx.parent is not None:
+        click.echo(ctx.parent.get_help())
+        ctx.exit(0)
+    raise click.UsageError("there is no port to serve on: give --http-port PORT", ctx)
+
+
+def _settings(options: dict[str, Any]) -> config.Settings:
+    policy = config.limit_policy(
+        execution_timeout=options["execution_timeout"],
+        max_execution_timeout=options["max_execution_timeout"],
+        heap_memory=options["heap_memory"],
+        heap_memory_max=options["heap_memory_max"],
+        session_events=options["max_session_events"],
+    )
+    hosts = [name.strip() for name in options["allowed_hosts"].split(",")]
+    return config.Settings(
+        bind_host=options["bind_host"],
+        http_port=options["http_port"],
+        store=config.store_directory(options["directory_path"], stateless=options["stateless"]),
+        cache_dir=config.cache_directory(),
+        max_workers=options["max_workers"] or config.default_max_workers(),
+        policy=policy,
+        http=HttpSettings(
+            allowed_hosts=tuple(name for name in hosts if name),
+            exec_async=options["exec_async"],
+            drain_seconds=options["drain_seconds"],
+        ),
+    )
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,148 @@
+"""``mcp-v8 serve``: the server as a process, from its sockets to its exit status."""
+
+from __future__ import annotations
+
+import errno
+import os
+import resource
+import signal
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
+from typing import NoReturn
+
+import click
+import msgspec
+import trio
+
+from cli.config import Settings
+from engine.errors import EngineError, StoreCorrupt
+from engine.supervisor import Supervisor, open_supervisor
+from persistence.eventlog import EventLog
+from persistence.sqlite import open_sqlite_log
+from transports import app
+
+EXIT_FAILED = 1
+EXIT_CORRUPT = 4
+
+_DESCRIPTORS = 65_536
+"""Open files wanted: connections, and a socket and a pidfd for each worker."""
+
+
+def run(settings: Settings) -> None:
+    """Serve until SIGTERM or SIGINT. Exits with one sentence if the server cannot start or fails."""
+    try:
+        trio.run(_serve, settings, strict_exception_groups=True)
+    except (EngineError, OSError) as failed:
+        _fail(failed)
+    except BaseExceptionGroup as group:
+        expected = [error for error in _leaves(group) if isinstance(error, EngineError | OSError)]
+        if len(expected) != len(list(_leaves(group))):
+            raise
+        _fail(expected[0])
+
+
+async def _serve(settings: Settings) -> None:
+    _raise_descriptor_limit()
+    with trio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as signals:
+        listeners = await _listen(settings)
+        stop = trio.Event()
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(_watch, signals, stop, nursery.cancel_scope)
+            async with _open_engine(settings) as engine:
+                await app.serve(
+                    engine, listeners, settings.http, stop, lambda: _announce(settings, engine, listeners)
+                )
+            nursery.cancel_scope.cancel()
+
+
+@asynccontextmanager
+async def _open_engine(settings: Settings) -> AsyncIterator[Supervisor]:
+    async with (
+        _open_log(settings) as log,
+        open_supervisor(
+            log=log, policy=settings.policy, cache_dir=settings.cache_dir, max_workers=settings.max_workers
+        ) as engine,
+    ):
+        yield engine
+
+
+@asynccontextmanager
+async def _open_log(settings: Settings) -> AsyncIterator[EventLog | None]:
+    if settings.store is None:
+        yield None
+        return
+    async with open_sqlite_log(settings.store) as log:
+        yield log
+
+
+async def _listen(settings: Settings) -> list[trio.SocketListener]:
+    """Sockets bound to the address; the port is ours before anything slow is done."""
+    try:
+        return await trio.open_tcp_listeners(settings.http_port, host=settings.bind_host)
+    except OSError as error:
+        where = f"{settings.bind_host}:{settings.http_port}"
+        why = "the port is taken" if error.errno == errno.EADDRINUSE else (error.strerror or str(error))
+        raise OSError(f"cannot listen on {where}: {why}") from error
+
+
+async def _watch(signals: AsyncIterator[int], stop: trio.Event, scope: trio.CancelScope) -> None:
+    """The first signal asks for a drain, the second cuts it short."""
+    async for number in signals:
+        if stop.is_set():
+            scope.cancel()
+            return
+        click.echo(f"{signal.Signals(number).name}: draining; once more to stop at once", err=True)
+        stop.set()
+
+
+def _announce(settings: Settings, engine: Supervisor, listeners: list[trio.SocketListener]) -> None:
+    urls = [_url(listener) for listener in listeners]
+    store = "none: stateless, nothing is kept" if settings.store is None else str(settings.store)
+    click.echo(
+        f"Listening on {', '.join(urls)} (MCP at {urls[0]}/mcp)\n"
+        f"Store: {store}\n"
+        f"Sandbox: {_sandbox(engine.status()['sandbox'])}\n"
+        f"Try: curl -X POST {urls[0]}/api/exec -H 'Content-Type: application/json' "
+        '-d \'{"code":"1 + 2"}\'',
+        err=True,
+    )
+
+
+def _sandbox(report: object) -> str:
+    """What the engine tells of its sandbox, in a line."""
+    told = msgspec.to_builtins(report)
+    return (
+        ", ".join(f"{name} {value}" for name, value in told.items()) if isinstance(told, dict) else str(told)
+    )
+
+
+def _url(listener: trio.SocketListener) -> str:
+    host, port = listener.socket.getsockname()[:2]
+    host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)  # noqa: S104 (shown, not bound)
+    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+
+
+def _raise_descriptor_limit() -> None:
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = _DESCRIPTORS if hard == resource.RLIM_INFINITY else min(_DESCRIPTORS, hard)
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
+
+
+def _leaves(group: BaseExceptionGroup[BaseException]) -> Iterator[BaseException]:
+    for error in group.exceptions:
+        if isinstance(error, BaseExceptionGroup):
+            yield from _leaves(error)
+        else:
+            yield error
+
+
+def _fail(error: EngineError | OSError) -> NoReturn:
+    click.echo(f"mcp-v8: {_sentence(error)}", err=True)
+    raise SystemExit(EXIT_CORRUPT if isinstance(error, StoreCorrupt) else EXIT_FAILED)
+
+
+def _sentence(error: EngineError | OSError) -> str:
+    if isinstance(error, OSError) and error.errno is not None:
+        return f"{error.filename or 'the system'}: {os.strerror(error.errno)}"
+    return str(error)

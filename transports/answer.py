@@ -1,0 +1,166 @@
+"""The JSON object that describes an execution to clients, finished or not."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import msgspec
+from msgspec import UNSET, Raw, Struct, UnsetType
+
+from engine.events import ErrorDetail, Line
+from engine.execution import Execution, Report, Status
+from persistence.eventlog import SessionRow
+
+INLINE_CONSOLE_BYTES = 64_000
+"""Console text, in bytes of UTF-8, that an answer carries."""
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_encoder = msgspec.json.Encoder()
+
+
+class Answer(Struct, frozen=True, kw_only=True):
+    """An execution as REST tells it; absent values are null."""
+
+    execution_id: str
+    session: str | None
+    created: bool = False
+    event: int | None = None
+    heap: str | None = None
+    status: Status
+    result: str | None = None
+    result_json: Raw | None = None
+    output: str
+    output_truncated: bool
+    error: str | None = None
+    error_detail: ErrorDetail | None = None
+    started_at: datetime | None = None
+    completed_at: datetime | None = None
+    duration_ms: float | None = None
+    pending: bool | UnsetType = UNSET
+    """Present and true if the value is a promise that nothing left could settle."""
+    pending_timers: int | UnsetType = UNSET
+    """Present if timers are left that fire in later executions."""
+
+
+class SessionAnswer(Struct, frozen=True, kw_only=True):
+    """A session in a list."""
+
+    session: str
+    event: int
+    """Number of its last event."""
+    heap: str
+    created_at: datetime
+    last_used_at: datetime
+
+
+class SessionsAnswer(Struct, frozen=True):
+    """A client's sessions, last used first."""
+
+    sessions: list[SessionAnswer]
+
+
+def encode(execution: Execution) -> bytes:
+    """The execution's JSON object, as UTF-8."""
+    return _encoder.encode(describe(execution))
+
+
+def encode_sessions(rows: Sequence[SessionRow]) -> bytes:
+    """The sessions' JSON object, as UTF-8."""
+    return _encoder.encode(SessionsAnswer([_describe_session(row) for row in rows]))
+
+
+def as_object(execution: Execution) -> dict[str, Any]:
+    """The same object as Python values; a result too deep for them is left out."""
+    described = describe(execution)
+    try:
+        value = msgspec.json.decode(_encoder.encode(described))
+    except (RecursionError, msgspec.DecodeError):
+        value = msgspec.json.decode(_encoder.encode(msgspec.structs.replace(described, result_json=None)))
+    assert isinstance(value, dict)
+    return value
+
+
+def describe(execution: Execution) -> Answer:
+    """What is known of the execution now."""
+    if execution.report is None:
+        return _describe_running(execution)
+    return _describe_report(execution.report)
+
+
+def error_text(error: ErrorDetail) -> str:
+    """The error in one string, as JavaScript prints it."""
+    return f"{error.name}: {error.message}" if error.message else error.name
+
+
+def _describe_running(execution: Execution) -> Answer:
+    output, truncated = _output(execution.console)
+    return Answer(
+        execution_id=execution.id,
+        session=execution.session,
+        status="running",
+        output=output,
+        output_truncated=truncated,
+    )
+
+
+def _describe_report(report: Report) -> Answer:
+    output, truncated = _output(report.console)
+    error = report.error
+    return Answer(
+        execution_id=report.execution_id,
+        session=report.session,
+        created=report.created,
+        event=report.event,
+        heap=report.heap,
+        status=report.status,
+        result=report.result,
+        result_json=_raw(report.result_json),
+        output=output,
+        output_truncated=truncated or report.console_dropped > 0,
+        error=None if error is None else error_text(error),
+        error_detail=error,
+        started_at=_time(report.started_at),
+        completed_at=_time(report.completed_at),
+        duration_ms=report.duration_us / 1000,
+        pending=report.pending or UNSET,
+        pending_timers=report.pending_timers or UNSET,
+    )
+
+
+def _describe_session(row: SessionRow) -> SessionAnswer:
+    return SessionAnswer(
+        session=row.name,
+        event=row.head_seq,
+        heap=row.state_id.hex(),
+        created_at=_time(row.created_at),
+        last_used_at=_time(row.last_at),
+    )
+
+
+def _output(lines: Sequence[Line]) -> tuple[str, bool]:
+    if not lines:
+        return "", False
+    text = "\n".join([line.text for line in lines]) + "\n"
+    if len(text) * 4 <= INLINE_CONSOLE_BYTES:
+        return text, False
+    data = text.encode()
+    if len(data) <= INLINE_CONSOLE_BYTES:
+        return text, False
+    return data[:INLINE_CONSOLE_BYTES].decode(errors="ignore"), True
+
+
+def _raw(text: str | None) -> Raw | None:
+    """JSON from the guest, to be embedded as it is: only if it is one whole JSON value."""
+    if text is None:
+        return None
+    data = text.encode()
+    try:
+        return msgspec.json.decode(data, type=Raw) and Raw(data)
+    except (msgspec.DecodeError, RecursionError):
+        return None
+
+
+def _time(microseconds: int) -> datetime:
+    return _EPOCH + timedelta(microseconds=microseconds)

@@ -1,0 +1,76 @@
+"""How the engine's errors look over HTTP: the one place that maps its error tree to statuses."""
+
+from __future__ import annotations
+
+import logging
+import secrets
+
+import msgspec
+from msgspec import Struct
+
+from engine import errors
+
+logger = logging.getLogger(__name__)
+
+STATUS: dict[type[errors.EngineError], int] = {
+    errors.RequestError: 400,
+    errors.InvalidField: 400,
+    errors.TooLarge: 413,
+    errors.NotFound: 404,
+    errors.Conflict: 409,
+    errors.KeyReused: 422,
+    errors.Busy: 429,
+    errors.Unavailable: 503,
+    errors.StoreFailed: 503,
+    errors.WorkerFailed: 503,
+    errors.EngineError: 500,
+}
+"""The status of an error is that of its nearest ancestor here."""
+
+RETRY_AFTER_SECONDS = "1"
+_RETRY = (429, 503)
+
+
+class ErrorBody(Struct, frozen=True):
+    """What a client gets with a 4xx or 5xx."""
+
+    error: str
+    """A sentence: what happened and what to do."""
+    code: str
+    """A stable word for programs."""
+    field: str | None = None
+    """The part of the request at fault."""
+
+
+class ErrorAnswer(Struct, frozen=True):
+    """An error, ready to be sent."""
+
+    status: int
+    body: bytes
+    headers: tuple[tuple[str, str], ...] = ()
+
+
+def answer(status: int, sentence: str, code: str, field: str | None = None) -> ErrorAnswer:
+    """The answer that says ``sentence``."""
+    retry = (("retry-after", RETRY_AFTER_SECONDS),) if status in _RETRY else ()
+    return ErrorAnswer(status, msgspec.json.encode(ErrorBody(sentence, code, field)), retry)
+
+
+def engine_answer(error: errors.EngineError) -> ErrorAnswer:
+    """The answer for an error of the engine; one that is not the client's fault is logged."""
+    status = next(STATUS[kind] for kind in type(error).__mro__ if kind in STATUS)
+    if status >= 500:
+        logger.error("%s: %s", error.code, error.message)
+    return answer(status, error.message, error.code, error.field)
+
+
+def internal_answer(error: BaseException) -> ErrorAnswer:
+    """A 500 that tells the client nothing but an id, under which the error is logged in full."""
+    return answer(500, internal_sentence(error), "internal")
+
+
+def internal_sentence(error: BaseException) -> str:
+    """Log ``error`` under a new id; the sentence that tells a client the id."""
+    name = secrets.token_hex(6)
+    logger.error("internal error %s", name, exc_info=error)
+    return f"internal error {name}: the server's log has the details under this id"

@@ -1,0 +1,258 @@
+"""The MCP door: the tool ``run_js`` over streamable HTTP, by the official SDK."""
+
+from __future__ import annotations
+
+import logging
+from collections import OrderedDict
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import asynccontextmanager
+from importlib.metadata import version
+from typing import TYPE_CHECKING, Any
+
+import trio
+from mcp.server.context import ServerRequestContext
+from mcp.server.lowlevel import Server
+from mcp.server.streamable_http_manager import StreamableHTTPSessionManager
+from mcp.shared.exceptions import MCPError
+from mcp_types import (
+    INVALID_PARAMS,
+    CallToolRequestParams,
+    CallToolResult,
+    ListToolsResult,
+    PaginatedRequestParams,
+    TextContent,
+    Tool,
+)
+from msgspec import Struct
+from msgspec.structs import replace
+from starlette.requests import Request
+
+from engine.errors import Busy, EngineError, Unavailable
+from engine.events import Caller
+from engine.execution import Execution, Submission
+from transports import asgi, errors
+from transports.answer import as_object
+from transports.request import submission
+from transports.rest import MAX_BODY_BYTES
+from transports.text import outcome_text, refusal_text, running_text
+
+if TYPE_CHECKING:
+    from engine.supervisor import Supervisor
+
+logger = logging.getLogger(__name__)
+
+PATH = "/mcp"
+CALL_SECONDS = 45.0
+"""A call that takes longer returns its handle: clients give up at 60 s."""
+SESSION_IDLE_SECONDS = 1_800.0
+MAX_SESSIONS = 1_000
+"""Transport sessions that may be open at once."""
+CANCEL_SECONDS = 5.0
+META_KEY = "mcp-v8/execution"
+"""Where a result's ``_meta`` has the REST object."""
+
+_HOW_TO_POST = (
+    "this is an MCP endpoint: POST JSON-RPC to it, beginning with `initialize`, with "
+    "'Content-Type: application/json' and 'Accept: application/json, text/event-stream'"
+)
+_MAX_CALLER = 128
+
+_STATEFUL = (
+    "Run JavaScript in a persistent V8 session: variables, functions and classes stay for later calls, so "
+    "build on them. Top-level await works. Returns console output and the last expression's value. No "
+    "import, require, network, files or DOM. Omit `session` to use your connection's default, or to start "
+    "a new one; each result ends with its handle `[name@n]`; pass `name@n` to branch from that point. A "
+    "thrown error keeps earlier changes; a timeout or out-of-memory undoes the call. Print summaries: "
+    "output past 16,000 characters is cut."
+)
+_STATELESS = (
+    "Run JavaScript in a fresh V8 isolate: nothing stays for later calls. Top-level await works. Returns "
+    "console output and the last expression's value. No import, require, network, files or DOM. Print "
+    "summaries: output past 16,000 characters is cut."
+)
+
+Context = ServerRequestContext[Any, Request]
+
+
+class McpDoor:
+    """An ASGI application for ``PATH``. It serves while ``run`` is open."""
+
+    def __init__(self, engine: Supervisor) -> None:
+        self._engine = engine
+        self._tool = _run_js_tool(engine)
+        self._homes = _Homes()
+        self._open = False
+        server: Server[Any] = Server(
+            "mcp-v8",
+            version=version("mcp-v8"),
+            on_list_tools=self._list_tools,
+            on_call_tool=self._call_tool,
+        )
+        self._manager = StreamableHTTPSessionManager(
+            server,
+            session_idle_timeout=SESSION_IDLE_SECONDS,
+            max_sessions=MAX_SESSIONS,
+            max_request_body_size=MAX_BODY_BYTES,
+        )
+
+    @asynccontextmanager
+    async def run(self) -> AsyncIterator[None]:
+        """Take requests; on the way out every session is ended, and with it its open streams."""
+        try:
+            async with self._manager.run():
+                self._open = True
+                yield
+        finally:
+            self._open = False
+
+    async def __call__(self, scope: asgi.Scope, receive: asgi.Receive, send: asgi.Send) -> None:
+        """Serve one HTTP request."""
+        if not self._open:
+            await asgi.send_error(scope, send, errors.engine_answer(Unavailable("the server is stopping")))
+        elif scope["method"] == "GET" and asgi.header(scope, b"mcp-session-id") is None:
+            await asgi.send_error(scope, send, errors.answer(400, _HOW_TO_POST, "bad_request"))
+        else:
+            await self._manager.handle_request(scope, receive, send)
+
+    async def _list_tools(self, _ctx: Context, _params: PaginatedRequestParams | None) -> ListToolsResult:
+        return ListToolsResult(tools=[self._tool])
+
+    async def _call_tool(self, ctx: Context, params: CallToolRequestParams) -> CallToolResult:
+        if params.name != self._tool.name:
+            raise MCPError(INVALID_PARAMS, f"there is no tool {params.name[:64]!r}; there is run_js")
+        try:
+            return await self._run_js(ctx, params.arguments or {})
+        except EngineError as error:
+            errors.engine_answer(error)  # logs what is not the client's fault
+            return _result(refusal_text(error), is_error=True)
+        except Exception as error:  # noqa: BLE001 (the SDK would tell the client the exception's text)
+            return _result(errors.internal_sentence(error), is_error=True)
+
+    async def _run_js(self, ctx: Context, arguments: Mapping[str, object]) -> CallToolResult:
+        execution = await self._submit(ctx, arguments)
+        try:
+            report = await execution.wait(CALL_SECONDS)
+        except trio.Cancelled:
+            # In this protocol a client's cancellation is meant for the call, not for the wait.
+            with trio.move_on_after(CANCEL_SECONDS, shield=True):
+                await self._engine.cancel(execution.owner, execution.id)
+            raise
+        if report is None:
+            return _result(running_text(execution, CALL_SECONDS), execution, is_error=False)
+        return _result(outcome_text(report), execution, is_error=report.status != "completed")
+
+    async def _submit(self, ctx: Context, arguments: Mapping[str, object]) -> Execution:
+        """Accept the call, in the session that it names, or else in the connection's own."""
+        if self._engine.stateless:
+            return await self._engine.submit(submission(arguments, _caller(ctx)))
+        asked = submission(_with_default_session(ctx, arguments), _caller(ctx))
+        transport_session = _request(ctx).headers.get("mcp-session-id")
+        if asked.session is None and asked.heap is None and transport_session is not None:
+            return await self._homes.submit(transport_session, asked, self._engine.submit)
+        return await self._engine.submit(asked)
+
+
+class _Home(Struct):
+    """The JavaScript session of one transport session, from its first call on."""
+
+    lock: trio.Lock
+    first: Execution | None = None
+    name: str | None = None
+
+
+class _Homes:
+    """The sessions that connections have as their own: each made by its connection's first call."""
+
+    def __init__(self) -> None:
+        self._homes: OrderedDict[str, _Home] = OrderedDict()
+
+    async def submit(
+        self, transport_session: str, asked: Submission, submit: Callable[[Submission], Awaitable[Execution]]
+    ) -> Execution:
+        """Submit to the connection's own session; calls that come together get the same one."""
+        home = self._homes.setdefault(transport_session, _Home(trio.Lock()))
+        self._homes.move_to_end(transport_session)
+        while len(self._homes) > MAX_SESSIONS:
+            self._homes.popitem(last=False)
+        async with home.lock:
+            name = await _name(home)
+            if name is not None:
+                return await submit(replace(asked, session=name))
+            home.first = await submit(asked)
+            return home.first
+
+
+async def _name(home: _Home) -> str | None:
+    """The name of the home session; None if there is none yet."""
+    if home.first is not None:
+        try:
+            report = await home.first.wait(0 if home.first.session else CALL_SECONDS)
+        except EngineError:
+            report = home.first = None
+        else:
+            if report is None and home.first.session is None:
+                raise Busy("this connection's first call is still running; call again later")
+            if report is None:
+                return home.first.session
+        if report is not None:
+            home.name, home.first = report.session, None
+    return home.name
+
+
+def _with_default_session(ctx: Context, arguments: Mapping[str, object]) -> Mapping[str, object]:
+    """The arguments, with the session that the client's address or header names, if they name none."""
+    if arguments.get("session") is not None or arguments.get("heap") is not None:
+        return arguments
+    name = _request(ctx).query_params.get("session") or _request(ctx).headers.get("x-mcp-session-id")
+    return arguments if name is None else {**arguments, "session": name}
+
+
+def _request(ctx: Context) -> Request:
+    assert ctx.request is not None  # None is for transports without HTTP
+    return ctx.request
+
+
+def _caller(ctx: Context) -> Caller:
+    params = ctx.session.client_params
+    return Caller(
+        transport="mcp",
+        client="" if params is None else params.client_info.name[:_MAX_CALLER],
+        client_version="" if params is None else params.client_info.version[:_MAX_CALLER],
+        request_id=str(ctx.request_id)[:_MAX_CALLER],
+        traceparent=_request(ctx).headers.get("traceparent", "")[:_MAX_CALLER],
+    )
+
+
+def _result(text: str, execution: Execution | None = None, *, is_error: bool) -> CallToolResult:
+    meta = None if execution is None else {META_KEY: as_object(execution)}
+    return CallToolResult(content=[TextContent(text=text)], is_error=is_error, _meta=meta)
+
+
+def _run_js_tool(engine: Supervisor) -> Tool:
+    """The tool's definition: it says only what is true of this server."""
+    policy, usual = engine.policy, engine.policy.default
+    properties: dict[str, dict[str, Any]] = {
+        "code": {"type": "string", "description": "JavaScript to run"},
+        "input": {"description": "any JSON value; the code sees it as `input`"},
+        "execution_timeout_secs": {
+            "type": "number",
+            "description": f"default {usual.time_ms / 1000:g}, at most {policy.max_time_ms / 1000:g}",
+        },
+        "heap_memory_max_mb": {
+            "type": "integer",
+            "description": f"default {usual.heap_mb}, at most {policy.max_heap_mb}",
+        },
+    }
+    if not engine.stateless:
+        properties["session"] = {"type": "string", "description": "`name`, or `name@n` to branch"}
+        properties["heap"] = {"type": "string", "description": "64 hex digits: a state to go on from"}
+    return Tool(
+        name="run_js",
+        description=_STATELESS if engine.stateless else _STATEFUL,
+        input_schema={
+            "type": "object",
+            "properties": properties,
+            "required": ["code"],
+            "additionalProperties": False,
+        },
+    )
