@@ -10,12 +10,13 @@ from typing import NoReturn
 from engine.events import Line
 from engine.isolate import wire
 from engine.isolate.executor import Executor
-from engine.isolate.isolate import Isolate
 
 
-def serve(isolate: Isolate, sock: socket.socket) -> NoReturn:
-    """Answer ``Run`` messages until the parent closes the socket; then end the process."""
-    executor = Executor(isolate)
+def serve(executor: Executor, sock: socket.socket) -> NoReturn:
+    """Answer ``Run`` messages until the parent closes the socket; then end the process.
+
+    ``executor`` was made before the fork and the sandbox: making it looks at files.
+    """
     frames: wire.FrameBuffer[wire.Run] = wire.FrameBuffer(wire.Run)
     hangup = select.poll()
     hangup.register(sock, select.POLLRDHUP)

@@ -31,6 +31,7 @@ import msgspec
 from engine.errors import PlatformRefused
 from engine.isolate import image, process, sandbox, selftest, worker
 from engine.isolate import zygote_wire as wire
+from engine.isolate.executor import Executor
 from engine.isolate.isolate import Isolate
 from engine.isolate.wire import EXIT_BROKEN
 
@@ -45,8 +46,8 @@ def main(arguments: list[str]) -> int:
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     resource.setrlimit(resource.RLIMIT_NOFILE, (process.MAX_DESCRIPTORS, process.MAX_DESCRIPTORS))
     try:
-        isolate, engine_id = boot(Path(cache[0]) if cache else None)
-        zygote = Zygote(control, isolate, process.data_bytes() + (int(budget_mib) << 20))
+        executor, engine_id = boot(Path(cache[0]) if cache else None)
+        zygote = Zygote(control, executor, process.data_bytes() + (int(budget_mib) << 20))
         booted = wire.Booted(engine_id=engine_id, sandbox=zygote.try_sandbox())
     except PlatformRefused as refused:
         control.send(wire.encode(wire.Refused(wire.clip(refused.message))))
@@ -62,21 +63,21 @@ def main(arguments: list[str]) -> int:
     return 0
 
 
-def boot(cache: Path | None) -> tuple[Isolate, str]:
-    """A warm isolate and the engine id; raises PlatformRefused where the self-test finds a difference."""
+def boot(cache: Path | None) -> tuple[Executor, str]:
+    """An executor in a warm isolate, and the engine id. Raises PlatformRefused if the self-test says no."""
     base = image.load(cache)
     difference = selftest.run(base)
     if difference is not None:
         raise PlatformRefused(difference)
-    return Isolate.boot(base), base.engine_id
+    return Executor(Isolate.boot(base)), base.engine_id
 
 
 class Zygote:
     """Forks workers, reaps them, and reports both."""
 
-    def __init__(self, control: socket.socket, isolate: Isolate, data_limit: int) -> None:
+    def __init__(self, control: socket.socket, executor: Executor, data_limit: int) -> None:
         self._control = control
-        self._isolate = isolate
+        self._executor = executor
         self._data_limit = data_limit
         self._pid = os.getpid()
         self._numbers: dict[int, int] = {}
@@ -170,7 +171,7 @@ class Zygote:
         process.prefer_for_oom_kill()
         own = process.keep_only(theirs)
         sandbox.enter(self._data_limit)
-        worker.serve(self._isolate, own)
+        worker.serve(self._executor, own)
 
     def _reap(self) -> None:
         while True:

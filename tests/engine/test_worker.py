@@ -285,15 +285,15 @@ async def test_an_endless_frame_takes_no_endless_memory(script: Script, nursery:
 
 
 async def test_a_worker_that_does_not_read_can_be_cancelled_and_closed(
-    script: Script,
-    nursery: trio.Nursery,
-    autojump_clock: trio.testing.MockClock,  # noqa: ARG001
+    script: Script, nursery: trio.Nursery
 ) -> None:
     worker = await script.ready()
     run = wire.Run(seq=1, code="x" * (8 << 20), limits=Limits(), start=0, seed=bytes(16))
-    with trio.move_on_after(1) as scope:
-        await worker.run(run, stop)
-    assert scope.cancelled_caught
+    async with trio.open_nursery() as inner:
+        inner.start_soon(worker.run, run, stop)
+        await trio.testing.wait_all_tasks_blocked()
+        inner.cancel_scope.cancel()
+    assert inner.cancel_scope.cancelled_caught
     nursery.start_soon(script.reap)
     await worker.aclose()
     await worker.aclose()
