@@ -151,7 +151,7 @@ class Worker:
 
     async def bury(self) -> None:
         """For the zygote's client, when the zygote is dead: see to it that the worker is, too."""
-        if self._closed:
+        if not self.alive:
             return
         self._signal()
         with trio.move_on_after(CLOSE_SECONDS):

@@ -46,7 +46,14 @@ _log = logging.getLogger(__name__)
 class Workers:
     """The pool. Made by ``open_workers``."""
 
-    def __init__(self, zygote: Zygote, start: Callable[[], Awaitable[Zygote]], spares: int) -> None:
+    def __init__(
+        self,
+        workers: dict[int, Worker],
+        zygote: Zygote,
+        start: Callable[[], Awaitable[Zygote]],
+        spares: int,
+    ) -> None:
+        self._workers = workers
         self._zygote = zygote
         self._start = start
         self._spares = spares
@@ -78,7 +85,7 @@ class Workers:
     @property
     def live(self) -> int:
         """Worker processes that exist, spares included."""
-        return sum(worker.alive for worker in self._zygote.workers.values())
+        return sum(worker.alive for worker in self._workers.values())
 
     async def acquire(self) -> Worker:
         """A worker that nobody has used; the caller must ``aclose`` it.
@@ -142,10 +149,10 @@ class Workers:
         self._on_fork_failed(worker.number, problem)
 
     def _on_fork_failed(self, number: int, reason: str) -> None:
-        """Tell one who waits; the next ``acquire`` tries again."""
+        """Tell one who waits, unless another worker is on its way; the next ``acquire`` tries again."""
         _log.warning("no worker %d: %s", number, reason)
         self._forking.discard(number)
-        if self._handed_out.statistics().tasks_waiting_receive:
+        if self._handed_out.statistics().tasks_waiting_receive > len(self._forking):
             self._hand_out.send_nowait(Unavailable(f"no worker could be started: {reason}"))
             self._refill()
 
@@ -172,7 +179,7 @@ class Workers:
         self._up = False
         await self._zygote.aclose()
         # Whoever was asked for and not forked never will be; the others fail where they get ready.
-        self._forking.intersection_update(self._zygote.workers)
+        self._forking.intersection_update(self._workers)
         return reason
 
     async def _replace(self, deaths: int) -> int:
@@ -201,7 +208,7 @@ class Workers:
         self._hand_out.close()
         self._handed_out.close()
         await self._zygote.aclose()
-        for worker in list(self._zygote.workers.values()):
+        for worker in list(self._workers.values()):
             await worker.aclose()
 
 
@@ -219,8 +226,9 @@ async def open_workers(
     the first zygote does not come up. As from any nursery, what is raised inside comes out in an
     ExceptionGroup; so does the WorkerFailed of a zygote that died too often.
     """
-    start = partial(start_zygote, cache_dir=cache_dir, data_budget_mb=data_budget_mb)
-    workers = Workers(await start(), start, spares)
+    processes: dict[int, Worker] = {}
+    start = partial(start_zygote, processes, cache_dir=cache_dir, data_budget_mb=data_budget_mb)
+    workers = Workers(processes, await start(), start, spares)
     try:
         async with trio.open_nursery() as nursery:
             workers._begin(nursery)

@@ -35,15 +35,14 @@ OnForkFailed = Callable[[int, str], None]
 
 
 class Zygote:
-    """A booted zygote process and the workers that it has forked.
+    """A zygote process. What it forks goes into ``workers``, by number, and stays there until closed."""
 
-    ``workers`` holds, by number, every worker whose descriptors are open.
-    """
-
-    def __init__(self, process: subprocess.Popen[bytes], control: socket.socket) -> None:
+    def __init__(
+        self, process: subprocess.Popen[bytes], control: socket.socket, workers: dict[int, Worker]
+    ) -> None:
         self.engine_id: str
         self.sandbox: SandboxReport
-        self.workers: dict[int, Worker] = {}
+        self._workers = workers
         self._process = process
         self._pidfd = os.pidfd_open(process.pid)
         self._control = control
@@ -79,8 +78,8 @@ class Zygote:
                 case wire.ForkFailed(number, reason):
                     on_fork_failed(number, reason)
                 case wire.Exited(number, status):
-                    if number in self.workers:
-                        self.workers[number].note_end(status)
+                    if number in self._workers:
+                        self._workers[number].note_end(status)
                 case unexpected:
                     raise WorkerFailed(f"the zygote said {type(unexpected).__name__} after its start")
 
@@ -102,7 +101,7 @@ class Zygote:
             await trio.lowlevel.wait_readable(self._pidfd)
             self._process.wait()
             os.close(self._pidfd)
-            for worker in list(self.workers.values()):
+            for worker in list(self._workers.values()):
                 await worker.bury()
 
     async def _boot(self) -> None:
@@ -128,8 +127,8 @@ class Zygote:
     def _adopt(self, number: int, pid: int, descriptor: int, pidfd: int) -> Worker:
         sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM, 0, fileno=descriptor)
         sock.setblocking(False)
-        self.workers[number] = Worker(number, pid, sock, pidfd, self.workers.pop)
-        return self.workers[number]
+        self._workers[number] = Worker(number, pid, sock, pidfd, self._workers.pop)
+        return self._workers[number]
 
     async def _receive(self) -> tuple[bytes, list[int]]:
         """The next packet and its descriptors; an empty packet at the end."""
@@ -152,13 +151,13 @@ class Zygote:
             return packet, list(descriptors)
 
 
-async def start_zygote(*, cache_dir: Path | None, data_budget_mb: int) -> Zygote:
-    """A zygote that is ready to fork.
+async def start_zygote(workers: dict[int, Worker], *, cache_dir: Path | None, data_budget_mb: int) -> Zygote:
+    """A zygote that is ready to fork, into ``workers``: a pool's, which no other live zygote has.
 
     Raises PlatformRefused where the self-test or the sandbox probe says no, WorkerFailed if it
     cannot start or takes more than ``BOOT_SECONDS``.
     """
-    zygote = _spawn(cache_dir, data_budget_mb)
+    zygote = _spawn(workers, cache_dir, data_budget_mb)
     try:
         await zygote._boot()
     except BaseException:
@@ -168,7 +167,7 @@ async def start_zygote(*, cache_dir: Path | None, data_budget_mb: int) -> Zygote
     return zygote
 
 
-def _spawn(cache_dir: Path | None, data_budget_mb: int) -> Zygote:
+def _spawn(workers: dict[int, Worker], cache_dir: Path | None, data_budget_mb: int) -> Zygote:
     """Start the process, in this thread: the kernel ends the zygote with the thread that started it,
     and a thread of a pool would end soon."""
     ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
@@ -190,7 +189,7 @@ def _spawn(cache_dir: Path | None, data_budget_mb: int) -> Zygote:
     except OSError as failed:
         ours.close()
         raise WorkerFailed(f"the zygote could not be started: {failed}") from failed
-    return Zygote(process, ours)
+    return Zygote(process, ours, workers)
 
 
 def _decode(packet: bytes) -> wire.FromZygote:
