@@ -104,7 +104,7 @@ class Zygote:
             for worker in list(self._workers.values()):
                 await worker.bury()
 
-    async def _boot(self) -> None:
+    async def boot(self) -> None:
         """Wait for the first report. Raises PlatformRefused and WorkerFailed."""
         with trio.move_on_after(BOOT_SECONDS) as limit:
             packet, _ = await self._receive()
@@ -159,7 +159,7 @@ async def start_zygote(workers: dict[int, Worker], *, cache_dir: Path | None, da
     """
     zygote = _spawn(workers, cache_dir, data_budget_mb)
     try:
-        await zygote._boot()
+        await zygote.boot()
     except BaseException:
         await zygote.aclose()
         raise
