@@ -190,12 +190,14 @@
   const BIG = 2n ** 4096n;
   const bigIntText = (number) => (number < BIG && number > -BIG ? `${number}n` : '[BigInt of more than 1233 digits]');
 
+  const symbolText = (ctx, symbol) => cut(symbolToString(symbol), ctx.maxStringLength);
+
   const primitiveText = (ctx, value) => {
     switch (typeof value) {
       case 'string': return stringText(ctx, value);
       case 'number': return numberText(value);
       case 'bigint': return bigIntText(value);
-      case 'symbol': return symbolToString(value);
+      case 'symbol': return symbolText(ctx, value);
       default: return `${value}`; // undefined, null, a boolean
     }
   };
@@ -205,7 +207,7 @@
   const IDENTIFIER = /^[a-zA-Z_][a-zA-Z_0-9]*$/;
 
   const keyText = (ctx, key, enumerable) => {
-    if (typeof key === 'symbol') return `[${cut(escape(symbolToString(key), -1), ctx.maxStringLength)}]`;
+    if (typeof key === 'symbol') return `[${escape(symbolText(ctx, key), -1)}]`;
     const name = cut(key, ctx.maxStringLength);
     if (name === '__proto__') return "['__proto__']";
     if (!enumerable) return `[${escape(name, -1)}]`;
@@ -253,9 +255,11 @@
     const all = ownKeys(object);
     const keys = noKeys();
     for (let i = first; i < all.length; i++) {
-      if (!ctx.showHidden && !isShown(object, all[i])) continue;
-      if (keys.length < ctx.maxKeys) add(keys, all[i]);
-      else keys.unlisted += 1;
+      if (keys.length === ctx.maxKeys) {
+        keys.unlisted = all.length - i; // hidden ones are counted too: looking at each would take long
+        break;
+      }
+      if (ctx.showHidden || isShown(object, all[i])) add(keys, all[i]);
     }
     return keys;
   };
@@ -268,7 +272,7 @@
     }
   };
 
-  /** The keys of an array or typed array that are no indices. */
+  /** The keys of an array, typed array or boxed string that are no indices below `length`. */
   const extraKeys = (ctx, array, length) => {
     if (length > MAX_KEYED_LENGTH) return noKeys();
     if (!isArray(array)) return keysOf(ctx, array, length);
@@ -390,7 +394,7 @@
 
   const boxShape = (ctx, object, { name, tag }) => {
     const { type, value } = unbox(object);
-    const keys = keysOf(ctx, object, type === 'String' ? value.length : 0); // not the characters
+    const keys = extraKeys(ctx, object, type === 'String' ? value.length : 0); // not the characters
     let text = `[${type}`;
     if (name === null) text += ' (null prototype)';
     else if (name !== type) text += ` (${name})`;
@@ -671,11 +675,15 @@
     if (!isObject(value)) return charge(ctx, primitiveText(ctx, value));
     if (isSpent(ctx)) return '…';
     ctx.nodes -= 1;
-    const kind = kindOf(value);
-    if (kind !== kinds.PROXY) return isHolder(ctx, value) ? circularText(ctx, value) : objectText(ctx, value, kind, level);
-    const target = targetOf(value);
-    if (target === null) return charge(ctx, '<Revoked Proxy>');
-    return isHolder(ctx, target) ? circularText(ctx, target) : objectText(ctx, target, kindOf(target), level);
+    let object = value;
+    let kind = kindOf(object);
+    if (kind === kinds.PROXY) {
+      object = targetOf(value);
+      if (object === null) return charge(ctx, '<Revoked Proxy>');
+      kind = kindOf(object);
+      if (kind === kinds.PROXY) return charge(ctx, '[Proxy]');
+    }
+    return isHolder(ctx, object) ? circularText(ctx, object) : objectText(ctx, object, kind, level);
   }
 
   /**

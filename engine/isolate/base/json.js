@@ -45,13 +45,14 @@
 
   const encodeArray = (array, budget, depth) => {
     const { length } = array;
-    let json = spend(budget, '[]') === null ? null : '[';
-    for (let i = 0; i < length && json !== null; i++) {
+    if (spend(budget, '[]') === null || length > budget.chars) return null;
+    let json = '[';
+    for (let i = 0; i < length; i++) {
       const text = encodeElement(array, i, budget, depth);
       if (text === null || spend(budget, ',') === null) return null;
       json += i === 0 ? text : `,${text}`;
     }
-    return json === null ? null : `${json}]`;
+    return `${json}]`;
   };
 
   /** "key":value of an own property, OMITTED or null. */
@@ -68,18 +69,19 @@
 
   const encodeObject = (object, budget, depth) => {
     const keys = ownKeys(object);
-    let json = spend(budget, '{}') === null ? null : '{';
+    budget.keys -= keys.length;
+    if (budget.keys < 0 || spend(budget, '{}') === null) return null;
+    let json = '{';
     let separator = '';
-    for (let i = 0; i < keys.length && json !== null; i++) {
+    for (let i = 0; i < keys.length; i++) {
       if (typeof keys[i] === 'symbol') continue;
-      if (--budget.steps < 0) return null;
       const text = encodeProperty(object, keys[i], budget, depth);
       if (text === null) return null;
       if (text === OMITTED) continue;
       json += separator + text;
       separator = ',';
     }
-    return json === null ? null : `${json}}`;
+    return `${json}}`;
   };
 
   function encode(value, budget, depth) {
@@ -97,8 +99,8 @@
 
   /** JSON text of at most `maxChars` characters; null if `value` is undefined or no plain data. */
   base.toJSON = (value, maxChars) => {
-    // steps bound the work on properties that leave no text
-    const budget = { __proto__: null, chars: maxChars, steps: maxChars };
+    // keys bound the work on properties that leave no text; those that do take four characters
+    const budget = { __proto__: null, chars: maxChars, keys: maxChars / 4 };
     return encode(value, budget, 0) || null;
   };
 }

@@ -21,6 +21,7 @@
   const slice = uncurryThis(String.prototype.slice);
 
   const MAX_PROTOTYPES = 1_000; // a longer chain is given up on
+  const MAX_PROXIES = 100; // Proxies of Proxies looked through
   const MAX_NAME = 256; // characters of a class or function name
 
   // What native(1, value) answers.
@@ -91,10 +92,13 @@
 
   const isProxy = (object) => !mapHas(intrinsics, object) && kindOf(object) === kinds.PROXY;
 
-  /** What a Proxy stands for, through Proxies of Proxies; null if one of them is revoked. */
+  /**
+   * What a Proxy stands for, through Proxies of Proxies: null if one of them is revoked, a Proxy if
+   * there are very many.
+   */
   const targetOf = (proxy) => {
     let target = proxy;
-    while (target !== null && isProxy(target)) target = native(6, target);
+    for (let i = 0; i < MAX_PROXIES && target !== null && isProxy(target); i++) target = native(6, target);
     return target;
   };
 
