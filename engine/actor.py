@@ -8,6 +8,7 @@ log. The append is shielded, so that a cancelled actor has either written its ev
 
 from __future__ import annotations
 
+import logging
 import secrets
 from collections.abc import Sequence
 from typing import Protocol
@@ -17,7 +18,7 @@ from msgspec import Struct
 
 from engine import chain, outcomes
 from engine.attempt import Attempt, conclude, prepare, run
-from engine.errors import Busy, Conflict, EngineError, StoreError, Unavailable
+from engine.errors import AppendConflict, Busy, Conflict, EngineError, StoreError, Unavailable
 from engine.events import TICKS_PER_MS, Created, Event, Forked
 from engine.execution import Execution, Submission
 from engine.history import state_at
@@ -28,6 +29,8 @@ from engine.recovery import Diverged, ReplayFailed, restore
 from engine.session import ForkPoint, Position, apply
 from engine.workers import Worker
 from persistence.eventlog import EventLog
+
+_log = logging.getLogger(__name__)
 
 
 class Job(Struct):
@@ -89,10 +92,13 @@ class SessionActor:
         self.busy = False
         """Whether a job is being worked on."""
         self.last_used = trio.current_time()
+        self.awake_since = 0.0
+        """When the session got its worker."""
         self._birth = birth
         self._host = host
         self._worker: Worker | None = None
         self._broken: Diverged | ReplayFailed | None = None
+        self._stale = False  # the position may not be the log's any more
         self._send, self._receive = trio.open_memory_channel[Job](host.policy.max_queue)
 
     # --- called by the supervisor, never waiting ------------------------------------------------
@@ -131,18 +137,38 @@ class SessionActor:
                 job = await self._next(idle_seconds)
                 if job is None:
                     return
-                self.busy = True
-                try:
-                    await self._process(job)
-                finally:
-                    self.busy = False
-                    self.last_used = trio.current_time()
-                    self._host.made_idle(self)
-                    if not job.execution.done:
-                        job.execution.fail(Unavailable("the server stopped before the execution was over"))
+                await self._process(job)
+                if self._stale:
+                    return
         finally:
             self.sleep()
             self._fail_queued()
+
+    async def _process(self, job: Job) -> None:
+        """Take a job to its end, or hand it on; no failure of it ends the actor."""
+        self.busy = True
+        try:
+            point = await self._elsewhere(job.submission)
+            if point is not None:
+                self._host.fork(point, job)
+            else:
+                await self._execute(job)
+        except trio.Cancelled:
+            job.execution.fail(Unavailable("the server stopped before the execution was over"))
+            raise
+        except EngineError as error:
+            self.sleep()
+            self._stale = isinstance(error, AppendConflict)
+            job.execution.fail(error)
+        except Exception:  # noqa: BLE001 - one session's bug must not end the others
+            _log.exception("execution %s failed inside the engine", job.execution.id)
+            self.sleep()
+            self._stale = True
+            job.execution.fail(EngineError("the engine failed; the server's log has the details"))
+        finally:
+            self.busy = False
+            self.last_used = trio.current_time()
+            self._host.made_idle(self)
 
     async def _next(self, idle_seconds: float) -> Job | None:
         with trio.move_on_after(idle_seconds):
@@ -160,39 +186,27 @@ class SessionActor:
                 return
             job.execution.fail(Unavailable("the server stopped before the execution began"))
 
-    async def _process(self, job: Job) -> None:
-        try:
-            if await self._forks_elsewhere(job):
-                return
-            await self._execute(job)
-        except EngineError as error:
-            self.sleep()
-            job.execution.fail(error)
-
-    async def _forks_elsewhere(self, job: Job) -> bool:
-        """Decide, now that the job has left the mailbox, where it runs."""
-        asked, position = job.submission, self.position
+    async def _elsewhere(self, asked: Submission) -> ForkPoint | None:
+        """Decide, now that the job has left the mailbox: where it forks, or None to go on here."""
+        position = self.position
         if position is None or (asked.heap is None and asked.at is None):
-            return False
+            return None
         if asked.heap is not None:
             if asked.heap == position.heap:
-                return False
+                return None
             if asked.session is not None:
                 raise Conflict(
                     f"session {self.name} is at event {position.state_seq} with heap {position.heap}, "
-                    "not at the heap you gave; leave out `heap` to go on from there, or `session` to branch off",
+                    "not at the heap you gave; leave out `heap` to go on from there, or `session` "
+                    "to branch off",
                     field="heap",
                 )
             record = await self._host.log.event(bytes.fromhex(asked.heap))
             assert record is not None  # the supervisor found it before it chose this actor
-            point = ForkPoint(record.event.session, record.event.seq, record.id)
-        else:
-            assert asked.at is not None
-            point = await state_at(self._host.log, position.session, asked.at)
-            if point.id == position.state_id:
-                return False
-        self._host.fork(point, job)
-        return True
+            return ForkPoint(record.event.session, record.event.seq, record.id)
+        assert asked.at is not None
+        point = await state_at(self._host.log, position.session, asked.at)
+        return None if point.id == position.state_id else point
 
     async def _execute(self, job: Job) -> None:
         if self._broken is not None:
@@ -243,6 +257,7 @@ class SessionActor:
             self._broken = broken
             raise
         finally:
+            self.awake_since = trio.current_time()
             if self._worker is None:
                 while taken:
                     self._host.give_worker_back(taken.pop())

@@ -32,6 +32,8 @@ _log = logging.getLogger(__name__)
 
 _ALPHABET = string.ascii_lowercase + string.digits
 _ID_CHARS = 16
+_TURN_SECONDS = 1.0
+"""A session with more to do keeps its worker that long while others wait for a place."""
 _MIB_PER_WORKER_BASE = 128
 """Private writable memory that a worker needs beside heap and buffers, in MiB."""
 
@@ -325,8 +327,9 @@ class Supervisor:
         self._places.release()
 
     def made_idle(self, actor: SessionActor) -> None:
-        """An actor has nothing to do for now: others may be waiting for its place."""
-        if self._places.statistics().tasks_waiting:
+        """An actor is done with a job: others may be waiting for its place."""
+        had_its_turn = trio.current_time() - actor.awake_since > _TURN_SECONDS
+        if self._places.statistics().tasks_waiting and (actor.idle or had_its_turn):
             actor.sleep()
 
     def _put_one_to_sleep(self, wanted_by: SessionActor) -> None:

@@ -57,4 +57,4 @@ class StackGuard:
 
     def _throw(self, isolate: int) -> int:
         self._thrown = True
-        return self._original(isolate)
+        return int(self._original(isolate))
