@@ -18,11 +18,12 @@ import trio.testing
 from engine import workers as pool
 from engine.errors import Unavailable, WorkerFailed
 from engine.events import Line
-from engine.isolate import wire, zygote_wire
+from engine.isolate import process, wire, zygote_wire
 from engine.limits import Limits
 from engine.workers import Worker, WorkerDied, Workers, open_workers
 
 BUDGET_MB = 512
+PR_SET_CHILD_SUBREAPER = 36
 
 
 def code(text: str, *, heap_mb: int = 64) -> wire.Run:
@@ -211,6 +212,24 @@ async def test_a_dead_zygote_is_replaced_and_takes_its_workers_along(workers: Wo
     assert await value(successor, "1 + 1") == "2"
 
 
+@pytest.fixture
+def first_process() -> Iterator[None]:
+    """Orphans become children of this process, as of a container's first one."""
+    process.prctl(PR_SET_CHILD_SUBREAPER, 1)
+    yield
+    process.prctl(PR_SET_CHILD_SUBREAPER, 0)
+
+
+@pytest.mark.usefixtures("first_process")
+async def test_a_dead_zygote_leaves_no_zombies_to_a_first_process(workers: Workers) -> None:
+    zygote, worker = workers.zygote_pid, await workers.acquire()
+    os.kill(zygote, signal.SIGKILL)
+    await (await workers.acquire()).aclose()  # the next zygote is there
+    assert workers.zygote_pid != zygote
+    assert not exists(worker.pid)
+    assert not exists(zygote)
+
+
 async def test_an_idle_worker_whose_zygote_died_is_of_no_use(workers: Workers) -> None:
     worker = await workers.acquire()
     os.kill(workers.zygote_pid, signal.SIGKILL)
@@ -323,10 +342,10 @@ trio.run(main)
 @pytest.fixture
 def server(cache_dir: Path) -> Iterator[subprocess.Popen[bytes]]:
     """A server of its own; it prints the pids of its zygote and of a worker."""
-    process = subprocess.Popen([sys.executable, "-c", SERVER, cache_dir], stdout=subprocess.PIPE)
-    yield process
-    process.kill()
-    process.communicate()
+    server = subprocess.Popen([sys.executable, "-c", SERVER, cache_dir], stdout=subprocess.PIPE)
+    yield server
+    server.kill()
+    server.communicate()
 
 
 async def test_everything_ends_with_a_server_that_is_killed(server: subprocess.Popen[bytes]) -> None:
