@@ -1,0 +1,86 @@
+"""The real server as a process, for tests of what its users see."""
+
+from __future__ import annotations
+
+import re
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+COMMAND = str(Path(sys.executable).with_name("mcp-v8"))
+START_SECONDS = 60
+STOP_SECONDS = 20
+
+_LISTENING = re.compile(r"Listening on http://(\S+?):(\d+)")
+
+
+class ServerProcess:
+    """A running server. ``log`` is its stderr so far."""
+
+    def __init__(self, *flags: str) -> None:
+        self.process = subprocess.Popen(
+            [COMMAND, "--http-port", "0", *flags],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        self.port = 0
+        self.log = ""
+        self._started = threading.Event()
+        self._reader = threading.Thread(target=self._read, daemon=True)
+        self._reader.start()
+        if not self._started.wait(START_SECONDS) or self.port == 0:
+            self.process.kill()
+            self.process.wait()
+            self._reader.join()
+            raise AssertionError(f"the server did not start:\n{self.log}")
+
+    @property
+    def url(self) -> str:
+        """Where it listens."""
+        return f"http://127.0.0.1:{self.port}"
+
+    def terminate(self, number: int = signal.SIGTERM) -> int:
+        """Ask it to end; its exit status. Fails if it takes too long."""
+        self.process.send_signal(number)
+        return self.wait()
+
+    def wait(self) -> int:
+        """Its exit status."""
+        try:
+            status = self.process.wait(STOP_SECONDS)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            self.process.wait()
+            raise AssertionError(f"the server did not end:\n{self.log[-4000:]}") from None
+        finally:
+            self._reader.join()
+        return status
+
+    def _read(self) -> None:
+        assert self.process.stderr is not None
+        for line in self.process.stderr:
+            self.log += line
+            if match := _LISTENING.search(line):
+                self.port = int(match[2])
+                self._started.set()
+        self.process.stderr.close()
+        self._started.set()
+
+
+@contextmanager
+def running(*flags: str) -> Iterator[ServerProcess]:
+    """A server until the end of the block, which fails if it does not end well."""
+    server = ServerProcess(*flags)
+    try:
+        yield server
+    finally:
+        if server.process.poll() is None:
+            assert server.terminate() == 0, server.log[-4000:]
+        assert server.process.stdout is not None
+        server.process.stdout.close()
