@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncGenerator, Callable
 from typing import Literal
 
 import trio
@@ -129,7 +129,7 @@ class Execution:
             raise self.failure
         return self.report
 
-    async def follow(self) -> AsyncIterator[Line]:
+    async def follow(self) -> AsyncGenerator[Line, None]:
         """Console lines from the first, as they come, until the execution is over."""
         at = 0
         while True:

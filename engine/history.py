@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from contextlib import aclosing
 
 from engine.chain import Record
@@ -30,14 +30,14 @@ async def lineage(log: EventLog, session: str, last: int) -> list[tuple[str, int
     raise StoreCorrupt(f"session {session} has more than {_MAX_FORKS} ancestors")
 
 
-async def history(log: EventLog, session: str, last: int) -> AsyncIterator[Record]:
+async def history(log: EventLog, session: str, last: int) -> AsyncGenerator[Record, None]:
     """All records from the beginning of the oldest ancestor to event ``last``, in order.
 
     The chain is verified across forks. Raises StoreCorrupt.
     """
     expected: bytes | None = None
     for ancestor, first, until in await lineage(log, session, last):
-        async with aclosing(log.read(ancestor, first, until)) as records:  # type: ignore[type-var]
+        async with aclosing(log.read(ancestor, first, until)) as records:
             async for record in records:
                 if expected is not None and record.prev != expected:
                     raise StoreCorrupt(
@@ -60,14 +60,14 @@ async def state_at(log: EventLog, session: str, seq: int) -> ForkPoint:
 
 
 async def _first(log: EventLog, session: str) -> Record:
-    async with aclosing(log.read(session)) as records:  # type: ignore[type-var]
+    async with aclosing(log.read(session)) as records:
         async for record in records:
             return record
     raise StoreCorrupt(f"session {session} is in the index but has no events")
 
 
 async def _one(log: EventLog, session: str, seq: int) -> Record | None:
-    async with aclosing(log.read(session, seq, seq)) as records:  # type: ignore[type-var]
+    async with aclosing(log.read(session, seq, seq)) as records:
         async for record in records:
             return record
     return None

@@ -105,7 +105,7 @@ async def restore(log: EventLog, target: ForkPoint, engine: str, acquire: Acquir
 
 async def _replay(log: EventLog, target: ForkPoint, engine: str, worker: Worker) -> None:
     agreed = target
-    async with aclosing(history(log, target.session, target.seq)) as records:  # type: ignore[type-var]
+    async with aclosing(history(log, target.session, target.seq)) as records:
         async for record in records:
             event = record.event
             if isinstance(event, Executed):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, Sequence
 from typing import Protocol
 
 from msgspec import Struct
@@ -46,7 +46,7 @@ class EventLog(Protocol):
         """
         ...
 
-    def read(self, session: str, first: int = 0, last: int | None = None) -> AsyncIterator[Record]:
+    def read(self, session: str, first: int = 0, last: int | None = None) -> AsyncGenerator[Record, None]:
         """The session's own records with ``first <= seq <= last`` in order, chain verified.
 
         Events before a fork belong to the parent and are not included. Raises StoreCorrupt.

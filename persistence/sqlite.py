@@ -9,7 +9,7 @@ on beside the writer.
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import TypeVar
@@ -52,7 +52,7 @@ async def open_sqlite_log(directory: Path) -> AsyncIterator[SqliteEventLog]:
                 finally:
                     log._close()
         finally:
-            log._disconnect()
+            await log._disconnect()
 
 
 def _make_directory(directory: Path) -> None:
@@ -89,7 +89,9 @@ class SqliteEventLog:
         self._writer.put(append)
         await trio.lowlevel.wait_task_rescheduled(_not_now)
 
-    async def read(self, session: str, first: int = 0, last: int | None = None) -> AsyncIterator[Record]:
+    async def read(
+        self, session: str, first: int = 0, last: int | None = None
+    ) -> AsyncGenerator[Record, None]:
         """See ``EventLog``: the records up to what is the head when reading begins."""
         walk = await self._query(lambda db: reader.Walk(db, session, first, last))
         while page := await self._query(walk.page):
@@ -155,12 +157,12 @@ class SqliteEventLog:
         self._writer.stop()
 
     async def _query(self, query: Callable[[sqlite3.Connection], T]) -> T:
+        if self._closed:
+            raise StoreError("the event log is closed: the server is stopping")
         return await trio.to_thread.run_sync(self._run_query, query, limiter=self._readers)
 
     def _run_query(self, query: Callable[[sqlite3.Connection], T]) -> T:
         """Run in a reader's thread: the limiter bounds the connections too."""
-        if self._closed:
-            raise StoreError("the event log is closed: the server is stopping")
         try:
             db = self._idle.pop() if self._idle else connect(self._path)
             try:
@@ -170,7 +172,11 @@ class SqliteEventLog:
         except sqlite3.Error as failure:
             raise read_error(failure, self._path) from failure
 
-    def _disconnect(self) -> None:
+    async def _disconnect(self) -> None:
+        """Close the readers' connections once the reads that have begun are over."""
+        with trio.CancelScope(shield=True):
+            for reader_slot in range(READERS):
+                await self._readers.acquire_on_behalf_of(reader_slot)
         while self._idle:
             self._idle.pop().close()
 

@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import isolates
 import pytest
 
-sys.path.insert(0, str(Path(__file__).parent))
-
-import isolates
 from engine.events import Line, Outcome
 
 

@@ -1,0 +1,56 @@
+"""A real engine for tests: a supervisor and its log, with short ways to run code."""
+
+from __future__ import annotations
+
+from contextlib import aclosing
+from pathlib import Path
+from typing import Any
+
+from engine.events import Caller
+from engine.execution import Execution, Report, Submission
+from engine.supervisor import Supervisor
+from persistence.sqlite import SqliteEventLog
+
+OWNER = "tester"
+CALLER = Caller(transport="test", client="pytest")
+
+
+class Engine:
+    """A supervisor and its log, with short ways to run code."""
+
+    def __init__(self, supervisor: Supervisor, log: SqliteEventLog | None) -> None:
+        self.supervisor = supervisor
+        self.log = log
+
+    async def run(self, code: str, **options: Any) -> Report:
+        """Submit and wait to the end."""
+        execution = await self.supervisor.submit(submission(code, **options))
+        report = await execution.wait(60)
+        assert report is not None, "still running after 60 s"
+        return report
+
+    async def value(self, code: str, **options: Any) -> str:
+        """The result's text of code that completes."""
+        report = await self.run(code, **options)
+        assert report.status == "completed", report.error
+        assert report.result is not None
+        return report.result
+
+
+    def worker_pids(self) -> list[int]:
+        """Process ids of all workers, spares included."""
+        zygote = self.supervisor.status()["zygote_pid"]
+        return [int(pid) for pid in Path(f"/proc/{zygote}/task/{zygote}/children").read_text().split()]
+
+
+async def first_line(execution: Execution) -> str:
+    """Text of the first console line, as soon as it is there."""
+    async with aclosing(execution.follow()) as lines:
+        async for line in lines:
+            return line.text
+    raise AssertionError("the execution ended without a line")
+
+
+def submission(code: str, *, owner: str = OWNER, **options: Any) -> Submission:
+    """A submission of the tests' caller."""
+    return Submission(code=code, owner=owner, caller=CALLER, **options)
