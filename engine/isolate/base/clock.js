@@ -23,6 +23,7 @@
   const NativeFloat64Array = Float64Array;
   const typedArraySet = uncurryThis(Object.getPrototypeOf(Float64Array.prototype).set);
   const NativeRangeError = RangeError;
+  const NativeTypeError = TypeError;
   const INITIAL_RUNS = 32;
 
   let runs; // (delta, count) pairs
@@ -265,10 +266,25 @@
     for (const name of Object.keys(temporalNow)) define(Temporal.Now, name, temporalNow[name]);
   };
 
+  // --- Atomics ---------------------------------------------------------------------------------
+
+  // Both would wait for real time, since nobody else can ever notify
+  const waiting = {
+    wait(array, index, value, timeout) {
+      throw new NativeTypeError('Atomics.wait cannot be called in this context');
+    },
+    waitAsync(array, index, value, timeout) {
+      throw new NativeTypeError('Atomics.waitAsync cannot be called in this context');
+    },
+  };
+
+  const replaceAtomics = () => {
+    for (const name of Object.keys(waiting)) define(Atomics, name, waiting[name]);
+  };
+
   replaceDate();
   addPerformance();
   replaceIntl();
   replaceTemporal();
-  // Its promise would be settled by a real timer. Atomics.wait is refused by the isolate itself.
-  delete Atomics.waitAsync;
+  replaceAtomics();
 }
