@@ -13,6 +13,7 @@ workers with it (their runs raise WorkerDied); another one is started, a few tim
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import logging
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -23,7 +24,7 @@ from typing import Final
 
 import trio
 
-from engine.errors import PlatformRefused, Unavailable, WorkerFailed
+from engine.errors import Unavailable, WorkerFailed
 from engine.isolate.sandbox import SandboxReport
 from engine.worker import DeathReason, OnConsole, Worker, WorkerDied
 from engine.zygote import Zygote, start_zygote
@@ -101,8 +102,9 @@ class Workers:
                     raise Unavailable("the server is stopping") from None
                 if isinstance(worker, Unavailable):
                     raise worker
-                if worker.alive:
+                if worker.alive and self._up:
                     return worker
+                # It died while it waited here, or is about to, with its zygote.
                 await worker.aclose()
         raise Unavailable(f"no worker became ready within {ACQUIRE_SECONDS:.0f} s; try again later")
 
@@ -152,7 +154,7 @@ class Workers:
         """Tell one who waits, unless another worker is on its way; the next ``acquire`` tries again."""
         _log.warning("no worker %d: %s", number, reason)
         self._forking.discard(number)
-        if self._handed_out.statistics().tasks_waiting_receive > len(self._forking):
+        if self._up and self._handed_out.statistics().tasks_waiting_receive > len(self._forking):
             self._hand_out.send_nowait(Unavailable(f"no worker could be started: {reason}"))
             self._refill()
 
@@ -178,6 +180,7 @@ class Workers:
             reason = broken.message
         self._up = False
         await self._zygote.aclose()
+        await self._drop_dead_spares()
         # Whoever was asked for and not forked never will be; the others fail where they get ready.
         self._forking.intersection_update(self._workers)
         return reason
@@ -188,8 +191,6 @@ class Workers:
             await trio.sleep(BACKOFF_SECONDS * (2 ** (deaths - 1) - 1))
             try:
                 zygote = await self._start()
-            except PlatformRefused:
-                raise
             except WorkerFailed as failed:
                 _log.error("no zygote: %s", failed.message)
                 deaths += 1
@@ -201,6 +202,13 @@ class Workers:
             self._refill()
             return deaths
         raise WorkerFailed(f"the zygote died {deaths} times in a row: see the log above")
+
+    async def _drop_dead_spares(self) -> None:
+        with contextlib.suppress(trio.WouldBlock):
+            while True:
+                spare = self._handed_out.receive_nowait()
+                assert isinstance(spare, Worker), "only who waits is told of a failure"
+                await spare.aclose()
 
     async def _aclose(self) -> None:
         """End every process and close every descriptor."""

@@ -69,12 +69,11 @@ class Zygote:
             if not packet:
                 return
             match _decode(packet):
-                case wire.Forked(number, pid):
-                    if len(descriptors) == 2:
-                        on_forked(self._adopt(number, pid, *descriptors))
-                    else:
-                        _close_all(descriptors)
-                        on_fork_failed(number, "the server has no descriptors left")
+                case wire.Forked(number, pid) if len(descriptors) == 2:
+                    on_forked(self._adopt(number, pid, *descriptors))
+                case wire.Forked(number):
+                    _close_all(descriptors)
+                    on_fork_failed(number, "the server has no descriptors left")
                 case wire.ForkFailed(number, reason):
                     on_fork_failed(number, reason)
                 case wire.Exited(number, status):

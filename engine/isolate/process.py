@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import os
 import signal
@@ -83,8 +84,12 @@ def ignore_termination() -> None:
 
 
 def prefer_for_oom_kill() -> None:
-    """When the machine or container runs out of memory, have the kernel end this process first."""
-    Path("/proc/self/oom_score_adj").write_text("1000", "ascii")
+    """When the machine or container runs out of memory, have the kernel end this process first.
+
+    Where /proc cannot be written the kernel chooses by itself, which is no reason not to work.
+    """
+    with contextlib.suppress(OSError):
+        Path("/proc/self/oom_score_adj").write_text("1000", "ascii")
 
 
 def data_bytes() -> int:

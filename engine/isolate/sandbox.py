@@ -229,4 +229,6 @@ def _filter_system_calls(architecture: Architecture) -> None:
     program = filter_program(architecture)
     code = ctypes.create_string_buffer(program, len(program))
     header = struct.pack("@HP", len(program) // 8, address_of(code))
-    syscall(architecture.seccomp, set_mode_filter, whole_process, header)
+    unsynchronized = syscall(architecture.seccomp, set_mode_filter, whole_process, header)
+    if unsynchronized:
+        raise OSError(f"thread {unsynchronized} cannot take the filter; a worker must have one thread")

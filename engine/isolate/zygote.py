@@ -37,7 +37,15 @@ from engine.isolate.wire import EXIT_BROKEN
 
 
 def main(arguments: list[str]) -> int:
-    """Boot, then serve until the server is gone. Returns the exit status."""
+    """Run until the server is gone, whenever that is. Returns the exit status."""
+    try:
+        return run(arguments)
+    except ConnectionError:
+        return 0
+
+
+def run(arguments: list[str]) -> int:
+    """Boot, then serve. Raises ConnectionError when the server is gone and had not read everything."""
     descriptor, server, budget_mib, *cache = arguments
     control = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET, 0, fileno=int(descriptor))
     control.set_inheritable(False)
@@ -104,7 +112,7 @@ class Zygote:
         return found
 
     def serve(self) -> None:
-        """Until the server closes the control socket; then no child is left."""
+        """Until the server closes the control socket or is gone; then no child is left."""
         woken, wake = socket.socketpair()
         woken.setblocking(False)
         wake.setblocking(False)
@@ -122,8 +130,6 @@ class Zygote:
                     self._reap()
                 if self._control.fileno() in ready and not self._answer():
                     return
-        except ConnectionError:
-            return  # the server is gone without having read everything
         finally:
             self._kill_all()
 
@@ -135,7 +141,8 @@ class Zygote:
         try:
             request = wire.decode_request(packet)
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as bad:
-            print(f"mcp-v8 zygote: ignored a packet of {len(packet)} bytes: {bad}", file=sys.stderr)  # noqa: T201
+            with contextlib.suppress(OSError):  # nobody need be there to read it
+                print(f"zygote: ignored a packet of {len(packet)} bytes: {bad}", file=sys.stderr)  # noqa: T201
             return True
         try:
             self._fork(request.number)

@@ -224,6 +224,7 @@ def first_process() -> Iterator[None]:
 async def test_a_dead_zygote_leaves_no_zombies_to_a_first_process(workers: Workers) -> None:
     zygote, worker = workers.zygote_pid, await workers.acquire()
     os.kill(zygote, signal.SIGKILL)
+    await worker._ended.wait()
     await (await workers.acquire()).aclose()  # the next zygote is there
     assert workers.zygote_pid != zygote
     assert not exists(worker.pid)
@@ -308,12 +309,15 @@ async def test_nothing_is_left_behind_by_a_cancelled_run(cache_dir: Path) -> Non
 
 
 @pytest.mark.parametrize("seconds", [0.0, 0.01, 0.1, 0.2, 0.3, 0.4])
-async def test_nothing_is_left_behind_by_a_cancelled_start(cache_dir: Path, seconds: float) -> None:
+async def test_nothing_is_left_behind_by_a_cancelled_start(
+    cache_dir: Path, seconds: float, capfd: pytest.CaptureFixture[str]
+) -> None:
     with nothing_left():
         with trio.move_on_after(seconds):
             async with open_workers(cache_dir=cache_dir, data_budget_mb=BUDGET_MB) as workers:
                 while True:
                     await workers.acquire()
+    assert capfd.readouterr().err == ""
 
 
 async def test_nothing_is_left_behind_when_cancelled_while_a_zygote_is_replaced(cache_dir: Path) -> None:
