@@ -29,11 +29,18 @@ class Faults:
     Such a statement is not executed; or it is, and is reported as failed nevertheless.
     """
 
-    def __init__(self, chosen: Callable[[int, str], bool], *, executed: bool = False) -> None:
+    def __init__(
+        self,
+        chosen: Callable[[int, str], bool],
+        *,
+        executed: bool = False,
+        code: int = sqlite3.SQLITE_IOERR_FSYNC,
+    ) -> None:
         self.count = 0
         self.failed = 0
         self._chosen = chosen
         self._executed = executed
+        self._code = code
 
     @contextmanager
     def __call__(self, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
@@ -59,7 +66,7 @@ class Faults:
         if self._executed:
             execute()
         failure = sqlite3.OperationalError("disk I/O error (simulated)")
-        failure.sqlite_errorcode = sqlite3.SQLITE_IOERR_FSYNC
+        failure.sqlite_errorcode = self._code
         raise failure
 
 
@@ -164,6 +171,19 @@ async def test_nobody_is_told_what_cannot_be_found_out(
     assert [type(answer) for answer in answers] == [StoreError]
     async with open_sqlite_log(directory) as log:
         assert await log.session("s1") is None
+
+
+async def test_a_commit_for_which_there_was_no_room_has_failed_for_certain(
+    directory: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nothing can be written over it either, and nothing needs to be."""
+    full = Faults(lambda _, sql: sql == "COMMIT", code=sqlite3.SQLITE_FULL)
+    monkeypatch.setattr(writer, "_write_over", lambda _: pytest.fail("there is no room for that"))
+    async with open_sqlite_log(directory) as log:
+        with full(monkeypatch), pytest.raises(StoreFailed):
+            await log.append([History().created()])
+        assert full.failed == 1
+        await log.append([History().created()])
 
 
 async def test_a_full_disk_refuses_and_goes_on_when_there_is_room(

@@ -5,14 +5,15 @@ from __future__ import annotations
 import stat
 from pathlib import Path
 
+import msgspec
 import pytest
 import trio
 from log_samples import History, Stranger, collect, every_kind
 from trio.testing import wait_all_tasks_blocked
 
-from engine.chain import Record
+from engine.chain import Record, seal
 from engine.errors import AppendConflict, StoreError, StoreFailed
-from persistence import sqlite
+from persistence import sqlite, writer
 from persistence.sqlite import SqliteEventLog, open_sqlite_log
 
 
@@ -31,6 +32,9 @@ async def outcomes(log: SqliteEventLog, stranger: Stranger, appends: list[list[R
     with trio.fail_after(10):
         async with trio.open_nursery() as nursery:
             with stranger():
+                # The writer is kept busy with this one, so that it finds all others queued.
+                nursery.start_soon(log.append, [History("first").created()])
+                await wait_all_tasks_blocked()
                 for index in range(len(appends)):
                     nursery.start_soon(one, index)
                     await wait_all_tasks_blocked()
@@ -167,7 +171,21 @@ async def test_what_does_not_follow_the_head_is_refused(log: SqliteEventLog) -> 
     await log.append([executed])
     with pytest.raises(AppendConflict, match="does not follow"):
         await log.append([other])
+    wrong_prev = seal(created.id, msgspec.structs.replace(executed.event, seq=2, execution_id="e_new"))
+    with pytest.raises(AppendConflict, match="does not follow"):
+        await log.append([wrong_prev])
     assert await collect(log.read("s1")) == [created, executed]
+
+
+async def test_a_session_cannot_be_created_in_the_middle(log: SqliteEventLog) -> None:
+    created = History().created()
+    for record in (
+        seal(bytes(31) + b"x", created.event),
+        seal(created.prev, msgspec.structs.replace(created.event, seq=1)),
+    ):
+        with pytest.raises(AppendConflict, match="created by event 0"):
+            await log.append([record])
+    assert await log.session("s1") is None
 
 
 async def test_a_fork_of_what_is_not_there_is_refused(log: SqliteEventLog) -> None:
@@ -175,7 +193,22 @@ async def test_a_fork_of_what_is_not_there_is_refused(log: SqliteEventLog) -> No
     await log.append(history.records[:2])
     with pytest.raises(AppendConflict, match="has no event 4"):
         await log.append(fork.records)
+    await log.append(history.records[2:-1])
+    with pytest.raises(AppendConflict, match="has no event 4"):
+        await log.append([seal(history.records[0].id, fork.records[0].event)])
     assert await log.session("s2") is None
+
+
+async def test_heads_that_are_no_longer_remembered_are_looked_up(
+    log: SqliteEventLog, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(writer, "HEADS_KEPT", 1)
+    histories = [History(f"s{n}") for n in range(3)]
+    for history in histories:
+        await log.append([history.created()])
+    for history in histories:
+        await log.append([history.executed()])
+        assert await collect(log.read(history.session)) == history.records
 
 
 async def test_one_conflict_fails_alone_in_a_group_commit(log: SqliteEventLog, stranger: Stranger) -> None:
