@@ -40,18 +40,29 @@ def replay(*clock: int, start: int = PAST, before=(), after=()) -> Trace:
 
 def test_timers_fire_by_due_time_then_by_age(Session):  # noqa: N803
     session = Session()
-    done = session.run("""
-      setTimeout(console.log, 4, 'd');
-      setTimeout(console.log, 2, 'b');
-      setTimeout(console.log, 2, 'c');
-      setTimeout(console.log, 1, 'a');
-      Promise.resolve().then(() => console.log('microtask'));
-      queueMicrotask(() => console.log('queued'));
+    session.run(
+        """
+        setTimeout(console.log, 400, 'd');
+        setInterval(console.log, 200, 'b');
+        setTimeout(console.log, 200, 'c');
+        setTimeout(console.log, 100, 'a');
+        """,
+        trace=replay(0, 4),
+    )
+    done = session.run("console.log('code')", start_ticks=at(SECOND), limits=NO_TIME)
+    assert texts(session) == ["a", "b", "c", "d", "code"]
+    assert done.trace.timers_before == (4, 2, 3, 1)
+
+
+def test_code_comes_before_microtasks_and_these_before_timers(Session):  # noqa: N803
+    session = Session()
+    session.run("""
+      setTimeout(console.log, 1, 'timer');
+      Promise.resolve().then(() => console.log('promise'));
+      queueMicrotask(() => console.log('microtask'));
       console.log('code');
     """)
-    assert texts(session) == ["code", "microtask", "queued", "a", "b", "c", "d"]
-    assert done.trace.timers_after == (4, 2, 3, 1)
-    assert done.outcome.pending_timers == 0
+    assert texts(session) == ["code", "promise", "microtask", "timer"]
 
 
 def test_microtasks_run_between_two_timers_that_are_due_together(Session):  # noqa: N803
