@@ -1,0 +1,196 @@
+"""Forty scripts, each a session of a few events, whose state must come out the same on every road.
+
+The last event of each returns what its mutated variables hold.
+"""
+
+SCRIPTS: dict[str, list[str]] = {
+    "counter closure": ["let n = 0; const inc = () => ++n", "inc(); inc()", "inc()", "n"],
+    "private fields": [
+        "class Account { #sum = 0; add(x) { this.#sum += x; return this } get sum() { return this.#sum } }",
+        "const account = new Account().add(5)",
+        "account.add(7)",
+        "account.sum",
+    ],
+    "static private and accessors": [
+        "class Ids { static #next = 1; static take() { return Ids.#next++ } }",
+        "Ids.take(); Ids.take()",
+        "Ids.take()",
+    ],
+    "generator in mid-flight": [
+        "function* count() { let i = 10; while (true) { const step = yield i; i += step ?? 1 } }",
+        "const gen = count(); gen.next()",
+        "gen.next(5)",
+        "gen.next().value",
+    ],
+    "generator inside try and finally": [
+        "const seen = []; function* g() { try { yield 1; yield 2 } finally { seen.push('closed') } }",
+        "const it = g(); it.next()",
+        "it.return(9)",
+        "seen.join()",
+    ],
+    "async function waiting": [
+        "let go; const gate = new Promise((resolve) => { go = resolve }); const log = [];",
+        "const running = (async () => { log.push('in'); log.push(await gate); return log.length })()",
+        "go('through')",
+        "[await running, log.join()]",
+    ],
+    "top-level await left open": [
+        "let open; let got = await new Promise((resolve) => { open = resolve })",
+        "open('later')",
+        "got",
+    ],
+    "async generator": [
+        "async function* numbers() { for (let i = 0; ; i++) { await null; yield i * i } }",
+        "const numbersIt = numbers(); await numbersIt.next(); await numbersIt.next()",
+        "(await numbersIt.next()).value",
+    ],
+    "promise order": [
+        "const order = []; Promise.resolve().then(() => order.push(1)); (async () => { await null; order.push(2); await null; order.push(3) })(); queueMicrotask(() => order.push(4)); Promise.all([1, 2]).then(() => order.push(5))",
+        "order.join()",
+    ],
+    "map and set": [
+        "const m = new Map([['a', 1]]), s = new Set([3, 1])",
+        "m.set('b', 2).delete('a'); s.add(2).delete(3); m.set(s, m)",
+        "[[...m.keys()].length, [...s].join(), m.get(s) === m]",
+    ],
+    "weak collections": [
+        "const key = {}; const wm = new WeakMap([[key, 'held']]); const ws = new WeakSet([key])",
+        "wm.set(key, wm.get(key) + '!')",
+        "[wm.get(key), ws.has(key), new WeakRef(key).deref() === key]",
+    ],
+    "cycles and shared references": [
+        "const a = { name: 'a' }, b = { a }; a.b = b; const both = [a, b, a]",
+        "both[0].b.a.name = 'changed'",
+        "both[2].name",
+    ],
+    "getters, setters and symbols": [
+        "const tag = Symbol('tag'); const o = { get twice() { return this.n * 2 }, set twice(v) { this.n = v / 2 }, n: 1, [tag]: 'x' }",
+        "o.twice = 10",
+        "[o.n, o.twice, o[tag]]",
+    ],
+    "proxy": [
+        "const trapped = []; const p = new Proxy({ x: 1 }, { get(t, k) { trapped.push(String(k)); return t[k] } })",
+        "p.x; p.y",
+        "trapped.join()",
+    ],
+    "inheritance and super": [
+        "class A { hi() { return 'A' } } class B extends A { hi() { return super.hi() + 'B' } }",
+        "A.prototype.hi = function () { return 'patched' }",
+        "new B().hi()",
+    ],
+    "prototype pollution": [
+        "Object.prototype.polluted = 'yes'; Array.prototype.last = function () { return this[this.length - 1] }",
+        "({}).polluted + [1, 2].last()",
+        "delete Object.prototype.polluted; String({}.polluted)",
+    ],
+    "frozen intrinsics": [
+        "for (const o of [Object, Array, Map, Promise, Error, Date, Math, JSON]) { Object.freeze(o); if (o.prototype) Object.freeze(o.prototype) }",
+        "console.log('still', [1, { a: 2 }])",
+        "Object.isFrozen(Array.prototype) && [3, 1, 2].sort().join()",
+    ],
+    "replaced globals": [
+        "globalThis.JSON = null; globalThis.Date = 5; Array.prototype.push = () => { throw 'no' }; Promise.prototype.then = Promise.prototype.then",
+        "console.log('works'); ({ deep: [1] })",
+        "typeof Date + String(JSON)",
+    ],
+    "typed arrays and buffers": [
+        "const buffer = new ArrayBuffer(16); const u8 = new Uint8Array(buffer); const f64 = new Float64Array(buffer)",
+        "f64[0] = Math.PI; u8[15] = 7",
+        "[...u8].join()",
+    ],
+    "resizable buffer": [
+        "const grow = new ArrayBuffer(4, { maxByteLength: 64 }); const view = new Uint8Array(grow)",
+        "grow.resize(32); view[31] = 5",
+        "[view.length, view.at(-1)]",
+    ],
+    "float arithmetic": [
+        "let sum = 0; for (let i = 1; i < 20_000; i++) sum += Math.sin(i) * Math.exp(-i / 1e4) + Math.cbrt(i) + Math.atan2(i, 3)",
+        "sum = sum % 1e6",
+        "sum",
+    ],
+    "big integers": ["let big = 2n ** 200n", "big = big * 3n - 1n", "(big % 1_000_000_007n).toString()"],
+    "hot code": [
+        "function fib(n) { return n < 2 ? n : fib(n - 1) + fib(n - 2) } let total = 0",
+        "for (let i = 0; i < 200_000; i++) total = (total * 31 + i) | 0; total += fib(18)",
+        "for (let i = 0; i < 50_000; i++) total = (total + fib(3)) | 0; total",
+    ],
+    "deoptimized code": [
+        "const add = (a, b) => a + b; let acc = 0; for (let i = 0; i < 50_000; i++) acc = add(acc, i)",
+        "let text = ''; for (let i = 0; i < 300; i++) text = add(text, i % 10)",
+        "[acc, text.length]",
+    ],
+    "clock": [
+        "const t0 = Date.now(), p0 = performance.now()",
+        "const t1 = new Date(); const stamps = Array.from({ length: 50 }, () => Date.now())",
+        "[t0 <= +t1, stamps.join(), p0, t1.toISOString()]",
+    ],
+    "randomness": [
+        "const drawn = Array.from({ length: 20 }, Math.random)",
+        "drawn.push(Math.random())",
+        "drawn.join()",
+    ],
+    "timers": [
+        "const fired = []; setTimeout(() => fired.push('a'), 5); setTimeout(() => fired.push('b'), 1); fired.push('now')",
+        "fired.join()",
+    ],
+    "interval": [
+        "let ticks = 0; const id = setInterval(() => { if (++ticks === 3) clearInterval(id) }, 2); await new Promise((r) => setTimeout(r, 20))",
+        "ticks",
+    ],
+    "timers left for later": [
+        "let woke = 0; setTimeout(() => { woke = Date.now() }, 40_000)",
+        "woke",
+        "woke === 0",
+    ],
+    "thrown errors keep their mutations": [
+        "let before = 0",
+        "before = 1; throw new RangeError('stop')",
+        "before = before + 10; null.x",
+        "before",
+    ],
+    "errors caught": [
+        "const caught = []; for (const f of [() => null.a, () => undefinedName, () => ({}).f(), () => [].reduce((a) => a), () => 1n + 1]) try { f() } catch (e) { caught.push(e.name + ': ' + e.message) }",
+        "caught.join('\\n')",
+    ],
+    "stack text": [
+        "function inner() { return new Error('where').stack } function outer() { return inner() }",
+        "const where = outer()",
+        "where",
+    ],
+    "syntax error in between": ["let ok = 1", "let = = 2", "ok = 2", "ok"],
+    "unhandled rejection": [
+        "let kept = 1; Promise.reject(new Error('lost'))",
+        "kept = 2; Promise.reject(5)",
+        "kept",
+    ],
+    "regular expressions": [
+        "const re = /(?<word>\\w+)-(\\d+)/g; const text = 'ab-1 cd-22'",
+        "const found = [...text.matchAll(re)].map((m) => m.groups.word + m[2])",
+        "[found.join(), re.lastIndex]",
+    ],
+    "sorting and order": [
+        "const order = Array.from({ length: 300 }, (_, i) => ({ k: (i * 31) % 7, i })).sort((a, b) => a.k - b.k)",
+        "const keys = {}; for (let i = 0; i < 50; i++) keys['k' + ((i * 7) % 50)] = i; delete keys.k5; keys[3] = 1",
+        "order.map((x) => x.i).join() + Object.keys(keys).join()",
+    ],
+    "new language features": [
+        "const grouped = Object.groupBy([1, 2, 3, 4], (x) => (x % 2 ? 'odd' : 'even')); const set = new Set([1, 2]).union(new Set([3]))",
+        "const iter = [1, 2, 3, 4].values().filter((x) => x > 1).take(2).toArray()",
+        "[grouped.even.join(), set.size, iter.join(), RegExp.escape('a.b'), typeof Temporal, await Array.fromAsync([1, 2])].join('|')",
+    ],
+    "eval and new functions": [
+        "var viaEval = eval('var inner = 5; inner * 2'); const made = new Function('a', 'b', 'return a * b + viaEval')",
+        "viaEval = made(2, 3)",
+        "[viaEval, made(1, 1), inner]",
+    ],
+    "locale and time zone": [
+        "const shown = [(1234567.891).toLocaleString(), new Date(0).toLocaleString(), new Intl.DateTimeFormat().resolvedOptions().timeZone]",
+        "shown.push(['ä', 'a', 'z'].sort((a, b) => a.localeCompare(b, 'de')).join())",
+        "shown.join('|')",
+    ],
+    "console of every kind": [
+        "console.log('%s is %d', 'x', 42, { a: [1, [2, [3, [4]]]] }); console.error(new TypeError('shown')); console.warn(new Map([[1, { b: 2 }]]))",
+        "console.info([undefined, null, NaN, -0, 5n, Symbol('s')]); console.debug(class Foo {}, function bar() {})",
+        "'done'",
+    ],
+}
