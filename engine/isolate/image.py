@@ -23,7 +23,10 @@ from engine.isolate.isolate import Isolate
 BASE_FILES = (
     "values.js",
     "layout.js",
+    "primitives.js",
     "inspect.js",
+    "entries.js",
+    "shapes.js",
     "json.js",
     "errors.js",
     "console.js",

@@ -4,7 +4,8 @@
 (base) => {
   'use strict';
   const { isObject, kindOf, kinds, ownData, uncurryThis } = base.values;
-  const { inspect, native, primitiveText, toJSON } = base;
+  const { inspect, native, toJSON } = base;
+  const { bigIntText, numberText } = base.primitives;
   const { stringify } = JSON;
   const { NaN, parseFloat, parseInt } = globalThis;
   const ToNumber = Number;
@@ -20,15 +21,15 @@
   const MAX_LINE = 1 << 20; // characters
 
   const asNumber = (value, convert) => {
-    if (typeof value === 'bigint') return primitiveText.bigint(value);
-    return primitiveText.number(isObject(value) || typeof value === 'symbol' ? NaN : convert(value));
+    if (typeof value === 'bigint') return bigIntText(value);
+    return numberText(isObject(value) || typeof value === 'symbol' ? NaN : convert(value));
   };
 
   const asString = (value) => {
     switch (typeof value) {
       case 'string': return value;
-      case 'number': return primitiveText.number(value);
-      case 'bigint': return primitiveText.bigint(value);
+      case 'number': return numberText(value);
+      case 'bigint': return bigIntText(value);
       case 'symbol': return symbolToString(value);
       case 'function': return functionToString(value);
       case 'object': return value === null ? 'null' : inspect(value, SHALLOW);
