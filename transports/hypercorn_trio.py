@@ -31,9 +31,10 @@ from hypercorn.app_wrappers import ASGIWrapper
 from hypercorn.config import Config
 from hypercorn.events import Closed, Event, RawData, Updated
 from hypercorn.protocol import ProtocolWrapper
-from hypercorn.protocol.events import EndBody, Response
+from hypercorn.protocol.events import Body, Data, EndBody, Response
 from hypercorn.protocol.events import Event as StreamEvent
-from hypercorn.protocol.h11 import H11Protocol
+from hypercorn.protocol.h2 import H2Protocol
+from hypercorn.protocol.h11 import H11Protocol, H11WSConnection
 from hypercorn.trio.lifespan import Lifespan
 from hypercorn.trio.task_group import TaskGroup
 from hypercorn.trio.worker_context import WorkerContext
@@ -179,8 +180,14 @@ class _H11(H11Protocol):
             sized = any(name == b"content-length" for name, _ in event.headers)
             self._gathered = bytearray() if sized else None
         await super().stream_send(event)
-        if isinstance(event, EndBody):
+        if isinstance(event, (Body, Data)) and self._gathered is None:
+            # an endless stream must not keep the run to itself, even if nobody is there to read it
+            await trio.lowlevel.checkpoint()
+        elif isinstance(event, EndBody):
             await self._flush()
+            if isinstance(self.connection, H11WSConnection):
+                # an upgrade was refused; Hypercorn leaves some of these connections open
+                await self.send(Closed())
 
     async def _gather(self, event: Event) -> None:
         if isinstance(event, RawData) and self._gathered is not None:
@@ -199,6 +206,8 @@ class _H11(H11Protocol):
 class _Protocol(ProtocolWrapper):
     """Hypercorn's choice of protocol, beginning with our HTTP/1.1."""
 
+    _changed = False
+
     def __init__(self, *args: Any) -> None:
         super().__init__(*args)
         self.protocol = _H11(
@@ -212,6 +221,15 @@ class _Protocol(ProtocolWrapper):
             self.server,
             self.send,
         )
+
+    async def handle(self, event: Event) -> None:
+        """Pass an event to the protocol, which it may change."""
+        await super().handle(event)
+        if isinstance(self.protocol, H2Protocol) and not self._changed:
+            self._changed = True
+            # to Hypercorn the request that changed it counts as under way until a stream ends
+            idle = all(stream.idle for stream in self.protocol.streams.values())
+            await self.send(Updated(idle))
 
 
 class _Connection:

@@ -1,0 +1,337 @@
+# ruff: noqa: ARG001 (applications have the signature of ASGI)
+"""The connections below the doors: what a client can and cannot do to the server."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from typing import Any
+
+import h2.config
+import h2.connection
+import h2.events
+import pytest
+import trio
+import trio.testing
+from trio_websocket import open_websocket_url
+
+from transports import hypercorn_trio
+from transports.hypercorn_trio import ServerConfig, serve
+
+GET = b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n"
+UPGRADE = (
+    b"GET / HTTP/1.1\r\nHost: localhost\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"
+    b"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
+)
+
+
+class Running:
+    """A server in this process."""
+
+    def __init__(self, port: int, stop: trio.Event, ended: trio.Event) -> None:
+        self.port, self.stop, self.ended = port, stop, ended
+
+    async def connect(self) -> trio.SocketStream:
+        return await trio.open_tcp_stream("127.0.0.1", self.port)
+
+    async def get(self) -> bytes:
+        async with await self.connect() as stream:
+            await stream.send_all(GET)
+            return await response(stream)
+
+
+@asynccontextmanager
+async def serving(app: Any, **settings: object) -> AsyncIterator[Running]:
+    config = ServerConfig()
+    for name, value in settings.items():
+        assert hasattr(config, name)
+        setattr(config, name, value)
+    listeners = await trio.open_tcp_listeners(0, host="127.0.0.1")
+    stop, ended = trio.Event(), trio.Event()
+
+    async def run(task_status: trio.TaskStatus[None]) -> None:
+        await serve(app, config, listeners, stop, task_status=task_status)
+        ended.set()
+
+    with trio.fail_after(20):
+        async with trio.open_nursery() as nursery:
+            await nursery.start(lambda *, task_status: run(task_status))
+            yield Running(listeners[0].socket.getsockname()[1], stop, ended)
+            stop.set()
+            await ended.wait()
+
+
+async def response(stream: trio.SocketStream) -> bytes:
+    """Status line, headers and body of one response with a length."""
+    data = b""
+    while b"\r\n\r\n" not in data:
+        data += (await stream.receive_some()) or pytest.fail(f"the connection ended after {data!r}")
+    head, _, body = data.partition(b"\r\n\r\n")
+    length = int(head.lower().partition(b"content-length: ")[2].split(b"\r\n")[0])
+    while len(body) < length:
+        body += await stream.receive_some()
+    return head + b"\r\n\r\n" + body
+
+
+async def read_to_end(stream: trio.SocketStream) -> None:
+    """Until the server ends the connection, in whatever way."""
+    try:
+        while await stream.receive_some():
+            pass
+    except trio.BrokenResourceError:
+        return
+
+
+def application(handler: Callable[..., Any]) -> Any:
+    """An ASGI application that does ``handler`` and acknowledges the lifespan."""
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        if scope["type"] == "lifespan":
+            for phase in ("startup", "shutdown"):
+                await receive()
+                await send({"type": f"lifespan.{phase}.complete"})
+        else:
+            await handler(scope, receive, send)
+
+    return app
+
+
+async def answer(send: Any, body: bytes = b"hello", status: int = 200) -> None:
+    headers = [(b"content-length", str(len(body)).encode())]
+    await send({"type": "http.response.start", "status": status, "headers": headers})
+    await send({"type": "http.response.body", "body": body})
+
+
+@application
+async def hello(scope: Any, receive: Any, send: Any) -> None:
+    if scope["type"] == "websocket":
+        await send({"type": "websocket.close"})
+    else:
+        await answer(send)
+
+
+@application
+async def endless(scope: Any, receive: Any, send: Any) -> None:
+    await send({"type": "http.response.start", "status": 200, "headers": []})
+    while True:
+        await send({"type": "http.response.body", "body": b"x" * 65_536, "more_body": True})
+
+
+@pytest.mark.parametrize("garbage", [b"\x00" * 4, b"abcde", b"\xff" * 6, b"\x81\x85\x00", b"\r\n" * 500])
+async def test_garbage_behind_a_websocket_upgrade_breaks_only_its_own_connection(garbage: bytes) -> None:
+    async with serving(hello) as server:
+        async with await server.connect() as stream:
+            await stream.send_all(UPGRADE + garbage)
+            await read_to_end(stream)
+        assert (await server.get()).endswith(b"hello")
+
+
+@pytest.mark.parametrize(
+    "garbage",
+    [
+        b"\x00\x01\x02\r\n\r\n",
+        b"GET / HTTP/1.1\r\nHost: a\r\nHost: b\r\n\r\n",
+        b"GET / HTTP/1.1\r\n" + b"a: b\r\n" * 10_000 + b"\r\n",
+        b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: -1\r\n\r\n",
+        b"POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n",
+        b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + b"\xff" * 100,
+    ],
+)
+async def test_what_is_no_http_ends_its_own_connection_only(garbage: bytes) -> None:
+    async with serving(hello, keep_alive_timeout=0.3) as server:
+        async with await server.connect() as stream:
+            await stream.send_all(garbage)
+            await read_to_end(stream)
+        assert (await server.get()).endswith(b"hello")
+
+
+async def test_a_peer_that_does_not_read_does_not_hold_up_the_end() -> None:
+    async with serving(endless, grace=0.2) as server, await server.connect() as stream:
+        await stream.send_all(GET)
+        await stream.receive_some(1)
+        await trio.testing.wait_all_tasks_blocked(0.05)
+        server.stop.set()
+        with trio.fail_after(2):
+            await server.ended.wait()
+
+
+async def test_a_peer_that_does_not_read_loses_its_connection(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(hypercorn_trio, "SEND_TIMEOUT", 0.1)
+    gone = trio.Event()
+
+    @application
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        async with trio.open_nursery() as nursery:
+
+            async def flood() -> None:
+                while True:
+                    await send({"type": "http.response.body", "body": b"x" * 65_536, "more_body": True})
+
+            nursery.start_soon(flood)
+            while (await receive())["type"] != "http.disconnect":
+                pass
+            nursery.cancel_scope.cancel()
+        gone.set()
+
+    async with serving(app) as server, await server.connect() as stream:
+        await stream.send_all(GET)
+        with trio.fail_after(5):
+            await gone.wait()
+
+
+async def test_a_response_of_unknown_length_begins_at_once() -> None:
+    more = trio.Event()
+
+    @application
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        await send({"type": "http.response.start", "status": 200, "headers": [(b"x-a", b"b")]})
+        await more.wait()
+        await send({"type": "http.response.body", "body": b"rest"})
+
+    async with serving(app) as server, await server.connect() as stream:
+        await stream.send_all(GET)
+        assert b"x-a: b" in await stream.receive_some()
+        more.set()
+        assert b"rest" in await stream.receive_some()
+
+
+async def test_idle_connections_end_at_once_and_requests_in_progress_are_answered() -> None:
+    asked, go_on = trio.Event(), trio.Event()
+
+    @application
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        asked.set()
+        await go_on.wait()
+        await answer(send)
+
+    async with serving(app, grace=5) as server, await server.connect() as busy:
+        async with await server.connect() as idle:
+            await busy.send_all(GET)
+            await asked.wait()
+            server.stop.set()
+            assert await idle.receive_some() == b""
+        go_on.set()
+        assert (await response(busy)).endswith(b"hello")
+        assert await busy.receive_some() == b""
+
+
+async def test_a_silent_connection_is_closed_after_a_while() -> None:
+    async with serving(hello, keep_alive_timeout=0.1) as server, await server.connect() as stream:
+        await stream.send_all(GET[:20])
+        assert await stream.receive_some() == b""
+
+
+async def test_a_connection_serves_many_requests_even_pipelined() -> None:
+    async with serving(hello) as server, await server.connect() as stream:
+        await stream.send_all(GET * 3)
+        data = b""
+        while data.count(b"hello") < 3:
+            data += await stream.receive_some()
+        await stream.send_all(GET)
+        assert (await response(stream)).endswith(b"hello")
+
+
+async def test_connections_over_the_cap_are_refused_with_a_503_until_one_ends() -> None:
+    async with serving(hello, max_connections=2) as server:
+        async with await server.connect() as first, await server.connect() as second:
+            await first.send_all(GET)
+            await response(first)
+            await second.send_all(GET)
+            await response(second)
+            async with await server.connect() as third:
+                refused = await response(third)
+                assert refused.startswith(b"HTTP/1.1 503 ")
+                assert b'"code":"busy"' in refused
+        while not (await server.get()).endswith(b"hello"):
+            await trio.lowlevel.checkpoint()
+
+
+async def test_an_early_answer_arrives_while_the_client_still_sends() -> None:
+    @application
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        await answer(send, b"too large", 413)
+
+    async with serving(app) as server, await server.connect() as stream:
+        await stream.send_all(b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 50000000\r\n\r\n")
+        for _ in range(64):
+            await stream.send_all(b"x" * 65_536)
+        assert (await response(stream)).endswith(b"too large")
+
+
+async def test_an_application_that_fails_costs_one_500(caplog: pytest.LogCaptureFixture) -> None:
+    @application
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        if scope["path"] == "/":
+            raise RuntimeError("secret")
+        await answer(send)
+
+    async with serving(app) as server:
+        with caplog.at_level(logging.ERROR):
+            told = await server.get()
+        assert told.startswith(b"HTTP/1.1 500 ")
+        assert b"secret" not in told
+        assert "secret" in caplog.text
+        async with await server.connect() as stream:
+            await stream.send_all(GET.replace(b"/", b"/x", 1))
+            assert (await response(stream)).endswith(b"hello")
+
+
+async def test_an_application_learns_that_its_client_went_away() -> None:
+    asked, gone = trio.Event(), trio.Event()
+
+    @application
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        asked.set()
+        while (await receive())["type"] != "http.disconnect":
+            pass
+        gone.set()
+
+    async with serving(app) as server:
+        async with await server.connect() as stream:
+            await stream.send_all(GET)
+            await asked.wait()
+        await gone.wait()
+
+
+async def test_a_large_response_arrives_whole() -> None:
+    body = bytes(range(256)) * 40_000
+
+    @application
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        await answer(send, body)
+
+    async with serving(app) as server:
+        assert (await server.get()).endswith(body)
+
+
+async def test_http_2_with_prior_knowledge_is_served() -> None:
+    async with serving(hello) as server, await server.connect() as stream:
+        client = h2.connection.H2Connection(h2.config.H2Configuration(client_side=True))
+        client.initiate_connection()
+        headers = [(":method", "GET"), (":path", "/"), (":scheme", "http"), (":authority", "localhost")]
+        client.send_headers(1, headers, end_stream=True)
+        await stream.send_all(client.data_to_send())
+        body, ended = b"", False
+        while not ended:
+            for event in client.receive_data(await stream.receive_some()):
+                if isinstance(event, h2.events.DataReceived):
+                    body += event.data
+                ended |= isinstance(event, h2.events.StreamEnded)
+            await stream.send_all(client.data_to_send())
+        assert body == b"hello"
+
+
+async def test_a_websocket_carries_messages_both_ways() -> None:
+    @application
+    async def echo(scope: Any, receive: Any, send: Any) -> None:
+        await receive()
+        await send({"type": "websocket.accept"})
+        message = await receive()
+        await send({"type": "websocket.send", "text": message["text"] * 2})
+        await receive()
+
+    async with serving(echo) as server, open_websocket_url(f"ws://127.0.0.1:{server.port}/") as socket:
+        await socket.send_message("ab")
+        assert await socket.get_message() == "abab"
