@@ -223,6 +223,10 @@ class SessionActor:
         attempt = prepare(execution, asked, self._host.policy, self._host.engine_id, seq)
         if worker is not None:
             result = await run(worker, attempt, execution)
+            if isinstance(result, Abort) and result.lost and not execution.console:
+                # not the code's doing, and nobody has seen anything of it: once more
+                self.sleep()
+                result = await run(await self._restored_worker(), attempt, execution)
             if isinstance(result, Abort):
                 self.sleep()
         session = self.position.session if self.position else f"i_{secrets.token_hex(16)}"
@@ -234,7 +238,7 @@ class SessionActor:
 
     async def _restored_worker(self) -> Worker:
         """The worker in the session's state, restored if the session sleeps."""
-        if self._worker is not None and self._worker.alive:
+        if self._worker is not None and self._worker.running():
             return self._worker
         self.sleep()
         taken: list[Worker] = []

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import secrets
+import signal
 import time
 from collections.abc import Sequence
 
@@ -18,6 +20,8 @@ from engine.outcomes import Abort
 from engine.workers import Worker, WorkerDied
 
 _SEED_BYTES = 16
+_GRACE_SECONDS = 0.1
+"""A worker whose timers ended exactly at the limit has that long to say what came of it."""
 
 
 class Attempt(Struct, frozen=True, kw_only=True):
@@ -60,11 +64,14 @@ async def run(worker: Worker, attempt: Attempt, execution: Execution) -> Done | 
     began = trio.current_time()
     reason: AbortReason = "timed_out"
     done: Done | None = None
-    with trio.CancelScope(deadline=began + attempt.limits.time_ms / 1_000) as scope:
+    lost = False
+    limit = attempt.limits.time_ms / 1_000 + _GRACE_SECONDS
+    with trio.CancelScope(deadline=began + limit) as scope:
         execution.cancel_scope = scope
         try:
             done = await worker.run(_message(attempt), execution.emit)
         except WorkerDied as died:
+            lost = os.WIFSIGNALED(died.status) and os.WTERMSIG(died.status) == signal.SIGKILL
             reason = "out_of_memory" if died.reason == "out_of_memory" else "crashed"
         finally:
             execution.cancel_scope = None
@@ -75,7 +82,7 @@ async def run(worker: Worker, attempt: Attempt, execution: Execution) -> Done | 
             reason = "cancelled"
     took = round((trio.current_time() - began) * 1_000_000)
     if done is None:
-        return Abort(reason, took)
+        return Abort(reason, took, lost)
     return Abort("stack_overflow", done.duration_us) if done.overflow else done
 
 

@@ -14,6 +14,8 @@ class Abort(Struct, frozen=True):
 
     reason: AbortReason
     duration_us: int
+    lost: bool = False
+    """Whether the worker was killed from outside: with its zygote, or by the operator or the kernel."""
 
 
 _STATUS: dict[AbortReason, Status] = {

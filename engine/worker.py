@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import select
 import signal
 import socket
 from collections.abc import Callable, Iterator
@@ -82,6 +83,14 @@ class Worker:
     def alive(self) -> bool:
         """Whether its end has not been reported yet."""
         return not self._ended.is_set()
+
+    def running(self) -> bool:
+        """Whether the process is there now; the kernel knows of its end before the zygote tells."""
+        if self._closed or not self.alive:
+            return False
+        ended = select.poll()
+        ended.register(self._pidfd, select.POLLIN)
+        return not ended.poll(0)
 
     async def wait_ready(self) -> None:
         """Until the worker says that it can run code. Raises WorkerDied."""

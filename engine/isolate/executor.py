@@ -13,6 +13,7 @@ from msgspec import Struct
 
 from engine.events import TICKS_PER_MS, ErrorDetail, Line, Outcome, OutcomeStatus, Trace
 from engine.isolate.codeframe import code_frame
+from engine.isolate.image import BASE_SCRIPT
 from engine.isolate.isolate import PENDING, REJECTED, Isolate, Location, Terminated
 from engine.isolate.stack import StackGuard
 from engine.isolate.wire import EXIT_OUT_OF_MEMORY, Done, Run
@@ -23,6 +24,7 @@ _VALUE, _UNSETTLED, _THROWN = 0, 1, 2  # kinds of ``finish``
 _REPLAY_MEMORY = 2  # a replay may use this many times the memory, so that it never fails first
 _MIB = 1 << 20
 
+_GUEST_FRAME = re.compile(r"(exec-\d+\.js):(\d+):(\d+)")
 _OBJECT_LITERAL = re.compile(r"\s*\{(?!.*;\s*\Z)", re.DOTALL)
 
 
@@ -201,6 +203,7 @@ def _begin(run: Run) -> str:
 def _outcome(finished: _Finished, location: Location | None, run: Run) -> Outcome:
     error = None
     if finished.error is not None:
+        location = _in_guest_code(location, finished.error.stack)
         error = ErrorDetail(
             name=finished.error.name,
             message=finished.error.message,
@@ -218,6 +221,14 @@ def _outcome(finished: _Finished, location: Location | None, run: Run) -> Outcom
         pending_timers=finished.pending_timers,
         console_dropped=finished.console_dropped,
     )
+
+
+def _in_guest_code(location: Location | None, stack: str | None) -> Location | None:
+    """Where the guest's own code was: an error may have been thrown by a function of the base image."""
+    if location is None or location.script != BASE_SCRIPT:
+        return location
+    frame = _GUEST_FRAME.search(stack or "")
+    return Location(frame[1], int(frame[2]), int(frame[3]), "") if frame else None
 
 
 def _frame(location: Location, run: Run) -> str | None:

@@ -55,6 +55,10 @@ class Terminated(Exception):
     """V8 stopped the running code because the heap is at its limit."""
 
 
+class ControlFailed(RuntimeError):
+    """A control function threw: a bug of ours, or the stack was too full for it to begin."""
+
+
 class HandleScope:
     """v8::HandleScope: frees the handles made inside it. The class is inline in V8's headers."""
 
@@ -107,6 +111,7 @@ class Isolate:
         if self._serializer_enabled.value != 1:
             raise PlatformRefused("V8's serializer flag is not where this program was written for")
         v8.set_microtasks_policy(self._isolate, 0)  # explicit: only when we say so
+        v8.set_allow_atomics_wait(self._isolate, False)  # nothing may sleep but timers
         self.heap = HeapGuard(v8, self._isolate, BOOT_HEAP_MB << 20)
         self._install_failure_callbacks()
         self._scope = HandleScope(v8, self._isolate).__enter__()
@@ -201,11 +206,11 @@ class Isolate:
     # --- the base image's control functions ----------------------------------------------------
 
     def control(self, name: str, *arguments: Handle) -> Handle:
-        """Call a control function. Raises Terminated, or RuntimeError if it threw."""
+        """Call a control function. Raises Terminated or ControlFailed."""
         v8 = self._v8
         function = self._functions.get(name)
         if function is None:
-            raise RuntimeError(f"the base image has no control function {name}")
+            raise ControlFailed(f"the base image has no control function {name}")
         values = (c.c_uint64 * max(1, len(arguments)))(*arguments)
         attempt = c.create_string_buffer(native.TRY_CATCH_SIZE)
         v8.try_init(attempt, self._isolate)
@@ -216,7 +221,7 @@ class Isolate:
             if v8.try_terminated(attempt):
                 raise Terminated
             if not result:
-                raise RuntimeError(f"control function {name} threw {self.text(v8.try_exception(attempt))}")
+                raise ControlFailed(f"control function {name} threw {self.text(v8.try_exception(attempt))}")
             return result
         finally:
             v8.try_free(attempt)
@@ -314,7 +319,6 @@ class Isolate:
         struct.pack_into("<Q", params, native.PARAMS_MAX_OLD_GENERATION, BOOT_HEAP_MB << 20)
         struct.pack_into("<Q", params, native.PARAMS_ALLOCATOR, self.buffers.address)
         struct.pack_into("<Q", params, native.PARAMS_EXTERNAL_REFERENCES, c.addressof(self._references))
-        struct.pack_into("<B", params, native.PARAMS_ALLOW_ATOMICS_WAIT, 0)
         v8.creator_init(self._creator, self._isolate, params)
 
     def _install(self, source: str) -> None:
@@ -391,8 +395,10 @@ class Isolate:
                     event = self.integer(message.event)
                     # V8 passes no value when a handler was added; the event number stands in
                     self.control("rejected", event, message.promise, message.value or event)
-        except Terminated:
-            return  # the code that runs is being stopped; its own caller sees that too
+        except (Terminated, ControlFailed):
+            # the code that made the rejection is being stopped, or is at its stack's end: either
+            # way the execution is an abort, and what it reports does not matter
+            return
         except BaseException:  # noqa: BLE001 - nothing may propagate into V8's frames
             os._exit(EXIT_BROKEN)
 

@@ -123,6 +123,7 @@ SYMBOLS: dict[str, Symbol] = {
     "set_microtasks_policy": Symbol(
         "_ZN2v87Isolate19SetMicrotasksPolicyENS_16MicrotasksPolicyE", None, (_ptr, _int)
     ),
+    "set_allow_atomics_wait": Symbol("_ZN2v87Isolate19SetAllowAtomicsWaitEb", None, (_ptr, _bool)),
     "run_microtasks": Symbol("_ZN2v87Isolate26PerformMicrotaskCheckpointEv", None, (_ptr,)),
     "set_stack_limit": Symbol("_ZN2v87Isolate13SetStackLimitEm", None, (_ptr, c.c_uint64)),
     "throw_stack_overflow": Symbol(
