@@ -68,6 +68,7 @@ class ServerProcess:
             self.log += line
             if match := _LISTENING.search(line):
                 self.port = int(match[2])
+            if line.startswith("Try: "):  # the last line of the announcement
                 self._started.set()
         self.process.stderr.close()
         self._started.set()

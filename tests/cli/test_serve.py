@@ -1,0 +1,223 @@
+"""``mcp-v8`` as its operator sees it: starting, refusing to start, and ending."""
+
+from __future__ import annotations
+
+import json
+import os
+import pty
+import signal
+import socket
+import subprocess
+from pathlib import Path
+
+import httpx2
+import pytest
+from server_process import COMMAND, ServerProcess, running
+
+
+def command(*arguments: str, **environ: str) -> subprocess.CompletedProcess[str]:
+    """Run it to its end, without a terminal."""
+    return subprocess.run(
+        [COMMAND, *arguments],
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        env={**os.environ, **environ},
+        check=False,
+    )
+
+
+def refused(ended: subprocess.CompletedProcess[str], status: int) -> str:
+    assert ended.returncode == status, ended.stderr
+    assert "Traceback" not in ended.stderr
+    assert ended.stdout == ""
+    return ended.stderr
+
+
+@pytest.mark.parametrize("arguments", [("--version",), ("-h",), ("--help",), ("serve", "--help")])
+def test_version_and_help_are_on_stdout(arguments: tuple[str, ...]) -> None:
+    ended = command(*arguments)
+    assert (ended.returncode, ended.stderr) == (0, "")
+    assert "mcp-v8" in ended.stdout
+    if "--version" not in arguments:
+        assert "--http-port" in ended.stdout
+        assert "--drain-seconds" in ended.stdout
+
+
+@pytest.mark.parametrize(
+    ("arguments", "named"),
+    [
+        ((), "--http-port"),
+        (("--http-port", "x"), "--http-port"),
+        (("--http-port", "70000"), "--http-port"),
+        (("--http-port", "0", "--max-workers", "0"), "--max-workers"),
+        (("--http-port", "0", "--stateless", "--directory-path", "d"), "--directory-path"),
+        (("--http-port", "0", "--execution-timeout", "400"), "--max-execution-timeout"),
+        (("--http-port", "0", "--heap-memory", "2000"), "--heap-memory-max"),
+        (("--http-port", "0", "--log-format", "xml"), "--log-format"),
+        (("--http-prot", "0"), "--http-port"),
+    ],
+)
+def test_wrong_usage_is_status_2_and_names_the_flag(arguments: tuple[str, ...], named: str) -> None:
+    assert named in refused(command(*arguments), 2)
+
+
+def test_without_a_port_a_terminal_gets_help() -> None:
+    primary, secondary = pty.openpty()
+    ended = subprocess.run(
+        [COMMAND], stdin=secondary, capture_output=True, text=True, timeout=60, check=False
+    )
+    os.close(primary)
+    os.close(secondary)
+    assert ended.returncode == 0
+    assert "--http-port" in ended.stdout
+
+
+def test_a_port_that_is_taken_is_one_sentence_and_status_1() -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        told = refused(command("--http-port", str(port), "--stateless"), 1)
+    assert told == f"mcp-v8: cannot listen on 127.0.0.1:{port}: the port is taken\n"
+
+
+def test_a_directory_that_cannot_be_made_is_one_sentence_and_status_1(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    told = refused(command("--http-port", "0", "--directory-path", str(tmp_path / "file" / "x")), 1)
+    assert len(told.splitlines()) == 1
+    assert str(tmp_path) in told
+
+
+def test_a_store_of_another_server_is_one_sentence_and_status_1(tmp_path: Path) -> None:
+    with running("--directory-path", str(tmp_path)):
+        told = refused(command("--http-port", "0", "--directory-path", str(tmp_path)), 1)
+    assert len(told.splitlines()) == 1
+
+
+def test_a_corrupt_store_is_status_4(tmp_path: Path) -> None:
+    (tmp_path / "events.db").write_bytes(b"this is no database" * 1000)
+    told = refused(command("--http-port", "0", "--directory-path", str(tmp_path)), 4)
+    assert len(told.splitlines()) == 1
+
+
+def test_the_start_tells_where_it_listens_what_it_keeps_and_what_to_try(tmp_path: Path) -> None:
+    with running("--directory-path", str(tmp_path)) as server:
+        log = server.log
+        assert f"Listening on {server.url}" in log
+        assert f"Store: {tmp_path}" in log
+        assert "Sandbox: " in log
+        line = next(line for line in log.splitlines() if line.startswith("Try: "))
+        ended = subprocess.run(
+            ["bash", "-c", line.removeprefix("Try: ")], capture_output=True, text=True, timeout=60, check=True
+        )
+    assert json.loads(ended.stdout)["result"] == "3"
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_drains_and_ends_with_0(number: signal.Signals) -> None:
+    with running("--stateless") as server:
+        assert server.terminate(number) == 0
+        assert "Traceback" not in server.log
+
+
+def test_a_drain_lets_a_running_execution_end_and_answers_it(tmp_path: Path) -> None:
+    with running("--directory-path", str(tmp_path)) as server:
+        code = "await new Promise(done => setTimeout(done, 500)); 'done'"
+        with httpx2.Client(base_url=server.url, timeout=30) as client:
+            place = client.post("/api/exec", json={"code": code}, headers={"prefer": "respond-async"})
+            server.process.send_signal(signal.SIGTERM)
+            answer = client.get(place.headers["location"], params={"wait": 10}).json()
+        assert (answer["status"], answer["result"]) == ("completed", "'done'")
+        assert server.wait() == 0
+
+
+def test_a_drain_is_bounded_and_refuses_new_work_meanwhile(tmp_path: Path) -> None:
+    with running("--directory-path", str(tmp_path), "--drain-seconds", "1") as server:
+        with httpx2.Client(base_url=server.url, timeout=30) as client:
+            loop = client.post("/api/exec", json={"code": "for (;;);"}, headers={"prefer": "respond-async"})
+            assert loop.status_code == 202
+            server.process.send_signal(signal.SIGTERM)
+            while client.get("/readyz").status_code == 200:
+                pass
+            refusal = client.post("/api/exec", json={"code": "1"})
+            assert (refusal.status_code, refusal.json()["code"]) == (503, "unavailable")
+            assert refusal.headers["retry-after"] == "1"
+        assert server.wait() == 0
+
+
+def test_a_second_signal_ends_the_drain_at_once() -> None:
+    with running("--stateless", "--drain-seconds", "600") as server:
+        httpx2.post(
+            f"{server.url}/api/exec",
+            json={"code": "for (;;);", "execution_timeout_secs": 300},
+            headers={"prefer": "respond-async"},
+        )
+        server.process.send_signal(signal.SIGTERM)
+        while httpx2.get(f"{server.url}/readyz").status_code == 200:
+            pass
+        assert server.terminate() == 0
+
+
+def test_flags_go_before_variables_and_port_is_the_last_fallback(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, value in {"MCP_V8_STATELESS": "1", "MCP_V8_HTTP_PORT": "1", "PORT": "2"}.items():
+        monkeypatch.setenv(name, value)
+    with running() as server:  # with --http-port 0
+        assert "Store: none" in server.log
+    assert "192.0.2.1:1:" in refused(command("--bind-host", "192.0.2.1"), 1)
+    monkeypatch.delenv("MCP_V8_HTTP_PORT")
+    assert "192.0.2.1:2:" in refused(command("--bind-host", "192.0.2.1"), 1)
+
+
+def test_the_default_store_is_below_xdg_state_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))
+    with running() as server:
+        httpx2.post(f"{server.url}/api/exec", json={"code": "1"})
+    assert (tmp_path / "mcp-v8" / "events.db").exists()
+
+
+def test_allowed_hosts_open_the_door_to_their_names_only() -> None:
+    with running("--stateless", "--allowed-hosts", "js.example, *") as server:
+        assert httpx2.get(f"{server.url}/healthz", headers={"host": "any.example"}).status_code == 200
+        page = {"host": "any.example", "origin": "https://any.example"}
+        assert httpx2.get(f"{server.url}/healthz", headers=page).status_code == 403
+        page = {"host": "any.example", "origin": "https://js.example"}
+        assert httpx2.get(f"{server.url}/healthz", headers=page).status_code == 200
+
+
+def test_exec_async_answers_202_unless_the_client_wants_to_wait() -> None:
+    with running("--stateless", "--exec-async") as server:
+        url = f"{server.url}/api/exec"
+        assert httpx2.post(url, json={"code": "1"}).status_code == 202
+        waited = httpx2.post(url, json={"code": "1"}, headers={"prefer": "wait=20"}, timeout=30)
+        assert (waited.status_code, waited.json()["result"]) == (200, "1")
+
+
+def test_logs_can_be_json() -> None:
+    with running("--stateless", "--log-format", "json", "--log-level", "debug") as server:
+        pass
+    entries = [json.loads(line) for line in server.log.splitlines() if line.startswith("{")]
+    assert entries
+    assert all({"time", "level", "logger", "message"} <= set(entry) for entry in entries)
+
+
+def test_a_stateless_server_answers_without_session_and_forgets() -> None:
+    with running("--stateless") as server:
+        answer = httpx2.post(f"{server.url}/api/exec", json={"code": "1 + 2"}, timeout=30).json()
+        assert (answer["session"], answer["event"], answer["heap"]) == (None, None, None)
+        assert answer["result"] == "3"
+        refusal = httpx2.post(f"{server.url}/api/exec", json={"code": "1", "session": "a"})
+        assert (refusal.status_code, refusal.json()["field"]) == (400, "session")
+
+
+def test_what_was_answered_survives_a_kill(tmp_path: Path) -> None:
+    server = ServerProcess("--directory-path", str(tmp_path))
+    httpx2.post(f"{server.url}/api/exec", json={"code": "let xs = [1, 2]", "session": "demo"}, timeout=30)
+    assert server.terminate(signal.SIGKILL) == -signal.SIGKILL
+    assert server.process.stdout is not None
+    server.process.stdout.close()
+    with running("--directory-path", str(tmp_path)) as server:
+        fields = {"code": "xs.push(3); xs", "session": "demo"}
+        answer = httpx2.post(f"{server.url}/api/exec", json=fields, timeout=30).json()
+    assert (answer["result"], answer["event"]) == ("[ 1, 2, 3 ]", 2)
