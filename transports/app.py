@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import trio
 
 from transports import asgi, hypercorn_trio
+from transports.execute import PATH as EXECUTE_PATH
+from transports.execute import ExecuteDoor
 from transports.guard import HostGuard
 from transports.mcp import PATH as MCP_PATH
 from transports.mcp import McpDoor
@@ -19,11 +21,13 @@ if TYPE_CHECKING:
 
 
 class Front:
-    """ASGI application in front of the REST application: checks ``Host``, and leads ``/mcp`` aside."""
+    """ASGI application in front of Quart's: checks ``Host``, and leads some paths elsewhere."""
 
-    def __init__(self, rest: asgi.Application, mcp: asgi.Application, guard: HostGuard) -> None:
+    def __init__(
+        self, rest: asgi.Application, doors: Mapping[str, asgi.Application], guard: HostGuard
+    ) -> None:
         self._rest = rest
-        self._mcp = mcp
+        self._doors = doors
         self._guard = guard
 
     async def __call__(self, scope: asgi.Scope, receive: asgi.Receive, send: asgi.Send) -> None:
@@ -31,9 +35,9 @@ class Front:
         if scope["type"] == "lifespan":
             await self._rest(scope, receive, send)
         elif (refusal := self._guard.refusal(scope["headers"])) is not None:
-            await asgi.send_error(scope, send, refusal)
-        elif scope["type"] == "http" and scope["path"] == MCP_PATH:
-            await self._mcp(scope, receive, send)
+            await asgi.send_answer(scope, send, refusal)
+        elif scope["type"] == "http":
+            await self._doors.get(scope["path"], self._rest)(scope, receive, send)
         else:
             await self._rest(scope, receive, send)
 
@@ -52,9 +56,12 @@ async def serve(
     from one that is gone. Then MCP sessions end, and with them their open streams, then connections.
     """
     mcp = McpDoor(engine)
-    app = create_app(engine, exec_async=settings.exec_async)
-    guard = HostGuard(settings.allowed_hosts)
-    app.asgi_app = Front(app.asgi_app, mcp, guard)  # type: ignore[method-assign]
+    app = create_app(engine)
+    doors: dict[str, asgi.Application] = {
+        EXECUTE_PATH: ExecuteDoor(engine, exec_async=settings.exec_async),
+        MCP_PATH: mcp,
+    }
+    app.asgi_app = Front(app.asgi_app, doors, HostGuard(settings.allowed_hosts))  # type: ignore[method-assign]
     drained = trio.Event()
     async with trio.open_nursery() as nursery:
         async with mcp.run():

@@ -9,6 +9,7 @@ import msgspec
 from msgspec import Struct
 
 from engine import errors
+from transports.asgi import JsonAnswer
 
 logger = logging.getLogger(__name__)
 
@@ -42,21 +43,19 @@ class ErrorBody(Struct, frozen=True):
     """The part of the request at fault."""
 
 
-class ErrorAnswer(Struct, frozen=True):
-    """An error, ready to be sent."""
-
-    status: int
-    body: bytes
-    headers: tuple[tuple[str, str], ...] = ()
-
-
-def answer(status: int, sentence: str, code: str, field: str | None = None) -> ErrorAnswer:
+def answer(status: int, sentence: str, code: str, field: str | None = None) -> JsonAnswer:
     """The answer that says ``sentence``."""
     retry = (("retry-after", RETRY_AFTER_SECONDS),) if status in _RETRY else ()
-    return ErrorAnswer(status, msgspec.json.encode(ErrorBody(sentence, code, field)), retry)
+    return JsonAnswer(status, msgspec.json.encode(ErrorBody(sentence, code, field)), retry)
 
 
-def engine_answer(error: errors.EngineError) -> ErrorAnswer:
+def method_answer(method: str, path: str, allowed: str) -> JsonAnswer:
+    """The answer for a method that a route does not have."""
+    told = answer(405, f"{method} is not for {path}; use {allowed}", "method_not_allowed")
+    return JsonAnswer(told.status, told.body, (("allow", allowed),))
+
+
+def engine_answer(error: errors.EngineError) -> JsonAnswer:
     """The answer for an error of the engine; one that is not the client's fault is logged."""
     status = next(STATUS[kind] for kind in type(error).__mro__ if kind in STATUS)
     if status >= 500:
@@ -64,7 +63,7 @@ def engine_answer(error: errors.EngineError) -> ErrorAnswer:
     return answer(status, error.message, error.code, error.field)
 
 
-def internal_answer(error: BaseException) -> ErrorAnswer:
+def internal_answer(error: BaseException) -> JsonAnswer:
     """A 500 that tells the client nothing but an id, under which the error is logged in full."""
     return answer(500, internal_sentence(error), "internal")
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from transports import errors
+from transports.asgi import JsonAnswer
 
 LOOPBACK = ("localhost", "127.0.0.1", "::1")
 ANY = "*"
@@ -26,7 +27,7 @@ class HostGuard:
         self._any_host = ANY in names
         self._names = frozenset(names - {ANY}) | set(LOOPBACK)
 
-    def refusal(self, headers: Iterable[tuple[bytes, bytes]]) -> errors.ErrorAnswer | None:
+    def refusal(self, headers: Iterable[tuple[bytes, bytes]]) -> JsonAnswer | None:
         """The answer for a request that must not go on, or None."""
         host = origin = None
         for name, value in headers:

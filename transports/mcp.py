@@ -32,8 +32,8 @@ from engine.events import Caller
 from engine.execution import Execution, Submission
 from transports import asgi, errors
 from transports.answer import as_object
+from transports.execute import MAX_BODY_BYTES
 from transports.request import submission
-from transports.rest import MAX_BODY_BYTES
 from transports.text import outcome_text, refusal_text, running_text
 
 if TYPE_CHECKING:
@@ -108,9 +108,9 @@ class McpDoor:
     async def __call__(self, scope: asgi.Scope, receive: asgi.Receive, send: asgi.Send) -> None:
         """Serve one HTTP request."""
         if not self._open:
-            await asgi.send_error(scope, send, errors.engine_answer(Unavailable("the server is stopping")))
+            await asgi.send_answer(scope, send, errors.engine_answer(Unavailable("the server is stopping")))
         elif scope["method"] == "GET" and asgi.header(scope, b"mcp-session-id") is None:
-            await asgi.send_error(scope, send, errors.answer(400, _HOW_TO_POST, "bad_request"))
+            await asgi.send_answer(scope, send, errors.answer(400, _HOW_TO_POST, "bad_request"))
         else:
             await self._manager.handle_request(scope, receive, send)
 
