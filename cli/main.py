@@ -159,10 +159,11 @@ def _settings(options: dict[str, Any]) -> config.Settings:
         session_events=options["max_session_events"],
     )
     hosts = [name.strip() for name in options["allowed_hosts"].split(",")]
+    store = config.store_directory(options["directory_path"], stateless=options["stateless"])
     return config.Settings(
         bind_host=options["bind_host"],
         http_port=options["http_port"],
-        store=config.store_directory(options["directory_path"], stateless=options["stateless"]),
+        store=store,
         cache_dir=config.cache_directory(),
         max_workers=options["max_workers"] or config.default_max_workers(),
         policy=policy,
@@ -170,6 +171,7 @@ def _settings(options: dict[str, Any]) -> config.Settings:
             allowed_hosts=tuple(name for name in hosts if name),
             exec_async=options["exec_async"],
             drain_seconds=options["drain_seconds"],
+            store="none" if store is None else f"sqlite:{store}",
         ),
     )
 

@@ -56,7 +56,7 @@ async def serve(
     from one that is gone. Then MCP sessions end, and with them their open streams, then connections.
     """
     mcp = McpDoor(engine)
-    app = create_app(engine)
+    app = create_app(engine, store=settings.store)
     doors: dict[str, asgi.Application] = {
         EXECUTE_PATH: ExecuteDoor(engine, exec_async=settings.exec_async),
         MCP_PATH: mcp,

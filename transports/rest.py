@@ -24,12 +24,15 @@ CANCEL_SECONDS = 2.0
 MAX_SESSIONS = 1_000
 
 
-def create_app(engine: Supervisor) -> QuartTrio:
-    """The application that serves ``engine``, but for what has a door of its own."""
+def create_app(engine: Supervisor, *, store: str) -> QuartTrio:
+    """The application that serves ``engine``, but for what has a door of its own.
+
+    ``store`` says what the log is kept in, for ``/readyz``.
+    """
     app = QuartTrio("mcp-v8", static_folder=None)
     app.config["MAX_CONTENT_LENGTH"] = MAX_BODY_BYTES
     _add_executions(app, engine)
-    _add_server(app, engine)
+    _add_server(app, engine, store)
     _add_errors(app)
     return app
 
@@ -52,7 +55,7 @@ def _add_executions(app: QuartTrio, engine: Supervisor) -> None:
         return _json(answer.encode_sessions(await engine.sessions(OWNER, limit=MAX_SESSIONS)))
 
 
-def _add_server(app: QuartTrio, engine: Supervisor) -> None:
+def _add_server(app: QuartTrio, engine: Supervisor, store: str) -> None:
     @app.get("/healthz")
     async def healthy() -> Response:
         return _json(b'{"status":"ok"}')
@@ -60,7 +63,9 @@ def _add_server(app: QuartTrio, engine: Supervisor) -> None:
     @app.get("/readyz")
     async def ready() -> Response:
         status = engine.status()
-        return _json(msgspec.json.encode(status), 200 if status["ready"] else 503)
+        code = 200 if status.pop("ready") else 503
+        told = {"status": status.pop("status"), "store": store, "sandbox": status.pop("sandbox"), **status}
+        return _json(msgspec.json.encode(told), code)
 
     @app.get("/api/version")
     async def show_version() -> Response:

@@ -14,3 +14,5 @@ class HttpSettings(Struct, frozen=True, kw_only=True):
     """Whether ``POST /api/exec`` answers 202 at once by default."""
     drain_seconds: float = 5.0
     """Time that running executions get to end at shutdown."""
+    store: str = "none"
+    """What the log is kept in, as ``/readyz`` tells it."""

@@ -250,8 +250,9 @@ def test_health_readiness_and_version(client: httpx2.Client) -> None:
     assert client.get("/healthz").json() == {"status": "ok"}
     ready = client.get("/readyz")
     assert ready.status_code == 200
+    assert list(ready.json())[:3] == ["status", "store", "sandbox"]
     assert ready.json()["status"] == "ready"
-    assert "sandbox" in ready.json()
+    assert ready.json()["store"].startswith("sqlite:/")
     version = client.get("/api/version").json()
     assert version["name"] == "mcp-v8"
     assert version["engine"] == ready.json()["engine"]
