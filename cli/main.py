@@ -19,6 +19,7 @@ from transports.settings import HttpSettings
 F = TypeVar("F", bound=Callable[..., Any])
 
 _PREFIX = "MCP_V8_"
+_NO_NAMES = ("", "0.0.0.0", "::")  # noqa: S104 (an address for listening is nothing that a client asks for)
 _CONTEXT = {"help_option_names": ["-h", "--help"], "max_content_width": 100}
 
 
@@ -158,7 +159,7 @@ def _settings(options: dict[str, Any]) -> config.Settings:
         heap_memory_max=options["heap_memory_max"],
         session_events=options["max_session_events"],
     )
-    hosts = [name.strip() for name in options["allowed_hosts"].split(",")]
+    hosts = [options["bind_host"], *options["allowed_hosts"].split(",")]
     store = config.store_directory(options["directory_path"], stateless=options["stateless"])
     return config.Settings(
         bind_host=options["bind_host"],
@@ -168,7 +169,7 @@ def _settings(options: dict[str, Any]) -> config.Settings:
         max_workers=options["max_workers"] or config.default_max_workers(),
         policy=policy,
         http=HttpSettings(
-            allowed_hosts=tuple(name for name in hosts if name),
+            allowed_hosts=tuple(name.strip() for name in hosts if name.strip() not in _NO_NAMES),
             exec_async=options["exec_async"],
             drain_seconds=options["drain_seconds"],
             store="none" if store is None else f"sqlite:{store}",

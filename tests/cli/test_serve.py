@@ -186,6 +186,11 @@ def test_allowed_hosts_open_the_door_to_their_names_only() -> None:
         assert httpx2.get(f"{server.url}/healthz", headers=page).status_code == 200
 
 
+def test_the_address_that_it_is_bound_to_is_a_name_of_the_server() -> None:
+    with running("--stateless", "--bind-host", "127.0.0.2") as server:
+        assert httpx2.get(f"http://127.0.0.2:{server.port}/healthz").status_code == 200
+
+
 def test_exec_async_answers_202_unless_the_client_wants_to_wait() -> None:
     with running("--stateless", "--exec-async") as server:
         url = f"{server.url}/api/exec"

@@ -238,3 +238,24 @@ async def test_a_stateless_server_says_so_and_keeps_nothing() -> None:
             refused = await call(client, "1", session="a")
             assert refused.is_error is True
             assert "stateless" in text(refused)
+
+
+@pytest.mark.parametrize(
+    ("code", "advice"),
+    [
+        ("require('fs')", "no modules"),
+        ("import fs from 'fs'", "no modules"),
+        ("fetch('http://x')", "no network"),
+        ("let x: number = 1", "TypeScript"),
+        ("interface A { b: string }", "TypeScript"),
+        ("return 1", "`return`"),
+        ("const c = 1; let c = 2", "declared"),
+    ],
+)
+async def test_hints_follow_the_errors_as_v8_words_them(
+    server: ServerProcess, code: str, advice: str
+) -> None:
+    async with Client(f"{server.url}/mcp") as client:
+        told = text(await call(client, code))
+    assert "Hint: " in told
+    assert advice in told

@@ -1,0 +1,88 @@
+"""The texts that models read, where a real run would take too long or cannot be made to happen."""
+
+from __future__ import annotations
+
+import pytest
+
+from engine.errors import NotFound
+from engine.events import ErrorDetail, Line
+from engine.execution import Execution, Report
+from transports.hints import hint
+from transports.text import MAX_CHARS, outcome_text, refusal_text, running_text
+
+
+def report(**fields: object) -> Report:
+    told = {"execution_id": "e_1", "session": "demo", "event": 13, "status": "completed", **fields}
+    return Report(**told)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("status", ["timed_out", "cancelled", "out_of_memory", "crashed"])
+def test_an_abort_tells_after_how_long_and_that_it_is_undone(status: str) -> None:
+    aborted = report(status=status, duration_us=30_004_000, console=(Line("log", "begun"),))
+    assert outcome_text(aborted) == f"begun\n{status} after 30 s. Call undone. [demo@13]"
+
+
+def test_a_stack_overflow_is_an_error_that_is_undone() -> None:
+    error = ErrorDetail(name="StackOverflow", message="too deep", undone=True)
+    assert (
+        outcome_text(report(status="failed", error=error))
+        == "StackOverflow: too deep\nCall undone. [demo@13]"
+    )
+
+
+def test_what_is_pending_is_told() -> None:
+    assert outcome_text(report(pending=True)).startswith("=> a promise that is pending")
+    assert "2 timers pending" in outcome_text(report(result="1", pending_timers=2))
+
+
+def test_lines_that_were_dropped_count_as_cut() -> None:
+    told = outcome_text(report(result="1", console=(Line("log", "a"),), console_dropped=1_203))
+    assert told == "a\n… 1,203 lines cut\n=> 1\n[demo@13]"
+
+
+@pytest.mark.parametrize("length", [1, 15_000, 16_000, 17_000, 1_000_000])
+def test_no_text_is_over_the_limit(length: int) -> None:
+    lines = tuple(Line("log", "x" * length) for _ in range(3))
+    error = ErrorDetail(
+        name="E" * length, message="m" * length, frame="f" * length, stack="  at s\n" * length
+    )
+    for told in (
+        report(result="r" * length, console=lines),
+        report(status="failed", error=error, console=lines),
+    ):
+        assert len(outcome_text(told)) <= MAX_CHARS
+
+
+def test_a_running_call_says_what_to_do_next() -> None:
+    execution = Execution("e_1", "local", accepted_at=0)
+    execution.session = "demo"
+    execution.emit([Line("log", "a")])
+    told = running_text(execution, 45.0)
+    assert told.startswith("running: not over after 45 s, and it goes on as e_1. 1 console lines so far.")
+    assert 'session "demo"' in told
+
+
+def test_a_refusal_names_its_code() -> None:
+    assert (
+        refusal_text(NotFound("there is no session x"))
+        == "not_found: there is no session x. Nothing was run."
+    )
+
+
+@pytest.mark.parametrize(
+    ("name", "message", "advice"),
+    [
+        ("ReferenceError", "require is not defined", "no modules"),
+        ("ReferenceError", "fetch is not defined", "no network"),
+        ("SyntaxError", "Cannot use import statement outside a module", "no modules"),
+        ("SyntaxError", "Illegal return statement", "`return`"),
+        ("SyntaxError", "Unexpected token ':'", "TypeScript"),
+        ("SyntaxError", "Identifier 'x' has already been declared", "declared"),
+    ],
+)
+def test_the_errors_that_models_make_most_get_a_hint(name: str, message: str, advice: str) -> None:
+    assert advice in str(hint(ErrorDetail(name=name, message=message)))
+
+
+def test_other_errors_get_none() -> None:
+    assert hint(ErrorDetail(name="TypeError", message="require is not defined")) is None
