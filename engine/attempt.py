@@ -82,6 +82,8 @@ async def run(worker: Worker, attempt: Attempt, execution: Execution) -> Done | 
             reason = "cancelled"
     took = round((trio.current_time() - began) * 1_000_000)
     if done is None:
+        if reason == "timed_out":  # what killing took beyond the limit is not the code's
+            took = attempt.limits.time_ms * 1_000
         return Abort(reason, took, lost)
     return Abort("stack_overflow", done.duration_us) if done.overflow else done
 

@@ -79,6 +79,7 @@ class Execution:
         self.request_hash = request_hash
         self._when_done = when_done
         self.session: str | None = None
+        """The session's name; may change to a fork's until the code starts."""
         self.report: Report | None = None
         self.failure: Exception | None = None
         self.console: list[Line] = []

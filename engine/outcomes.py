@@ -39,7 +39,7 @@ def abort_error(reason: AbortReason, limits: Limits) -> ErrorDetail:
         "stack_overflow": ("StackOverflow", "the call stack overflowed: too deep a recursion"),
         "crashed": ("Crashed", "the worker process died"),
     }[reason]
-    return ErrorDetail(name=name, message=f"{message}; the call was undone", undone=True)
+    return ErrorDetail(name=name, message=message, undone=True)
 
 
 def report(

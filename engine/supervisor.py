@@ -5,9 +5,9 @@
 
 from __future__ import annotations
 
+import base64
 import logging
 import secrets
-import string
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -30,8 +30,6 @@ from persistence.eventlog import EventLog, SessionRow
 
 _log = logging.getLogger(__name__)
 
-_ALPHABET = string.ascii_lowercase + string.digits
-_ID_CHARS = 16
 _TURN_SECONDS = 1.0
 """A session with more to do keeps its worker that long while others wait for a place."""
 _MIB_PER_WORKER_BASE = 128
@@ -217,10 +215,11 @@ class Supervisor:
         owner, name = asked.owner, asked.session
         if name is None:
             if asked.heap is None:
-                name = f"s_{_random_id()}"
+                name = execution.session = f"s_{_random_id()}"
                 self._start_actor(SessionActor(self, owner, name, None)).post(Job(asked, execution))
                 return
             name = await self._session_of(owner, asked.heap)
+        execution.session = name
         actor = self._actors.get((owner, name))
         if actor is None:
             row = await self.log.session_named(owner, name)
@@ -306,8 +305,8 @@ class Supervisor:
     def fork(self, point: ForkPoint, job: Job) -> None:
         """Run ``job`` in a new session that begins at ``point``."""
         owner = job.submission.owner
-        actor = SessionActor(self, owner, f"s_{_random_id()}", None, point)
-        self._start_actor(actor).post(job)
+        name = job.execution.session = f"s_{_random_id()}"
+        self._start_actor(SessionActor(self, owner, name, None, point)).post(job)
 
     async def take_worker(self, actor: SessionActor) -> Worker:
         """A fresh worker; if all places are taken, the session that has been idle longest sleeps."""
@@ -397,4 +396,5 @@ def _same_request(asked: Submission, execution: Execution) -> Execution:
 
 
 def _random_id() -> str:
-    return "".join(secrets.choice(_ALPHABET) for _ in range(_ID_CHARS))
+    """16 characters, 80 bits."""
+    return base64.b32encode(secrets.token_bytes(10)).decode().lower()

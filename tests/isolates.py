@@ -18,10 +18,11 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
+from msgspec import Struct
+
 from engine.events import Line, Trace
 from engine.isolate.wire import Done, Run
 from engine.limits import Limits
-from msgspec import Struct
 
 _SIZE = struct.Struct("<Q")
 _SECONDS = 60.0
@@ -156,7 +157,8 @@ def _serve(sock: socket.socket, image: Any) -> None:
         except EOFError:
             return
         if isinstance(message, Snapshot):
-            return _send(sock, isolate.snapshot())
+            _send(sock, isolate.snapshot())
+            return
         lines: list[Line] = []
         done = executor.execute(message, lines.extend, time.sleep)
         _send(sock, Ran(done, tuple(lines)))

@@ -27,7 +27,8 @@ from engine.isolate.process import PR_SET_NO_NEW_PRIVS, address_of, prctl, sysca
 class SandboxReport(Struct, frozen=True):
     """Which layers are in force in every worker (limits and seccomp always are)."""
 
-    landlock_abi: int
+    seccomp: bool = True
+    landlock_abi: int = 0
     """Version of Landlock in the kernel; 0: none, the other layers stand alone."""
 
 

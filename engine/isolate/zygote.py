@@ -77,7 +77,9 @@ def boot(cache: Path | None) -> tuple[Executor, str]:
     difference = selftest.run(base)
     if difference is not None:
         raise PlatformRefused(difference)
-    return Executor(Isolate.boot(base)), base.engine_id
+    executor = Executor(Isolate.boot(base))
+    executor.warm()
+    return executor, base.engine_id
 
 
 class Zygote:

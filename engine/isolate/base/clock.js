@@ -130,7 +130,7 @@
       last = start;
       limit = maxRuns;
       recorded = replay;
-      origin ??= start;
+      if (start !== 0) origin ??= start; // the host's warm-up is outside of time
     },
 
     /** A recorded reading, in ticks. Throws the RangeError of a trace that is full. */
