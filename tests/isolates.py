@@ -166,16 +166,19 @@ def _serve(sock: socket.socket, image: Any) -> None:
 
 def _host(control: socket.socket, cache: Path) -> None:
     from engine.isolate import image as images
+    from engine.isolate import process
 
     image = images.load(cache)
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)
     control.sendall(b"R")
+    host = os.getpid()
     while True:
         data, descriptors, _, _ = socket.recv_fds(control, 1, 1)
         if not data:
             return
         with socket.socket(fileno=descriptors[0]) as sock:
             if os.fork() == 0:
+                process.die_with(host)  # also where the code runs for ever
                 control.close()
                 try:
                     _serve(sock, image)
