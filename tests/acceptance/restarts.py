@@ -1,0 +1,136 @@
+"""A real server that is killed and started again on the same store, and clients that live with that."""
+
+from __future__ import annotations
+
+import signal
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import httpx2
+import trio
+from server_process import ServerProcess
+
+from engine.chain import Record
+from engine.events import Aborted, Executed
+from persistence.sqlite import open_sqlite_log
+
+OWNER = "local"
+RETRY = (429, 503)
+"""Statuses that ask the client to come again."""
+
+
+class RestartingServer:
+    """A server that comes back. Each start takes a free port."""
+
+    def __init__(self, directory: Path) -> None:
+        self._directory = directory
+        self._process: ServerProcess | None = None
+        self._up = trio.Event()
+
+    @property
+    def process(self) -> ServerProcess:
+        """The process that serves now."""
+        assert self._process is not None
+        return self._process
+
+    async def url(self) -> str:
+        """Where it listens, as soon as it does."""
+        await self._up.wait()
+        return self.process.url
+
+    async def start(self, *flags: str) -> None:
+        """Start it, and wait until it serves."""
+        arguments = ("--directory-path", str(self._directory), *flags)
+        self._process = await trio.to_thread.run_sync(lambda: ServerProcess(*arguments))
+        self._up.set()
+
+    async def kill(self) -> None:
+        """``kill -9``."""
+        assert await self._end(signal.SIGKILL) == -signal.SIGKILL
+
+    async def stop(self) -> None:
+        """SIGTERM, which must end it in time and well."""
+        process = self.process
+        assert await self._end(signal.SIGTERM) == 0, process.log[-4000:]
+        assert "Traceback" not in process.log, process.log[-4000:]
+
+    async def kill_and_restart(self) -> None:
+        """What a power cut is to it."""
+        await self.kill()
+        await self.start()
+
+    async def close(self) -> None:
+        """Leave nothing behind, also after a failure."""
+        if self._process is not None:
+            await self._end(signal.SIGKILL)
+
+    async def _end(self, number: signal.Signals) -> int:
+        self._up = trio.Event()
+        process, self._process = self.process, None
+        with trio.CancelScope(shield=True):
+            status = await trio.to_thread.run_sync(process.terminate, number)
+        assert process.process.stdout is not None
+        process.process.stdout.close()
+        return status
+
+
+@asynccontextmanager
+async def restarting(directory: Path) -> AsyncIterator[RestartingServer]:
+    """A server on the store in ``directory`` that can be killed and started until the end of the block."""
+    server = RestartingServer(directory)
+    try:
+        await server.start()
+        yield server
+    finally:
+        await server.close()
+
+
+async def execute(server: RestartingServer, **fields: object) -> dict[str, Any]:
+    """One request that must be answered at once."""
+    async with httpx2.AsyncClient(timeout=60) as client:
+        response = await client.post(f"{await server.url()}/api/exec", json=fields)
+    answer = response.json()
+    assert response.status_code == 200, answer
+    assert isinstance(answer, dict)
+    return answer
+
+
+async def insist(
+    client: httpx2.AsyncClient, server: RestartingServer, key: str, **fields: object
+) -> dict[str, Any]:
+    """Send a request under ``key`` until it is answered, whatever happens to the server meanwhile."""
+    while True:
+        url = await server.url()
+        try:
+            response = await client.post(
+                f"{url}/api/exec", json=fields, headers={"idempotency-key": key}, timeout=60
+            )
+        except httpx2.TransportError:
+            await trio.lowlevel.checkpoint()
+            continue
+        if response.status_code in RETRY:
+            await trio.lowlevel.checkpoint()
+            continue
+        answer = response.json()
+        assert response.status_code == 200, answer
+        assert isinstance(answer, dict)
+        return answer
+
+
+async def recorded(directory: Path) -> dict[str, list[Record]]:
+    """Every session of a store at rest by name, its records verified on the way."""
+    found = {}
+    async with open_sqlite_log(directory) as log:
+        for row in await log.sessions(OWNER, limit=100_000):
+            records = [record async for record in log.read(row.session)]
+            assert [record.event.seq for record in records] == list(range(row.head_seq + 1))
+            assert records[-1].id == row.head_id
+            found[row.name] = records
+    return found
+
+
+def executions(records: list[Record]) -> list[Record]:
+    """Those that tell of an execution."""
+    return [record for record in records if isinstance(record.event, (Executed, Aborted))]

@@ -1,0 +1,157 @@
+"""Sessions live on when their server is killed between two calls, and are one server's at a time."""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+from pathlib import Path
+
+import pytest
+import trio
+from mcp import Client
+from mcp_types import CallToolResult
+from restarts import execute, restarting
+from server_process import COMMAND, ServerProcess, running
+
+LIVE_STATE = """
+class Account { #balance = 10; deposit(n) { this.#balance += n; return this.#balance } }
+const account = new Account()
+account.deposit(5)
+function counter() { let n = 0; return () => ++n }
+const next = counter()
+next(); next()
+function* running() { let total = 0; for (;;) total += yield total }
+const sums = running()
+sums.next(); sums.next(3)
+let open
+const gate = new Promise(resolve => { open = resolve })
+let passed = 'not yet'
+const passing = (async () => { passed = await gate; return passed * 2 })()
+async function* rooms() { for (const name of ['hall', 'attic']) yield name }
+const walk = rooms()
+await walk.next()
+"""
+
+READ_CLOCKS = """
+class Later extends Date {}
+const format = { dateStyle: 'full', timeStyle: 'full', timeZone: 'UTC' }
+const precise = { second: 'numeric', fractionalSecondDigits: 3 }
+const clocks = {
+  now: Date.now(),
+  made: +new Date(),
+  called: Date(),
+  inherited: +new Later(),
+  reflected: +Reflect.construct(Date, [], Object),
+  prototype: Date.prototype.constructor.now(),
+  instance: +new (new Date(0).constructor)(),
+  described: +new (Object.getOwnPropertyDescriptor(globalThis, 'Date').value)(),
+  text: new Date().toLocaleString('en', format),
+  performance: performance.now(),
+  origin: performance.timeOrigin,
+  format: new Intl.DateTimeFormat('en', precise).format(),
+  formatGetter: Object.getOwnPropertyDescriptor(Intl.DateTimeFormat.prototype, 'format')
+    .get.call(new Intl.DateTimeFormat('en', precise))(),
+  parts: new Intl.DateTimeFormat('en', precise).formatToParts(),
+  undefinedDate: new Intl.DateTimeFormat('en', precise).format(undefined),
+  temporal: typeof Temporal === 'undefined' ? 'none' : String(Temporal.Now.instant()),
+  zoned: typeof Temporal === 'undefined' ? 'none' : String(Temporal.Now.zonedDateTimeISO()),
+  random: Math.random(),
+}
+"read"
+"""
+
+
+async def test_live_objects_survive_a_kill_between_two_calls(tmp_path: Path) -> None:
+    with trio.fail_after(120):
+        async with restarting(tmp_path) as server:
+            await execute(server, session="demo", code=LIVE_STATE)
+            await server.kill_and_restart()
+            later = await execute(
+                server,
+                session="demo",
+                code="open(21); [account.deposit(1), next(), sums.next(4).value, await passing, passed]",
+            )
+            assert (later["status"], later["result_json"]) == ("completed", [16, 3, 7, 42, 21])
+            await server.kill_and_restart()
+            last = await execute(
+                server,
+                session="demo",
+                code="[account.deposit(0), next(), sums.next(0).value, (await walk.next()).value]",
+            )
+            assert (last["status"], last["result_json"]) == ("completed", [16, 4, 7, "attic"])
+            assert last["event"] == 3
+
+
+async def test_no_clock_of_a_session_shows_the_time_of_its_rebuilding(tmp_path: Path) -> None:
+    with trio.fail_after(120):
+        async with restarting(tmp_path) as server:
+            assert (await execute(server, session="clocks", code=READ_CLOCKS))["result"] == "'read'"
+            live = await execute(server, session="clocks", code="JSON.stringify(clocks)")
+            await server.kill_and_restart()  # takes longer than any clock's step
+            rebuilt = await execute(server, session="clocks", code="JSON.stringify(clocks)")
+    assert live["status"] == "completed"
+    assert rebuilt["result"] == live["result"]
+
+
+async def test_an_undone_call_stays_undone_after_a_kill(tmp_path: Path) -> None:
+    with trio.fail_after(120):
+        async with restarting(tmp_path) as server:
+            await execute(server, session="demo", code="let n = 1")
+            looped = await execute(
+                server, session="demo", code="n = 2; for (;;);", execution_timeout_secs=0.5
+            )
+            assert (looped["status"], looped["event"]) == ("timed_out", 2)
+            await server.kill_and_restart()
+            answer = await execute(server, session="demo", code="n")
+    assert (answer["result"], answer["event"]) == ("1", 3)
+
+
+def test_a_second_server_on_the_directory_says_so_in_a_sentence_and_leaves_the_first_alone(
+    tmp_path: Path,
+) -> None:
+    async def answer(server: ServerProcess) -> str:
+        with trio.fail_after(30):
+            async with Client(f"{server.url}/mcp?session=demo") as client:
+                return text(await client.call_tool("run_js", {"code": "1 + 2"}))
+
+    with running("--directory-path", str(tmp_path)) as first:
+        second = subprocess.run(
+            [COMMAND, "--http-port", "0", "--directory-path", str(tmp_path)],
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
+        )
+        assert second.returncode == 1
+        assert second.stderr.count("\n") == 1
+        assert str(tmp_path) in second.stderr
+        assert str(first.process.pid) in second.stderr
+        assert trio.run(answer, first) == "=> 3\n[demo@1]"
+
+
+@pytest.mark.filterwarnings(
+    # the official client leaves generators of its HTTP library to the garbage collector
+    "ignore:Async generator 'http:ResourceWarning"
+)
+async def test_the_first_five_minutes_of_an_mcp_client(tmp_path: Path) -> None:
+    server = ServerProcess("--directory-path", str(tmp_path))
+    address = f"{server.url}/mcp?session=demo"
+    with trio.fail_after(120):
+        async with Client(address) as client:
+            first = text(await client.call_tool("run_js", {"code": "let xs=[1,2]"}))
+        assert first.splitlines()[-1] == "[demo@1]"
+        assert await trio.to_thread.run_sync(server.terminate, signal.SIGKILL) == -signal.SIGKILL
+        assert server.process.stdout is not None
+        server.process.stdout.close()
+        with running("--directory-path", str(tmp_path), "--http-port", str(server.port)):
+            async with Client(address) as client:
+                second = text(await client.call_tool("run_js", {"code": "xs.push(3); xs"}))
+    assert second == "=> [ 1, 2, 3 ]\n[demo@2]"
+
+
+def text(result: CallToolResult) -> str:
+    (content,) = result.content
+    told = content.text  # type: ignore[union-attr]
+    assert isinstance(told, str)
+    return told
