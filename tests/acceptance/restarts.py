@@ -37,8 +37,9 @@ class RestartingServer:
 
     async def url(self) -> str:
         """Where it listens, as soon as it does."""
-        await self._up.wait()
-        return self.process.url
+        while self._process is None:  # again, if it was killed before this task woke up
+            await self._up.wait()
+        return self._process.url
 
     async def start(self, *flags: str) -> None:
         """Start it, and wait until it serves."""
