@@ -386,6 +386,10 @@ class Isolate:
                 return (self._v8.proxy_target(value),)
             case 7:
                 self.stack_pointer = info
+            case 8:
+                pairs = c.c_bool()
+                self._v8.preview_entries(value, c.byref(pairs))
+                return int(pairs.value)
         return None
 
     def _on_reject(self, message: native.PromiseRejectMessage) -> None:

@@ -1,0 +1,94 @@
+"""The binding: what the self-test notices, code frames, optimization, memory over many executions."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from engine.isolate.codeframe import code_frame
+
+
+def in_a_process(cache_dir: Path, code: str) -> str:
+    """Run Python with V8 in a process of its own; what it prints."""
+    prelude = (
+        "from pathlib import Path\n"
+        "from engine.isolate import image, native, selftest\n"
+        f"base = image.load(Path({str(cache_dir)!r}))\n"
+    )
+    ran = subprocess.run(
+        [sys.executable, "-c", prelude + code], capture_output=True, text=True, timeout=60, check=False
+    )
+    assert ran.returncode == 0, ran.stderr
+    return ran.stdout.strip()
+
+
+def test_the_self_test_finds_nothing_here(cache_dir):
+    assert in_a_process(cache_dir, "print(selftest.run(base))") == "None"
+
+
+WRONG = {
+    "native.V8_VERSION = '14.6.1'": "this program was written for 14.6.1",
+    "native.MINI_RACER_VERSION = '0.15.0'": "this program needs exactly 0.15.0",
+    "native.machine = lambda: 'riscv64'": "only x86_64 and aarch64 are supported",
+    "native.library().missing.append('_ZN2v84Gone')": "lacks _ZN2v84Gone",
+    "native.PARAMS_SIZE = 168": "CreateParams takes 160 bytes instead of 168",
+    "native.TRY_CATCH_SIZE = 40": "TryCatch larger than 40",
+    "native.CALLBACK_RETURN_SLOT = 16": "FunctionCallbackInfo|return slot|ended by|exited",
+    "native.SERIALIZER_ENABLED = 0x10300": "serializer flag",
+}
+
+
+@pytest.mark.parametrize("change", WRONG)
+def test_the_self_test_names_what_differs(cache_dir, change):
+    said = in_a_process(cache_dir, f"{change}\nprint(selftest.run(base))")
+    assert said != "None"
+    assert any(part in said for part in WRONG[change].split("|")), said
+
+
+def test_the_self_test_refuses_a_v8_that_does_not_optimize(cache_dir):
+    said = in_a_process(
+        cache_dir,
+        "selftest._OPTIMIZED = 1 << 1  # the bit of functions that are never optimized\nprint(selftest.run(base))",
+    )
+    assert "not optimized" in said
+
+
+def test_a_damaged_image_in_the_cache_is_built_again(tmp_path):
+    first = in_a_process(tmp_path, "print(base.engine_id)")
+    (path,) = tmp_path.glob("base-*.image")
+    path.write_bytes(path.read_bytes()[:-1000])
+    assert in_a_process(tmp_path, "print(base.engine_id, selftest.run(base))") == f"{first} None"
+
+
+def test_a_frame_shows_the_line_before_and_marks_the_column():
+    code = "const rows = load()\nrows[0].id\nrest"
+    assert code_frame(code, 2, 6) == "  1 | const rows = load()\n> 2 | rows[0].id\n    |      ^\n  3 | rest"
+
+
+def test_a_frame_of_a_long_line_is_a_window_around_the_column():
+    frame = code_frame("x" * 5_000 + "!" + "y" * 5_000, 1, 5_001)
+    marked, caret = frame.split("\n")
+    assert len(marked) < 140
+    assert marked[caret.index("^")] == "!"
+
+
+def test_a_line_that_is_not_there_has_no_frame():
+    assert code_frame("one line", 7, 1) is None
+
+
+def test_code_that_says_where_its_source_is_cannot_rename_the_script(run):
+    outcome, _ = run("throw new Error('x')\n//# sourceURL=/etc/passwd")
+    assert "exec-1.js" in outcome.error.stack
+
+
+def test_an_error_thrown_by_a_function_of_ours_points_at_the_guests_code(run):
+    outcome, _ = run("const a = 1\nsetTimeout()")
+    assert (outcome.error.line, outcome.error.frame.splitlines()[1]) == (2, "> 2 | setTimeout()")
+
+
+def test_nothing_can_sleep_but_timers(run):
+    outcome, _ = run("Atomics.wait(new Int32Array(new ArrayBuffer(8)), 0, 0, 1000)")
+    assert outcome.status == "failed"

@@ -1,0 +1,74 @@
+"""Executions without sessions: each in a fresh worker, remembered for a while."""
+
+from __future__ import annotations
+
+import pytest
+from engines import OWNER
+
+from engine import stateless
+from engine.errors import InvalidField, KeyReused, NotFound
+from engine.execution import Execution, Report
+
+
+async def test_each_execution_starts_from_nothing(open_engine):
+    async with open_engine(None) as engine:
+        assert await engine.value("globalThis.n = 1; n") == "1"
+        report = await engine.run("typeof n")
+        assert (report.result, report.session, report.event, report.heap) == ("'undefined'", None, None, None)
+
+
+async def test_limits_and_failures_are_the_same_as_in_sessions(open_engine):
+    async with open_engine(None) as engine:
+        assert (await engine.run("while (true);", time_ms=200)).status == "timed_out"
+        assert (await engine.run("new ArrayBuffer(1e9)")).status == "out_of_memory"
+        assert (await engine.run("throw new Error('x')")).error.message == "x"
+        assert (await engine.run("(function f() { f() })()")).error.name == "StackOverflow"
+
+
+async def test_a_session_or_a_heap_is_refused(open_engine):
+    async with open_engine(None) as engine:
+        for options in ({"session": "a"}, {"heap": "0" * 64}):
+            with pytest.raises(InvalidField):
+                await engine.run("1", **options)
+
+
+async def test_an_outcome_can_be_asked_for_and_a_key_runs_once(open_engine):
+    async with open_engine(None) as engine:
+        report = await engine.run("Math.random()", idempotency_key="k", request_hash="h")
+        assert (await engine.supervisor.execution(OWNER, report.execution_id)).report == report
+        assert (await engine.run("Math.random()", idempotency_key="k", request_hash="h")) == report
+        with pytest.raises(KeyReused):
+            await engine.run("2", idempotency_key="k", request_hash="other")
+        with pytest.raises(NotFound):
+            await engine.supervisor.execution("somebody else", report.execution_id)
+
+
+async def test_outcomes_are_forgotten_oldest_first_once_there_are_too_many(autojump_clock):  # noqa: ARG001
+    forgotten: list[str] = []
+    finished = stateless.Finished(lambda execution: forgotten.append(execution.id))
+    for number in range(stateless.KEPT + 2):
+        finished.add(_finished(f"e_{number}"))
+    assert forgotten == ["e_0", "e_1"]
+    assert finished.get("e_0") is None
+    assert finished.get("e_2") is not None
+
+
+async def test_outcomes_are_forgotten_after_a_while(autojump_clock):
+    finished = stateless.Finished(lambda execution: None)
+    finished.add(_finished("e_old"))
+    autojump_clock.jump(stateless.KEPT_SECONDS + 1)
+    assert finished.get("e_old") is None
+
+
+async def test_outcomes_are_forgotten_where_they_are_too_large():
+    finished = stateless.Finished(lambda execution: None)
+    finished.add(_finished("e_large", "x" * (stateless.KEPT_BYTES - 10)))
+    finished.add(_finished("e_next", "x" * 20))
+    assert finished.get("e_large") is None
+    assert finished.get("e_next") is not None
+
+
+def _finished(execution_id: str, result: str = "1") -> Execution:
+    execution = Execution(execution_id, OWNER, accepted_at=0)
+    execution.finish(Report(execution_id=execution_id, session=None, status="completed", result=result))
+    return execution
