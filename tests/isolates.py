@@ -145,11 +145,12 @@ def _exactly(sock: socket.socket, size: int) -> bytes:
 
 
 def _serve(sock: socket.socket, image: Any) -> None:
+    from engine.isolate import image as images
     from engine.isolate.executor import Executor
     from engine.isolate.isolate import Isolate
 
     boot = msgspec.msgpack.decode(_receive(sock), type=Boot)
-    isolate = Isolate.boot(image) if boot.blob is None else Isolate(boot.blob, image.references)
+    isolate = images.boot(image) if boot.blob is None else Isolate(boot.blob, image.references)
     executor = Executor(isolate)
     while True:
         try:

@@ -70,6 +70,16 @@ def load(cache: Path | None) -> BaseImage:
     return image
 
 
+def boot(image: BaseImage) -> Isolate:
+    """An isolate restored from the base image and warmed, ready to be forked into workers."""
+    isolate = Isolate(image.blob, image.references)
+    for _ in range(3):  # the first evaluations deserialize and compile what all later ones share
+        with isolate.scope():
+            isolate.evaluate("1 + 1")
+            isolate.drain()
+    return isolate
+
+
 def base_source() -> str:
     """The source of the function that installs the base image (see ``Isolate``)."""
     folder = resources.files("engine.isolate") / "base"

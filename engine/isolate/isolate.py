@@ -15,17 +15,13 @@ import os
 import struct
 import time
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 from engine.errors import PlatformRefused
 from engine.isolate import native
+from engine.isolate.handles import Handle, HandleScope
 from engine.isolate.memory import BufferAllocator, HeapGuard
 from engine.isolate.wire import EXIT_BROKEN, EXIT_OUT_OF_MEMORY, EXIT_V8_FATAL
-
-if TYPE_CHECKING:
-    from engine.isolate.image import BaseImage
-
-Handle = int
 
 PENDING, FULFILLED, REJECTED = 0, 1, 2
 BOOT_HEAP_MB = 16
@@ -57,30 +53,6 @@ class Terminated(Exception):
 
 class ControlFailed(RuntimeError):
     """A control function threw: a bug of ours, or the stack was too full for it to begin."""
-
-
-class HandleScope:
-    """v8::HandleScope: frees the handles made inside it. The class is inline in V8's headers."""
-
-    __slots__ = ("_isolate", "_level", "_limit", "_limit_before", "_next", "_next_before", "_v8")
-
-    def __init__(self, v8: native.Library, isolate: int) -> None:
-        self._v8, self._isolate = v8, isolate
-        self._next = v8.scope_next(isolate)
-        self._level = v8.scope_level(isolate)
-        self._limit = v8.scope_limit(isolate)
-
-    def __enter__(self) -> HandleScope:
-        self._next_before, self._limit_before = self._next[0], self._limit[0]
-        self._level[0] += 1
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._next[0] = self._next_before
-        self._level[0] -= 1
-        if self._limit[0] != self._limit_before:
-            self._limit[0] = self._limit_before
-            self._v8.scope_delete_extensions(self._isolate)
 
 
 class Isolate:
@@ -135,16 +107,6 @@ class Isolate:
         self._reject_callback = native.PromiseRejectCallback(self._on_reject)
         if self._control:
             v8.set_reject_callback(self._isolate, _address(self._reject_callback))
-
-    @classmethod
-    def boot(cls, image: BaseImage) -> Isolate:
-        """An isolate restored from the base image and warmed, ready to be forked into workers."""
-        isolate = cls(image.blob, image.references)
-        for _ in range(3):  # the first evaluations deserialize and compile what all later ones share
-            with isolate.scope():
-                isolate.evaluate("1 + 1")
-                isolate.drain()
-        return isolate
 
     # --- evaluating ----------------------------------------------------------------------------
 

@@ -11,7 +11,7 @@ import importlib.metadata
 from collections.abc import Callable
 
 from engine.isolate import native, throwaway
-from engine.isolate.image import BaseImage
+from engine.isolate.image import BaseImage, boot
 from engine.isolate.isolate import FULFILLED, Isolate
 
 _FILL = 0xAA
@@ -100,7 +100,7 @@ def _callback_layout(isolate: Isolate) -> bytes:
 
 
 def _behaviour(image: BaseImage) -> bytes:
-    isolate = Isolate.boot(image)
+    isolate = boot(image)
     level, next_handle = isolate._scope._level[0], isolate._scope._next[0]
     for _ in range(100):
         with isolate.scope():
@@ -123,7 +123,7 @@ def _behaviour(image: BaseImage) -> bytes:
 
 def _optimization(image: BaseImage) -> bytes:
     """Hot code must reach an optimizing compiler: without one, everything is many times slower."""
-    isolate, v8 = Isolate.boot(image), native.library()
+    isolate, v8 = boot(image), native.library()
     with isolate.scope():
         _number(
             isolate,
@@ -143,7 +143,7 @@ def _round_trip(image: BaseImage) -> bytes:
     """Closures, a generator and a pending await survive a snapshot, with optimized code around."""
 
     def first() -> bytes:
-        isolate = Isolate.boot(image)
+        isolate = boot(image)
         with isolate.scope():
             _number(
                 isolate,

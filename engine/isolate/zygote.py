@@ -32,7 +32,6 @@ from engine.errors import PlatformRefused
 from engine.isolate import image, process, sandbox, selftest, worker
 from engine.isolate import zygote_wire as wire
 from engine.isolate.executor import Executor
-from engine.isolate.isolate import Isolate
 from engine.isolate.wire import EXIT_BROKEN
 
 
@@ -77,7 +76,7 @@ def boot(cache: Path | None) -> tuple[Executor, str]:
     difference = selftest.run(base)
     if difference is not None:
         raise PlatformRefused(difference)
-    executor = Executor(Isolate.boot(base))
+    executor = Executor(image.boot(base))
     executor.warm()
     return executor, base.engine_id
 
