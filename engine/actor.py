@@ -98,6 +98,7 @@ class SessionActor:
         self._host = host
         self._worker: Worker | None = None
         self._broken: Diverged | ReplayFailed | None = None
+        self._waiting = trio.CancelScope()
         self._stale = False  # the position may not be the log's any more
         self._send, self._receive = trio.open_memory_channel[Job](host.policy.max_queue)
 
@@ -123,15 +124,20 @@ class SessionActor:
         return self._worker is not None
 
     def sleep(self) -> None:
-        """Give the worker up; the next execution restores the state."""
+        """Give the worker up; the next execution restores the state. An idle actor ends with that."""
         if self._worker is not None:
             worker, self._worker = self._worker, None
             self._host.give_worker_back(worker)
+            self._waiting.cancel()
 
     # --- the task -------------------------------------------------------------------------------
 
     async def work(self, idle_seconds: float) -> None:
-        """Work until there was nothing to do for ``idle_seconds``. The worker is given up on return."""
+        """Work until there was nothing to do for ``idle_seconds``, or the session was put to sleep.
+
+        So there are no more actors than workers and sessions with something to do. The worker is
+        given up on return.
+        """
         try:
             while True:
                 job = await self._next(idle_seconds)
@@ -171,10 +177,12 @@ class SessionActor:
             self._host.made_idle(self)
 
     async def _next(self, idle_seconds: float) -> Job | None:
-        with trio.move_on_after(idle_seconds):
-            return await self._receive.receive()
+        """The next job; None when there was none for that long, or the session has gone to sleep."""
+        if self.awake or self._broken is not None:
+            with trio.move_on_after(idle_seconds) as self._waiting:
+                return await self._receive.receive()
         try:
-            return self._receive.receive_nowait()  # posted after the time was up
+            return self._receive.receive_nowait()
         except trio.WouldBlock:
             return None
 
