@@ -85,7 +85,9 @@ async def run(worker: Worker, attempt: Attempt, execution: Execution) -> Done | 
         if reason == "timed_out":  # what killing took beyond the limit is not the code's
             took = attempt.limits.time_ms * 1_000
         return Abort(reason, took, lost)
-    return Abort("stack_overflow", done.duration_us) if done.overflow else done
+    if done.overflow:
+        return Abort("stack_overflow", done.duration_us, thrown=done.outcome.error)
+    return done
 
 
 def conclude(
@@ -111,7 +113,7 @@ def conclude(
         "duration_us": result.duration_us,
     }
     if isinstance(result, Abort):
-        error = outcomes.abort_error(result.reason, attempt.limits)
+        error = outcomes.abort_error(result, attempt.limits)
         return Aborted(reason=result.reason, error=error, **shared)  # type: ignore[arg-type]
     return Executed(
         trace=result.trace,

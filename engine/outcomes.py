@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from engine.events import Aborted, AbortReason, ErrorDetail, Executed
 from engine.execution import Report, Status
@@ -16,6 +17,8 @@ class Abort(Struct, frozen=True):
     duration_us: int
     lost: bool = False
     """Whether the worker was killed from outside: with its zygote, or by the operator or the kernel."""
+    thrown: ErrorDetail | None = None
+    """What the code threw, where it came to that: it says where the stack overflowed."""
 
 
 _STATUS: dict[AbortReason, Status] = {
@@ -27,7 +30,7 @@ _STATUS: dict[AbortReason, Status] = {
 }
 
 
-def abort_error(reason: AbortReason, limits: Limits) -> ErrorDetail:
+def abort_error(abort: Abort, limits: Limits) -> ErrorDetail:
     """What users are told about an abort."""
     name, message = {
         "timed_out": ("TimedOut", f"timed out after {limits.time_ms / 1_000:g} s"),
@@ -36,10 +39,14 @@ def abort_error(reason: AbortReason, limits: Limits) -> ErrorDetail:
             "OutOfMemory",
             f"needed more than {limits.heap_mb} MB of heap or {limits.offheap_mb} MB of buffers",
         ),
-        "stack_overflow": ("StackOverflow", "the call stack overflowed: too deep a recursion"),
+        "stack_overflow": (
+            "StackOverflow",
+            "the call stack overflowed: too deep a recursion, or too many arguments",
+        ),
         "crashed": ("Crashed", "the worker process died"),
-    }[reason]
-    return ErrorDetail(name=name, message=message, undone=True)
+    }[abort.reason]
+    thrown = abort.thrown or ErrorDetail(name=name, message=message)
+    return replace(thrown, name=name, message=message, undone=True)
 
 
 def report(

@@ -36,7 +36,6 @@ class Engine:
         assert report.result is not None
         return report.result
 
-
     def worker_pids(self) -> list[int]:
         """Process ids of all workers, spares included."""
         zygote = self.supervisor.status()["zygote_pid"]

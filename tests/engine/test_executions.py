@@ -120,6 +120,12 @@ async def test_code_that_goes_too_far_is_stopped_and_undone(engine, what):
     assert await engine.value("here", session="b", heap=bystander.heap) == "true"
 
 
+async def test_an_overflow_that_is_not_caught_says_where(engine):
+    failed = await engine.run("const a = 1\nfunction down() { down() }\ndown()", session="a")
+    assert (failed.error.name, failed.error.line) == ("StackOverflow", 2)
+    assert "> 2 | function down() { down() }" in failed.error.frame
+
+
 async def test_what_is_only_large_is_an_ordinary_error(engine):
     failed = await engine.run("'x'.repeat(2 ** 30)", session="a")
     assert (failed.status, failed.error.name, failed.error.undone) == ("failed", "RangeError", False)
