@@ -1,0 +1,132 @@
+"""The tables in the documents list what the program has, no more and no less."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+from pathlib import Path
+
+import msgspec
+import pytest
+import trio
+from documents import ROOT, Shown, fenced
+from mcp import Client
+from server_process import COMMAND, running
+
+from engine import recovery
+from engine.errors import EngineError
+from engine.isolate import native
+from transports import asgi, execute, guard, mcp, rest
+from transports import errors as http_errors
+from transports.answer import Answer
+from transports.request import FIELDS
+from transports.rest import create_app
+
+API = ROOT / "docs" / "api.md"
+OPERATIONS = ROOT / "docs" / "operations.md"
+BINDING = ROOT / "docs" / "v8-binding.md"
+
+
+def rows(document: Path, first_column: str) -> list[list[str]]:
+    """The cells of every table that has ``first_column`` as the heading of its first column."""
+    found: list[list[str]] = []
+    inside = False
+    for line in document.read_text().splitlines():
+        cells = [cell.strip() for cell in line.strip("|").split("|")] if line.startswith("|") else []
+        if not cells:
+            inside = False
+        elif cells[0] == first_column:
+            inside = True
+        elif inside and not cells[0].startswith("---"):
+            found.append(cells)
+    return found
+
+
+def words(cell: str) -> list[str]:
+    return re.findall(r"`([^`]+)`", cell)
+
+
+def flags_of_help() -> dict[str, str]:
+    """Every flag of ``mcp-v8 --help`` with its default as shown there, else an empty string."""
+    told = subprocess.run([COMMAND, "--help"], capture_output=True, text=True, timeout=60, check=True)
+    options = told.stdout.partition("Options:")[2].partition("Commands:")[0]
+    found = {}
+    for part in re.split(r"^  (?:-h, )?(?=--)", options, flags=re.MULTILINE)[1:]:
+        text = " ".join(part.split())
+        default = re.search(r"\[default: ([^;\]]*)", text)
+        found[text.split()[0]] = default[1] if default else ""
+    return found
+
+
+def test_operations_lists_every_flag_with_its_default() -> None:
+    known = flags_of_help()
+    del known["--help"]
+    documented = {words(name)[0]: default for name, _, default in rows(OPERATIONS, "flag")}
+    assert set(documented) == set(known)
+    for flag, default in known.items():
+        shown = documented[flag].replace("`", "").replace(",", "")
+        if re.fullmatch(r"\d+(\.\d+)?", default):
+            assert float(shown.split()[0]) == float(default), flag
+        elif default and default != '""':
+            assert shown.startswith(default.split(",")[0]), flag
+
+
+def family(kind: type[EngineError]) -> set[type[EngineError]]:
+    return {kind}.union(*map(family, kind.__subclasses__()))
+
+
+def status_of(kind: type[EngineError]) -> int:
+    return next(http_errors.STATUS[base] for base in kind.__mro__ if base in http_errors.STATUS)
+
+
+def test_api_lists_every_error_code_with_its_status() -> None:
+    kinds = family(EngineError)
+    assert recovery.Diverged in kinds, "not all modules with errors have been imported"
+    at_start_only = {"store_locked", "platform_refused"}
+    known = {(kind.code, status_of(kind)) for kind in kinds if kind.code not in at_start_only}
+    for module in (execute, guard, mcp, rest, http_errors, asgi):
+        source = Path(module.__file__).read_text()
+        for answered in re.finditer(r"answer\(\s*(\d{3}),.*?\"([a-z_]+)\"(?:,|\))", source, re.DOTALL):
+            known.add((answered[2], int(answered[1])))
+    known.add(("method_not_allowed", 405))
+    documented = {(code, int(row[0])) for row in rows(API, "status") for code in words(row[1])}
+    assert documented == known
+
+
+def test_api_lists_every_field() -> None:
+    assert {words(row[0])[0] for row in rows(API, "field")} == set(FIELDS)
+    answered = [name for row in rows(API, "field of the answer") for name in words(row[0])]
+    assert answered == list(Answer.__struct_fields__)
+
+
+def test_api_lists_every_route() -> None:
+    app = create_app(None, store="none")  # type: ignore[arg-type]
+    known = {
+        f"{method} {re.sub('<[^>]*>', '{id}', rule.rule)}"
+        for rule in app.url_map.iter_rules()
+        for method in (rule.methods or set()) - {"HEAD", "OPTIONS"}
+    }
+    assert {words(row[0])[0] for row in rows(API, "request")} == known
+
+
+def test_the_binding_document_names_the_versions_and_flags_in_use() -> None:
+    text = BINDING.read_text()
+    for value in (native.MINI_RACER_VERSION, native.V8_VERSION, *native.FLAGS):
+        assert f"`{value}`" in text
+
+
+@pytest.mark.filterwarnings(
+    # the official client leaves generators of its HTTP library to the garbage collector
+    "ignore:Async generator 'http:ResourceWarning"
+)
+async def test_every_run_js_text_shown_is_what_a_model_reads(tmp_path: Path) -> None:
+    blocks = fenced(API, "run_js")
+    assert blocks
+    with running("--directory-path", str(tmp_path)) as server, trio.fail_after(60):
+        async with Client(f"{server.url}/mcp?session=docs") as client:
+            for block in blocks:
+                for call in re.split(r"^run_js ", block, flags=re.MULTILINE)[1:]:
+                    arguments, _, shown = call.partition("\n")
+                    result = await client.call_tool("run_js", msgspec.json.decode(arguments))
+                    actual = result.content[0].text  # type: ignore[union-attr]
+                    assert Shown(arguments, shown).matches(actual), f"{call}\nactual: {actual}"
