@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import subprocess
 from pathlib import Path
 
+import httpx2
 import pytest
 import trio
 from mcp import Client
 from mcp_types import CallToolResult
 from restarts import execute, restarting
 from server_process import COMMAND, ServerProcess, running
+
+from benchmarks.processes import all_stats, descendants
 
 LIVE_STATE = """
 class Account { #balance = 10; deposit(n) { this.#balance += n; return this.#balance } }
@@ -104,6 +108,48 @@ async def test_an_undone_call_stays_undone_after_a_kill(tmp_path: Path) -> None:
             await server.kill_and_restart()
             answer = await execute(server, session="demo", code="n")
     assert (answer["result"], answer["event"]) == ("1", 3)
+
+
+async def test_an_execution_cut_off_by_a_kill_leaves_no_trace_and_its_key_runs_afterwards(
+    tmp_path: Path,
+) -> None:
+    with trio.fail_after(120):
+        async with restarting(tmp_path) as server, httpx2.AsyncClient(timeout=60) as client:
+            await execute(server, session="demo", code="let n = 1")
+            cut_off = await client.post(
+                f"{await server.url()}/api/exec",
+                json={"session": "demo", "code": "n = 2; for (;;);", "execution_timeout_secs": 300},
+                headers={"prefer": "respond-async"},
+            )
+            assert cut_off.status_code == 202
+            waiting = {"session": "demo", "code": "++n", "idempotency_key": "again"}
+            url = await server.url()
+            queued = await client.post(f"{url}/api/exec", json=waiting, headers={"prefer": "wait=0"})
+            assert queued.status_code == 202
+            await server.kill_and_restart()
+            url = await server.url()
+            for answer in (cut_off, queued):
+                assert (await client.get(f"{url}{answer.headers['location']}")).status_code == 404
+            again = await execute(server, **waiting)
+            assert (again["result"], again["event"]) == ("2", 2)
+
+
+async def test_nothing_outlives_a_killed_server(tmp_path: Path) -> None:
+    with trio.fail_after(60):
+        async with restarting(tmp_path) as server, httpx2.AsyncClient(timeout=60) as client:
+            await execute(server, session="idle", code="1")
+            await client.post(
+                f"{await server.url()}/api/exec",
+                json={"session": "busy", "code": "for (;;);"},
+                headers={"prefer": "respond-async"},
+            )
+            below = descendants(server.process.process.pid, all_stats())
+            assert len(below) >= 3  # the zygote, two sessions
+            ends = [os.pidfd_open(pid) for pid in below]
+            await server.kill()
+            for end in ends:
+                await trio.lowlevel.wait_readable(end)
+                os.close(end)
 
 
 def test_a_second_server_on_the_directory_says_so_in_a_sentence_and_leaves_the_first_alone(
