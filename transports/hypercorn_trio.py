@@ -279,7 +279,10 @@ class _Connection:
 
     async def _read(self) -> None:
         while True:
-            data = await self._stream.receive_some(RECEIVE_SIZE)
+            try:
+                data = await self._stream.receive_some(RECEIVE_SIZE)
+            except trio.BrokenResourceError:
+                data = b""  # a reset is an end: applications are told, and none is cancelled half-way
             if not self._closing:
                 await self._protocol.handle(RawData(bytes(data)))
             if not data:

@@ -4,6 +4,8 @@
 from __future__ import annotations
 
 import logging
+import socket
+import struct
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import Any
@@ -293,6 +295,28 @@ async def test_an_application_learns_that_its_client_went_away() -> None:
             await stream.send_all(GET)
             await asked.wait()
         await gone.wait()
+
+
+async def test_an_application_learns_of_a_reset_too_and_is_not_cancelled_by_it() -> None:
+    finished = trio.Event()
+
+    @application
+    async def streaming(scope: Any, receive: Any, send: Any) -> None:
+        await receive()  # the request
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        await send({"type": "http.response.body", "body": b"begun", "more_body": True})
+        assert (await receive())["type"] == "http.disconnect"
+        await trio.lowlevel.checkpoint()
+        finished.set()
+
+    async with serving(streaming) as server:
+        stream = await server.connect()
+        await stream.send_all(GET)
+        while not (await stream.receive_some()).endswith(b"begun\r\n"):
+            pass
+        stream.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))  # close is a reset
+        await stream.aclose()
+        await finished.wait()
 
 
 async def test_a_large_response_arrives_whole() -> None:
