@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import random
 import secrets
+import signal
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
@@ -15,6 +16,7 @@ import pytest
 import trio
 from restarts import RestartingServer, execute, executions, insist, recorded, restarting
 
+from benchmarks.processes import all_stats, descendants
 from engine.events import Executed
 
 COUNT = "globalThis.n = (globalThis.n ?? 0) + 1"
@@ -123,6 +125,32 @@ async def test_what_was_acknowledged_survives_kills_and_nothing_runs_twice(tmp_p
 async def test_what_was_acknowledged_survives_many_kills(tmp_path: Path, turn: int) -> None:
     with trio.fail_after(1_800):
         await kill_loop(tmp_path, kills=20 + turn, steps=150)
+
+
+async def test_dead_workers_and_zygotes_under_load_cost_nothing(tmp_path: Path) -> None:
+    load = Load()
+    chance = random.Random(int(os.environ.get("SEED") or 1))
+    steps, victims = 40, ["worker", "zygote", "worker", "worker", "zygote", "worker"]
+    with trio.fail_after(120):
+        async with restarting(tmp_path) as server:
+            async with trio.open_nursery() as nursery:
+                for n in range(CLIENTS):
+                    own = random.Random(chance.randrange(1 << 32))
+                    nursery.start_soon(load.count, server, own, f"client-{n}", lambda step: step < steps)
+                for turn, victim in enumerate(victims):
+                    await load.acknowledged(CLIENTS * steps * (turn + 1) // (len(victims) + 1))
+                    kill_one(server.process.process.pid, victim, chance)
+            await server.stop()
+        assert len(load.told) == CLIENTS * steps
+        await check(tmp_path, load)
+
+
+def kill_one(server: int, victim: str, chance: random.Random) -> None:
+    """Kill the server's zygote, or one of its workers."""
+    stats = all_stats()
+    (zygote,) = [pid for pid, stat in stats.items() if stat.parent == server]
+    workers = sorted(descendants(zygote, stats))
+    os.kill(zygote if victim == "zygote" else chance.choice(workers), signal.SIGKILL)
 
 
 async def test_sigterm_under_load_ends_well_and_loses_nothing(tmp_path: Path) -> None:
