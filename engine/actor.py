@@ -18,13 +18,14 @@ from msgspec import Struct
 
 from engine import chain, outcomes
 from engine.attempt import Attempt, conclude, prepare, run
-from engine.errors import AppendConflict, Busy, Conflict, EngineError, StoreError, Unavailable
+from engine.errors import AppendConflict, Busy, Conflict, EngineError, NotFound, StoreError, Unavailable
 from engine.events import TICKS_PER_MS, Created, Event, Forked
 from engine.execution import Execution, Submission
-from engine.history import state_at
+from engine.history import position_named, state_at
 from engine.isolate.wire import Done
 from engine.limits import LimitPolicy
 from engine.outcomes import Abort
+from engine.places import Places
 from engine.recovery import Diverged, ReplayFailed, restore
 from engine.session import ForkPoint, Position, apply
 from engine.workers import Worker
@@ -55,16 +56,9 @@ class Host(Protocol):
         """Names V8, its flags and the base image."""
         ...
 
-    async def take_worker(self, actor: SessionActor) -> Worker:
-        """A fresh worker within the cap; it counts until ``give_worker_back``."""
-        ...
-
-    def give_worker_back(self, worker: Worker) -> None:
-        """Kill a worker and free its place."""
-        ...
-
-    def made_idle(self, actor: SessionActor) -> None:
-        """The actor is done with a job."""
+    @property
+    def places(self) -> Places:
+        """Where workers come from."""
         ...
 
     def fork(self, point: ForkPoint, job: Job) -> None:
@@ -99,7 +93,6 @@ class SessionActor:
         self._worker: Worker | None = None
         self._broken: Diverged | ReplayFailed | None = None
         self._waiting = trio.CancelScope()
-        self._stale = False  # the position may not be the log's any more
         self._send, self._receive = trio.open_memory_channel[Job](host.policy.max_queue)
 
     # --- called by the supervisor, never waiting ------------------------------------------------
@@ -127,7 +120,7 @@ class SessionActor:
         """Give the worker up; the next execution restores the state. An idle actor ends with that."""
         if self._worker is not None:
             worker, self._worker = self._worker, None
-            self._host.give_worker_back(worker)
+            self._host.places.give_back(worker)
             self._waiting.cancel()
 
     # --- the task -------------------------------------------------------------------------------
@@ -144,8 +137,6 @@ class SessionActor:
                 if job is None:
                     return
                 await self._process(job)
-                if self._stale:
-                    return
         finally:
             self.sleep()
             self._fail_queued()
@@ -162,19 +153,30 @@ class SessionActor:
         except trio.Cancelled:
             job.execution.fail(Unavailable("the server stopped before the execution was over"))
             raise
+        except AppendConflict as error:
+            _log.error("session %s was written to by somebody else: %s", self.name, error)
+            self.sleep()
+            job.execution.fail(error)
+            await self._reload()
         except EngineError as error:
             self.sleep()
-            self._stale = isinstance(error, AppendConflict)
             job.execution.fail(error)
         except Exception:  # noqa: BLE001 - one session's bug must not end the others
             _log.exception("execution %s failed inside the engine", job.execution.id)
             self.sleep()
-            self._stale = True
             job.execution.fail(EngineError("the engine failed; the server's log has the details"))
+            await self._reload()
         finally:
             self.busy = False
             self.last_used = trio.current_time()
-            self._host.made_idle(self)
+            self._host.places.done_with_a_job(self)
+
+    async def _reload(self) -> None:
+        """Take the position from the log, where it may not be what this actor thinks."""
+        try:
+            self.position = await position_named(self._host.log, self.owner, self.name)
+        except StoreError:
+            _log.exception("session %s: its position cannot be read again", self.name)
 
     async def _next(self, idle_seconds: float) -> Job | None:
         """The next job; None when there was none for that long, or the session has gone to sleep."""
@@ -197,8 +199,12 @@ class SessionActor:
     async def _elsewhere(self, asked: Submission) -> ForkPoint | None:
         """Decide, now that the job has left the mailbox: where it forks, or None to go on here."""
         position = self.position
-        if position is None or (asked.heap is None and asked.at is None):
+        if asked.heap is None and asked.at is None:
             return None
+        if position is None:
+            if self._birth is not None:
+                return None  # it was forked for this job
+            raise NotFound(f"there is no session {self.name} to go on from", field="session")
         if asked.heap is not None:
             if asked.heap == position.heap:
                 return None
@@ -226,23 +232,31 @@ class SessionActor:
                 f"session {self.name} has {seq} events, which is the limit: start a new session",
                 field="session",
             )
-        result: Done | Abort = Abort("cancelled", 0)
-        worker = None if execution.cancel_requested else await self._restored_worker()
-        attempt = prepare(execution, asked, self._host.policy, self._host.engine_id, seq)
-        if worker is not None:
-            result = await run(worker, attempt, execution)
-            if isinstance(result, Abort) and result.lost and not execution.console:
-                # not the code's doing, and nobody has seen anything of it: once more
-                self.sleep()
-                result = await run(await self._restored_worker(), attempt, execution)
-            if isinstance(result, Abort):
-                self.sleep()
+        attempt, result = await self._attempt(execution, asked, seq)
+        if isinstance(result, Abort) and result.lost and not execution.console:
+            # not the code's doing, and nobody has seen anything of it: once more
+            attempt, result = await self._attempt(execution, asked, seq)
         session = self.position.session if self.position else f"i_{secrets.token_hex(16)}"
         event = conclude(attempt, session, result, execution.console)
         created = self.position is None
         await self._record([*self._birth_event(session, attempt), event])
         assert self.position is not None
         execution.finish(outcomes.report(event, session=self.name, heap=self.position.heap, created=created))
+
+    async def _attempt(
+        self, execution: Execution, asked: Submission, seq: int
+    ) -> tuple[Attempt, Done | Abort]:
+        """Restore and run. After an Abort the session sleeps."""
+        worker = None
+        with execution.cancellable():
+            worker = await self._restored_worker()
+        attempt = prepare(execution, asked, self._host.policy, self._host.engine_id, seq)
+        if worker is None:
+            return attempt, Abort("cancelled", 0)
+        result = await run(worker, attempt, execution)
+        if isinstance(result, Abort):
+            self.sleep()
+        return attempt, result
 
     async def _restored_worker(self) -> Worker:
         """The worker in the session's state, restored if the session sleeps."""
@@ -253,8 +267,8 @@ class SessionActor:
 
         async def acquire() -> Worker:
             while taken:  # a worker that died while it replayed
-                self._host.give_worker_back(taken.pop())
-            taken.append(await self._host.take_worker(self))
+                self._host.places.give_back(taken.pop())
+            taken.append(await self._host.places.take())
             return taken[-1]
 
         target = self._birth
@@ -272,7 +286,7 @@ class SessionActor:
             self.awake_since = trio.current_time()
             if self._worker is None:
                 while taken:
-                    self._host.give_worker_back(taken.pop())
+                    self._host.places.give_back(taken.pop())
         return self._worker
 
     def _next_seq(self) -> int:

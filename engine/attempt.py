@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import os
+import logging
 import secrets
-import signal
 import time
 from collections.abc import Sequence
 
@@ -15,12 +14,16 @@ from engine import outcomes
 from engine.events import TICKS_PER_MS, Aborted, AbortReason, Executed, Line
 from engine.execution import Execution, Submission
 from engine.isolate.wire import Done, Run
-from engine.limits import LimitPolicy, Limits
+from engine.limits import MIB, LimitPolicy, Limits
 from engine.outcomes import Abort
 from engine.workers import Worker, WorkerDied
 
+_log = logging.getLogger(__name__)
+
 _SEED_BYTES = 16
-_GRACE_SECONDS = 0.1
+_DIGEST_BYTES = 32
+_MAX_COUNT = 1 << 53
+GRACE_SECONDS = 0.1
 """A worker whose timers ended exactly at the limit has that long to say what came of it."""
 
 
@@ -65,22 +68,22 @@ async def run(worker: Worker, attempt: Attempt, execution: Execution) -> Done | 
     reason: AbortReason = "timed_out"
     done: Done | None = None
     lost = False
-    limit = attempt.limits.time_ms / 1_000 + _GRACE_SECONDS
-    with trio.CancelScope(deadline=began + limit) as scope:
-        execution.cancel_scope = scope
+    limit = attempt.limits.time_ms / 1_000 + GRACE_SECONDS
+    with execution.cancellable(began + limit) as scope:
         try:
             done = await worker.run(_message(attempt), execution.emit)
         except WorkerDied as died:
-            lost = os.WIFSIGNALED(died.status) and os.WTERMSIG(died.status) == signal.SIGKILL
+            lost = died.lost
             reason = "out_of_memory" if died.reason == "out_of_memory" else "crashed"
-        finally:
-            execution.cancel_scope = None
     if scope.cancelled_caught:
         with trio.CancelScope(shield=True):  # bounded by itself
             done = await worker.kill_and_collect()
         if execution.cancel_requested:
             reason = "cancelled"
     took = round((trio.current_time() - began) * 1_000_000)
+    if done is not None and not _plausible(done, attempt):
+        _log.warning("worker %d gave an impossible answer: its code has got hold of it", worker.number)
+        return Abort("crashed", took)
     if done is None:
         if reason == "timed_out":  # what killing took beyond the limit is not the code's
             took = attempt.limits.time_ms * 1_000
@@ -88,6 +91,25 @@ async def run(worker: Worker, attempt: Attempt, execution: Execution) -> Done | 
     if done.overflow:
         return Abort("stack_overflow", done.duration_us, thrown=done.outcome.error)
     return done
+
+
+def _plausible(done: Done, attempt: Attempt) -> bool:
+    """Whether a worker that keeps the limits can have said this; what it says is recorded for ever."""
+    trace, outcome, limits = done.trace, done.outcome, attempt.limits
+    error = outcome.error
+    texts = (
+        outcome.result,
+        outcome.result_json,
+        *((error.name, error.message, error.stack) if error else ()),
+    )
+    counts = (done.duration_us, done.cpu_us, outcome.pending_timers, outcome.console_dropped)
+    return (
+        (trace.start, trace.seed, len(done.digest)) == (attempt.start, attempt.seed, _DIGEST_BYTES)
+        and all(0 <= count < _MAX_COUNT for count in counts)
+        and all(0 <= number < _MAX_COUNT for number in trace.clock)
+        and len(trace.clock) <= 2 * limits.clock_reads
+        and sum(len(text) for text in texts if text is not None) <= 8 * limits.result_chars + MIB
+    )
 
 
 def conclude(

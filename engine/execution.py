@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Callable
+import math
+from collections.abc import AsyncGenerator, Callable, Iterator
+from contextlib import contextmanager
 from typing import Literal
 
 import trio
@@ -78,6 +80,8 @@ class Execution:
         self.idempotency_key = idempotency_key
         self.request_hash = request_hash
         self._when_done = when_done
+        self.size = 0
+        """Bytes of the request that are held until the execution is over."""
         self.session: str | None = None
         """The session's name; may change to a fork's until the code starts."""
         self.report: Report | None = None
@@ -86,7 +90,7 @@ class Execution:
         """Console so far; provisional until there is a report."""
         self.cancel_requested = False
         self.cancel_scope: trio.CancelScope | None = None
-        """Set while the code runs."""
+        """Set while there is something that ``cancel`` can end."""
         self._changed = trio.Event()
         self._finished = trio.Event()
 
@@ -100,6 +104,18 @@ class Execution:
         self.cancel_requested = True
         if self.cancel_scope is not None:
             self.cancel_scope.cancel()
+
+    @contextmanager
+    def cancellable(self, deadline: float = math.inf) -> Iterator[trio.CancelScope]:
+        """A scope that ``cancel`` ends, also one that was asked before. Not to be nested."""
+        with trio.CancelScope(deadline=deadline) as scope:
+            self.cancel_scope = scope
+            try:
+                if self.cancel_requested:
+                    scope.cancel()
+                yield scope
+            finally:
+                self.cancel_scope = None
 
     def emit(self, lines: tuple[Line, ...]) -> None:
         """Add console lines and wake the followers."""

@@ -6,13 +6,15 @@ from collections.abc import AsyncGenerator
 from contextlib import aclosing
 
 from engine.chain import Record
-from engine.errors import NotFound, StoreCorrupt
+from engine.errors import Conflict, NotFound, StoreCorrupt
 from engine.events import STATE_EVENTS, Forked
-from engine.session import ForkPoint
+from engine.session import ForkPoint, Position
 from persistence.eventlog import EventLog
 
 _MAX_FORKS = 10_000
 """Longest line of ancestors that is followed."""
+_STEP = 64
+"""Events read at once when looking backwards for a state."""
 
 
 async def lineage(log: EventLog, session: str, last: int) -> list[tuple[str, int, int]]:
@@ -22,12 +24,14 @@ async def lineage(log: EventLog, session: str, last: int) -> list[tuple[str, int
     """
     stretches: list[tuple[str, int, int]] = []
     while len(stretches) < _MAX_FORKS:
-        first = await _first(log, session)
+        first = await log.first(session)
+        if first is None:
+            raise StoreCorrupt(f"session {session} has no events")
         stretches.append((session, first.event.seq, last))
         if not isinstance(first.event, Forked):
             return stretches[::-1]
         session, last = first.event.parent, first.event.seq - 1
-    raise StoreCorrupt(f"session {session} has more than {_MAX_FORKS} ancestors")
+    raise Conflict(f"this session has more than {_MAX_FORKS} ancestors", field="session")
 
 
 async def history(log: EventLog, session: str, last: int) -> AsyncGenerator[Record, None]:
@@ -49,25 +53,40 @@ async def history(log: EventLog, session: str, last: int) -> AsyncGenerator[Reco
 
 async def state_at(log: EventLog, session: str, seq: int) -> ForkPoint:
     """The state event that ``session@seq`` stands for. Raises NotFound if there is no such event."""
+    head = await log.session(session)
+    if head is None or seq > head.head_seq:
+        raise NotFound(f"this session has no event {seq}", field="session")
+    if seq >= head.state_seq:
+        return ForkPoint(session, head.state_seq, head.state_id)
     for ancestor, first, last in reversed(await lineage(log, session, seq)):
-        for at in range(min(seq, last), first - 1, -1):
-            record = await _one(log, ancestor, at)
-            if record is None:
-                raise NotFound(f"this session has no event {seq}", field="session")
-            if isinstance(record.event, STATE_EVENTS):
-                return ForkPoint(ancestor, at, record.id)
+        for start in range(last, first - 1, -_STEP):
+            found = await _last_state(log, ancestor, max(first, start - _STEP + 1), start)
+            if found is not None:
+                return found
     raise StoreCorrupt(f"session {session} has no state at or before event {seq}")
 
 
-async def _first(log: EventLog, session: str) -> Record:
-    async with aclosing(log.read(session)) as records:
+async def _last_state(log: EventLog, session: str, first: int, last: int) -> ForkPoint | None:
+    found = None
+    async with aclosing(log.read(session, first, last)) as records:
         async for record in records:
-            return record
-    raise StoreCorrupt(f"session {session} is in the index but has no events")
+            if isinstance(record.event, STATE_EVENTS):
+                found = ForkPoint(session, record.event.seq, record.id)
+    return found
 
 
-async def _one(log: EventLog, session: str, seq: int) -> Record | None:
-    async with aclosing(log.read(session, seq, seq)) as records:
-        async for record in records:
-            return record
-    return None
+async def position_named(log: EventLog, owner: str, name: str) -> Position | None:
+    """Where the open session of that name is, if there is one."""
+    row = await log.session_named(owner, name)
+    if row is None:
+        return None
+    return Position(
+        session=row.session,
+        owner=row.owner,
+        name=row.name,
+        head_seq=row.head_seq,
+        head_id=row.head_id,
+        state_seq=row.state_seq,
+        state_id=row.state_id,
+        closed=row.closed,
+    )

@@ -12,7 +12,7 @@ import trio
 from msgspec import Struct
 
 from engine.chain import Record
-from engine.errors import Conflict, EngineError
+from engine.errors import Conflict, EngineError, Unavailable
 from engine.events import Created, Executed, Forked, Line
 from engine.history import history
 from engine.isolate.wire import Done, Run
@@ -22,8 +22,12 @@ from persistence.eventlog import EventLog
 
 MAX_CRASHES = 3
 """Replays of one event that may kill a worker before the session counts as failed."""
+MAX_LOST = 10
+"""Workers killed from outside during one recovery before it is put off."""
 _PATIENCE = 4.0
-"""A replayed event may take this many times its time limit (the machine may be busy)."""
+"""A replayed event may take this many times its time limit (the machine may be busy),"""
+_MIN_SECONDS = 60.0
+"""but always that long."""
 _SHOWN = 2_000
 """Characters of a differing value kept in a report."""
 
@@ -73,11 +77,14 @@ class ReplayFailed(Conflict):
 
 
 class ReplayCrashed(EngineError):
-    """A worker died while it replayed an event; another try may do better."""
+    """A worker died while it replayed an event; another try may do better.
 
-    def __init__(self, seq: int, event: str, agreed: ForkPoint) -> None:
+    ``lost`` where it was killed from outside, which says nothing of the event.
+    """
+
+    def __init__(self, seq: int, event: str, agreed: ForkPoint, *, lost: bool) -> None:
         super().__init__(f"a worker died while replaying event {seq}")
-        self.seq, self.event, self.agreed = seq, event, agreed
+        self.seq, self.event, self.agreed, self.lost = seq, event, agreed, lost
 
 
 async def restore(log: EventLog, target: ForkPoint, engine: str, acquire: Acquire) -> Worker:
@@ -87,12 +94,18 @@ async def restore(log: EventLog, target: ForkPoint, engine: str, acquire: Acquir
     not depend on V8's wording is compared. Raises Diverged, ReplayFailed, StoreCorrupt, Unavailable.
     """
     crashes: dict[int, int] = {}
+    lost = 0
     while True:
         worker = await acquire()
         try:
             await _replay(log, target, engine, worker)
         except ReplayCrashed as crash:
             await _discard(worker)
+            if crash.lost:
+                lost += 1
+                if lost < MAX_LOST:
+                    continue
+                raise Unavailable("workers are being killed from outside; try again later") from crash
             crashes[crash.seq] = crashes.get(crash.seq, 0) + 1
             if crashes[crash.seq] >= MAX_CRASHES:
                 raise ReplayFailed(crash.seq, crash.event, crash.agreed) from crash
@@ -128,14 +141,19 @@ async def _replay_event(
         seed=event.trace.seed,
         trace=event.trace,
     )
-    done: Done | None = None
+    seconds = max(_MIN_SECONDS, _PATIENCE * event.limits.time_ms / 1_000)
     try:
-        with trio.move_on_after(_PATIENCE * event.limits.time_ms / 1_000):
+        with trio.move_on_after(seconds) as patience:
             done = await worker.run(run, console.extend)
     except WorkerDied as died:
-        raise ReplayCrashed(event.seq, record.id.hex(), agreed) from died
-    if done is None or done.overflow:
-        raise ReplayCrashed(event.seq, record.id.hex(), agreed)
+        raise ReplayCrashed(event.seq, record.id.hex(), agreed, lost=died.lost) from died
+    if patience.cancelled_caught:
+        raise Unavailable(
+            f"replaying event {event.seq} took more than {seconds:g} s: the machine is too busy; "
+            "try again later"
+        )
+    if done.overflow:
+        raise ReplayCrashed(event.seq, record.id.hex(), agreed, lost=False)
     difference = compare(event, done, tuple(console), same_engine=event.engine == engine)
     if difference is not None:
         field, expected, got = difference

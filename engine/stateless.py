@@ -9,18 +9,18 @@ import trio
 
 from engine import outcomes
 from engine.attempt import conclude, prepare, run
-from engine.errors import EngineError
 from engine.execution import Execution, Submission
 from engine.isolate.wire import Done
 from engine.limits import LimitPolicy
 from engine.outcomes import Abort
-from engine.workers import Workers
+from engine.places import Places
 
 KEPT = 1_000
 """Finished executions that can still be asked for."""
 KEPT_BYTES = 64 << 20
 """Console and result text kept of them together."""
 KEPT_SECONDS = 600.0
+_OBJECT_BYTES = 100  # what Python keeps for a short text and the line that it is in
 _SEQ = 1  # the code is called exec-1.js, as in a new session
 
 
@@ -55,29 +55,29 @@ class Finished:
 
 
 async def execute(
-    workers: Workers, policy: LimitPolicy, submission: Submission, execution: Execution
+    places: Places, policy: LimitPolicy, engine: str, submission: Submission, execution: Execution
 ) -> None:
-    """Run in a fresh worker and finish ``execution``."""
-    try:
-        worker = await workers.acquire()
-    except EngineError as error:
-        execution.fail(error)
-        return
-    try:
-        attempt = prepare(execution, submission, policy, workers.engine_id, _SEQ)
-        result: Done | Abort = Abort("cancelled", 0)
-        if not execution.cancel_requested:
+    """Run in a fresh worker and finish ``execution``. Raises Unavailable."""
+    worker = None
+    with execution.cancellable():
+        worker = await places.take()
+    attempt = prepare(execution, submission, policy, engine, _SEQ)
+    result: Done | Abort = Abort("cancelled", 0)
+    if worker is not None:
+        try:
             result = await run(worker, attempt, execution)
-        event = conclude(attempt, "", result, execution.console)
-        execution.finish(outcomes.report(event, session=None, heap=None))
-    finally:
-        with trio.CancelScope(shield=True):
-            await worker.aclose()
+        finally:
+            places.give_back(worker)
+    event = conclude(attempt, "", result, execution.console)
+    execution.finish(outcomes.report(event, session=None, heap=None))
 
 
 def _size(execution: Execution) -> int:
     report = execution.report
     if report is None:
         return 0
-    texts = [report.result or "", report.result_json or "", *(line.text for line in report.console)]
-    return sum(map(len, texts))
+    error = report.error
+    texts = [report.result, report.result_json, *(line.text for line in report.console)]
+    if error is not None:
+        texts += [error.message, error.stack, error.frame]
+    return sum(_OBJECT_BYTES + len(text) for text in texts if text is not None)

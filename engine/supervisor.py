@@ -18,20 +18,23 @@ import trio
 from engine import outcomes, stateless
 from engine.actor import Job, SessionActor
 from engine.chain import Record
-from engine.errors import Busy, InvalidField, KeyReused, NotFound, TooLarge, Unavailable
+from engine.errors import Busy, EngineError, InvalidField, KeyReused, NotFound, TooLarge, Unavailable
 from engine.events import STATE_EVENTS, Aborted, Executed
 from engine.execution import Execution, Submission
-from engine.history import state_at
+from engine.history import position_named, state_at
 from engine.limits import LimitPolicy
+from engine.places import Places
 from engine.session import GIVEN_NAME, ForkPoint, Position, check_heap, check_name
 from engine.timestamps import now_us
-from engine.workers import Worker, Workers, open_workers
+from engine.workers import Workers, open_workers
 from persistence.eventlog import EventLog, SessionRow
 
 _log = logging.getLogger(__name__)
 
-_TURN_SECONDS = 1.0
-"""A session with more to do keeps its worker that long while others wait for a place."""
+MAX_HELD_BYTES = 256 << 20
+"""Code and input of all executions that are under way."""
+_CANCEL_SECONDS = 5.0
+"""What a drain gives executions that it cancelled."""
 _MIB_PER_WORKER_BASE = 128
 """Private writable memory that a worker needs beside heap and buffers, in MiB."""
 
@@ -56,11 +59,13 @@ class Supervisor:
         self._log = log
         self._idle_seconds = idle_seconds
         self._max_executions = max_executions
-        self._max_workers = max_workers
-        self._places = trio.Semaphore(max_workers)
+        self.places = Places(workers, nursery, max_workers, lambda: self._actors.values())
         self._actors: dict[tuple[str, str], SessionActor] = {}
         self._unfinished: dict[str, Execution] = {}
         self._keys: dict[tuple[str, str], Execution] = {}
+        """Executions that an idempotency key of an owner stands for, while the log does not know them."""
+        self._lookups: dict[tuple[str, str], trio.Event] = {}
+        self._held_bytes = 0
         self._finished = stateless.Finished(self._forget_key)
         self._draining = False
         self._drained = trio.Event()
@@ -94,29 +99,28 @@ class Supervisor:
             execution = self._new_execution(submission)
             await self._accept(submission, execution)
             return execution
-        key = (submission.owner, submission.idempotency_key)
-        known = self._keys.get(key)
-        if known is not None:
-            return _same_request(submission, known)
-        # From here on whoever comes with the same key gets this execution, whatever becomes of it.
-        execution = self._keys[key] = self._new_execution(submission)
+        return await self._submit_once(submission, (submission.owner, submission.idempotency_key))
+
+    async def _submit_once(self, submission: Submission, key: tuple[str, str]) -> Execution:
+        while True:
+            known = self._keys.get(key)
+            if known is not None:
+                return _same_request(submission, known)
+            if key not in self._lookups:
+                break
+            await self._lookups[key].wait()  # somebody with the same key is a step ahead
+        looked_up = self._lookups[key] = trio.Event()
         try:
-            if self._log is not None:
-                record = await self._log.idempotent(*key)
-                if record is not None:
-                    earlier = await self._recorded(record)
-                    assert earlier.report is not None
-                    execution.finish(earlier.report)
-                    return _same_request(submission, earlier)
+            record = None if self._log is None else await self._log.idempotent(*key)
+            if record is not None:
+                return _same_request(submission, await self._recorded(record))
+            execution = self._new_execution(submission)
             await self._accept(submission, execution)
-        except BaseException as error:
-            self._forget_key(execution)
-            if not execution.done:
-                execution.fail(
-                    error if isinstance(error, Exception) else Unavailable("the request was given up")
-                )
-            raise
-        return execution
+            self._keys[key] = execution
+            return execution
+        finally:
+            del self._lookups[key]
+            looked_up.set()
 
     async def execution(self, owner: str, execution_id: str) -> Execution:
         """A running or recorded execution. Raises NotFound."""
@@ -153,7 +157,7 @@ class Supervisor:
         }
 
     async def drain(self, seconds: float) -> None:
-        """Accept nothing more; let what runs end within ``seconds``, cancel the rest."""
+        """Accept nothing more; let what runs end within ``seconds``, cancel and record the rest."""
         self._draining = True
         if not self._unfinished:
             return
@@ -161,13 +165,15 @@ class Supervisor:
             await self._drained.wait()
         for execution in list(self._unfinished.values()):
             execution.cancel()
-        with trio.move_on_after(seconds):
+        with trio.move_on_after(_CANCEL_SECONDS):
             await self._drained.wait()
 
     # --- accepting -----------------------------------------------------------------------------
 
     def _check(self, asked: Submission) -> None:
-        size = len(asked.code.encode("utf-8", "surrogatepass"))
+        for field in ("code", "input", "idempotency_key"):
+            _check_text(getattr(asked, field), field)
+        size = len(asked.code.encode())
         if size > self.policy.max_code_bytes:
             raise TooLarge(
                 f"the code has {size} bytes; at most {self.policy.max_code_bytes} are accepted", field="code"
@@ -191,14 +197,18 @@ class Supervisor:
             raise Unavailable("the server is stopping; send the request to it again in a moment")
         if len(self._unfinished) >= self._max_executions:
             raise Busy(f"{self._max_executions} executions are under way already; try again later")
+        execution.size = len(submission.code) + len(submission.input or "")
+        if self._held_bytes + execution.size > MAX_HELD_BYTES:
+            raise Busy(f"{MAX_HELD_BYTES >> 20} MB of requests are waiting already; try again later")
         self._unfinished[execution.id] = execution
+        self._held_bytes += execution.size
         try:
             if self.stateless:
                 self._nursery.start_soon(self._run_stateless, submission, execution)
             else:
                 await self._post(submission, execution)
         except BaseException:
-            del self._unfinished[execution.id]
+            self._release(execution)
             raise
 
     def _new_execution(self, submission: Submission) -> Execution:
@@ -222,19 +232,18 @@ class Supervisor:
         execution.session = name
         actor = self._actors.get((owner, name))
         if actor is None:
-            row = await self.log.session_named(owner, name)
+            position = await position_named(self.log, owner, name)
             actor = self._actors.get((owner, name))  # somebody may have been faster
             if actor is None:
-                actor = self._new_actor(asked, owner, name, row)
+                actor = self._new_actor(asked, owner, name, position)
         actor.post(Job(asked, execution))
 
-    def _new_actor(self, asked: Submission, owner: str, name: str, row: SessionRow | None) -> SessionActor:
-        if row is None:
+    def _new_actor(self, asked: Submission, owner: str, name: str, position: Position | None) -> SessionActor:
+        if position is None:
             if GIVEN_NAME.fullmatch(name):
                 raise NotFound(f"there is no session {name}", field="session")
             if asked.at is not None or asked.heap is not None:
                 raise NotFound(f"there is no session {name} to go on from", field="session")
-        position = None if row is None else position_of(row)
         return self._start_actor(SessionActor(self, owner, name, position))
 
     async def _session_of(self, owner: str, heap: str) -> str:
@@ -259,24 +268,35 @@ class Supervisor:
             del self._actors[actor.owner, actor.name]
 
     async def _run_stateless(self, submission: Submission, execution: Execution) -> None:
-        await self._places.acquire()
         try:
-            await stateless.execute(self._workers, self.policy, submission, execution)
+            await stateless.execute(self.places, self.policy, self.engine_id, submission, execution)
+        except EngineError as error:
+            execution.fail(error)
+        except Exception:  # noqa: BLE001 - one execution's bug must not end the server
+            _log.exception("execution %s failed inside the engine", execution.id)
+            execution.fail(EngineError("the engine failed; the server's log has the details"))
         finally:
-            self._places.release()
+            if not execution.done:
+                execution.fail(Unavailable("the server stopped before the execution was over"))
 
     def _when_done(self, execution: Execution) -> None:
-        self._unfinished.pop(execution.id, None)
-        if self.stateless and execution.failure is None:
+        self._release(execution)
+        if self.stateless or execution.failure is not None:
             self._finished.add(execution)
-        else:
-            self._forget_key(execution)  # from now on the log knows it, if it was recorded
+        if not self.stateless or execution.failure is not None:
+            self._forget_key(execution)  # the log knows it now; what failed may be tried again
+
+    def _release(self, execution: Execution) -> None:
+        del self._unfinished[execution.id]
+        self._held_bytes -= execution.size
         if not self._unfinished and self._draining:
             self._drained.set()
 
     def _forget_key(self, execution: Execution) -> None:
         if execution.idempotency_key is not None:
-            self._keys.pop((execution.owner, execution.idempotency_key), None)
+            key = (execution.owner, execution.idempotency_key)
+            if self._keys.get(key) is execution:
+                del self._keys[key]
 
     async def _recorded(self, record: Record) -> Execution:
         """The finished execution that a record tells of."""
@@ -307,34 +327,6 @@ class Supervisor:
         owner = job.submission.owner
         name = job.execution.session = f"s_{_random_id()}"
         self._start_actor(SessionActor(self, owner, name, None, point)).post(job)
-
-    async def take_worker(self, actor: SessionActor) -> Worker:
-        """A fresh worker; if all places are taken, the session that has been idle longest sleeps."""
-        if self._places.value == 0:
-            self._put_one_to_sleep(actor)
-        await self._places.acquire()
-        try:
-            return await self._workers.acquire()
-        except BaseException:
-            self._places.release()
-            raise
-
-    def give_worker_back(self, worker: Worker) -> None:
-        """Kill a worker and free its place."""
-        worker.kill()
-        self._nursery.start_soon(worker.aclose)
-        self._places.release()
-
-    def made_idle(self, actor: SessionActor) -> None:
-        """An actor is done with a job: others may be waiting for its place."""
-        had_its_turn = trio.current_time() - actor.awake_since > _TURN_SECONDS
-        if self._places.statistics().tasks_waiting and (actor.idle or had_its_turn):
-            actor.sleep()
-
-    def _put_one_to_sleep(self, wanted_by: SessionActor) -> None:
-        idle = [a for a in self._actors.values() if a.awake and a.idle and a is not wanted_by]
-        if idle:
-            min(idle, key=lambda actor: actor.last_used).sleep()
 
 
 @asynccontextmanager
@@ -372,18 +364,14 @@ async def open_supervisor(
         nursery.cancel_scope.cancel()
 
 
-def position_of(row: SessionRow) -> Position:
-    """The position of a session that the log's index knows."""
-    return Position(
-        session=row.session,
-        owner=row.owner,
-        name=row.name,
-        head_seq=row.head_seq,
-        head_id=row.head_id,
-        state_seq=row.state_seq,
-        state_id=row.state_id,
-        closed=row.closed,
-    )
+def _check_text(text: str | None, field: str) -> None:
+    try:
+        (text or "").encode()
+    except UnicodeEncodeError as bad:
+        raise InvalidField(
+            f"`{field}` has half of a surrogate pair at character {bad.start}: it is not Unicode text",
+            field=field,
+        ) from None
 
 
 def _same_request(asked: Submission, execution: Execution) -> Execution:

@@ -45,6 +45,14 @@ class WorkerDied(WorkerFailed):
         self.status = status
         self.reason: DeathReason = reason
 
+    @property
+    def lost(self) -> bool:
+        """Whether it was killed from outside (with its zygote, by an operator, by the kernel).
+
+        That is not the doing of the code that it ran.
+        """
+        return os.WIFSIGNALED(self.status) and os.WTERMSIG(self.status) == signal.SIGKILL
+
 
 def allowance(limits: Limits) -> int:
     """Bytes that a worker which keeps ``limits`` can need for one run's answer, generously.

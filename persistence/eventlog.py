@@ -53,6 +53,10 @@ class EventLog(Protocol):
         """
         ...
 
+    async def first(self, session: str) -> Record | None:
+        """The session's Created or Forked record."""
+        ...
+
     async def session_named(self, owner: str, name: str) -> SessionRow | None:
         """The open session of that name, if any."""
         ...

@@ -90,6 +90,12 @@ def _predecessor(db: sqlite3.Connection, record: Record) -> bytes | None:
     return None if row is None else row[0]
 
 
+def first_record(db: sqlite3.Connection, session: str) -> Record | None:
+    """The verified record with which a session begins."""
+    row = db.execute(f"{_EVENTS} WHERE session = ? ORDER BY seq LIMIT 1", (session,)).fetchone()
+    return None if row is None else record_of(row)
+
+
 def session_by_id(db: sqlite3.Connection, session: str) -> SessionRow | None:
     """The session, open or closed."""
     row = db.execute(f"{_SESSIONS} WHERE session = ?", (session,)).fetchone()

@@ -98,6 +98,10 @@ class SqliteEventLog:
             for record in page:
                 yield record
 
+    async def first(self, session: str) -> Record | None:
+        """See ``EventLog``."""
+        return await self._query(lambda db: reader.first_record(db, session))
+
     async def session_named(self, owner: str, name: str) -> SessionRow | None:
         """See ``EventLog``."""
         return await self._query(lambda db: reader.session_by_name(db, owner, name))

@@ -10,6 +10,7 @@ from collections.abc import Callable
 
 import msgspec
 from msgspec import Struct
+from msgspec.structs import replace
 
 from engine.events import TICKS_PER_MS, ErrorDetail, Line, Outcome, OutcomeStatus, Trace
 from engine.isolate.codeframe import code_frame
@@ -116,7 +117,7 @@ class Executor:
             timers_after=finished.after,
         )
         outcome = _outcome(finished, location, run)
-        digest.update(_pack((outcome, trace, finished.diverged)))
+        digest.update(_pack((_without_frame(outcome), trace, finished.diverged)))
         return Done(
             outcome=outcome,
             trace=trace,
@@ -238,6 +239,13 @@ def _outcome(finished: _Finished, location: Location | None, run: Run) -> Outcom
         pending_timers=finished.pending_timers,
         console_dropped=finished.console_dropped,
     )
+
+
+def _without_frame(outcome: Outcome) -> Outcome:
+    """What the digest covers: how we draw a failing line is not the code's doing."""
+    if outcome.error is None:
+        return outcome
+    return replace(outcome, error=replace(outcome.error, frame=None))
 
 
 def _in_guest_code(location: Location | None, stack: str | None) -> Location | None:

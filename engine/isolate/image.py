@@ -8,8 +8,9 @@ JavaScript. Blobs are exchanged only between processes of the same engine id.
 from __future__ import annotations
 
 import hashlib
-import os
 import re
+import sys
+import tempfile
 from importlib import resources
 from pathlib import Path
 
@@ -39,6 +40,9 @@ BASE_FILES = (
 """In the order in which they run; see base/README.md for how they fit together."""
 
 BASE_SCRIPT = "mcp-v8:base"
+SEMANTICS = 1
+"""Raise it when Python here changes what an execution's digest covers: how code is wrapped and settled,
+how outcomes are put together."""
 _MAX_REFERENCES = 64
 _UNKNOWN_REFERENCE = re.compile(r"Unknown external reference (0x[0-9a-f]+)")
 
@@ -91,12 +95,13 @@ def base_source() -> str:
 
 
 def engine_id(source: str) -> str:
-    """32 hex digits that name V8, its flags, the machine and the base image."""
+    """32 hex digits that name V8 and its data, its flags, the machine, the base image and SEMANTICS."""
     library = native.library()
     digest = hashlib.sha256()
-    with library.path.open("rb") as file:
-        digest.update(hashlib.file_digest(file, "sha256").digest())
-    for part in (library.version().decode(), *native.FLAGS, native.machine(), source):
+    for path in (library.path, library.path.with_name("icudtl.dat")):
+        with path.open("rb") as file:
+            digest.update(hashlib.file_digest(file, "sha256").digest())
+    for part in (str(SEMANTICS), library.version().decode(), *native.FLAGS, native.machine(), source):
         digest.update(len(part).to_bytes(8, "big") + part.encode())
     return digest.hexdigest()[:32]
 
@@ -116,20 +121,24 @@ def build(source: str, identity: str) -> BaseImage:
 
 
 def _read(path: Path, identity: str) -> BaseImage | None:
+    """The image in the cache; None where it has to be built again: absent, torn, altered, outdated."""
     try:
         data = path.read_bytes()
-    except FileNotFoundError:
+        digest, body = data[:32], data[32:]
+        if hashlib.sha256(body).digest() != digest:
+            return None
+        image = msgspec.msgpack.decode(body, type=BaseImage)
+    except (OSError, msgspec.DecodeError):
         return None
-    digest, body = data[:32], data[32:]
-    if hashlib.sha256(body).digest() != digest:
-        return None  # torn or altered: build it again
-    image = msgspec.msgpack.decode(body, type=BaseImage)
     return image if image.engine_id == identity else None
 
 
 def _write(path: Path, image: BaseImage) -> None:
     body = msgspec.msgpack.encode(image)
-    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-    temporary = path.with_suffix(f".{os.getpid()}.tmp")
-    temporary.write_bytes(hashlib.sha256(body).digest() + body)
-    temporary.replace(path)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        with tempfile.NamedTemporaryFile(dir=path.parent, suffix=".tmp", delete=False) as file:
+            file.write(hashlib.sha256(body).digest() + body)
+        Path(file.name).replace(path)
+    except OSError as failed:  # it costs the next start some 0.2 s, no more
+        print(f"mcp-v8: the base image is not kept in {path.parent}: {failed}", file=sys.stderr)  # noqa: T201

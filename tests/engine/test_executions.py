@@ -9,7 +9,7 @@ import pytest
 import trio
 from engines import OWNER, first_line, submission
 
-from engine.errors import InvalidField, KeyReused, NotFound, TooLarge
+from engine.errors import Conflict, InvalidField, KeyReused, NotFound, TooLarge
 from engine.events import Aborted, Created, Executed
 from engine.limits import LimitPolicy
 
@@ -325,6 +325,42 @@ async def test_a_request_that_names_nothing_is_refused_with_the_field(engine, op
     with pytest.raises(error) as refused:
         await engine.supervisor.submit(submission("1", **options))
     assert refused.value.field == field
+
+
+async def test_half_a_surrogate_pair_is_refused_in_either_mode(engine, open_engine):
+    async with open_engine(None) as stateless:
+        for each in (engine, stateless):
+            with pytest.raises(InvalidField) as refused:
+                await each.supervisor.submit(submission("'\ud800'"))
+            assert refused.value.field == "code"
+
+
+async def test_retries_under_one_key_at_the_same_time_all_get_the_recorded_execution(open_engine, tmp_path):
+    keyed = {"session": "a", "idempotency_key": "k", "request_hash": "h"}
+    async with open_engine(tmp_path) as engine:
+        first = await engine.run("Math.random()", **keyed)
+    async with open_engine(tmp_path) as engine:
+        found = []
+
+        async def retry() -> None:
+            found.append(await engine.supervisor.submit(submission("Math.random()", **keyed)))
+
+        async with trio.open_nursery() as nursery:
+            for _ in range(5):
+                nursery.start_soon(retry)
+        assert {execution.id for execution in found} == {first.execution_id}
+        assert {execution.report.result for execution in found} == {first.result}
+
+
+async def test_why_an_accepted_execution_was_not_run_can_be_asked_for(engine):
+    first = await engine.run("1", session="a")
+    await engine.run("2", session="a")
+    execution = await engine.supervisor.submit(submission("3", session="a", heap=first.heap))
+    with pytest.raises(Conflict):
+        await execution.wait(30)
+    found = await engine.supervisor.execution(OWNER, execution.id)
+    with pytest.raises(Conflict):
+        await found.wait(0)
 
 
 async def test_too_much_code_is_refused(engine):

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import random
 import signal
+from pathlib import Path
 
 import pytest
 import trio
@@ -12,7 +14,7 @@ from engines import OWNER, first_line, submission
 from msgspec.structs import replace
 
 from engine import chain
-from engine.errors import Busy, Conflict, Unavailable
+from engine.errors import AppendConflict, Busy, Conflict, NotFound, Unavailable
 from engine.events import Executed, Forked
 from engine.limits import LimitPolicy
 from engine.recovery import Diverged, ReplayFailed
@@ -216,6 +218,89 @@ async def test_an_event_that_kills_every_worker_makes_the_session_failed(open_en
             await engine.run("n", session="a")
         assert (refused.value.seq, refused.value.code) == (2, "session_failed")
         assert await engine.value("1", session="other") == "1"
+
+
+async def test_a_cancel_during_recovery_is_a_cancel(open_engine, tmp_path):
+    slow = (
+        "const until = Date.now() + 700; while (Date.now() < until); globalThis.n = (globalThis.n ?? 0) + 1"
+    )
+    async with open_engine(tmp_path) as engine:
+        for _ in range(2):
+            await engine.run(slow, session="a")
+    async with open_engine(tmp_path) as engine:
+        execution = await engine.supervisor.submit(submission("n = 100", session="a"))
+        with trio.fail_after(20):
+            while execution.cancel_scope is None:
+                await trio.lowlevel.checkpoint()
+        await engine.supervisor.cancel(OWNER, execution.id)
+        assert (await execution.wait(30)).status == "cancelled"
+        assert await engine.value("n", session="a") == "2"
+
+
+async def test_an_event_that_took_longer_than_its_limit_said_is_replayed_all_the_same(open_engine, tmp_path):
+    """A limit of 1 ms, met only thanks to the grace, says nothing of how long a replay may take."""
+    async with open_engine(tmp_path) as engine:
+        report = await engine.run(
+            "let n = 0; for (let i = 0; i < 3e6; i++) n += i % 7; n", session="a", time_ms=1
+        )
+        if report.status != "completed":
+            await engine.run("let n = 1", session="a")
+    async with open_engine(tmp_path) as engine:
+        assert await engine.value("typeof n", session="a") == "'number'"
+
+
+async def test_workers_killed_during_recovery_do_not_condemn_the_session(open_engine, tmp_path):
+    slow = (
+        "const until = Date.now() + 400; while (Date.now() < until); globalThis.n = (globalThis.n ?? 0) + 1"
+    )
+    async with open_engine(tmp_path) as engine:
+        await engine.run(slow, session="a")
+    async with open_engine(tmp_path) as engine:
+        execution = await engine.supervisor.submit(submission("n", session="a"))
+        for _ in range(4):
+            os.kill(await _busy_worker(engine), signal.SIGKILL)
+        assert (await execution.wait(60)).result == "1"
+
+
+async def _busy_worker(engine) -> int:
+    """The process id of a worker that has been computing for a while."""
+    ticks = os.sysconf("SC_CLK_TCK") // 10
+    with trio.fail_after(20):
+        while True:
+            for pid in engine.worker_pids():
+                with contextlib.suppress(FileNotFoundError, ProcessLookupError):
+                    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+                    if fields[0] != "Z" and int(fields[11]) >= ticks:
+                        return pid
+            await trio.lowlevel.checkpoint()
+
+
+async def test_a_point_in_a_session_whose_first_job_failed_is_not_found(engine):
+    engine.supervisor.policy = replace(engine.supervisor.policy, max_session_events=1)
+    first = await engine.supervisor.submit(submission("1", session="new"))
+    second = await engine.supervisor.submit(submission("'ran on an empty session'", session="new"))
+    with pytest.raises(Conflict):
+        await first.wait(30)
+    with pytest.raises(Conflict):
+        await second.wait(30)
+    with pytest.raises(NotFound):
+        await engine.run("1", session="new", at=7)
+
+
+async def test_a_log_written_to_by_somebody_else_costs_one_execution_and_no_queue(engine):
+    await engine.run("let n = 1", session="a")
+    row = await engine.log.session_named(OWNER, "a")
+    record = [record async for record in engine.log.read(row.session)][-1]
+    foreign = replace(record.event, seq=2, execution_id="e_foreign", code="1")
+    running = await engine.supervisor.submit(
+        submission("console.log('on'); await new Promise((r) => setTimeout(r, 100)); 'mine'", session="a")
+    )
+    await first_line(running)
+    queued = await engine.supervisor.submit(submission("1", session="other"))
+    await engine.log.append([chain.seal(record.id, foreign)])
+    with pytest.raises(AppendConflict):
+        await running.wait(30)
+    assert (await queued.wait(30)).status == "completed"
 
 
 async def test_a_full_mailbox_is_busy_and_the_others_are_served(open_engine, tmp_path):

@@ -1,0 +1,79 @@
+"""The bounded number of live workers, and who gives one up when all are taken."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import Protocol
+
+import trio
+
+from engine.workers import Worker, Workers
+
+TURN_SECONDS = 1.0
+"""A holder with more to do keeps its worker that long while others wait for a place."""
+
+
+class Holder(Protocol):
+    """Something that keeps a worker between uses."""
+
+    last_used: float
+    awake_since: float
+    """Both in Trio's time."""
+
+    @property
+    def awake(self) -> bool:
+        """Whether it has a worker."""
+        ...
+
+    @property
+    def idle(self) -> bool:
+        """Whether it has nothing to do."""
+        ...
+
+    def sleep(self) -> None:
+        """Give the worker up, by ``Places.give_back``."""
+        ...
+
+
+class Places:
+    """Hands out at most ``limit`` workers at a time.
+
+    When all places are taken, the holder that has been idle longest goes to sleep; where none is
+    idle, the first that is done with a job after its turn.
+    """
+
+    def __init__(
+        self, workers: Workers, nursery: trio.Nursery, limit: int, holders: Callable[[], Iterable[Holder]]
+    ) -> None:
+        self._workers = workers
+        self._nursery = nursery
+        self._free = trio.Semaphore(limit)
+        self._holders = holders
+
+    async def take(self) -> Worker:
+        """A fresh worker, which counts until ``give_back``. Raises Unavailable."""
+        if self._free.value == 0:
+            self._put_one_to_sleep()
+        await self._free.acquire()
+        try:
+            return await self._workers.acquire()
+        except BaseException:
+            self._free.release()
+            raise
+
+    def give_back(self, worker: Worker) -> None:
+        """Kill the worker and free its place."""
+        worker.kill()
+        self._nursery.start_soon(worker.aclose)
+        self._free.release()
+
+    def done_with_a_job(self, holder: Holder) -> None:
+        """Others may be waiting for the place of ``holder``."""
+        had_its_turn = trio.current_time() - holder.awake_since > TURN_SECONDS
+        if self._free.statistics().tasks_waiting and (holder.idle or had_its_turn):
+            holder.sleep()
+
+    def _put_one_to_sleep(self) -> None:
+        idle = [holder for holder in self._holders() if holder.awake and holder.idle]
+        if idle:
+            min(idle, key=lambda holder: holder.last_used).sleep()
