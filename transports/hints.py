@@ -28,6 +28,11 @@ _HINTS: tuple[tuple[str, re.Pattern[str], str], ...] = (
         "There are no modules here: leave `import` and `export` out.",
     ),
     (
+        "Error",
+        re.compile(r"^Not supported$"),  # what V8 says of import() where nobody loads modules
+        "There are no modules here: leave `import` and `export` out.",
+    ),
+    (
         "SyntaxError",
         re.compile(r"^Illegal return statement"),
         "The last expression's value is the result: leave `return` out.",

@@ -250,7 +250,9 @@ def _without_frame(outcome: Outcome) -> Outcome:
 
 def _in_guest_code(location: Location | None, stack: str | None) -> Location | None:
     """Where the guest's own code was: an error may have been thrown by a function of the base image."""
-    if location is None or location.script != BASE_SCRIPT:
+    if location is None or location.line < 1:  # V8 does not know, as for `throw null`
+        return None
+    if location.script != BASE_SCRIPT:
         return location
     frame = _GUEST_FRAME.search(stack or "")
     return Location(frame[1], int(frame[2]), int(frame[3]), "") if frame else None

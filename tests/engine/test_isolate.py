@@ -89,6 +89,11 @@ def test_an_error_thrown_by_a_function_of_ours_points_at_the_guests_code(run):
     assert (outcome.error.line, outcome.error.frame.splitlines()[1]) == (2, "> 2 | setTimeout()")
 
 
+def test_what_is_thrown_without_a_place_has_none(run):
+    outcome, _ = run("throw null")
+    assert (outcome.error.line, outcome.error.column, outcome.error.frame) == (None, None, None)
+
+
 def test_nothing_can_sleep_but_timers(run):
     outcome, _ = run("Atomics.wait(new Int32Array(new ArrayBuffer(8)), 0, 0, 1000)")
     assert outcome.status == "failed"

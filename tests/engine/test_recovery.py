@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 import random
 import signal
@@ -264,15 +263,20 @@ async def test_workers_killed_during_recovery_do_not_condemn_the_session(open_en
 
 async def _busy_worker(engine) -> int:
     """The process id of a worker that has been computing for a while."""
-    ticks = os.sysconf("SC_CLK_TCK") // 10
     with trio.fail_after(20):
         while True:
             for pid in engine.worker_pids():
-                with contextlib.suppress(FileNotFoundError, ProcessLookupError):
-                    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-                    if fields[0] != "Z" and int(fields[11]) >= ticks:
-                        return pid
+                if _cpu_seconds(pid) > 0.1:
+                    return pid
             await trio.lowlevel.checkpoint()
+
+
+def _cpu_seconds(pid: int) -> float:
+    try:
+        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    except (FileNotFoundError, ProcessLookupError):
+        return 0.0
+    return int(fields[11]) / os.sysconf("SC_CLK_TCK") if fields[0] != "Z" else 0.0
 
 
 async def test_a_point_in_a_session_whose_first_job_failed_is_not_found(engine):
