@@ -14,6 +14,7 @@ from msgspec.structs import replace
 
 from engine.events import TICKS_PER_MS, ErrorDetail, Line, Outcome, OutcomeStatus, Trace
 from engine.isolate.codeframe import code_frame
+from engine.isolate.exhaustion import MemoryGuard
 from engine.isolate.image import BASE_SCRIPT
 from engine.isolate.isolate import PENDING, REJECTED, Isolate, Location, Terminated
 from engine.isolate.stack import StackGuard
@@ -23,8 +24,6 @@ from engine.limits import Limits
 CONTROL_FUNCTIONS = ("begin", "overdue", "settle", "rejected", "finish")
 
 _VALUE, _UNSETTLED, _THROWN = 0, 1, 2  # kinds of ``finish``
-_REPLAY_MEMORY = 2  # a replay may use this many times the memory, so that it never fails first
-_MIB = 1 << 20
 
 _WARM_UP = (
     "1 + 1",
@@ -70,6 +69,7 @@ class Executor:
     def __init__(self, isolate: Isolate) -> None:
         self._isolate = isolate
         self._stack = StackGuard(isolate)
+        self._memory = MemoryGuard(isolate)
         isolate.bind_control(*CONTROL_FUNCTIONS)
 
     def warm(self) -> None:
@@ -99,15 +99,15 @@ class Executor:
             console(lines)
 
         isolate.emit = emit
-        memory = _REPLAY_MEMORY if replay else 1
-        isolate.heap.arm(run.limits.heap_mb * memory * _MIB)
-        isolate.buffers.budget = run.limits.offheap_mb * memory * _MIB
+        self._memory.arm(run.limits, replay=replay)
         started, cpu_started = time.perf_counter_ns(), time.process_time_ns()
         self._stack.arm(replay=replay)
         try:
             with isolate.scope():
                 finished, location = self._run(run, sleep)
         except Terminated:
+            self._exhausted()
+        if isolate.heap.exhausted:  # noticed where no JavaScript was left to be stopped
             self._exhausted()
         trace = Trace(
             start=run.start,

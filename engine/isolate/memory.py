@@ -1,8 +1,8 @@
 """Memory limits inside a worker: V8's heap, and the buffers outside it.
 
-Whether an allocation fails depends on what a process did before, so a failure that guest code could
-catch would make a replay differ. Every failure is therefore the end of the worker, with exit status
-EXIT_OUT_OF_MEMORY: the parent records an abort and the session goes back to the state before.
+At the heap's limit the worker ends; at the buffers' V8 collects garbage and tries again, and then
+fails, which ``engine.isolate.exhaustion`` makes the end of the worker, too: the parent records an abort
+and the session goes back to the state before.
 """
 
 from __future__ import annotations
@@ -91,14 +91,14 @@ class BufferAllocator:
     def _take(self, allocate: object, size: int) -> int:
         try:
             if self.used + size > self.budget:
-                os._exit(EXIT_OUT_OF_MEMORY)
-            pointer = allocate(self._inner, size)  # type: ignore[operator]
+                return 0
+            pointer: int | None = allocate(self._inner, size)  # type: ignore[operator]
             if not pointer:
-                os._exit(EXIT_OUT_OF_MEMORY)
+                return 0
             self.used += size
-            return int(pointer)
         except BaseException:  # noqa: BLE001 - nothing may propagate into V8's frames
             os._exit(EXIT_BROKEN)
+        return pointer
 
     def _give_back(self, _this: int, data: int, size: int) -> None:
         try:

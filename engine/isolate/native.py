@@ -150,6 +150,37 @@ SYMBOLS: dict[str, Symbol] = {
     "deoptimize_all": Symbol(
         "_ZN2v88internal11Deoptimizer13DeoptimizeAllEPNS0_7IsolateE", None, (_ptr,)
     ),  # *private*
+    # *private*: where failures to allocate pass, see engine.isolate.exhaustion
+    "template_string": Symbol(
+        "_ZN2v88internal16MessageFormatter14TemplateStringENS0_15MessageTemplateE", c.c_char_p, (_int,)
+    ),
+    "new_range_error": Symbol(
+        "_ZN2v88internal7Factory13NewRangeErrorENS0_15MessageTemplateENS_4base6VectorIKNS0_12DirectHandleI"
+        "NS0_6ObjectEEEEE",
+        c.c_uint64,
+        (_ptr, _int, _ptr, _size),
+    ),
+    "new_error": Symbol(
+        "_ZN2v88internal7Factory8NewErrorENS0_12DirectHandleINS0_10JSFunctionEEENS2_INS0_6StringEEE"
+        "NS2_INS0_6ObjectEEE",
+        c.c_uint64,
+        (_ptr, _ptr, _ptr, _ptr),
+    ),
+    "memory_pressure": Symbol(
+        "_ZN2v88internal4Heap26MemoryPressureNotificationENS_19MemoryPressureLevelEb",
+        None,
+        (_ptr, _int, _bool),
+    ),
+    "wasm_memory_grow": Symbol(
+        "_ZN2v88internal16WasmMemoryObject4GrowEPNS0_7IsolateENS0_12DirectHandleIS1_EEj",
+        c.c_int32,
+        (_ptr, _ptr, c.c_uint32),
+    ),
+    "wasm_memory_new": Symbol(
+        "_ZN2v88internal16WasmMemoryObject3NewEPNS0_7IsolateEiiNS0_10SharedFlagENS0_4wasm11AddressTypeE",
+        c.c_uint64,
+        (_ptr, _int, _int, c.c_uint8, c.c_uint8),
+    ),
     # handle scopes: the class is inline in the headers, these are its parts
     "scope_next": Symbol("_ZN2v88internal11HandleScope20current_next_addressEPNS0_7IsolateE", _cell, (_ptr,)),
     "scope_level": Symbol(
@@ -221,6 +252,10 @@ SYMBOLS: dict[str, Symbol] = {
     "try_terminated": Symbol("_ZNK2v88TryCatch13HasTerminatedEv", _bool, (_ptr,)),
     "try_exception": Symbol("_ZNK2v88TryCatch9ExceptionEv", _ptr, (_ptr,)),
     "try_message": Symbol("_ZNK2v88TryCatch7MessageEv", _ptr, (_ptr,)),
+    "type_error": Symbol(
+        "_ZN2v89Exception9TypeErrorENS_5LocalINS_6StringEEENS1_INS_5ValueEEE", _ptr, (_ptr, _ptr)
+    ),
+    "throw_exception": Symbol("_ZN2v87Isolate14ThrowExceptionENS_5LocalINS_5ValueEEE", _ptr, (_ptr, _ptr)),
     "message_of": Symbol(
         "_ZN2v89Exception13CreateMessageEPNS_7IsolateENS_5LocalINS_5ValueEEE", _ptr, (_ptr, _ptr)
     ),

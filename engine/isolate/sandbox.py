@@ -1,9 +1,9 @@
 """What a worker may ask of the kernel: next to nothing.
 
 ``enter`` is called once, in a process with a single thread that has opened and imported everything it
-will ever need. Four layers, each of which would be enough alone for most of what it forbids: resource
-limits, no_new_privs, Landlock (where the kernel has it), and a seccomp filter that allows the system
-calls of a running V8 with its compilers and fails all others with EPERM.
+will ever need. Layers, each of which would be enough alone for most of what it forbids: resource
+limits, no capabilities, no_new_privs, Landlock (where the kernel has it), and a seccomp filter that
+allows the system calls of a running V8 with its compilers and fails all others with EPERM.
 
 V8 and libc probe files and features now and then and cope with a refusal, so a refused call is an
 error and not a crash. A call under another architecture's numbers is no probe: it kills.
@@ -38,7 +38,9 @@ class Architecture(Struct, frozen=True):
     audit: int
     """AUDIT_ARCH_* of linux/audit.h: what the kernel calls this architecture in a filter."""
     seccomp: int
+    capset: int
     prctl: int
+    prlimit64: int
     allowed: dict[str, int]
 
 
@@ -49,7 +51,9 @@ class Architecture(Struct, frozen=True):
 X86_64: Final = Architecture(
     audit=0xC000003E,
     seccomp=317,
+    capset=126,
     prctl=157,
+    prlimit64=302,
     allowed={
         "read": 0,
         "write": 1,
@@ -87,7 +91,9 @@ X86_64: Final = Architecture(
 AARCH64: Final = Architecture(
     audit=0xC00000B7,
     seccomp=277,
+    capset=91,
     prctl=167,
+    prlimit64=261,
     allowed={
         "close": 57,
         "read": 63,
@@ -139,12 +145,13 @@ _VERSION_FLAG: Final = 1
 def enter(data_limit: int) -> SandboxReport:
     """Give up all rights that a worker does not need, for good.
 
-    ``data_limit`` is the private writable memory that the process may have, in bytes: what it has
-    now and its budget. Raises PlatformRefused on a machine without a table of system calls, OSError
-    where the kernel refuses a layer.
+    ``data_limit`` is the private writable memory that the process may ever have, in bytes: what it has
+    now and its budget. It can lower that for a while. Raises PlatformRefused on a machine without a
+    table of system calls, OSError where the kernel refuses a layer.
     """
     architecture = this_architecture()
     prctl(PR_SET_NO_NEW_PRIVS, 1)
+    _drop_capabilities(architecture)
     abi = landlock_abi()
     if abi > 0:
         deny_files_and_network(abi)
@@ -174,11 +181,12 @@ def landlock_abi() -> int:
 def filter_program(architecture: Architecture) -> bytes:
     """The seccomp filter as classic BPF instructions of 8 bytes each.
 
-    Allowed calls jump to the end; ``prctl`` is allowed for PR_SET_VMA alone, whose number is in the
-    low word of the first argument (the kernel reads an int).
+    Allowed calls jump to the end. Two are allowed with certain arguments alone, all of which are ints
+    to the kernel, so that the low words decide: ``prctl`` for PR_SET_VMA, and ``prlimit64`` for the
+    process itself (0) and RLIMIT_DATA, within the hard limit.
     """
     load, equal, give = 0x20, 0x15, 0x06
-    number_at, architecture_at, first_argument_at = 0, 4, 16
+    number_at, architecture_at, arguments_at = 0, 4, (16, 24)
     allowed = sorted(architecture.allowed.values())
     program = [
         (load, 0, 0, architecture_at),
@@ -186,16 +194,30 @@ def filter_program(architecture: Architecture) -> bytes:
         (give, 0, 0, KILL_PROCESS),
         (load, 0, 0, number_at),
     ]
-    # After the last comparison come four instructions before ALLOW: three about prctl and one refusal.
-    program += [(equal, len(allowed) - 1 - i + 4, 0, nr) for i, nr in enumerate(allowed)]
-    program += [
-        (equal, 0, 2, architecture.prctl),
-        (load, 0, 0, first_argument_at),
-        (equal, 1, 0, PR_SET_VMA),
+    rest = [
+        (equal, 0, 4, architecture.prctl),
+        (load, 0, 0, arguments_at[0]),
+        (equal, 0, 1, PR_SET_VMA),
+        (give, 0, 0, ALLOW),
+        (give, 0, 0, EPERM),
+        (equal, 0, 4, architecture.prlimit64),
+        (load, 0, 0, arguments_at[0]),
+        (equal, 0, 2, 0),
+        (load, 0, 0, arguments_at[1]),
+        (equal, 1, 0, resource.RLIMIT_DATA),
         (give, 0, 0, EPERM),
         (give, 0, 0, ALLOW),
     ]
+    # an allowed call jumps over the other comparisons and all of the rest but its last instruction
+    program += [(equal, len(allowed) - 1 - i + len(rest) - 1, 0, nr) for i, nr in enumerate(allowed)]
+    program += rest
     return b"".join(struct.pack("<HBBI", *instruction) for instruction in program)
+
+
+def _drop_capabilities(architecture: Architecture) -> None:
+    """So that limits are limits also where the server runs as root."""
+    version_3, this_process = 0x20080522, 0  # linux/capability.h
+    syscall(architecture.capset, struct.pack("@Ii", version_3, this_process), bytes(2 * 3 * 4))
 
 
 def _limit_resources(data_limit: int) -> None:

@@ -18,9 +18,11 @@ import ctypes
 import mmap
 import os
 import platform
+import resource
 import select
 import signal
 import socket
+import struct
 import sys
 import time
 from collections.abc import Callable
@@ -65,6 +67,12 @@ def compile_and_run() -> None:
     if ctypes.CFUNCTYPE(ctypes.c_int)(address)() != 42:
         raise AssertionError("the code did not run")
     libc.munmap(address, 4096)
+
+
+def change_memory_limit() -> None:
+    allowed, hard = resource.getrlimit(resource.RLIMIT_DATA)
+    resource.setrlimit(resource.RLIMIT_DATA, (allowed - 4096, hard))
+    resource.setrlimit(resource.RLIMIT_DATA, (allowed, hard))
 
 
 def foreign_call() -> None:
@@ -119,6 +127,10 @@ def probes(sock: socket.socket) -> dict[str, Callable[[], object]]:
         "ioctl": raw(16, 29, 0, 0x5401, 0),
         "fcntl": raw(72, 25, 0, 1, 0),
         "setrlimit": raw(302, 261, 0, 7, 0, 0),
+        "limit another process": raw(302, 261, parent, resource.RLIMIT_DATA, 0, 0),
+        "raise the hard limit": raw(
+            302, 261, 0, resource.RLIMIT_DATA, struct.pack("@QQ", BUDGET, 1 << 60), 0
+        ),
         "setuid": lambda: os.setuid(0),
         "rt_sigaction": lambda: signal.signal(signal.SIGUSR1, signal.SIG_IGN),
         "clear the parent-death signal": lambda: process.prctl(process.PR_SET_PDEATHSIG, 0),
@@ -135,6 +147,7 @@ def probes(sock: socket.socket) -> dict[str, Callable[[], object]]:
         "name memory": lambda: process.syscall(
             157 if X86 else 167, sandbox.PR_SET_VMA, 0, map_memory(4096, 3), 4096, b"x"
         ),
+        "lower the memory limit and raise it again": change_memory_limit,
         "clock": time.process_time,
         "sleep": lambda: time.sleep(0.0001),
         "random": lambda: os.urandom(16),

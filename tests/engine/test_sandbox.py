@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import errno
 import platform
+import resource
 import signal
 import socket
 import struct
@@ -24,12 +25,12 @@ DENIED = (
     "fork", "vfork", "clone3", "exec", "thread",
     "kill parent", "kill self", "tgkill", "pidfd_open", "ptrace", "process_vm_readv", "process_vm_writev",
     "memfd_create", "io_uring_setup", "userfaultfd", "bpf", "perf_event_open", "unshare", "mount", "keyctl",
-    "ioctl", "fcntl", "setrlimit", "setuid", "rt_sigaction",
+    "ioctl", "fcntl", "setrlimit", "limit another process", "raise the hard limit", "setuid", "rt_sigaction",
     "clear the parent-death signal", "become dumpable", "another filter",
 )  # fmt: skip
 ALLOWED = (
     "write", "read", "poll", "memory within the budget", "reserve address space", "compile and run",
-    "clock", "sleep", "random", "close",
+    "lower the memory limit and raise it again", "clock", "sleep", "random", "close",
 )  # fmt: skip
 
 
@@ -157,8 +158,8 @@ def decide(program: bytes, data: bytes) -> int:
             raise AssertionError(f"unknown instruction {code:#x}")
 
 
-def call(architecture: int, number: int, first: int = 0) -> bytes:
-    return struct.pack("<IIQ6Q", number, architecture, 0, first, 0, 0, 0, 0, 0)
+def call(architecture: int, number: int, first: int = 0, second: int = 0) -> bytes:
+    return struct.pack("<IIQ6Q", number, architecture, 0, first, second, 0, 0, 0, 0)
 
 
 @pytest.mark.parametrize("machine", sandbox.ARCHITECTURES)
@@ -179,6 +180,20 @@ def test_the_filter_allows_prctl_only_to_name_memory(machine: str) -> None:
     assert decide(program, name_memory) == sandbox.ALLOW
     for option in (0, 1, 4, 22, 38, 59):
         assert decide(program, call(architecture.audit, architecture.prctl, option)) == sandbox.EPERM
+
+
+@pytest.mark.parametrize("machine", sandbox.ARCHITECTURES)
+def test_the_filter_allows_a_process_to_limit_its_own_memory_and_nothing_else(machine: str) -> None:
+    architecture = sandbox.ARCHITECTURES[machine]
+    program = sandbox.filter_program(architecture)
+
+    def prlimit(pid: int, what: int) -> int:
+        return decide(program, call(architecture.audit, architecture.prlimit64, pid, what))
+
+    assert prlimit(0, resource.RLIMIT_DATA) == sandbox.ALLOW
+    others = {*range(32), -1 & 0xFFFFFFFF} - {resource.RLIMIT_DATA}
+    assert {prlimit(0, what) for what in others} == {sandbox.EPERM}
+    assert {prlimit(pid, resource.RLIMIT_DATA) for pid in (1, 4711)} == {sandbox.EPERM}
 
 
 @pytest.mark.parametrize("machine", sandbox.ARCHITECTURES)

@@ -1,0 +1,162 @@
+"""No failure to allocate is ever seen by guest code: each is the end of the worker.
+
+V8 collects garbage and tries again before it gives up, and then throws an error that guest code could
+catch, or answers a WebAssembly module's ``memory.grow`` with -1. What a process has room for depends
+on what it did before, so a replay could go another way. Instead the process exits with
+EXIT_OUT_OF_MEMORY in the places of V8 that every such failure passes, whatever asked for memory:
+
+- the functions that make the errors for it, and the one that grows a WebAssembly memory;
+- its imports of ``mmap`` and ``mprotect``, where the kernel refuses more than RLIMIT_DATA allows.
+
+Shared WebAssembly memories are refused in the same manner: they would give guest code the
+SharedArrayBuffer that contexts are made without.
+"""
+
+from __future__ import annotations
+
+import ctypes as c
+import errno
+import itertools
+import os
+import resource
+from typing import Any
+
+from engine.isolate import native, process
+from engine.isolate.interpose import interpose, interpose_import
+from engine.isolate.isolate import Isolate
+from engine.isolate.wire import EXIT_BROKEN, EXIT_OUT_OF_MEMORY
+from engine.limits import MIB, Limits
+
+_OUT_OF_MEMORY = ("Array buffer allocation failed", "%: Out of memory")
+"""V8's message templates for it."""
+_IN_ERROR_TEXTS = ("could not allocate memory", "Unable to grow instance memory", "ut of memory")
+"""How the errors of WebAssembly, which have no templates, say it."""
+
+_REPLAY_MEMORY = 2
+"""A replay may use this many times the memory, so that it never fails first."""
+_SLACK = 64 * MIB
+"""Beside heap and buffers: the young generation, compilers, tables, and what Python needs."""
+
+_SHARED = 1  # v8::internal::SharedFlag::kShared
+_FAILED = -1
+
+_word, _int, _ptr = c.c_uint64, c.c_int, c.c_void_p
+_NewRangeError = c.PYFUNCTYPE(_word, _ptr, _int, _ptr, c.c_size_t)
+_NewError = c.PYFUNCTYPE(_word, _ptr, _ptr, _ptr, _ptr)
+_GrowMemory = c.PYFUNCTYPE(c.c_int32, _ptr, _ptr, c.c_uint32)
+_NewMemory = c.PYFUNCTYPE(_word, _ptr, _int, _int, c.c_uint8, c.c_uint8)
+_NotifyPressure = c.PYFUNCTYPE(None, _ptr, _int, c.c_bool)
+_Map = c.CFUNCTYPE(_word, _ptr, c.c_size_t, _int, _int, _int, c.c_int64, use_errno=True)
+_Protect = c.CFUNCTYPE(_int, _ptr, c.c_size_t, _int, use_errno=True)
+_ProtectWithKey = c.CFUNCTYPE(_int, _ptr, c.c_size_t, _int, _int, use_errno=True)
+_MAP_FAILED = (1 << 64) - 1
+
+
+class MemoryGuard:
+    """Sets the memory limits of an isolate's executions and ends the process at them. One for a process."""
+
+    def __init__(self, isolate: Isolate) -> None:
+        self._isolate, self._v8 = isolate, native.library()
+        self._base = process.data_bytes()
+        self._pressure = 0
+        self._templates = frozenset(_template(self._v8, text) for text in _OUT_OF_MEMORY)
+        self._kept: list[object] = []
+        self._new_range_error = self._replace("new_range_error", _NewRangeError, self._on_range_error)
+        self._new_error = self._replace("new_error", _NewError, self._on_error)
+        self._grow_memory = self._replace("wasm_memory_grow", _GrowMemory, self._on_grow)
+        self._new_memory = self._replace("wasm_memory_new", _NewMemory, self._on_new_memory)
+        self._notify_pressure = self._replace("memory_pressure", _NotifyPressure, self._on_pressure)
+        libc = c.CDLL(None)
+        for name, kind, failed in (
+            ("mmap", _Map, _MAP_FAILED),
+            ("mprotect", _Protect, _FAILED),
+            ("pkey_mprotect", _ProtectWithKey, _FAILED),
+        ):
+            if hasattr(libc, name):
+                self._watch_import(libc, name, kind, failed)
+
+    def arm(self, limits: Limits, *, replay: bool) -> None:
+        """Set the limits of the next execution."""
+        times = _REPLAY_MEMORY if replay else 1
+        heap, buffers = limits.heap_mb * times * MIB, limits.offheap_mb * times * MIB
+        self._isolate.heap.arm(heap)
+        self._isolate.buffers.budget = buffers
+        self._pressure = 0
+        _, hard = resource.getrlimit(resource.RLIMIT_DATA)
+        soft = self._base + heap + buffers + _SLACK
+        resource.setrlimit(
+            resource.RLIMIT_DATA, (soft if hard == resource.RLIM_INFINITY else min(soft, hard), hard)
+        )
+
+    def _replace(self, name: str, kind: Any, replacement: Any) -> Any:
+        """Let V8 call ``replacement`` instead of its function; that function, to be called from it."""
+        original = c.cast(getattr(self._v8, name), c.c_void_p).value
+        assert original is not None
+        callback = kind(_or_broken(replacement))
+        self._kept.append(callback)
+        interpose(self._v8.path, original, c.cast(callback, c.c_void_p).value or 0)
+        return kind(original)
+
+    def _watch_import(self, libc: c.CDLL, name: str, kind: Any, failed: int) -> None:
+        address = c.cast(getattr(libc, name), c.c_void_p).value
+        assert address is not None
+        original = kind(address)
+
+        def call(*arguments: int) -> int:
+            result: int = original(*arguments)
+            if result == failed and c.get_errno() == errno.ENOMEM:
+                os._exit(EXIT_OUT_OF_MEMORY)
+            return result
+
+        callback = kind(_or_broken(call))
+        self._kept.append(callback)
+        interpose_import(self._v8.path, address, c.cast(callback, c.c_void_p).value or 0)
+
+    # --- called by V8 ----------------------------------------------------------------------------
+
+    def _on_range_error(self, factory: int, template: int, values: int, count: int) -> int:
+        if template in self._templates:
+            os._exit(EXIT_OUT_OF_MEMORY)
+        return int(self._new_range_error(factory, template, values, count))
+
+    def _on_error(self, factory: int, constructor: int, message: int, options: int) -> int:
+        text = self._isolate.text(message)
+        if any(phrase in text for phrase in _IN_ERROR_TEXTS):
+            os._exit(EXIT_OUT_OF_MEMORY)
+        return int(self._new_error(factory, constructor, message, options))
+
+    def _on_grow(self, isolate: int, memory: int, pages: int) -> int:
+        """Growing fails at the declared maximum, or after V8 tried in vain to make room."""
+        before = self._pressure
+        result = int(self._grow_memory(isolate, memory, pages))
+        if result == _FAILED and self._pressure > before:
+            os._exit(EXIT_OUT_OF_MEMORY)
+        return result
+
+    def _on_pressure(self, heap: int, level: int, is_isolate_locked: bool) -> None:
+        self._pressure += 1
+        self._notify_pressure(heap, level, is_isolate_locked)
+
+    def _on_new_memory(self, isolate: int, initial: int, maximum: int, shared: int, kind: int) -> int:
+        if shared != _SHARED:
+            return int(self._new_memory(isolate, initial, maximum, shared, kind))
+        text = self._isolate.string("WebAssembly: shared memory is not available here")
+        self._v8.throw_exception(isolate, self._v8.type_error(text, None))
+        return 0
+
+
+def _or_broken(function: Any) -> Any:
+    """``function`` as V8 may call it: nothing may propagate into V8's frames."""
+
+    def call(*arguments: int) -> int:
+        try:
+            return function(*arguments)  # type: ignore[no-any-return]
+        except BaseException:  # noqa: BLE001 - see above
+            os._exit(EXIT_BROKEN)
+
+    return call
+
+
+def _template(v8: native.Library, text: str) -> int:
+    """The number of V8's message template with this text; V8 ends the process if there is none."""
+    return next(number for number in itertools.count() if v8.template_string(number) == text.encode())
