@@ -52,10 +52,12 @@ def event_id(prev: bytes, body: bytes) -> bytes:
 
 def seal(prev: bytes, event: Event) -> Record:
     """Encode ``event`` as the successor of the event named ``prev``."""
-    fields: dict[str, Any] = msgspec.to_builtins(event, builtin_types=(bytes,))
+    # Not msgspec.to_builtins: that would visit every console line before it is encoded.
+    fields: dict[str, Any] = {"type": event.__struct_config__.tag}
+    fields |= {name: getattr(event, name) for name in event.__struct_fields__}
     large: dict[bytes, bytes] = {}
     for name, value in fields.items():
-        if isinstance(value, (str, bytes, list, tuple, dict)):
+        if isinstance(value, (str, bytes, tuple, dict, Struct)):
             encoded = _encoder.encode(value)
             if len(encoded) > INLINE_MAX:
                 digest = hashlib.sha256(encoded).digest()

@@ -292,6 +292,11 @@ class Supervisor:
         if not self._unfinished and self._draining:
             self._drained.set()
 
+    async def _began_with(self, record: Record) -> bool:
+        """Whether the session's first event is just before this one."""
+        first = await self.log.first(record.event.session)
+        return first is not None and first.event.seq == record.event.seq - 1
+
     def _forget_key(self, execution: Execution) -> None:
         if execution.idempotency_key is not None:
             key = (execution.owner, execution.idempotency_key)
@@ -317,7 +322,9 @@ class Supervisor:
             request_hash=event.request_hash,
         )
         execution.console.extend(event.console)
-        execution.finish(outcomes.report(event, session=row.name, heap=heap.hex(), created=event.seq == 1))
+        execution.finish(
+            outcomes.report(event, session=row.name, heap=heap.hex(), created=await self._began_with(record))
+        )
         return execution
 
     # --- what actors ask (engine.actor.Host) -----------------------------------------------------

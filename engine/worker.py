@@ -25,8 +25,8 @@ from engine.events import Line
 from engine.isolate import wire
 from engine.limits import MIB, Limits
 
-CLOSE_SECONDS: Final = 5.0
-"""How long a killed process may take to be gone: far longer than any does."""
+CLOSE_SECONDS: Final = 1.0
+"""How long a killed process may take to be gone, and the zygote to tell: longer than they do."""
 _CHUNK: Final = 1 << 16
 
 DeathReason = Literal["out_of_memory", "crashed", "killed"]
@@ -44,14 +44,10 @@ class WorkerDied(WorkerFailed):
         super().__init__(f"worker {number} {detail or _how(status)}")
         self.status = status
         self.reason: DeathReason = reason
-
-    @property
-    def lost(self) -> bool:
-        """Whether it was killed from outside (with its zygote, by an operator, by the kernel).
-
-        That is not the doing of the code that it ran.
-        """
-        return os.WIFSIGNALED(self.status) and os.WTERMSIG(self.status) == signal.SIGKILL
+        killed = os.WIFSIGNALED(status) and os.WTERMSIG(status) == signal.SIGKILL
+        self.lost = killed and detail is None
+        """Whether it was killed from outside (with its zygote, by an operator, by the kernel): not the
+        doing of the code that it ran."""
 
 
 def allowance(limits: Limits) -> int:
@@ -158,7 +154,7 @@ class Worker:
         """
         self.kill()
         with trio.move_on_after(CLOSE_SECONDS, shield=True):
-            await self._ended.wait()
+            await self._ended.wait()  # in vain where the zygote's client has been cancelled already
         self._close()
 
     def note_end(self, status: int) -> None:

@@ -267,6 +267,15 @@ async def test_an_execution_is_found_again_by_its_id(engine):
     assert found.report == done
 
 
+async def test_that_an_execution_created_its_session_is_found_again_of_a_fork_too(engine):
+    await engine.run("1", session="a")
+    await engine.run("2", session="a")
+    fork = await engine.run("3", session="a", at=1)
+    second = await engine.run("4", session=fork.session)
+    for report in (fork, second):
+        assert (await engine.supervisor.execution(OWNER, report.execution_id)).report == report
+
+
 async def test_an_aborted_execution_is_found_again_with_the_state_it_left(engine):
     before = await engine.run("1", session="a")
     stopped = await engine.run("while (true);", session="a", time_ms=200)
