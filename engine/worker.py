@@ -72,6 +72,8 @@ class Worker:
         self.pid = pid
         self._socket = sock
         self._pidfd = pidfd
+        self._process_ended = select.poll()
+        self._process_ended.register(pidfd, select.POLLIN)
         self._forget = forget
         self._frames: wire.FrameBuffer[wire.FromWorker] = wire.FrameBuffer(wire.FromWorker)
         self._allowance = 16 * MIB
@@ -92,9 +94,7 @@ class Worker:
         """Whether the process is there now; the kernel knows of its end before the zygote tells."""
         if self._closed or not self.alive:
             return False
-        ended = select.poll()
-        ended.register(self._pidfd, select.POLLIN)
-        return not ended.poll(0)
+        return not self._process_ended.poll(0)
 
     async def wait_ready(self) -> None:
         """Until the worker says that it can run code. Raises WorkerDied."""
