@@ -5,7 +5,12 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 from typing import Any
 
+import trio
 from msgspec import Struct
+
+MAX_BODY_BYTES = 4 << 20
+BODY_SECONDS = 60.0
+"""Time that a request's body may take to arrive."""
 
 Scope = Any
 """A connection's scope; Hypercorn, Quart and Starlette each have their own type for it."""
@@ -18,8 +23,16 @@ class Gone(Exception):
     """The client went away before its request was complete."""
 
 
-class BodyTooLarge(Exception):
-    """A request's body is over the limit."""
+class BodyRefused(Exception):
+    """A request's body is not taken."""
+
+
+class BodyTooLarge(BodyRefused):
+    """It is over MAX_BODY_BYTES."""
+
+
+class BodyTooLate(BodyRefused):
+    """It was not complete within BODY_SECONDS."""
 
 
 class JsonAnswer(Struct, frozen=True):
@@ -41,11 +54,17 @@ def header(scope: Scope, name: bytes) -> str | None:
     return None
 
 
-async def read_body(scope: Scope, receive: Receive, limit: int) -> bytes:
-    """The request's body. Raises BodyTooLarge over ``limit`` bytes, and Gone."""
+async def read_body(scope: Scope, receive: Receive) -> bytes:
+    """The request's body. Raises BodyTooLarge, BodyTooLate and Gone."""
     declared = header(scope, b"content-length")
-    if declared is not None and declared.isdigit() and int(declared) > limit:
+    if declared is not None and declared.isdigit() and int(declared) > MAX_BODY_BYTES:
         raise BodyTooLarge
+    with trio.move_on_after(BODY_SECONDS):
+        return await _read(receive, MAX_BODY_BYTES)
+    raise BodyTooLate
+
+
+async def _read(receive: Receive, limit: int) -> bytes:
     chunks: list[bytes] = []
     more = True
     while more:

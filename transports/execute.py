@@ -19,7 +19,7 @@ from engine.events import Caller
 from engine.execution import Execution
 from transports import answer, errors
 from transports.asgi import (
-    BodyTooLarge,
+    BodyRefused,
     Gone,
     JsonAnswer,
     Receive,
@@ -35,9 +35,6 @@ if TYPE_CHECKING:
     from engine.supervisor import Supervisor
 
 PATH = "/api/exec"
-MAX_BODY_BYTES = 4 << 20
-BODY_SECONDS = 60.0
-"""Time that a request's body may take to arrive."""
 DEFAULT_WAIT = 30.0
 """Seconds that a request waits for the end, unless the client says otherwise."""
 MAX_WAIT = 300.0
@@ -83,8 +80,8 @@ class ExecuteDoor:
             return
         except EngineError as error:
             told = errors.engine_answer(error)
-        except BodyTooLarge:
-            told = errors.answer(413, f"the body is over {MAX_BODY_BYTES:,} bytes", "too_large")
+        except BodyRefused as refused:
+            told = errors.body_answer(refused)
         except Exception as error:  # noqa: BLE001 (the boundary: logged, and a 500)
             told = errors.internal_answer(error)
         await send_answer(scope, send, told)
@@ -92,10 +89,7 @@ class ExecuteDoor:
     async def _answer(self, scope: Scope, receive: Receive) -> JsonAnswer:
         if scope["method"] != "POST":
             return errors.method_answer(scope["method"], PATH, "POST")
-        with trio.move_on_after(BODY_SECONDS) as timely:
-            body = await read_body(scope, receive, MAX_BODY_BYTES)
-        if timely.cancelled_caught:
-            return errors.answer(408, "the body did not come in time", "timeout")
+        body = await read_body(scope, receive)
         headers: Headers = dict(scope["headers"])
         asked = submission(_fields(headers, scope["query_string"], body), _caller(headers))
         preference = _preference(headers.get(b"prefer"), self._default_wait)

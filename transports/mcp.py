@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections import OrderedDict
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
@@ -23,16 +22,15 @@ from mcp_types import (
     TextContent,
     Tool,
 )
-from msgspec import Struct
-from msgspec.structs import replace
+from mcp_types.version import HANDSHAKE_PROTOCOL_VERSIONS
 from starlette.requests import Request
 
-from engine.errors import Busy, EngineError, Unavailable
+from engine.errors import EngineError, Unavailable
 from engine.events import Caller
-from engine.execution import Execution, Submission
+from engine.execution import Execution
 from transports import asgi, errors
 from transports.answer import as_object
-from transports.execute import MAX_BODY_BYTES
+from transports.mcp_sessions import SCOPE_KEY, Session, Sessions
 from transports.request import submission
 from transports.text import outcome_text, refusal_text, running_text
 
@@ -44,9 +42,6 @@ logger = logging.getLogger(__name__)
 PATH = "/mcp"
 CALL_SECONDS = 45.0
 """A call that takes longer returns its handle: clients give up at 60 s."""
-SESSION_IDLE_SECONDS = 1_800.0
-MAX_SESSIONS = 1_000
-"""Transport sessions that may be open at once."""
 CANCEL_SECONDS = 5.0
 META_KEY = "mcp-v8/execution"
 """Where a result's ``_meta`` has the REST object."""
@@ -80,7 +75,6 @@ class McpDoor:
     def __init__(self, engine: Supervisor) -> None:
         self._engine = engine
         self._tool = _run_js_tool(engine)
-        self._homes = _Homes()
         self._open = False
         server: Server[Any] = Server(
             "mcp-v8",
@@ -88,31 +82,40 @@ class McpDoor:
             on_list_tools=self._list_tools,
             on_call_tool=self._call_tool,
         )
-        self._manager = StreamableHTTPSessionManager(
-            server,
-            session_idle_timeout=SESSION_IDLE_SECONDS,
-            max_sessions=MAX_SESSIONS,
-            max_request_body_size=MAX_BODY_BYTES,
-        )
+        self.sessions = Sessions(server, CALL_SECONDS)
+        self._sessionless = StreamableHTTPSessionManager(server, stateless=True)
 
     @asynccontextmanager
     async def run(self) -> AsyncIterator[None]:
         """Take requests; on the way out every session is ended, and with it its open streams."""
         try:
-            async with self._manager.run():
+            async with self._sessionless.run(), self.sessions.run():
                 self._open = True
                 yield
         finally:
             self._open = False
 
     async def __call__(self, scope: asgi.Scope, receive: asgi.Receive, send: asgi.Send) -> None:
-        """Serve one HTTP request."""
+        """Serve one HTTP request: its body is complete before the SDK hears of it."""
+        try:
+            body = await asgi.read_body(scope, receive)
+        except asgi.Gone:
+            logger.info("a client went away before its request was complete")
+        except asgi.BodyRefused as refused:
+            await asgi.send_answer(scope, send, errors.body_answer(refused))
+        else:
+            await self._serve(scope, _replay(body, receive), send)
+
+    async def _serve(self, scope: asgi.Scope, receive: asgi.Receive, send: asgi.Send) -> None:
+        version = asgi.header(scope, b"mcp-protocol-version")
         if not self._open:
             await asgi.send_answer(scope, send, errors.engine_answer(Unavailable("the server is stopping")))
-        elif scope["method"] == "GET" and asgi.header(scope, b"mcp-session-id") is None:
+        elif scope["method"] != "POST" and asgi.header(scope, b"mcp-session-id") is None:
             await asgi.send_answer(scope, send, errors.answer(400, _HOW_TO_POST, "bad_request"))
+        elif version is None or version in HANDSHAKE_PROTOCOL_VERSIONS:
+            await self.sessions(scope, receive, send)
         else:
-            await self._manager.handle_request(scope, receive, send)
+            await self._sessionless.handle_request(scope, receive, send)
 
     async def _list_tools(self, _ctx: Context, _params: PaginatedRequestParams | None) -> ListToolsResult:
         return ListToolsResult(tools=[self._tool])
@@ -120,6 +123,8 @@ class McpDoor:
     async def _call_tool(self, ctx: Context, params: CallToolRequestParams) -> CallToolResult:
         if params.name != self._tool.name:
             raise MCPError(INVALID_PARAMS, f"there is no tool {params.name[:64]!r}; there is run_js")
+        if (session := _session(ctx)) is not None:
+            session.used = True
         try:
             return await self._run_js(ctx, params.arguments or {})
         except EngineError as error:
@@ -146,57 +151,10 @@ class McpDoor:
         if self._engine.stateless:
             return await self._engine.submit(submission(arguments, _caller(ctx)))
         asked = submission(_with_default_session(ctx, arguments), _caller(ctx))
-        transport_session = _request(ctx).headers.get("mcp-session-id")
-        if asked.session is None and asked.heap is None and transport_session is not None:
-            return await self._homes.submit(transport_session, asked, self._engine.submit)
+        session = _session(ctx)
+        if asked.session is None and asked.heap is None and session is not None:
+            return await session.home.submit(asked, self._engine.submit)
         return await self._engine.submit(asked)
-
-
-class _Home(Struct):
-    """The JavaScript session of one transport session, from its first call on."""
-
-    lock: trio.Lock
-    first: Execution | None = None
-    name: str | None = None
-
-
-class _Homes:
-    """The sessions that connections have as their own: each made by its connection's first call."""
-
-    def __init__(self) -> None:
-        self._homes: OrderedDict[str, _Home] = OrderedDict()
-
-    async def submit(
-        self, transport_session: str, asked: Submission, submit: Callable[[Submission], Awaitable[Execution]]
-    ) -> Execution:
-        """Submit to the connection's own session; calls that come together get the same one."""
-        home = self._homes.setdefault(transport_session, _Home(trio.Lock()))
-        self._homes.move_to_end(transport_session)
-        while len(self._homes) > MAX_SESSIONS:
-            self._homes.popitem(last=False)
-        async with home.lock:
-            name = await _name(home)
-            if name is not None:
-                return await submit(replace(asked, session=name))
-            home.first = await submit(asked)
-            return home.first
-
-
-async def _name(home: _Home) -> str | None:
-    """The name of the home session; None if there is none yet."""
-    if home.first is not None:
-        try:
-            report = await home.first.wait(0 if home.first.session else CALL_SECONDS)
-        except EngineError:
-            report = home.first = None
-        else:
-            if report is None and home.first.session is None:
-                raise Busy("this connection's first call is still running; call again later")
-            if report is None:
-                return home.first.session
-        if report is not None:
-            home.name, home.first = report.session, None
-    return home.name
 
 
 def _with_default_session(ctx: Context, arguments: Mapping[str, object]) -> Mapping[str, object]:
@@ -210,6 +168,22 @@ def _with_default_session(ctx: Context, arguments: Mapping[str, object]) -> Mapp
 def _request(ctx: Context) -> Request:
     assert ctx.request is not None  # None is for transports without HTTP
     return ctx.request
+
+
+def _session(ctx: Context) -> Session | None:
+    """The open session that the request belongs to, which no header can claim; None without sessions."""
+    session: Session | None = _request(ctx).scope.get(SCOPE_KEY)
+    return session
+
+
+def _replay(body: bytes, receive: asgi.Receive) -> asgi.Receive:
+    """A ``receive`` that gives the body in one message, then what comes after it."""
+    waiting = [{"type": "http.request", "body": body, "more_body": False}]
+
+    async def replayed() -> Any:
+        return waiting.pop() if waiting else await receive()
+
+    return replayed
 
 
 def _caller(ctx: Context) -> Caller:

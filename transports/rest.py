@@ -12,8 +12,8 @@ from werkzeug.exceptions import HTTPException, MethodNotAllowed
 
 from engine.errors import EngineError, InvalidField, NotFound
 from transports import answer, errors
-from transports.asgi import JsonAnswer
-from transports.execute import MAX_BODY_BYTES, MAX_WAIT, Preference, execution_answer
+from transports.asgi import MAX_BODY_BYTES, BodyTooLarge, BodyTooLate, JsonAnswer
+from transports.execute import MAX_WAIT, Preference, execution_answer
 from transports.request import EXECUTION_ID, OWNER, number_from_text
 
 if TYPE_CHECKING:
@@ -96,9 +96,9 @@ def _http_answer(error: HTTPException) -> JsonAnswer:
         case 404:
             return errors.answer(404, f"there is no {path} here", "not_found")
         case 413:
-            return errors.answer(413, f"the body is over {MAX_BODY_BYTES:,} bytes", "too_large")
+            return errors.body_answer(BodyTooLarge())
         case 408:
-            return errors.answer(408, "the body did not come in time", "timeout")
+            return errors.body_answer(BodyTooLate())
         case code:
             return errors.answer(code or 500, error.name, error.name.lower().replace(" ", "_"))
 

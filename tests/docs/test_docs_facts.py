@@ -16,7 +16,7 @@ from server_process import COMMAND, running
 from engine import recovery
 from engine.errors import EngineError
 from engine.isolate import native
-from transports import asgi, execute, guard, mcp, rest
+from transports import asgi, execute, guard, mcp, mcp_sessions, rest
 from transports import errors as http_errors
 from transports.answer import Answer
 from transports.request import FIELDS
@@ -84,7 +84,7 @@ def test_api_lists_every_error_code_with_its_status() -> None:
     assert recovery.Diverged in kinds, "not all modules with errors have been imported"
     at_start_only = {"store_locked", "platform_refused"}
     known = {(kind.code, status_of(kind)) for kind in kinds if kind.code not in at_start_only}
-    for module in (execute, guard, mcp, rest, http_errors, asgi):
+    for module in (execute, guard, mcp, mcp_sessions, rest, http_errors, asgi):
         source = Path(module.__file__).read_text()
         for answered in re.finditer(r"answer\(\s*(\d{3}),.*?\"([a-z_]+)\"(?:,|\))", source, re.DOTALL):
             known.add((answered[2], int(answered[1])))

@@ -1,0 +1,173 @@
+"""The open connections of MCP's session protocol (2025 and before), and how long each may stay.
+
+The SDK's own manager keeps every session for the same time and refuses new ones when it is full, so
+that abandoned handshakes lock everybody out. Here a session that never called a tool is given up
+soon, and a full house makes room by ending the one that has been idle longest.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from math import inf
+from typing import Any
+from uuid import uuid4
+
+import trio
+from mcp.server.lowlevel import Server
+from mcp.server.runner import serve_loop
+from mcp.server.streamable_http import StreamableHTTPServerTransport
+
+from transports import asgi, errors
+from transports.mcp_home import Home
+
+logger = logging.getLogger(__name__)
+
+MAX_SESSIONS = 1_000
+"""Sessions that may be open at once."""
+IDLE_SECONDS = 1_800.0
+"""Time without a request after which a session ends."""
+UNUSED_SECONDS = 60.0
+"""The same for a session that never called a tool."""
+
+SCOPE_KEY = "mcp-v8.session"
+"""Where a request's ASGI scope has its ``Session``."""
+
+
+class Session:
+    """One open session: its transport, its home, and since when it has had nothing to do."""
+
+    def __init__(self, home: Home) -> None:
+        self.home = home
+        self.used = False
+        """Whether it ever called a tool."""
+        self.idle_since = inf
+        """Trio's clock; infinite while a request is in flight."""
+        self.transport = StreamableHTTPServerTransport(mcp_session_id=uuid4().hex)
+        self.life = trio.CancelScope()
+        self._requests = 0
+
+    @property
+    def id(self) -> str:
+        """What clients name it by."""
+        assert self.transport.mcp_session_id is not None
+        return self.transport.mcp_session_id
+
+    @property
+    def over(self) -> bool:
+        """Whether it takes no more requests."""
+        return self.life.cancel_called or self.transport.is_terminated
+
+    @contextmanager
+    def request(self) -> Iterator[None]:
+        """A request is in flight, or a stream open: it holds the session."""
+        self._requests += 1
+        self.idle_since = self.life.deadline = inf
+        try:
+            yield
+        finally:
+            self._requests -= 1
+            if not self._requests:
+                self.idle_since = trio.current_time()
+                self.life.deadline = self.idle_since + (IDLE_SECONDS if self.used else UNUSED_SECONDS)
+
+
+class Sessions:
+    """An ASGI application for requests of the session protocol. It serves while ``run`` is open."""
+
+    def __init__(self, server: Server[Any], patience: float) -> None:
+        self._server = server
+        self._patience = patience
+        self._open: dict[str, Session] = {}
+        self._nursery: trio.Nursery | None = None
+        self._lifespan: Any = None
+
+    def __len__(self) -> int:
+        return len(self._open)
+
+    @asynccontextmanager
+    async def run(self) -> AsyncIterator[None]:
+        """Take requests; on the way out every session is ended, and with it its open streams."""
+        async with self._server.lifespan(self._server) as self._lifespan, trio.open_nursery() as nursery:
+            self._nursery = nursery
+            yield
+            nursery.cancel_scope.cancel()
+
+    async def __call__(self, scope: asgi.Scope, receive: asgi.Receive, send: asgi.Send) -> None:
+        """Serve one HTTP request; one without a session's id opens a session."""
+        name = asgi.header(scope, b"mcp-session-id")
+        if name is None:
+            await self._serve_opening(scope, receive, send)
+        elif (session := self._open.get(name)) is None or session.over:
+            told = errors.answer(
+                404, "there is no such MCP session: begin anew with `initialize`", "not_found"
+            )
+            await asgi.send_answer(scope, send, told)
+        else:
+            await _serve(session, scope, receive, send)
+            if session.over:  # by DELETE
+                self._forget(session)
+
+    async def _serve_opening(self, scope: asgi.Scope, receive: asgi.Receive, send: asgi.Send) -> None:
+        if not self._make_room():
+            full = f"{MAX_SESSIONS:,} MCP sessions are busy: try again, and end with DELETE those not needed"
+            await asgi.send_answer(scope, send, errors.answer(503, full, "busy"))
+            return
+        session = Session(Home(self._patience))
+        status = 500
+
+        async def watch(message: Any) -> None:
+            nonlocal status
+            status = message.get("status", status)
+            await send(message)
+
+        self._open[session.id] = session
+        try:
+            assert self._nursery is not None
+            await self._nursery.start(self._live, session)
+            await _serve(session, scope, receive, watch)
+        finally:
+            if status >= 400:  # it was no handshake
+                session.life.cancel()
+                self._forget(session)
+
+    def _make_room(self) -> bool:
+        """End the session idle longest if there are too many, one that was never used before others."""
+        if len(self._open) < MAX_SESSIONS:
+            return True
+        idle = [session for session in self._open.values() if session.idle_since < inf]
+        if not idle:
+            return False
+        last = min(idle, key=lambda session: (session.used, session.idle_since))
+        last.life.cancel()
+        self._forget(last)
+        return True
+
+    async def _live(self, session: Session, task_status: trio.TaskStatus[None]) -> None:
+        """Pass the session's messages to the server until it ends, in whatever way."""
+        try:
+            async with session.transport.connect() as (incoming, outgoing):
+                task_status.started()
+                with session.life:
+                    await serve_loop(
+                        self._server,
+                        incoming,
+                        outgoing,
+                        lifespan_state=self._lifespan,
+                        session_id=session.id,
+                    )
+        except* Exception:
+            logger.exception("an MCP session failed")
+        finally:
+            self._forget(session)
+            with trio.CancelScope(shield=True):
+                await session.transport.terminate()
+
+    def _forget(self, session: Session) -> None:
+        self._open.pop(session.id, None)
+
+
+async def _serve(session: Session, scope: asgi.Scope, receive: asgi.Receive, send: asgi.Send) -> None:
+    with session.request():
+        await session.transport.handle_request({**scope, SCOPE_KEY: session}, receive, send)
