@@ -100,10 +100,8 @@ class Sessions:
         if name is None:
             await self._serve_opening(scope, receive, send)
         elif (session := self._open.get(name)) is None or session.over:
-            told = errors.answer(
-                404, "there is no such MCP session: begin anew with `initialize`", "not_found"
-            )
-            await asgi.send_answer(scope, send, told)
+            gone = "there is no such MCP session: begin anew with `initialize`"
+            await asgi.send_answer(scope, send, errors.answer(404, gone, "not_found"))
         else:
             await _serve(session, scope, receive, send)
             if session.over:  # by DELETE
