@@ -67,6 +67,14 @@ async def test_a_syntax_error_is_reported_with_its_place_and_changes_nothing(eng
     assert await engine.value("typeof a", session="a") == "'undefined'"
 
 
+# (module (memory 1 65535) (func (export "grow") (param i32) (result i32) local.get 0 memory.grow))
+GROWS = """
+    const bytes = Uint8Array.fromHex(
+      '0061736d01000000' + '01060160017f017f' + '03020100' + '0506010101ffff03' +
+      '0708010467726f770000' + '0a08010600200040000b')
+    const { grow } = new WebAssembly.Instance(new WebAssembly.Module(bytes)).exports
+"""
+
 ABORTS = {
     "an endless loop": ("n = 2; while (true);", "timed_out", "TimedOut"),
     "a microtask flood": ("n = 2; (function f() { Promise.resolve().then(f) })()", "timed_out", "TimedOut"),
@@ -97,6 +105,46 @@ ABORTS = {
         "out_of_memory",
         "OutOfMemory",
     ),
+    "a copy of a buffer, caught": (
+        "n = 2; const b = new Uint8Array(1e8); try { b.slice() } catch {}",
+        "out_of_memory",
+        "OutOfMemory",
+    ),
+    "a resized buffer, caught": (
+        "n = 2; try { new ArrayBuffer(1, { maxByteLength: 2e9 }).resize(1.5e9) } catch {}",
+        "out_of_memory",
+        "OutOfMemory",
+    ),
+    "a resizable buffer, caught": (
+        "n = 2; try { new ArrayBuffer(1.5e9, { maxByteLength: 2e9 }) } catch {}",
+        "out_of_memory",
+        "OutOfMemory",
+    ),
+    "a transferred buffer, caught": (
+        "n = 2; try { new ArrayBuffer(1).transfer(1e9) } catch {}",
+        "out_of_memory",
+        "OutOfMemory",
+    ),
+    "a WebAssembly memory that grows, caught": (
+        "n = 2; try { new WebAssembly.Memory({ initial: 1 }).grow(20_000) } catch {}",
+        "out_of_memory",
+        "OutOfMemory",
+    ),
+    "a WebAssembly module that grows its memory": (
+        f"n = 2; {GROWS}; grow(20_000)",
+        "out_of_memory",
+        "OutOfMemory",
+    ),
+    "address space for WebAssembly memories, caught": (
+        "n = 2; const all = []; try { for (;;) all.push(new WebAssembly.Memory({ initial: 0 })) } catch {}",
+        "out_of_memory",
+        "OutOfMemory",
+    ),
+    "many formatters": (
+        "n = 2; const all = []; for (let i = 0; i < 40_000; i++) all.push(new Intl.DateTimeFormat())",
+        "out_of_memory",
+        "OutOfMemory",
+    ),
     "deep recursion": ("n = 2; (function f() { f() })()", "failed", "StackOverflow"),
     "deep recursion, caught": ("n = 2; try { (function f() { f() })() } catch {}", "failed", "StackOverflow"),
     "too many arguments, caught": (
@@ -118,6 +166,27 @@ async def test_code_that_goes_too_far_is_stopped_and_undone(engine, what):
     assert (stopped.status, stopped.error.name, stopped.error.undone) == (status, name, True)
     assert await engine.value("n", session="a") == "1"
     assert await engine.value("here", session="b", heap=bystander.heap) == "true"
+
+
+async def test_buffers_that_nobody_holds_cost_nothing(engine):
+    loop = "for (let i = 0; i < 20; i++) bytes += new {}.byteLength; bytes"
+    for buffer in ("Uint8Array((60 + 2 * i) << 20)", "ArrayBuffer(60 << 20, { maxByteLength: 100 << 20 })"):
+        done = await engine.run(f"let bytes = 0; {loop.format(buffer)}", heap_mb=16)
+        assert (done.status, done.error) == ("completed", None)
+
+
+async def test_a_module_learns_that_its_memory_cannot_grow_only_at_its_maximum(engine):
+    assert await engine.value(f"{GROWS}; [grow(10), grow(65_535), grow(0)]") == "[ 1, -1, 11 ]"
+
+
+async def test_memory_that_is_shared_is_refused(engine):
+    failed = await engine.run("new WebAssembly.Memory({ initial: 1, maximum: 2, shared: true })")
+    assert (failed.status, failed.error.name) == ("failed", "TypeError")
+    imported = "0061736d010000000504010301020707" + "01036d656d0200"
+    failed = await engine.run(
+        f"(await WebAssembly.instantiate(Uint8Array.fromHex('{imported}'))).instance.exports.mem.buffer"
+    )
+    assert (failed.status, failed.error.name) == ("failed", "TypeError")
 
 
 async def test_an_overflow_that_is_not_caught_says_where(engine):
