@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import trio
 
-from transports import asgi, hypercorn_trio
+from transports import asgi, errors, hypercorn_trio
 from transports.execute import PATH as EXECUTE_PATH
 from transports.execute import ExecuteDoor
 from transports.guard import HostGuard
@@ -39,7 +39,8 @@ class Front:
         elif scope["type"] == "http":
             await self._doors.get(scope["path"], self._rest)(scope, receive, send)
         else:
-            await self._rest(scope, receive, send)
+            told = errors.answer(404, "there is no WebSocket here: use plain HTTP", "not_found")
+            await asgi.send_answer(scope, send, told)
 
 
 async def serve(

@@ -14,15 +14,10 @@ import h2.events
 import pytest
 import trio
 import trio.testing
-from in_process import GET, answer, application, read_to_end, response, serving
+from in_process import GET, UPGRADE, answer, application, read_to_end, response, serving
 from trio_websocket import open_websocket_url
 
 from transports import hypercorn_trio
-
-UPGRADE = (
-    b"GET / HTTP/1.1\r\nHost: localhost\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"
-    b"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
-)
 
 
 @application

@@ -6,6 +6,9 @@ import json
 
 import httpx2
 import pytest
+import trio
+from in_process import UPGRADE, response
+from server_process import ServerProcess
 
 JSON = {"content-type": "application/json"}
 
@@ -168,8 +171,11 @@ def test_a_wrong_method_is_a_405_in_json_that_says_which_is_right(client: httpx2
     assert "POST" in response.headers["allow"]
 
 
+DISGUISED = ("[::1].evil.example", "[localhost]evil.example:80", "localhost@evil.example", "[localhost]")
+
+
 def test_a_name_of_somebody_else_is_refused_as_dns_rebinding(client: httpx2.Client) -> None:
-    for host in ("evil.example", "localhost.evil.example", "127.0.0.1.evil.example", "[::2]:80"):
+    for host in ("evil.example", "localhost.evil.example", "127.0.0.1.evil.example", "[::2]:80", *DISGUISED):
         response = client.post("/api/exec", json={"code": "1"}, headers={"host": host})
         refused(response, 421, "host_not_allowed", "Host")
         assert client.post("/mcp", json={}, headers={"host": host}).status_code == 421
@@ -183,11 +189,30 @@ def test_loopback_names_are_served_under_any_port(client: httpx2.Client, host: s
 
 
 def test_a_page_of_another_site_may_not_call(client: httpx2.Client) -> None:
-    for origin in ("http://evil.example", "null", "https://localhost.evil.example", "file://localhost"):
+    others = ("http://evil.example", "null", "https://localhost.evil.example", "file://localhost")
+    for origin in (*others, *(f"http://{host}" for host in DISGUISED)):
         response = client.post("/api/exec", json={"code": "1"}, headers={"origin": origin})
         refused(response, 403, "origin_not_allowed", "Origin")
     response = client.post("/api/exec", json={"code": "1"}, headers={"origin": "http://localhost:3000"})
     assert response.status_code == 200
+
+
+def test_of_several_origins_all_must_be_allowed(client: httpx2.Client) -> None:
+    ours, other = ("origin", "http://localhost"), ("origin", "http://evil.example")
+    for pair in ([ours, other], [other, ours]):
+        refused(client.get("/healthz", headers=pair), 403, "origin_not_allowed", "Origin")
+    assert client.get("/healthz", headers=[ours, ours]).status_code == 200
+
+
+@pytest.mark.parametrize("path", ["/", "/healthz", "/api/exec", "/api/executions/e_0000000000000000", "/mcp"])
+async def test_a_websocket_is_refused_where_there_is_none(server: ServerProcess, path: str) -> None:
+    with trio.fail_after(10):
+        async with await trio.open_tcp_stream("127.0.0.1", server.port) as stream:
+            await stream.send_all(UPGRADE.replace(b"/", path.encode(), 1))
+            head, _, body = (await response(stream)).partition(b"\r\n\r\n")
+    assert head.startswith(b"HTTP/1.1 404 ")
+    assert json.loads(body)["code"] == "not_found"
+    assert "Traceback" not in server.log
 
 
 def test_the_answer_to_a_request_at_fault_repeats_nothing_at_length(client: httpx2.Client) -> None:
