@@ -6,13 +6,16 @@ such a name too.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+import re
+from collections.abc import Sequence
 
 from transports import errors
 from transports.asgi import JsonAnswer
 
 LOOPBACK = ("localhost", "127.0.0.1", "::1")
 ANY = "*"
+
+_HOST = re.compile(r"(?:\[([0-9A-Fa-f:.]+)\]|([^\[\]:/?#@\s]+))(?::[0-9]*)?")
 
 
 class HostGuard:
@@ -27,26 +30,22 @@ class HostGuard:
         self._any_host = ANY in names
         self._names = frozenset(names - {ANY}) | set(LOOPBACK)
 
-    def refusal(self, headers: Iterable[tuple[bytes, bytes]]) -> JsonAnswer | None:
+    def refusal(self, headers: Sequence[tuple[bytes, bytes]]) -> JsonAnswer | None:
         """The answer for a request that must not go on, or None."""
-        host = origin = None
-        for name, value in headers:
-            if name == b"host":
-                host = value.decode("latin1")
-            elif name == b"origin":
-                origin = value.decode("latin1")
-        if not self._any_host and (host is None or hostname(host) not in self._names):
+        hosts = [value.decode("latin1") for name, value in headers if name == b"host"]
+        origins = [value.decode("latin1") for name, value in headers if name == b"origin"]
+        if not self._any_host and not (hosts and all(hostname(host) in self._names for host in hosts)):
             return errors.answer(
                 421,
-                f"the Host {(host or '')[:100]!r} is not one of this server's names; "
+                f"the Host {', '.join(hosts)[:100]!r} is not one of this server's names; "
                 "start it with --allowed-hosts to add one",
                 "host_not_allowed",
                 "Host",
             )
-        if origin is not None and not self._origin_allowed(origin):
+        if origins and not all(map(self._origin_allowed, origins)):
             return errors.answer(
                 403,
-                f"pages of {origin[:100]!r} may not use this server; "
+                f"pages of {', '.join(origins)[:100]!r} may not use this server; "
                 "start it with --allowed-hosts to add their host",
                 "origin_not_allowed",
                 "Origin",
@@ -58,11 +57,10 @@ class HostGuard:
         return bool(separator) and scheme in ("http", "https") and hostname(host) in self._names
 
 
-def hostname(host: str) -> str:
-    """The host in ``host[:port]``, without brackets, in lower case."""
-    if host.startswith("["):
-        return _fold(host[1:].partition("]")[0])
-    return _fold(host.rpartition(":")[0] if host.count(":") == 1 else host)
+def hostname(host: str) -> str | None:
+    """The host in ``host[:port]``, without brackets, in lower case; None if it is of no such form."""
+    match = _HOST.fullmatch(host.strip())
+    return None if match is None else _fold(match[1] or match[2])
 
 
 def _fold(name: str) -> str:
