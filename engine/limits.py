@@ -20,7 +20,7 @@ class Limits(Struct, frozen=True, kw_only=True):
     offheap_mb: int = 128
     """Memory behind ArrayBuffers, outside V8's heap."""
     console_bytes: int = 1 << 20
-    """Console text kept; what comes after is counted and dropped."""
+    """Console kept, a line as its text and 32 more; what comes after is counted and dropped."""
     result_chars: int = 65_536
     """Text of the result, and of its JSON; longer JSON is left out, longer text is cut."""
     timers: int = 10_000

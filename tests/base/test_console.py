@@ -92,6 +92,7 @@ def test_console_is_a_global_that_the_code_may_replace(run: Run) -> None:
 
 # --- the limit ------------------------------------------------------------------------------------
 
+COST = 32  # what a line takes of the limit beside its text
 MARK = "… [console limit reached]"
 
 
@@ -104,25 +105,30 @@ def limited(session: Isolate, code: str, console_bytes: int) -> tuple[list[str],
 
 def test_the_line_that_crosses_the_limit_is_cut_and_later_ones_are_counted(Session: MakeIsolate) -> None:  # noqa: N803
     code = "for (let i = 0; i < 10; i++) console.log('123456789')"
-    assert limited(Session(), code, 25) == (["123456789", "123456789", f"1234{MARK}"], 7)
+    assert limited(Session(), code, 3 * COST + 22) == (["123456789", "123456789", f"1234{MARK}"], 7)
 
 
 def test_lines_that_just_fit_are_whole(Session: MakeIsolate) -> None:  # noqa: N803
-    assert limited(Session(), "console.log('1234'); console.log('5678')", 10) == (["1234", "5678"], 0)
+    code = "console.log('1234'); console.log('5678')"
+    assert limited(Session(), code, 2 * COST + 8) == (["1234", "5678"], 0)
 
 
 def test_the_limit_counts_utf8_and_never_splits_a_character(Session: MakeIsolate) -> None:  # noqa: N803
     session = Session()
-    for limit, whole in ((6, 1), (7, 1), (8, 1), (9, 2)):
-        assert limited(session, "console.log('😀😀😀')", limit) == (["😀" * whole + MARK], 0)
-    assert limited(session, "console.log('éé€')", 8) == (["éé€"], 0)
-    assert limited(session, "console.log('éé€')", 7) == ([f"éé{MARK}"], 0)
+    for limit, whole in ((5, 1), (6, 1), (7, 1), (8, 2)):
+        assert limited(session, "console.log('😀😀😀')", COST + limit) == (["😀" * whole + MARK], 0)
+    assert limited(session, "console.log('éé€')", COST + 7) == (["éé€"], 0)
+    assert limited(session, "console.log('éé€')", COST + 6) == ([f"éé{MARK}"], 0)
 
 
 def test_empty_lines_use_the_limit_up_too(Session: MakeIsolate) -> None:  # noqa: N803
-    texts, dropped = limited(Session(), "for (let i = 0; i < 500; i++) console.log()", 100)
+    texts, dropped = limited(Session(), "for (let i = 0; i < 500; i++) console.log()", 100 * COST)
     assert texts == [""] * 100
     assert dropped == 400
+
+
+def test_room_for_less_than_a_line_is_enough_to_tell_that_it_is_missing(Session: MakeIsolate) -> None:  # noqa: N803
+    assert limited(Session(), "console.log('a'); console.log('b')", 1) == ([MARK], 1)
 
 
 def test_lines_past_the_limit_are_not_even_formatted(Session: MakeIsolate) -> None:  # noqa: N803
@@ -130,7 +136,7 @@ def test_lines_past_the_limit_are_not_even_formatted(Session: MakeIsolate) -> No
         const big = Array.from({ length: 100 }, () => Array.from({ length: 100 }, () => 'x'.repeat(400)));
         console.log('x'.repeat(100)); for (let i = 0; i < 1e5; i++) console.log(big)
     """
-    texts, dropped = limited(Session(), code, 50)
+    texts, dropped = limited(Session(), code, COST + 49)
     assert texts == ["x" * 49 + MARK]
     assert dropped == 100_000
 
@@ -138,7 +144,7 @@ def test_lines_past_the_limit_are_not_even_formatted(Session: MakeIsolate) -> No
 def test_each_execution_has_the_whole_limit(Session: MakeIsolate) -> None:  # noqa: N803
     session = Session()
     for _ in range(2):
-        assert limited(session, "console.log('123456789'); console.log('x')", 5) == ([f"1234{MARK}"], 1)
+        assert limited(session, "console.log('123456789'); console.log('x')", COST + 4) == ([f"1234{MARK}"], 1)
 
 
 def test_lone_surrogates_become_replacement_characters(run: Run) -> None:
@@ -151,4 +157,4 @@ def test_lone_surrogates_become_replacement_characters(run: Run) -> None:
 )
 def test_a_huge_line_is_cut(run: Run, code: str) -> None:
     _, lines = run(code)
-    assert [line.text for line in lines] == ["x" * (2**20 - 1) + MARK]
+    assert [line.text for line in lines] == ["x" * (2**20 - COST) + MARK]

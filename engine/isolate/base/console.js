@@ -97,6 +97,7 @@
   const SENT_AT_ONCE = 64; // lines
   const CHUNK = 4_096; // characters
   const MAX_WAIT = 20; // milliseconds
+  const LINE_COST = 32; // bytes of the limit that every line takes beside its text
   const CUT_MARK = '… [console limit reached]';
   const NON_ASCII = /[^\x00-\x7f]/;
 
@@ -153,7 +154,7 @@
     return { __proto__: null, end, bytes };
   };
 
-  /** Adds a line, as far as there is room; its line break counts as a byte. */
+  /** Adds a line, as far as there is room: it takes LINE_COST, too, so that empty lines are not endless. */
   const write = (level, text) => {
     if (room <= 0) {
       dropped += 1;
@@ -161,9 +162,9 @@
     }
     // no more characters than bytes are left can be shown; one more tells that it was too long
     const line = toWellFormed(text.length > room ? slice(text, 0, room + 1) : text);
-    const { end, bytes } = fit(line, room - 1);
+    const { end, bytes } = fit(line, room > LINE_COST ? room - LINE_COST : 0);
     if (end === line.length) {
-      room -= bytes + 1;
+      room -= bytes + LINE_COST;
       queue(level, line);
     } else {
       room = 0;
@@ -173,7 +174,7 @@
 
   base.console = Object.freeze({
     __proto__: null,
-    /** Begins an execution that may write `maxBytes` of UTF-8. */
+    /** Begins an execution that may write `maxBytes`: UTF-8, and LINE_COST for each line. */
     reset(maxBytes) {
       room = maxBytes;
       dropped = 0;
