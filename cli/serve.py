@@ -7,7 +7,7 @@ import os
 import resource
 import signal
 from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from typing import NoReturn
 
 import click
@@ -91,21 +91,25 @@ async def _watch(signals: AsyncIterator[int], stop: trio.Event, scope: trio.Canc
         if stop.is_set():
             scope.cancel()
             return
-        click.echo(f"{signal.Signals(number).name}: draining; once more to stop at once", err=True)
         stop.set()
+        _tell(f"{signal.Signals(number).name}: draining; once more to stop at once")
 
 
 def _announce(settings: Settings, engine: Supervisor, listeners: list[trio.SocketListener]) -> None:
     urls = [_url(listener) for listener in listeners]
     store = "none: stateless, nothing is kept" if settings.store is None else str(settings.store)
-    click.echo(
+    _tell(
         f"Listening on {', '.join(urls)} (MCP at {urls[0]}/mcp)\n"
         f"Store: {store}\n"
         f"Sandbox: {_sandbox(engine.status()['sandbox'])}\n"
         f"Try: curl -X POST {urls[0]}/api/exec -H 'Content-Type: application/json' "
-        '-d \'{"code":"1 + 2"}\'',
-        err=True,
+        '-d \'{"code":"1 + 2"}\''
     )
+
+
+def _tell(text: str) -> None:
+    with suppress(OSError):  # nobody reads stderr any more, and the server does not need that
+        click.echo(text, err=True)
 
 
 def _sandbox(report: object) -> str:
@@ -138,7 +142,7 @@ def _leaves(group: BaseExceptionGroup[BaseException]) -> Iterator[BaseException]
 
 
 def _fail(error: EngineError | OSError) -> NoReturn:
-    click.echo(f"mcp-v8: {_sentence(error)}", err=True)
+    _tell(f"mcp-v8: {_sentence(error)}")
     raise SystemExit(EXIT_CORRUPT if isinstance(error, StoreCorrupt) else EXIT_FAILED)
 
 
