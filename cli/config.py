@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -11,8 +12,11 @@ from msgspec import Struct
 from engine.limits import LimitPolicy, Limits
 from transports.settings import HttpSettings
 
+MAX_PORT = 65_535
 MIB_PER_WORKER = 64
 """Memory that a live session is reckoned with when workers are bounded by memory."""
+
+_HOST_NAME = re.compile(r"[^\s:/?#@\[\]]+|\[?[0-9A-Fa-f:.]*:[0-9A-Fa-f:.]*:[0-9A-Fa-f:.]*\]?")
 
 
 class ConfigError(Exception):
@@ -36,12 +40,33 @@ class Settings(Struct, frozen=True, kw_only=True):
 def store_directory(
     chosen: Path | None, *, stateless: bool, environ: Mapping[str, str] = os.environ
 ) -> Path | None:
-    """Where the log is. Raises ConfigError for a directory of a stateless server."""
+    """Where the log is, as an absolute path. Raises ConfigError for a directory of a stateless server."""
     if stateless:
         if chosen is not None:
             raise ConfigError("--stateless keeps nothing, so --directory-path cannot be given with it")
         return None
-    return chosen if chosen is not None else xdg("XDG_STATE_HOME", ".local/state", environ) / "mcp-v8"
+    if chosen is not None:
+        return chosen.absolute()
+    return xdg("XDG_STATE_HOME", ".local/state", environ) / "mcp-v8"
+
+
+def port_variable(environ: Mapping[str, str] = os.environ) -> int | None:
+    """The port that hosting platforms set. Raises ConfigError if ``PORT`` is no port."""
+    text = environ.get("PORT")
+    if not text:
+        return None
+    if not (text.isascii() and text.isdigit() and int(text) <= MAX_PORT):
+        raise ConfigError(f"the variable PORT is {text!r}, which is no port: set a number up to {MAX_PORT}")
+    return int(text)
+
+
+def host_names(text: str) -> tuple[str, ...]:
+    """The names in a list separated by commas. Raises ConfigError for one with more than a name."""
+    names = tuple(name.strip() for name in text.split(",") if name.strip())
+    for name in names:
+        if _HOST_NAME.fullmatch(name) is None:
+            raise ConfigError(f"--allowed-hosts takes names without scheme, port or path, not {name!r}")
+    return names
 
 
 def cache_directory(environ: Mapping[str, str] = os.environ) -> Path:

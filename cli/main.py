@@ -6,12 +6,15 @@ knows flags, environment variables, defaults and their order.
 
 from __future__ import annotations
 
+import math
+import signal
 import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar
 
 import click
+from click.core import ParameterSource
 
 from cli import config, logs
 from transports.settings import HttpSettings
@@ -20,6 +23,7 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 _PREFIX = "MCP_V8_"
 _NO_NAMES = ("", "0.0.0.0", "::")  # noqa: S104 (an address for listening is nothing that a client asks for)
+_MAXIMA = {"execution_timeout": "max_execution_timeout", "heap_memory": "heap_memory_max"}
 _CONTEXT = {"help_option_names": ["-h", "--help"], "max_content_width": 100}
 
 
@@ -36,6 +40,25 @@ class _DefaultsToServe(click.Group):
         serve = self.commands["serve"]
         serve.format_options(click.Context(serve, info_name="serve", parent=ctx), formatter)
         self.format_commands(ctx, formatter)
+
+
+class _Seconds(click.FloatRange):
+    """A number in a range, which NaN is in for Click."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        seconds: float = super().convert(value, param, ctx)
+        if math.isnan(seconds):
+            self.fail(f"{value!r} is no number of seconds", param, ctx)
+        return seconds
+
+
+class _Directory(click.Path):
+    """A directory's path; the empty one would mean the current directory."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        if value == "":
+            self.fail("the path is empty", param, ctx)
+        return super().convert(value, param, ctx)
 
 
 def _option(name: str, **settings: Any) -> Callable[[F], F]:
@@ -58,9 +81,8 @@ def main() -> None:
 @main.command()
 @_option(
     "--http-port",
-    type=click.IntRange(0, 65_535),
+    type=click.IntRange(0, config.MAX_PORT),
     metavar="PORT",
-    envvar=["MCP_V8_HTTP_PORT", "PORT"],
     help="Port for REST and MCP; 0 for any free one. PORT is the last fallback.",
 )
 @_option("--bind-host", default="127.0.0.1", metavar="HOST", help="Address to listen on.")
@@ -72,7 +94,7 @@ def main() -> None:
 )
 @_option(
     "--directory-path",
-    type=click.Path(path_type=Path, file_okay=False),
+    type=_Directory(path_type=Path, file_okay=False),
     metavar="DIR",
     help="Where the event log is.  [default: $XDG_STATE_HOME/mcp-v8, or ~/.local/state/mcp-v8]",
 )
@@ -86,14 +108,14 @@ def main() -> None:
 )
 @_option(
     "--execution-timeout",
-    type=click.FloatRange(0.001, 86_400),
+    type=_Seconds(0.001, 86_400),
     default=30.0,
     metavar="SECONDS",
     help="Time of an execution, unless the request says otherwise.",
 )
 @_option(
     "--max-execution-timeout",
-    type=click.FloatRange(0.001, 86_400),
+    type=_Seconds(0.001, 86_400),
     default=300.0,
     metavar="SECONDS",
     help="Most that a request gets.",
@@ -121,7 +143,7 @@ def main() -> None:
 )
 @_option(
     "--drain-seconds",
-    type=click.FloatRange(0, 3_600),
+    type=_Seconds(0, 3_600),
     default=5.0,
     metavar="SECONDS",
     help="Time that running executions get at shutdown.",
@@ -131,13 +153,19 @@ def main() -> None:
 @click.pass_context
 def serve(ctx: click.Context, /, **options: Any) -> None:
     """Serve REST and MCP over HTTP until SIGTERM or SIGINT (the default command)."""
-    if options["http_port"] is None:
-        _no_port(ctx)
+    for usual, most in _MAXIMA.items():
+        if ctx.get_parameter_source(usual) is ParameterSource.DEFAULT:
+            options[usual] = min(options[usual], options[most])
     try:
+        if options["http_port"] is None:
+            options["http_port"] = config.port_variable()
+        if options["http_port"] is None:
+            _no_port(ctx)
         settings = _settings(options)
     except config.ConfigError as error:
         raise click.UsageError(str(error), ctx) from error
     logs.configure(options["log_level"], options["log_format"])
+    signal.signal(signal.SIGINT, signal.SIG_DFL)  # until the server has a use for it: no KeyboardInterrupt
     from cli import serve as server  # the engine takes a moment to import: not for --help
 
     server.run(settings)
@@ -159,7 +187,8 @@ def _settings(options: dict[str, Any]) -> config.Settings:
         heap_memory_max=options["heap_memory_max"],
         session_events=options["max_session_events"],
     )
-    hosts = [options["bind_host"], *options["allowed_hosts"].split(",")]
+    bound = options["bind_host"].strip()
+    hosts = config.host_names(options["allowed_hosts"]) + (() if bound in _NO_NAMES else (bound,))
     store = config.store_directory(options["directory_path"], stateless=options["stateless"])
     return config.Settings(
         bind_host=options["bind_host"],
@@ -169,7 +198,7 @@ def _settings(options: dict[str, Any]) -> config.Settings:
         max_workers=options["max_workers"] or config.default_max_workers(),
         policy=policy,
         http=HttpSettings(
-            allowed_hosts=tuple(name.strip() for name in hosts if name.strip() not in _NO_NAMES),
+            allowed_hosts=hosts,
             exec_async=options["exec_async"],
             drain_seconds=options["drain_seconds"],
             store="none" if store is None else f"sqlite:{store}",

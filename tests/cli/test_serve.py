@@ -57,10 +57,33 @@ def test_version_and_help_are_on_stdout(arguments: tuple[str, ...]) -> None:
         (("--http-port", "0", "--heap-memory", "2000"), "--heap-memory-max"),
         (("--http-port", "0", "--log-format", "xml"), "--log-format"),
         (("--http-prot", "0"), "--http-port"),
+        (("--http-port", "0", "--execution-timeout", "nan"), "--execution-timeout"),
+        (("--http-port", "0", "--drain-seconds", "NaN"), "--drain-seconds"),
+        (("--http-port", "0", "--directory-path", ""), "--directory-path"),
+        (("--http-port", "0", "--allowed-hosts", "a.example,http://b.example"), "http://b.example"),
+        (("--http-port", "0", "--allowed-hosts", "a.example:80"), "a.example:80"),
+        (("--http-port", "0", "--allowed-hosts", "[::1]:80"), "[::1]:80"),
+        (("--http-port", "0", "--allowed-hosts", "a.example/x"), "a.example/x"),
     ],
 )
 def test_wrong_usage_is_status_2_and_names_the_flag(arguments: tuple[str, ...], named: str) -> None:
     assert named in refused(command(*arguments), 2)
+
+
+@pytest.mark.parametrize("value", ["abc", "70000", "-1", "8080.5"])
+def test_a_port_variable_that_is_no_port_is_named(value: str) -> None:
+    told = refused(command(PORT=value), 2)
+    assert f"PORT is {value!r}" in told
+    assert "--http-port" not in told
+
+
+def test_a_maximum_below_the_default_lowers_it_and_below_a_choice_is_refused() -> None:
+    with running("--stateless", "--max-execution-timeout", "0.5", "--heap-memory-max", "64") as server:
+        answer = httpx2.post(f"{server.url}/api/exec", json={"code": "for (;;);"}, timeout=30).json()
+    assert answer["status"] == "timed_out"
+    assert answer["duration_ms"] < 5_000
+    chosen = ("--http-port", "0", "--max-execution-timeout", "10", "--execution-timeout", "20")
+    assert "--max-execution-timeout" in refused(command(*chosen), 2)
 
 
 def test_without_a_port_a_terminal_gets_help() -> None:
@@ -113,6 +136,44 @@ def test_the_start_tells_where_it_listens_what_it_keeps_and_what_to_try(tmp_path
             ["bash", "-c", line.removeprefix("Try: ")], capture_output=True, text=True, timeout=60, check=True
         )
     assert json.loads(ended.stdout)["result"] == "3"
+
+
+def test_a_store_is_announced_by_its_absolute_path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    with running("--directory-path", "kept") as server:
+        assert f"Store: {tmp_path / 'kept'}\n" in server.log
+        assert httpx2.get(f"{server.url}/readyz").json()["store"] == f"sqlite:{tmp_path / 'kept'}"
+
+
+def test_an_interrupt_during_the_start_leaves_no_traceback(tmp_path: Path) -> None:
+    process = subprocess.Popen(
+        [COMMAND, "--http-port", "0", "--directory-path", str(tmp_path / "store")],
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    while not (tmp_path / "store").exists() and process.poll() is None:
+        pass  # the log is opened, the engine not yet
+    process.send_signal(signal.SIGINT)
+    _, told = process.communicate(timeout=20)
+    assert process.returncode in (0, -signal.SIGINT)
+    assert "Traceback" not in told
+
+
+def test_a_closed_stderr_does_not_keep_a_server_from_draining() -> None:
+    process = subprocess.Popen(
+        [COMMAND, "--http-port", "0", "--stateless"],
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+    )
+    assert process.stderr is not None
+    while not process.stderr.readline().startswith(b"Try: "):
+        assert process.poll() is None
+    process.stderr.close()
+    process.send_signal(signal.SIGTERM)
+    assert process.wait(20) == 0
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
