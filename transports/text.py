@@ -26,10 +26,10 @@ def outcome_text(report: Report) -> str:
     if report.status == "completed":
         end = [_value(report), handle]
     elif report.status == "failed" and report.error is not None:
-        end = [_failure(report.error, report), f"{_effect(report.error)} {handle}".strip()]
+        end = [_failure(report.error, report), f"{_effect(report)} {handle}".strip()]
     else:
         seconds = f"{report.duration_us / 1e6:.3g}"
-        end = [f"{report.status} after {seconds} s. Call undone. {handle}".strip()]
+        end = [f"{report.status} after {seconds} s. {_effect(report)} {handle}".strip()]
     tail = "\n".join(part for part in end if part)
     console = _console(report.console, report.console_dropped, MAX_CHARS - len(tail) - 1)
     return f"{console}\n{tail}" if console else tail
@@ -39,7 +39,7 @@ def running_text(execution: Execution, seconds: float) -> str:
     """That the call goes on, and what to do next."""
     session = execution.session
     then = (
-        f'Call run_js again with session "{session}": it waits for this call to end.'
+        f'A call in its session waits for it to end: call run_js with session "{session}"'
         if session is not None
         else "It ends at its time limit at the latest."
     )
@@ -59,8 +59,14 @@ def _value(report: Report) -> str:
     else:
         lines.append(f"=> {_cut(report.result or 'undefined', MAX_VALUE_CHARS)}")
     if report.pending_timers:
-        lines.append(f"{report.pending_timers:,} timers pending: they fire during later calls")
+        lines.append(_timers(report.pending_timers))
     return "\n".join(lines)
+
+
+def _timers(count: int) -> str:
+    if count == 1:
+        return "1 timer pending: it fires during a later call"
+    return f"{count:,} timers pending: they fire during later calls"
 
 
 def _failure(error: ErrorDetail, report: Report) -> str:
@@ -81,8 +87,12 @@ def _places(error: ErrorDetail, event: int | None) -> list[str]:
     return found
 
 
-def _effect(error: ErrorDetail) -> str:
-    return "Call undone." if error.undone else "Earlier changes kept."
+def _effect(report: Report) -> str:
+    """What became of the call's changes; nothing where nothing is kept anyway."""
+    if report.session is None:
+        return ""
+    kept = report.error is not None and not report.error.undone
+    return "Earlier changes kept." if kept else "Call undone."
 
 
 def _console(lines: Sequence[Line], dropped: int, room: int) -> str:

@@ -22,6 +22,16 @@ def test_an_abort_tells_after_how_long_and_that_it_is_undone(status: str) -> Non
     assert outcome_text(aborted) == f"begun\n{status} after 30 s. Call undone. [demo@13]"
 
 
+@pytest.mark.parametrize("undone", [False, True])
+def test_without_sessions_nothing_is_said_to_be_kept_or_undone(undone: bool) -> None:
+    nowhere = {"session": None, "event": None}
+    error = ErrorDetail(name="Error", message="no", undone=undone)
+    assert outcome_text(report(status="failed", error=error, **nowhere)) == "Error: no"
+    assert (
+        outcome_text(report(status="timed_out", duration_us=1_000_000, **nowhere)) == "timed_out after 1 s."
+    )
+
+
 def test_a_stack_overflow_is_an_error_that_is_undone() -> None:
     error = ErrorDetail(name="StackOverflow", message="too deep", undone=True)
     assert (
@@ -32,7 +42,8 @@ def test_a_stack_overflow_is_an_error_that_is_undone() -> None:
 
 def test_what_is_pending_is_told() -> None:
     assert outcome_text(report(pending=True)).startswith("=> a promise that is pending")
-    assert "2 timers pending" in outcome_text(report(result="1", pending_timers=2))
+    assert "\n2 timers pending: they fire" in outcome_text(report(result="1", pending_timers=2))
+    assert "\n1 timer pending: it fires" in outcome_text(report(result="1", pending_timers=1))
 
 
 def test_lines_that_were_dropped_count_as_cut() -> None:
@@ -59,7 +70,7 @@ def test_a_running_call_says_what_to_do_next() -> None:
     execution.emit([Line("log", "a")])
     told = running_text(execution, 45.0)
     assert told.startswith("running: not over after 45 s, and it goes on as e_1. 1 console lines so far.")
-    assert 'session "demo"' in told
+    assert told.endswith('call run_js with session "demo"')
 
 
 def test_a_refusal_names_its_code() -> None:
