@@ -2,7 +2,7 @@
 
 Fields: ``code`` (required), ``input``, ``session`` (``name`` or ``name@n``), ``heap``,
 ``execution_timeout_secs``, ``heap_memory_max_mb`` and ``idempotency_key``. A field that is null counts
-as absent. Whatever is wrong with one is an InvalidField that names it.
+as absent, but for ``input``. Whatever is wrong with one is an InvalidField that names it.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ import re
 from collections.abc import Mapping
 
 import msgspec
+from msgspec import Raw
 
 from engine.errors import InvalidField
 from engine.events import Caller
@@ -34,6 +35,9 @@ FIELDS = (
     "idempotency_key",
 )
 
+_DECODED = frozenset(FIELDS) - {"input"}
+_object: msgspec.json.Decoder[dict[str, object]] = msgspec.json.Decoder(dict[str, Raw])
+
 _SESSION = re.compile(r"([A-Za-z0-9._-]{1,128})(?:@([0-9]{1,15}))?")
 _HEAP = re.compile(r"[0-9a-fA-F]{64}")
 _KEY = re.compile(r"[\x21-\x7e](?:[\x20-\x7e]{0,253}[\x21-\x7e])?")
@@ -51,7 +55,8 @@ _KINDS = {
 
 
 def submission(fields: Mapping[str, object], caller: Caller, *, owner: str = OWNER) -> Submission:
-    """The request that ``fields`` (decoded JSON) make. Sizes and limits are the engine's to check.
+    """The request that ``fields`` (decoded JSON, ``input`` perhaps raw) make. Sizes and limits are the
+    engine's to check.
 
     Raises InvalidField for an unknown field, or a wrong type, form or range.
     """
@@ -59,7 +64,7 @@ def submission(fields: Mapping[str, object], caller: Caller, *, owner: str = OWN
         if name not in FIELDS:
             raise InvalidField(f"unknown field {name[:64]!r}; known are {', '.join(FIELDS)}", field=name[:64])
     code = _text("code", _code(fields.get("code")))
-    argument = _input(fields.get("input"))
+    argument = _input(fields["input"]) if "input" in fields else None
     session, at = _session(_string(fields, "session"))
     heap = _heap(_string(fields, "heap"))
     time_ms = _time_ms(_number(fields, "execution_timeout_secs"))
@@ -80,19 +85,23 @@ def submission(fields: Mapping[str, object], caller: Caller, *, owner: str = OWN
 
 
 def decode_object(body: bytes) -> dict[str, object]:
-    """A JSON object. Raises InvalidField for anything else, however deep or long."""
+    """A JSON object's fields, of which ``input`` and those that are none of FIELDS stay raw.
+
+    A large input is not taken apart and written again, which would hold up everybody.
+    Raises InvalidField for anything else, however deep or long.
+    """
     try:
-        value = msgspec.json.decode(body)
+        fields: dict[str, object] = _object.decode(body)
+        for name in _DECODED & fields.keys():
+            fields[name] = msgspec.json.decode(fields[name])  # type: ignore[arg-type]
     except UnicodeDecodeError as broken:
-        raise InvalidField(f"the body is not UTF-8: {broken.reason} at byte {broken.start}") from broken
+        raise InvalidField(f"the body is not UTF-8: {broken.reason}") from broken
     except RecursionError as broken:
         raise InvalidField("the body's JSON is nested too deeply") from broken
     except msgspec.DecodeError as broken:
         surrogate = " (a lone surrogate such as \\ud800 is no character)" if b"\\u" in body else ""
-        raise InvalidField(f"the body is not valid JSON: {broken}{surrogate}") from broken
-    if not isinstance(value, dict):
-        raise InvalidField(f"the body must be a JSON object, not {_kind(value)}")
-    return value
+        raise InvalidField(f"the body must be a JSON object: {broken}{surrogate}") from broken
+    return fields
 
 
 def number_from_text(text: str) -> object:
@@ -112,14 +121,21 @@ def _code(value: object) -> str:
     return value
 
 
-def _input(value: object) -> str | None:
-    if value is None:
-        return None
+def _input(value: object) -> str:
+    if isinstance(value, Raw):
+        return _utf8(bytes(value))
     try:
         text = json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
     except (ValueError, RecursionError) as broken:
         raise InvalidField(f"`input` cannot be written as JSON: {broken}", field="input") from broken
     return _text("input", text)
+
+
+def _utf8(data: bytes) -> str:
+    try:
+        return data.decode()
+    except UnicodeDecodeError as broken:
+        raise InvalidField(f"`input` is not UTF-8: {broken.reason}", field="input") from broken
 
 
 def _text(field: str, value: str) -> str:

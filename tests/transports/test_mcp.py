@@ -235,9 +235,15 @@ async def test_a_stateless_server_says_so_and_keeps_nothing() -> None:
             assert "session" not in tool.input_schema["properties"]
             assert text(await call(client, "var n = 1; n")) == "=> 1"
             assert text(await call(client, "typeof n")) == "=> 'undefined'"
+            assert not text(await call(client, "throw new Error('x')")).endswith(("kept.", "undone."))
             refused = await call(client, "1", session="a")
             assert refused.is_error is True
             assert "stateless" in text(refused)
+
+
+async def test_an_input_of_null_is_given(server: ServerProcess) -> None:
+    async with Client(f"{server.url}/mcp") as client:
+        assert text(await call(client, "input === null", input=None)).startswith("=> true\n")
 
 
 @pytest.mark.parametrize(

@@ -8,6 +8,9 @@ from datetime import datetime
 import httpx2
 import pytest
 
+from engine.limits import LimitPolicy
+from transports.execute import DEFAULT_WAIT
+
 FIELDS = [
     "execution_id",
     "session",
@@ -50,6 +53,21 @@ def test_an_execution_answers_with_every_field_of_the_contract_in_order(
     )
     assert (answer["output"], answer["output_truncated"]) == ("sum 14\n", False)
     assert answer["error"] is answer["error_detail"] is None
+
+
+def test_input_is_read_by_the_code_as_it_was_sent(client: httpx2.Client) -> None:
+    sent = b'{"code": "[Object.is(input[0], -0), input[1], input[2]]", "input": [-0, 1e400, "\\u00e9"]}'
+    answer = client.post("/api/exec", content=sent, headers={"content-type": "application/json"}).json()
+    assert answer["result"] == "[ true, Infinity, 'é' ]"
+
+
+def test_an_input_of_null_is_given_and_one_left_out_is_not(client: httpx2.Client) -> None:
+    assert run(client, "input === null", input=None)["result"] == "true"
+    assert run(client, "typeof input")["result"] == "'undefined'"
+
+
+def test_the_default_wait_outlasts_the_default_time_limit() -> None:
+    assert LimitPolicy().default.time_ms / 1_000 + 5 <= DEFAULT_WAIT <= 60
 
 
 def test_times_are_iso_8601_in_utc(client: httpx2.Client) -> None:
