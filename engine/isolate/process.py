@@ -5,10 +5,13 @@ from __future__ import annotations
 import contextlib
 import ctypes
 import os
+import resource
 import signal
 import socket
 from pathlib import Path
 from typing import Final, NoReturn
+
+from engine.errors import PlatformRefused
 
 PR_SET_PDEATHSIG: Final = 1
 PR_SET_NO_NEW_PRIVS: Final = 38
@@ -90,6 +93,20 @@ def prefer_for_oom_kill() -> None:
     """
     with contextlib.suppress(OSError):
         Path("/proc/self/oom_score_adj").write_text("1000", "ascii")
+
+
+def allow_stack(size: int) -> None:
+    """See to it that the stack may grow to ``size`` bytes. Raises PlatformRefused.
+
+    The kernel looks at the limit whenever the stack grows, so it counts for a running process, too.
+    """
+    soft, hard = resource.getrlimit(resource.RLIMIT_STACK)
+    if soft != resource.RLIM_INFINITY and soft < size:
+        if hard != resource.RLIM_INFINITY and hard < size:
+            raise PlatformRefused(
+                f"a process may have {hard >> 10} KiB of stack; {size >> 10} are needed (see ulimit -Hs)"
+            )
+        resource.setrlimit(resource.RLIMIT_STACK, (size, hard))
 
 
 def data_bytes() -> int:

@@ -1,18 +1,23 @@
 """The start-up self-test: is this the V8, and the machine, that the binding was written for?
 
-Everything runs in throw-away children, since a wrong layout is a crash. ``run`` returns the first
-difference as a sentence, or None.
+``versions`` comes first, before V8 is loaded. Everything else runs in throw-away children, since a
+wrong layout is a crash. Both return the first difference as a sentence, or None.
 """
 
 from __future__ import annotations
 
 import ctypes as c
 import importlib.metadata
+import time
 from collections.abc import Callable
 
+from engine.events import Line, Trace
 from engine.isolate import native, throwaway
+from engine.isolate.executor import Executor
 from engine.isolate.image import BaseImage, boot
-from engine.isolate.isolate import FULFILLED, Isolate
+from engine.isolate.isolate import BOOT_HEAP_MB, FULFILLED, Isolate
+from engine.isolate.wire import EXIT_OUT_OF_MEMORY, Done, Run
+from engine.limits import Limits
 
 _FILL = 0xAA
 _ROOM = 512  # more than any structure here
@@ -22,10 +27,10 @@ _OPTIMIZATION_STATUS = "_ZN2v88internal29Runtime_GetOptimizationStatusEiPmPNS0_7
 
 
 def run(image: BaseImage) -> str | None:
-    """The first thing that differs from what this program needs, or None when all is well."""
-    difference = versions()
-    if difference is not None:
-        return difference
+    """The first thing that differs from what this program needs, or None when all is well.
+
+    What ``versions`` looks at comes before: an image cannot be loaded without V8.
+    """
     library = native.library()
     if library.missing:
         return f"V8's library lacks {', '.join(library.missing)}"
@@ -35,6 +40,7 @@ def run(image: BaseImage) -> str | None:
         ("memory layouts", layouts),
         ("running code", lambda: _behaviour(image)),
         ("optimizing code", lambda: _optimization(image)),
+        ("executions", lambda: _executions(image)),
         ("a snapshot round trip", lambda: _round_trip(image)),
     )
     for what, check in checks:
@@ -137,6 +143,53 @@ def _optimization(image: BaseImage) -> bytes:
         if not bits & _OPTIMIZED:
             return b"that hot code is not optimized (status bits %#x)" % bits
     return b""
+
+
+_OVERFLOW = "try { (function f() { f() })() } catch {} 1"
+_BUFFERS = (
+    "const a = new Uint8Array(4096), b = a.slice(), c = new Uint8Array(a), d = new Uint8Array(1).buffer,"
+    " e = d.transfer(8192)"
+)
+_GROW = (
+    "new WebAssembly.Instance(new WebAssembly.Module(Uint8Array.fromHex("
+    # (module (memory 1) (func (export "") (param i32) (result i32) local.get 0 memory.grow))
+    "'0061736d0100000001060160017f017f0302010005030100010704010000000' + 'a08010600200040000b'"
+    "))).exports[''](20_000)"
+)
+_EXHAUSTION = (
+    "const all = []; for (;;) all.push(new Array(100_000).fill(1))",
+    "try { new ArrayBuffer(1e9) } catch {}",
+    "try { new ArrayBuffer(1, { maxByteLength: 2e9 }).resize(1e9) } catch {}",
+    _GROW,
+)
+
+
+def _executions(image: BaseImage) -> bytes:
+    """What an execution reports beside its outcome, and how one ends that wants too much."""
+    executor = Executor(boot(image))
+    done, _ = _execute(executor, _OVERFLOW)
+    replayed, _ = _execute(executor, _OVERFLOW, done.trace)
+    if not (done.overflow and replayed.overflow):
+        return b"a stack overflow that goes unnoticed"
+    done, lines = _execute(executor, "Promise.reject(7); 1")
+    if done.overflow or [line.text for line in lines] != ["Uncaught (in promise) 7"]:
+        return b"a rejection that goes unnoticed"
+    before = executor._isolate.buffers.used
+    _execute(executor, _BUFFERS)
+    if executor._isolate.buffers.used - before < 5 * 4096:
+        return b"buffers that are made in other ways than from our allocator"
+    for code in _EXHAUSTION:
+        ended = throwaway.run(lambda code=code: _execute(executor, code)[0].digest)  # type: ignore[misc]
+        if ended.status != EXIT_OUT_OF_MEMORY << 8:
+            return f"that a process out of memory ({code}) {ended.describe()}".encode()
+    return b""
+
+
+def _execute(executor: Executor, code: str, trace: Trace | None = None) -> tuple[Done, list[Line]]:
+    lines: list[Line] = []
+    limits = Limits(heap_mb=2 * BOOT_HEAP_MB, offheap_mb=16)
+    run = Run(seq=1, code=code, limits=limits, start=10**13, seed=bytes(16), trace=trace)
+    return executor.execute(run, lines.extend, time.sleep), lines
 
 
 def _round_trip(image: BaseImage) -> bytes:

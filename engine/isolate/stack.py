@@ -21,6 +21,8 @@ from engine.isolate.isolate import Isolate
 LIVE_BYTES = 900 << 10
 REPLAY_BYTES = 4 * LIVE_BYTES
 """Replays get more, so that what fitted live fits again whatever is optimized."""
+PROCESS_BYTES = 8 << 20
+"""What the process's own stack must be able to grow to: replays, and Python and V8 beside them."""
 _MARK_BYTES = 8 << 10
 _PATTERN = b"\xa5" * _MARK_BYTES
 

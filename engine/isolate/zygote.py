@@ -29,7 +29,7 @@ from typing import NoReturn
 import msgspec
 
 from engine.errors import PlatformRefused
-from engine.isolate import image, process, sandbox, selftest, worker
+from engine.isolate import image, process, sandbox, selftest, stack, worker
 from engine.isolate import zygote_wire as wire
 from engine.isolate.executor import Executor
 from engine.isolate.wire import EXIT_BROKEN
@@ -53,6 +53,7 @@ def run(arguments: list[str]) -> int:
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     resource.setrlimit(resource.RLIMIT_NOFILE, (process.MAX_DESCRIPTORS, process.MAX_DESCRIPTORS))
     try:
+        process.allow_stack(stack.PROCESS_BYTES)
         executor, engine_id = boot(Path(cache[0]) if cache else None)
         zygote = Zygote(control, executor, process.data_bytes() + (int(budget_mib) << 20))
         booted = wire.Booted(engine_id=engine_id, sandbox=zygote.try_sandbox())
@@ -72,6 +73,9 @@ def run(arguments: list[str]) -> int:
 
 def boot(cache: Path | None) -> tuple[Executor, str]:
     """An executor in a warm isolate, and the engine id. Raises PlatformRefused if the self-test says no."""
+    difference = selftest.versions()
+    if difference is not None:
+        raise PlatformRefused(difference)
     base = image.load(cache)
     difference = selftest.run(base)
     if difference is not None:

@@ -13,13 +13,17 @@ from engine.isolate.codeframe import code_frame
 
 def in_a_process(cache_dir: Path, code: str) -> str:
     """Run Python with V8 in a process of its own; what it prints."""
-    prelude = (
+    return printed(
         "from pathlib import Path\n"
-        "from engine.isolate import image, native, selftest\n"
-        f"base = image.load(Path({str(cache_dir)!r}))\n"
+        "from engine.isolate import executor, exhaustion, image, isolate, memory, native, selftest, stack\n"
+        f"base = image.load(Path({str(cache_dir)!r}))\n{code}"
     )
+
+
+def printed(code: str) -> str:
+    """What Python prints that runs ``code`` in a process of its own."""
     ran = subprocess.run(
-        [sys.executable, "-c", prelude + code], capture_output=True, text=True, timeout=60, check=False
+        [sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=False
     )
     assert ran.returncode == 0, ran.stderr
     return ran.stdout.strip()
@@ -31,13 +35,21 @@ def test_the_self_test_finds_nothing_here(cache_dir):
 
 WRONG = {
     "native.V8_VERSION = '14.6.1'": "this program was written for 14.6.1",
-    "native.MINI_RACER_VERSION = '0.15.0'": "this program needs exactly 0.15.0",
-    "native.machine = lambda: 'riscv64'": "only x86_64 and aarch64 are supported",
     "native.library().missing.append('_ZN2v84Gone')": "lacks _ZN2v84Gone",
     "native.PARAMS_SIZE = 168": "CreateParams takes 160 bytes instead of 168",
     "native.TRY_CATCH_SIZE = 40": "TryCatch larger than 40",
     "native.CALLBACK_RETURN_SLOT = 16": "FunctionCallbackInfo|return slot|ended by|exited",
     "native.SERIALIZER_ENABLED = 0x10300": "serializer flag",
+    "stack.StackGuard.reached = lambda self: False": "a stack overflow that goes unnoticed",
+    "isolate.Isolate._on_reject = lambda self, message: None": "a rejection that goes unnoticed",
+    "native.ALLOCATOR_ALLOCATE = 7": "did not come from our allocator",
+    "exhaustion._OUT_OF_MEMORY = ('%: Out of memory',)": "out of memory (try { new ArrayBuffer",
+    "exhaustion.MemoryGuard._watch_import = lambda *_: None": "out of memory (new WebAssembly",
+    "executor.EXIT_OUT_OF_MEMORY = memory.EXIT_OUT_OF_MEMORY = 1": "out of memory (const all",
+}
+BEFORE_V8_IS_LOADED = {
+    "native.MINI_RACER_VERSION = '0.15.0'": "this program needs exactly 0.15.0",
+    "native.machine = lambda: 'riscv64'": "only x86_64 and aarch64 are supported",
 }
 
 
@@ -46,6 +58,39 @@ def test_the_self_test_names_what_differs(cache_dir, change):
     said = in_a_process(cache_dir, f"{change}\nprint(selftest.run(base))")
     assert said != "None"
     assert any(part in said for part in WRONG[change].split("|")), said
+
+
+@pytest.mark.parametrize("change", BEFORE_V8_IS_LOADED)
+def test_another_machine_or_wheel_is_refused_before_v8_is_loaded(change):
+    said = printed(f"""
+from engine.errors import PlatformRefused
+from engine.isolate import native, zygote
+{change}
+try:
+    zygote.boot(None)
+except PlatformRefused as refused:
+    print(refused.message, native._library)
+""")
+    assert BEFORE_V8_IS_LOADED[change] in said
+    assert said.endswith(" None")
+
+
+def test_too_small_a_stack_is_made_larger_or_refused_with_a_sentence():
+    def said(hard: str) -> str:
+        return printed(f"""
+import resource
+from engine.errors import PlatformRefused
+from engine.isolate import process, stack
+resource.setrlimit(resource.RLIMIT_STACK, (3 << 20, {hard}))
+try:
+    process.allow_stack(stack.PROCESS_BYTES)
+    print(resource.getrlimit(resource.RLIMIT_STACK)[0] >> 20)
+except PlatformRefused as refused:
+    print(refused.message)
+""")
+
+    assert said("16 << 20") == "8"
+    assert said("4 << 20") == "a process may have 4096 KiB of stack; 8192 are needed (see ulimit -Hs)"
 
 
 def test_the_self_test_refuses_a_v8_that_does_not_optimize(cache_dir):
