@@ -36,7 +36,7 @@ FIELDS = (
 )
 
 _DECODED = frozenset(FIELDS) - {"input"}
-_object: msgspec.json.Decoder[dict[str, object]] = msgspec.json.Decoder(dict[str, Raw])
+_object = msgspec.json.Decoder(dict[str, Raw])
 
 _SESSION = re.compile(r"([A-Za-z0-9._-]{1,128})(?:@([0-9]{1,15}))?")
 _HEAP = re.compile(r"[0-9a-fA-F]{64}")
@@ -91,9 +91,9 @@ def decode_object(body: bytes) -> dict[str, object]:
     Raises InvalidField for anything else, however deep or long.
     """
     try:
-        fields: dict[str, object] = _object.decode(body)
-        for name in _DECODED & fields.keys():
-            fields[name] = msgspec.json.decode(fields[name])  # type: ignore[arg-type]
+        fields: dict[str, object] = {}
+        for name, raw in _object.decode(body).items():
+            fields[name] = msgspec.json.decode(raw) if name in _DECODED else raw
     except UnicodeDecodeError as broken:
         raise InvalidField(f"the body is not UTF-8: {broken.reason}") from broken
     except RecursionError as broken:
