@@ -21,7 +21,7 @@ from engine.isolate.stack import StackGuard
 from engine.isolate.wire import EXIT_OUT_OF_MEMORY, Done, Run
 from engine.limits import Limits
 
-CONTROL_FUNCTIONS = ("begin", "overdue", "settle", "rejected", "finish")
+CONTROL_FUNCTIONS = ("begin", "inputHidden", "overdue", "settle", "rejected", "finish")
 
 _VALUE, _UNSETTLED, _THROWN = 0, 1, 2  # kinds of ``finish``
 
@@ -31,6 +31,11 @@ _WARM_UP = (
     "console.log('text', 1, { a: 1 })",
     "throw new TypeError('warm')",
     "await Promise.resolve(Math.random() + Date.now())",
+)
+_BIND_INPUT = (
+    "try { input = this.input } catch {} try { input === this.input } catch { false }",
+    "let input = this.input; true",  # where the session's own `let input = …` threw
+    "const input = this.input; true",
 )
 _GUEST_FRAME = re.compile(r"(exec-\d+\.js):(\d+):(\d+)")
 _OBJECT_LITERAL = re.compile(r"\s*\{(?!.*;\s*\Z)", re.DOTALL)
@@ -129,7 +134,8 @@ class Executor:
 
     def _run(self, run: Run, sleep: Callable[[float], None]) -> tuple[_Finished, Location | None]:
         isolate = self._isolate
-        isolate.control("begin", isolate.string(_begin(run)))
+        if isolate.boolean(isolate.control("begin", isolate.string(_begin(run)))):
+            self._bind_input()
         while True:
             with isolate.scope():
                 if not isolate.boolean(isolate.control("overdue")):
@@ -160,6 +166,16 @@ class Executor:
         if location and wrapped and location.line == 1:
             location = location._replace(column=location.column - 1)
         return self._finish(_THROWN, value, promise), location
+
+    def _bind_input(self) -> None:
+        """Give the value of globalThis.input also to the variable that the session declared to hide it."""
+        isolate = self._isolate
+        for code in _BIND_INPUT:
+            with isolate.scope():
+                promise = isolate.evaluate(code).promise
+                if promise is not None and isolate.boolean(isolate.promise_result(promise)):
+                    return
+        isolate.control("inputHidden")
 
     def _settle(self, promise: int | None, sleep: Callable[[float], None]) -> None:
         """Fire the timers that the value, or the design's settling rules, wait for."""

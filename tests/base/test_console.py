@@ -144,7 +144,10 @@ def test_lines_past_the_limit_are_not_even_formatted(Session: MakeIsolate) -> No
 def test_each_execution_has_the_whole_limit(Session: MakeIsolate) -> None:  # noqa: N803
     session = Session()
     for _ in range(2):
-        assert limited(session, "console.log('123456789'); console.log('x')", COST + 4) == ([f"1234{MARK}"], 1)
+        assert limited(session, "console.log('123456789'); console.log('x')", COST + 4) == (
+            [f"1234{MARK}"],
+            1,
+        )
 
 
 def test_lone_surrogates_become_replacement_characters(run: Run) -> None:

@@ -81,12 +81,47 @@ def test_without_input_there_is_no_global_of_that_name(run):
     assert run("typeof input")[0].result == "'undefined'"
 
 
-def test_input_that_cannot_be_bound_is_told(Session):  # noqa: N803
+OWN_INPUTS = [
+    "let input = 'own'",
+    "const input = 'own'",
+    "var input = 'own'",
+    "class input {}",
+    "function input() {}",
+    "let input = (() => { throw 1 })()",
+    "const input = (() => { throw 1 })()",
+]
+
+
+@pytest.mark.parametrize("own", OWN_INPUTS)
+def test_input_wins_over_what_the_session_declared_itself(own, Session):  # noqa: N803
     session = Session()
-    session.run("Object.freeze(globalThis); 0")
-    done = session.run("typeof input", input="1")
-    assert done.outcome.result == "'undefined'"
-    assert [line.level for line in session.lines] == ["error"]
+    session.run(f"const read = () => input; {own}")
+    session.run("const reading = () => input; 0")
+    for value in ("[1]", '{"__proto__": 2}'):
+        done = session.run("JSON.stringify([input, reading(), globalThis.input])", input=value)
+        text = json.dumps(json.loads(value), separators=(",", ":"))
+        assert json.loads(done.outcome.result_json) == f"[{text},{text},{text}]"
+        assert session.lines == ()
+    assert session.value("JSON.stringify(input)") == "'{\"__proto__\":2}'"
+
+
+def test_input_can_be_declared_by_the_code_itself(Session):  # noqa: N803
+    session = Session()
+    assert session.run("const { a } = input; const b = a; b", input='{"a": 1}').outcome.result == "1"
+    assert session.run("let input = globalThis.input.a + 1; input", input='{"a": 1}').outcome.result == "2"
+    assert session.run("input", input="3").outcome.result == "3"
+
+
+def test_input_that_cannot_be_bound_is_told(Session):  # noqa: N803
+    for code, shown in (
+        ("Object.freeze(globalThis); 0", "'undefined'"),
+        ("using input = null; 0", "'object'"),
+    ):
+        session = Session()
+        session.run(code)
+        done = session.run("typeof input", input="1")
+        assert done.outcome.result == shown
+        assert [(line.level, line.text[:6]) for line in session.lines] == [("error", "input:")]
 
 
 # --- unhandled rejections -------------------------------------------------------------------------

@@ -1,6 +1,7 @@
 // What the host calls. Every function here runs in a realm that the guest may have changed at will,
 // so it uses built-ins captured before the guest's code, and hands the guest nothing but its own
-// values. The host calls, for each execution: begin; overdue until it is false, then the code, then
+// values. The host calls, for each execution: begin, and inputHidden if a variable of the guest hides
+// the input and cannot be assigned; overdue until it is false, then the code, then
 // settle until it is -1, running all microtasks after each; finish. `rejected` comes at any time.
 (base) => {
   'use strict';
@@ -41,13 +42,19 @@
     fired += 1;
   };
 
+  const inputHidden = () => base.console.write('error', 'input: it cannot be set in this session');
+
+  /** Whether globalThis.input is the value now. */
   const bindInput = (value) => {
-    const bound = defineProperty(globalThis, 'input', {
-      __proto__: null, value, writable: true, enumerable: true, configurable: true,
-    });
-    if (!bound) base.console.write('error', 'input: globalThis.input cannot be set in this session');
+    const bound =
+      defineProperty(globalThis, 'input', {
+        __proto__: null, value, writable: true, enumerable: true, configurable: true,
+      }) || defineProperty(globalThis, 'input', { __proto__: null, value }); // a `var` or function of that name
+    if (!bound) inputHidden();
+    return bound;
   };
 
+  /** Whether there is an input, and globalThis.input is its value. */
   const begin = (json) => {
     const message = parse(json);
     const { limits, replay } = message;
@@ -66,7 +73,7 @@
     clock.begin(start, limits.clock_reads, replaying ? replay.clock : null);
     base.seedRandom(message.seed);
     timers.begin(limits.timers);
-    if (hasOwn(message, 'input')) bindInput(message.input);
+    return hasOwn(message, 'input') && bindInput(message.input);
   };
 
   // --- timers ----------------------------------------------------------------------------------
@@ -186,5 +193,5 @@
   };
 
   const { freeze } = Object;
-  base.control = freeze({ __proto__: null, begin, overdue, settle, rejected, finish });
+  base.control = freeze({ __proto__: null, begin, inputHidden, overdue, settle, rejected, finish });
 }
