@@ -24,6 +24,8 @@ from persistence.eventlog import SessionRow
 
 DATABASE_NAME = "events.db"
 STORE_VERSION = 1
+APPLICATION_ID = int.from_bytes(b"mcv8")
+"""Marks a database as this program's."""
 
 BUSY_SECONDS = 5.0
 """How long to wait for a stranger (a backup, the sqlite3 shell) that holds the database."""
@@ -99,16 +101,24 @@ def prepare(directory: Path) -> Path:
 
 
 def _adopt(db: sqlite3.Connection, path: Path) -> None:
-    """Make the tables if the database is new."""
-    version = db.execute("PRAGMA user_version").fetchone()[0]
+    """Make the tables if the database is new, that is, empty; else check that it is ours."""
+    owner, version = (
+        db.execute(f"PRAGMA {name}").fetchone()[0] for name in ("application_id", "user_version")
+    )
+    new = (owner, version) == (0, 0) and db.execute("SELECT 1 FROM sqlite_master").fetchone() is None
+    if not new and owner != APPLICATION_ID:
+        raise StoreCorrupt(f"{path} is a database of another program: choose another directory")
     if version > STORE_VERSION:
         raise StoreError(
             f"{path} has store format {version}; this program knows format {STORE_VERSION}: "
             "run the newer mcp-v8 that wrote it, or choose another directory"
         )
+    if not new and version != STORE_VERSION:
+        raise StoreCorrupt(f"{path} has store format {version}, which no mcp-v8 ever wrote")
     db.execute("PRAGMA journal_mode = WAL")
-    if version == 0:
-        db.executescript(f"BEGIN; {_TABLES} PRAGMA user_version = {STORE_VERSION}; COMMIT")
+    if new:
+        marks = f"PRAGMA application_id = {APPLICATION_ID}; PRAGMA user_version = {STORE_VERSION}"
+        db.executescript(f"BEGIN; {_TABLES} {marks}; COMMIT")
 
 
 def _sync_directory(directory: Path) -> None:

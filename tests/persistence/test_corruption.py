@@ -165,3 +165,37 @@ async def test_a_store_of_a_newer_program_is_refused_and_left_alone(database: Pa
     with closing(sqlite3.connect(database)) as db:
         assert db.execute("PRAGMA user_version").fetchone()[0] == STORE_VERSION + 1
         assert db.execute("SELECT count(*) FROM events").fetchone()[0] == 8
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "PRAGMA application_id = 0",
+        "PRAGMA application_id = 7",
+        "PRAGMA user_version = 0",
+        "PRAGMA user_version = -1",
+    ],
+)
+async def test_a_store_without_the_marks_of_this_program_is_refused(database: Path, statement: str) -> None:
+    with closing(sqlite3.connect(database)) as db:
+        db.execute(statement)
+    with pytest.raises(StoreCorrupt, match=r"another program|no mcp-v8"):
+        async with open_sqlite_log(database.parent):
+            raise AssertionError("opened")
+
+
+async def test_a_database_of_another_program_is_refused_and_left_alone(tmp_path: Path) -> None:
+    path = tmp_path / DATABASE_NAME
+    with closing(sqlite3.connect(path)) as db:
+        db.execute("CREATE TABLE theirs (a)")
+    before = path.read_bytes()
+    with pytest.raises(StoreCorrupt, match="another program"):
+        async with open_sqlite_log(tmp_path):
+            raise AssertionError("opened")
+    assert path.read_bytes() == before
+
+
+async def test_an_empty_database_is_taken(tmp_path: Path) -> None:
+    (tmp_path / DATABASE_NAME).touch()
+    async with open_sqlite_log(tmp_path) as log:
+        assert await log.sessions("o") == []
