@@ -7,7 +7,7 @@ import os
 import resource
 import signal
 from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, suppress
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
 from typing import NoReturn
 
 import click
@@ -17,8 +17,7 @@ import trio
 from cli.config import Settings
 from engine.errors import EngineError, StoreCorrupt
 from engine.supervisor import Supervisor, open_supervisor
-from persistence.eventlog import EventLog
-from persistence.sqlite import open_sqlite_log
+from persistence.sqlite import SqliteEventLog, open_sqlite_log
 from transports import app
 
 EXIT_FAILED = 1
@@ -48,26 +47,26 @@ async def _serve(settings: Settings) -> None:
         stop = trio.Event()
         async with trio.open_nursery() as nursery:
             nursery.start_soon(_watch, signals, stop, nursery.cancel_scope)
-            async with _open_engine(settings) as engine:
+            async with _open_log(settings) as log, _open_engine(settings, log) as engine:
                 await app.serve(
-                    engine, listeners, settings.http, stop, lambda: _announce(settings, engine, listeners)
+                    engine,
+                    listeners,
+                    settings.http,
+                    stop,
+                    lambda: _announce(settings, engine, listeners),
+                    lambda: None if log is None else log.failing,
                 )
             nursery.cancel_scope.cancel()
 
 
-@asynccontextmanager
-async def _open_engine(settings: Settings) -> AsyncIterator[Supervisor]:
-    async with (
-        _open_log(settings) as log,
-        open_supervisor(
-            log=log, policy=settings.policy, cache_dir=settings.cache_dir, max_workers=settings.max_workers
-        ) as engine,
-    ):
-        yield engine
+def _open_engine(settings: Settings, log: SqliteEventLog | None) -> AbstractAsyncContextManager[Supervisor]:
+    return open_supervisor(
+        log=log, policy=settings.policy, cache_dir=settings.cache_dir, max_workers=settings.max_workers
+    )
 
 
 @asynccontextmanager
-async def _open_log(settings: Settings) -> AsyncIterator[EventLog | None]:
+async def _open_log(settings: Settings) -> AsyncIterator[SqliteEventLog | None]:
     if settings.store is None:
         yield None
         return

@@ -66,6 +66,8 @@ class SqliteEventLog:
         self._path = path
         self._token = trio.lowlevel.current_trio_token()
         self._writer = Writer(path, lambda batch: self._token.run_sync_soon(self._settle, batch))
+        self.failing: str | None = None
+        """While the last append was not stored, as on a full disk: what is wrong and what to do."""
         self._closed = False
         self._queued = 0
         self._door = trio.Lock()
@@ -145,6 +147,10 @@ class SqliteEventLog:
         """Wake the tasks whose appends are decided."""
         for append in batch:
             self._queued -= append.size
+            if append.failure is None:
+                self.failing = None
+            elif isinstance(append.failure, StoreFailed):
+                self.failing = append.failure.message
             answer = outcome.Value(None) if append.failure is None else outcome.Error(append.failure)
             trio.lowlevel.reschedule(append.task, answer)
         self._room.set()

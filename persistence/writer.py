@@ -137,7 +137,7 @@ class Writer:
             written = [append for append in batch if self._insert(db, append, heads)]
         except sqlite3.Error as failure:
             self._roll_back()
-            _fail([append for append in batch if append.failure is None], failure)
+            self._fail([append for append in batch if append.failure is None], failure)
             return
         if self._commit(db, written):
             self._remember(heads)
@@ -191,7 +191,7 @@ class Writer:
         except sqlite3.Error as failure:
             self._roll_back()
             if failure.sqlite_errorcode in _UNWRITTEN or not self._has_committed(written, failure):
-                _fail(written, failure)
+                self._fail(written, failure)
                 return False
         return True
 
@@ -218,6 +218,13 @@ class Writer:
             f"a write to {self._path} failed and it cannot be found out what became of it ({failure}): "
             "look at the disk and start mcp-v8 again"
         )
+
+    def _fail(self, appends: list[Append], failure: sqlite3.Error) -> None:
+        todo = "free space in" if failure.sqlite_errorcode in _UNWRITTEN else "look at the disk of"
+        for append in appends:
+            append.failure = StoreFailed(
+                f"the event could not be stored, and was not ({failure}): {todo} {self._path.parent}"
+            )
 
     def _connection(self) -> sqlite3.Connection:
         if self._db is None:
@@ -260,8 +267,3 @@ def _conflict(append: Append, violated: sqlite3.IntegrityError) -> AppendConflic
     column = str(violated).removeprefix("UNIQUE constraint failed: ").partition(",")[0]
     reason = _TAKEN.get(column, str(violated))
     return AppendConflict(f"event {event.seq} cannot be appended to session {event.session}: {reason}")
-
-
-def _fail(appends: list[Append], failure: sqlite3.Error) -> None:
-    for append in appends:
-        append.failure = StoreFailed(f"the event could not be stored, and was not: {failure}")

@@ -49,15 +49,17 @@ async def serve(
     settings: HttpSettings,
     stop: trio.Event,
     started: Callable[[], None],
+    failing: Callable[[], str | None],
 ) -> None:
     """Serve ``engine`` until ``stop`` is set, then drain and end.
 
-    ``started`` is called once requests are taken. While the engine drains, requests are still
+    ``started`` is called once requests are taken; ``failing`` says why the log takes no events, if it
+    does not. While the engine drains, requests are still
     answered (with 503, where they would run something), so that clients can tell a server that stops
     from one that is gone. Then MCP sessions end, and with them their open streams, then connections.
     """
     mcp = McpDoor(engine)
-    app = create_app(engine, store=settings.store)
+    app = create_app(engine, store=settings.store, failing=failing)
     doors: dict[str, asgi.Application] = {
         EXECUTE_PATH: ExecuteDoor(engine, exec_async=settings.exec_async),
         MCP_PATH: mcp,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from importlib.metadata import version
 from typing import TYPE_CHECKING
 
@@ -24,15 +25,15 @@ CANCEL_SECONDS = 2.0
 MAX_SESSIONS = 1_000
 
 
-def create_app(engine: Supervisor, *, store: str) -> QuartTrio:
+def create_app(engine: Supervisor, *, store: str, failing: Callable[[], str | None]) -> QuartTrio:
     """The application that serves ``engine``, but for what has a door of its own.
 
-    ``store`` says what the log is kept in, for ``/readyz``.
+    For ``/readyz``, ``store`` says what the log is kept in, and ``failing`` why it takes no events.
     """
     app = QuartTrio("mcp-v8", static_folder=None)
     app.config["MAX_CONTENT_LENGTH"] = MAX_BODY_BYTES
     _add_executions(app, engine)
-    _add_server(app, engine, store)
+    _add_server(app, engine, store, failing)
     _add_errors(app)
     return app
 
@@ -55,7 +56,7 @@ def _add_executions(app: QuartTrio, engine: Supervisor) -> None:
         return _json(answer.encode_sessions(await engine.sessions(OWNER, limit=MAX_SESSIONS)))
 
 
-def _add_server(app: QuartTrio, engine: Supervisor, store: str) -> None:
+def _add_server(app: QuartTrio, engine: Supervisor, store: str, failing: Callable[[], str | None]) -> None:
     @app.get("/healthz")
     async def healthy() -> Response:
         return _json(b'{"status":"ok"}')
@@ -63,8 +64,12 @@ def _add_server(app: QuartTrio, engine: Supervisor, store: str) -> None:
     @app.get("/readyz")
     async def ready() -> Response:
         status = engine.status()
-        code = 200 if status.pop("ready") else 503
-        told = {"status": status.pop("status"), "store": store, "sandbox": status.pop("sandbox"), **status}
+        error, ready, name = failing(), status.pop("ready"), status.pop("status")
+        code = 200 if ready and error is None else 503
+        if error is not None:
+            name = "store_failed" if ready else name
+            status["error"] = error
+        told = {"status": name, "store": store, "sandbox": status.pop("sandbox"), **status}
         return _json(msgspec.json.encode(told), code)
 
     @app.get("/api/version")

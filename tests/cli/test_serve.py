@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import pty
+import resource
 import signal
 import socket
 import subprocess
@@ -275,6 +276,28 @@ def test_a_stateless_server_answers_without_session_and_forgets() -> None:
         assert answer["result"] == "3"
         refusal = httpx2.post(f"{server.url}/api/exec", json={"code": "1", "session": "a"})
         assert (refusal.status_code, refusal.json()["field"]) == (400, "session")
+
+
+def test_a_full_disk_is_told_until_there_is_room_again(tmp_path: Path) -> None:
+    with (
+        running("--directory-path", str(tmp_path)) as server,
+        httpx2.Client(base_url=server.url, timeout=30) as client,
+    ):
+        assert client.post("/api/exec", json={"code": "1", "session": "a"}).status_code == 200
+        limits = resource.prlimit(server.process.pid, resource.RLIMIT_FSIZE)
+        written = (tmp_path / "events.db-wal").stat().st_size
+        resource.prlimit(server.process.pid, resource.RLIMIT_FSIZE, (written, limits[1]))
+        refusal = client.post("/api/exec", json={"code": "2", "session": "a"})
+        assert (refusal.status_code, refusal.json()["code"]) == (503, "store_failed")
+        assert f"free space in {tmp_path}" in refusal.json()["error"]
+        ready = client.get("/readyz")
+        assert (ready.status_code, ready.json()["status"]) == (503, "store_failed")
+        assert str(tmp_path) in ready.json()["error"]
+        resource.prlimit(server.process.pid, resource.RLIMIT_FSIZE, limits)
+        answer = client.post("/api/exec", json={"code": "3", "session": "a"}).json()
+        assert (answer["result"], answer["event"]) == ("3", 2)
+        ready = client.get("/readyz")
+        assert (ready.status_code, "error" in ready.json()) == (200, False)
 
 
 def test_what_was_answered_survives_a_kill(tmp_path: Path) -> None:
