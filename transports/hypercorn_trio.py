@@ -25,6 +25,9 @@ from functools import partial
 from math import inf
 from typing import Any, cast
 
+import h2.errors
+import h2.events
+import h2.exceptions
 import h11
 import trio
 from hypercorn.app_wrappers import ASGIWrapper
@@ -34,7 +37,12 @@ from hypercorn.protocol import ProtocolWrapper
 from hypercorn.protocol.events import Body, Data, EndBody, Response
 from hypercorn.protocol.events import Event as StreamEvent
 from hypercorn.protocol.h2 import H2Protocol
-from hypercorn.protocol.h11 import H11Protocol, H11WSConnection
+from hypercorn.protocol.h11 import (
+    H2CProtocolRequiredError,
+    H2ProtocolAssumedError,
+    H11Protocol,
+    H11WSConnection,
+)
 from hypercorn.trio.lifespan import Lifespan
 from hypercorn.trio.task_group import TaskGroup
 from hypercorn.trio.worker_context import WorkerContext
@@ -48,6 +56,7 @@ from hypercorn.typing import (
     Scope,
 )
 from hypercorn.utils import parse_socket_addr
+from priority.priority import PriorityError
 
 logger = logging.getLogger(__name__)
 
@@ -60,6 +69,9 @@ MAX_GATHERED = 1 << 16
 """Bytes of a response that are gathered into one send."""
 MAX_MESSAGES = 16
 """ASGI messages that may wait for an application: with RECEIVE_SIZE, about 1 MB of a request."""
+
+MAX_RESETS = 100
+"""Requests that an HTTP/2 client may take back beyond as many as were answered."""
 
 _FULL = (
     b"HTTP/1.1 503 \r\ncontent-type: application/json\r\ncontent-length: 60\r\n"
@@ -203,14 +215,61 @@ class _H11(H11Protocol):
             await self._forward(RawData(bytes(data)))
 
 
-class _Protocol(ProtocolWrapper):
-    """Hypercorn's choice of protocol, beginning with our HTTP/1.1."""
+class _H2(H2Protocol):
+    """HTTP/2 that ends the connection of a client that takes back most of its requests."""
 
-    _changed = False
+    _resets = 0
+    """Less the requests that were answered."""
+
+    async def stream_send(self, event: StreamEvent) -> None:
+        """Send a part of a response."""
+        if isinstance(event, Response):
+            self._resets -= 1
+        await super().stream_send(event)
+
+    async def _handle_events(self, events: list[h2.events.Event]) -> None:
+        self._resets += sum(isinstance(event, h2.events.StreamReset) for event in events)
+        if self._resets > MAX_RESETS:
+            self.connection.close_connection(h2.errors.ErrorCodes.ENHANCE_YOUR_CALM)
+            await self._flush()
+            await self.send(Closed())
+            return
+        for event in events:
+            if isinstance(event, h2.events.DataReceived) and event.stream_id not in self.streams:
+                # of a request that was answered early, which Hypercorn would look for in vain
+                self.connection.acknowledge_received_data(event.flow_controlled_length, event.stream_id)
+            else:
+                await super()._handle_events([event])
+        await self._flush()
+
+
+class _Protocol(ProtocolWrapper):
+    """Hypercorn's choice of protocol, from our own."""
 
     def __init__(self, *args: Any) -> None:
         super().__init__(*args)
-        self.protocol = _H11(
+        self.protocol = _H11(*self._settings())
+
+    async def handle(self, event: Event) -> None:
+        """Pass an event to the protocol, which it may change."""
+        try:
+            await self.protocol.handle(event)
+        except H2ProtocolAssumedError as change:
+            await self._change(change.data)
+        except H2CProtocolRequiredError as change:
+            await self._change(change.data, change.headers, change.settings)
+
+    async def _change(self, data: bytes, *request: Any) -> None:
+        """Go on in HTTP/2, with the request that asked for it if there is one."""
+        self.protocol = changed = _H2(*self._settings())
+        await changed.initiate(*request)
+        if data:
+            await changed.handle(RawData(data))
+        # to Hypercorn the request that changed it counts as under way until a stream ends
+        await self.send(Updated(changed.idle))
+
+    def _settings(self) -> tuple[Any, ...]:
+        return (
             self.app,
             self.config,
             self.context,
@@ -221,15 +280,6 @@ class _Protocol(ProtocolWrapper):
             self.server,
             self.send,
         )
-
-    async def handle(self, event: Event) -> None:
-        """Pass an event to the protocol, which it may change."""
-        await super().handle(event)
-        if isinstance(self.protocol, H2Protocol) and not self._changed:
-            self._changed = True
-            # to Hypercorn the request that changed it counts as under way until a stream ends
-            idle = all(stream.idle for stream in self.protocol.streams.values())
-            await self.send(Updated(idle))
 
 
 class _Connection:
@@ -249,7 +299,7 @@ class _Connection:
             await self._serve()
         except* (OSError, trio.BrokenResourceError, trio.ClosedResourceError):
             logger.debug("a connection broke", exc_info=True)
-        except* h11.ProtocolError as broken:
+        except* (h11.ProtocolError, h2.exceptions.ProtocolError, PriorityError) as broken:
             logger.info("a client broke the protocol: %s", broken.exceptions[0])
         except* Exception:
             logger.exception("a connection failed")

@@ -10,6 +10,7 @@ from typing import Any
 
 import h2.config
 import h2.connection
+import h2.errors
 import h2.events
 import pytest
 import trio
@@ -260,6 +261,91 @@ async def test_http_2_with_prior_knowledge_is_served() -> None:
                 ended |= isinstance(event, h2.events.StreamEnded)
             await stream.send_all(client.data_to_send())
         assert body == b"hello"
+
+
+class Http2:
+    """An HTTP/2 client over one connection."""
+
+    def __init__(self, stream: trio.SocketStream) -> None:
+        self.stream = stream
+        self.client = h2.connection.H2Connection(h2.config.H2Configuration(client_side=True))
+        self.client.initiate_connection()
+
+    def ask(self, number: int, method: str = "GET") -> None:
+        headers = [(":method", method), (":path", "/"), (":scheme", "http"), (":authority", "localhost")]
+        self.client.send_headers(number, headers, end_stream=method == "GET")
+
+    async def flush(self) -> None:
+        await self.stream.send_all(self.client.data_to_send())
+
+    async def until(self, kind: type[h2.events.Event]) -> Any:
+        """The next event of that kind."""
+        while True:
+            data = (await self.stream.receive_some()) or pytest.fail("the connection ended")
+            events = self.client.receive_data(data)
+            await self.flush()
+            for event in events:
+                if isinstance(event, kind):
+                    return event
+
+
+async def test_an_http_2_client_that_resets_all_its_requests_loses_its_connection() -> None:
+    called = 0
+
+    @application
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        nonlocal called
+        called += 1
+        await answer(send)
+
+    async with serving(app) as server:
+        async with await server.connect() as stream:
+            peer = Http2(stream)
+            for number in range(1, 1_001, 2):
+                peer.ask(number)
+                peer.client.reset_stream(number)
+            await peer.flush()
+            ended = await peer.until(h2.events.ConnectionTerminated)
+            assert ended.error_code == h2.errors.ErrorCodes.ENHANCE_YOUR_CALM
+        assert called < 200
+        assert (await server.get()).endswith(b"hello")
+
+
+async def test_an_http_2_client_may_take_back_as_many_requests_as_it_lets_be_answered() -> None:
+    async with serving(hello) as server, await server.connect() as stream:
+        peer = Http2(stream)
+        for number in range(1, 601, 4):
+            peer.ask(number)
+            peer.client.reset_stream(number)
+            peer.ask(number + 2)
+            await peer.flush()
+            await peer.until(h2.events.StreamEnded)
+
+
+async def test_data_after_an_early_answer_costs_nothing_else(caplog: pytest.LogCaptureFixture) -> None:
+    async with serving(hello) as server, await server.connect() as stream:
+        peer = Http2(stream)
+        peer.ask(1, "POST")
+        await peer.flush()
+        await peer.until(h2.events.StreamEnded)
+        peer.client.send_data(1, b"late", end_stream=True)
+        peer.ask(3)
+        await peer.flush()
+        assert (await peer.until(h2.events.StreamEnded)).stream_id == 3
+    assert not [record for record in caplog.records if record.exc_info]
+
+
+async def test_a_broken_http_2_protocol_is_one_line(caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level(logging.INFO):
+        async with serving(hello) as server, await server.connect() as stream:
+            peer = Http2(stream)
+            for number in range(1, 4_001, 2):
+                peer.client.prioritize(number)
+            await peer.flush()
+            await read_to_end(stream)
+    told = [record for record in caplog.records if record.name == hypercorn_trio.__name__]
+    assert [record.levelname for record in told] == ["INFO"]
+    assert told[0].exc_info is None
 
 
 async def test_a_websocket_carries_messages_both_ways() -> None:
