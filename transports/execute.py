@@ -42,12 +42,13 @@ MAX_WAIT = 300.0
 QUICK_SECONDS = 0.25
 """Most executions are over by then; only for longer ones the client's leaving is watched for."""
 
+_JSON = ("application/json", "text/json")
 _PROBABLY_JSON = ("", "application/x-www-form-urlencoded")
 """Content types of a client that did not set any (curl's default is the second)."""
 _QUERY_TEXT = ("session", "heap", "idempotency_key")
 _QUERY_NUMBERS = ("execution_timeout_secs", "heap_memory_max_mb")
 _MAX_QUERY_FIELDS = 16
-_WAIT = re.compile(r'wait\s*=\s*"?([0-9]{1,9})"?')
+_WAIT = re.compile(r'wait\s*=\s*"?([0-9]{1,300})"?')
 _MAX_CALLER = 128
 """Characters kept of each thing that a client says about itself."""
 
@@ -92,6 +93,8 @@ class ExecuteDoor:
             return errors.method_answer(scope["method"], PATH, "POST")
         body = await read_body(scope, receive)
         headers: Headers = dict(scope["headers"])
+        if (refusal := _unsupported(headers)) is not None:
+            return refusal
         asked = submission(_fields(headers, scope["query_string"], body), _caller(headers))
         preference = _preference(headers.get(b"prefer"), self._default_wait)
         execution = await self._engine.submit(asked)
@@ -133,8 +136,8 @@ async def _cancel_when_gone(receive: Receive, scope: trio.CancelScope) -> None:
 
 def _fields(headers: Headers, query: bytes, body: bytes) -> dict[str, object]:
     """The fields of a request: of a JSON body, or of the query string with the code as the body."""
-    kind = headers.get(b"content-type", b"").partition(b";")[0].strip().lower().decode("latin1")
-    if kind == "application/json" or (kind.startswith("application/") and kind.endswith("+json")):
+    kind = _media_type(headers)
+    if kind in _JSON or (kind.startswith("application/") and kind.endswith("+json")):
         fields = decode_object(body)
     else:
         fields = _fields_of_raw(body, kind)
@@ -148,6 +151,22 @@ def _fields(headers: Headers, query: bytes, body: bytes) -> dict[str, object]:
                 "the Idempotency-Key header and `idempotency_key` differ: send one", field="idempotency_key"
             )
     return fields
+
+
+def _media_type(headers: Headers) -> str:
+    return headers.get(b"content-type", b"").partition(b";")[0].strip().lower().decode("latin1")
+
+
+def _unsupported(headers: Headers) -> JsonAnswer | None:
+    """The refusal of a body that would have to be unpacked first."""
+    coding = headers.get(b"content-encoding", b"identity").strip().lower()
+    if coding != b"identity":
+        sentence = "the body must not be compressed: send it without Content-Encoding"
+        return errors.answer(415, sentence, "unsupported_media_type", "Content-Encoding")
+    if _media_type(headers).startswith("multipart/"):
+        sentence = "a form is not taken: send JSON, or the code as text/javascript"
+        return errors.answer(415, sentence, "unsupported_media_type", "Content-Type")
+    return None
 
 
 def _fields_of_raw(body: bytes, kind: str) -> dict[str, object]:
@@ -189,7 +208,7 @@ def _preference(header: bytes | None, default_wait: float) -> Preference:
         return Preference(default_wait)
     asynchronous = False
     for part in header.decode("latin1").lower().split(","):
-        preference = part.strip()
+        preference = part.partition(";")[0].strip()  # parameters mean nothing here
         if match := _WAIT.fullmatch(preference):
             wait = min(float(match[1]), MAX_WAIT)
             return Preference(wait, f"wait={wait:.0f}")

@@ -11,6 +11,7 @@ import hashlib
 import json
 import math
 import re
+from codecs import BOM_UTF8
 from collections.abc import Mapping
 
 import msgspec
@@ -90,6 +91,8 @@ def decode_object(body: bytes) -> dict[str, object]:
     A large input is not taken apart and written again, which would hold up everybody.
     Raises InvalidField for anything else, however deep or long.
     """
+    if body.startswith(BOM_UTF8):
+        raise InvalidField("the body begins with a byte order mark: send the JSON without it")
     try:
         fields: dict[str, object] = {}
         for name, raw in _object.decode(body).items():

@@ -15,6 +15,7 @@ from engine.errors import EngineError, InvalidField, NotFound
 from transports import answer, errors
 from transports.asgi import MAX_BODY_BYTES, BodyTooLarge, BodyTooLate, JsonAnswer
 from transports.execute import MAX_WAIT, Preference, execution_answer
+from transports.mcp import PATH as MCP_PATH
 from transports.request import EXECUTION_ID, OWNER, number_from_text
 
 if TYPE_CHECKING:
@@ -99,7 +100,8 @@ def _http_answer(error: HTTPException) -> JsonAnswer:
         return errors.method_answer(request.method, path, ", ".join(sorted(error.valid_methods or ())))
     match error.code:
         case 404:
-            return errors.answer(404, f"there is no {path} here", "not_found")
+            mcp = f"; MCP is at {MCP_PATH}" if path.startswith(MCP_PATH) else ""
+            return errors.answer(404, f"there is no {path} here{mcp}", "not_found")
         case 413:
             return errors.body_answer(BodyTooLarge())
         case 408:

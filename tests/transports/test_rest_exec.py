@@ -70,6 +70,19 @@ def test_the_default_wait_outlasts_the_default_time_limit() -> None:
     assert LimitPolicy().default.time_ms / 1_000 + 5 <= DEFAULT_WAIT <= 60
 
 
+def test_text_json_is_json(client: httpx2.Client) -> None:
+    response = client.post("/api/exec", content=b'{"code": "1 + 1"}', headers={"content-type": "text/json"})
+    assert response.json()["result"] == "2"
+
+
+@pytest.mark.parametrize(("prefer", "applied"), [("wait=5;foo", "wait=5"), ("wait=" + "9" * 30, "wait=300")])
+def test_a_preference_may_have_parameters_and_a_long_wait_is_cut(
+    client: httpx2.Client, prefer: str, applied: str
+) -> None:
+    response = client.post("/api/exec", json={"code": "1"}, headers={"prefer": prefer})
+    assert response.headers["preference-applied"] == applied
+
+
 def test_times_are_iso_8601_in_utc(client: httpx2.Client) -> None:
     answer = run(client, "1")
     started, completed = str(answer["started_at"]), str(answer["completed_at"])

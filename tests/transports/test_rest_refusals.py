@@ -167,6 +167,24 @@ def test_an_unknown_route_is_a_404_in_json(client: httpx2.Client) -> None:
         refused(client.get(path), 404, "not_found")
 
 
+def test_a_path_beside_the_mcp_endpoint_is_told_where_that_is(client: httpx2.Client) -> None:
+    assert "/mcp" in refused(client.post("/mcp/", json={}), 404, "not_found").partition(";")[2]
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [("Content-Encoding", "gzip"), ("Content-Type", "multipart/form-data; boundary=x")],
+)
+def test_a_body_that_would_have_to_be_unpacked_is_a_415(client: httpx2.Client, name: str, value: str) -> None:
+    response = client.post("/api/exec", content=b'{"code": "1"}', headers={**JSON, name.lower(): value})
+    refused(response, 415, "unsupported_media_type", name)
+
+
+def test_a_byte_order_mark_is_named(client: httpx2.Client) -> None:
+    response = client.post("/api/exec", content=b'\xef\xbb\xbf{"code": "1"}', headers=JSON)
+    assert "byte order mark" in refused(response, 400, "invalid_field")
+
+
 def test_a_wrong_method_is_a_405_in_json_that_says_which_is_right(client: httpx2.Client) -> None:
     response = client.get("/api/exec")
     refused(response, 405, "method_not_allowed")
