@@ -247,21 +247,19 @@ class SessionActor:
         self, execution: Execution, asked: Submission, seq: int
     ) -> tuple[Attempt, Done | Abort]:
         """Restore and run. After an Abort the session sleeps."""
-        worker = None
-        with execution.cancellable():
-            worker = await self._restored_worker()
+        if not execution.cancel_requested and not (self._worker and self._worker.running()):
+            with execution.cancellable():
+                self._worker = await self._restored_worker()
         attempt = prepare(execution, asked, self._host.policy, self._host.engine_id, seq)
-        if worker is None:
+        if execution.cancel_requested or self._worker is None:
             return attempt, Abort("cancelled", 0)
-        result = await run(worker, attempt, execution)
+        result = await run(self._worker, attempt, execution)
         if isinstance(result, Abort):
             self.sleep()
         return attempt, result
 
     async def _restored_worker(self) -> Worker:
-        """The worker in the session's state, restored if the session sleeps."""
-        if self._worker is not None and self._worker.running():
-            return self._worker
+        """A worker brought to the session's state."""
         self.sleep()
         taken: list[Worker] = []
 

@@ -15,7 +15,7 @@ import os
 import select
 import signal
 import socket
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Final, Literal
 
 import trio
@@ -98,10 +98,12 @@ class Worker:
 
     async def wait_ready(self) -> None:
         """Until the worker says that it can run code. Raises WorkerDied."""
-        with self._translated():
+        try:
             message = await self._receive()
             if message is not None and not isinstance(message, wire.Ready):
-                raise WorkerFailed(f"said {type(message).__name__} where Ready was expected")
+                raise WorkerFailed(f"said {type(message).__name__} where Ready was expected")  # noqa: TRY301
+        except (WorkerFailed, trio.ClosedResourceError) as broken:
+            raise self._translate(broken) from broken
         if message is None:
             raise await self._death()
         self._usable = True
@@ -117,9 +119,11 @@ class Worker:
         self._usable = False
         self._on_console = on_console
         self._allowance = allowance(message.limits)
-        with self._translated():
+        try:
             await self._send(wire.encode(message))
             done = await self._receive_done()
+        except (WorkerFailed, trio.ClosedResourceError) as broken:
+            raise self._translate(broken) from broken
         if done is None:
             raise await self._death()
         self._usable = True
@@ -141,10 +145,9 @@ class Worker:
         self._usable = False
         with trio.move_on_after(CLOSE_SECONDS, shield=True):
             try:
-                with self._translated():
-                    return await self._receive_done()
-            except WorkerDied:
-                pass  # what it said last was no message; it is dead already
+                return await self._receive_done()
+            except (WorkerFailed, trio.ClosedResourceError) as broken:
+                self._translate(broken)  # what it said last was no message; it is dead already
         return None
 
     async def aclose(self) -> None:
@@ -233,17 +236,13 @@ class Worker:
             self._frames.feed(chunk)
         return message
 
-    @contextlib.contextmanager
-    def _translated(self) -> Iterator[None]:
+    def _translate(self, broken: WorkerFailed | trio.ClosedResourceError) -> WorkerDied:
         """Kill a worker that breaks the protocol: to its user, it crashed."""
-        try:
-            yield
-        except WorkerFailed as broken:
-            self._verdict, self._detail = "crashed", broken.message
-            self._signal()
-            raise WorkerDied(self.number, signal.SIGKILL, "crashed", broken.message) from broken
-        except trio.ClosedResourceError:
-            raise self._obituary() from None
+        if isinstance(broken, trio.ClosedResourceError):
+            return self._obituary()
+        self._verdict, self._detail = "crashed", broken.message
+        self._signal()
+        return WorkerDied(self.number, signal.SIGKILL, "crashed", broken.message)
 
     async def _death(self) -> WorkerDied:
         """After the end of the socket: a worker that only closed it is dead, too."""
