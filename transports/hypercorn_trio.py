@@ -21,6 +21,7 @@ import os
 import time
 from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import replace
 from functools import partial
 from math import inf
 from typing import Any, cast
@@ -191,6 +192,9 @@ class _H11(H11Protocol):
         if isinstance(event, Response) and event.status_code >= 200:
             sized = any(name == b"content-length" for name, _ in event.headers)
             self._gathered = bytearray() if sized else None
+            if isinstance(self.connection, h11.Connection) and self.connection.their_state is h11.SEND_BODY:
+                # answered early: the connection ends with it, and must not be used again
+                event = replace(event, headers=[*event.headers, (b"connection", b"close")])
         await super().stream_send(event)
         if isinstance(event, (Body, Data)) and self._gathered is None:
             # an endless stream must not keep the run to itself, even if nobody is there to read it

@@ -175,7 +175,16 @@ async def test_an_early_answer_arrives_while_the_client_still_sends() -> None:
         await stream.send_all(b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 50000000\r\n\r\n")
         for _ in range(64):
             await stream.send_all(b"x" * 65_536)
-        assert (await response(stream)).endswith(b"too large")
+        told = await response(stream)
+        assert told.endswith(b"too large")
+        assert b"\r\nconnection: close\r\n" in told
+
+
+async def test_only_an_early_answer_ends_the_connection() -> None:
+    async with serving(hello) as server, await server.connect() as stream:
+        for _ in range(3):
+            await stream.send_all(b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 2\r\n\r\nab")
+            assert b"connection:" not in await response(stream)
 
 
 async def test_an_application_that_fails_costs_one_500(caplog: pytest.LogCaptureFixture) -> None:
