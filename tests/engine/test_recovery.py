@@ -266,7 +266,7 @@ async def _busy_worker(engine) -> int:
     with trio.fail_after(20):
         while True:
             for pid in engine.worker_pids():
-                if _cpu_seconds(pid) > 0.1:
+                if _cpu_seconds(pid) >= 0.05:
                     return pid
             await trio.lowlevel.checkpoint()
 
