@@ -318,12 +318,11 @@ class SessionActor:
         for event in events:
             records.append(chain.seal(previous, event))
             previous = records[-1].id
-        with trio.CancelScope(shield=True):
-            try:
-                await self._host.log.append(records)
-            except StoreError:
-                self.sleep()
-                raise
-            for record in records:
-                position = apply(position, record)
-            self.position = position
+        try:
+            await self._host.log.append(records)  # cannot be cancelled: see EventLog
+        except StoreError:
+            self.sleep()
+            raise
+        for record in records:
+            position = apply(position, record)
+        self.position = position

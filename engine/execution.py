@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import AsyncGenerator, Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import AsyncGenerator, Callable
 from typing import Literal
 
 import trio
@@ -90,7 +89,7 @@ class Execution:
         """Console so far; provisional until there is a report."""
         self.cancel_requested = False
         self.cancel_scope: trio.CancelScope | None = None
-        """Set while there is something that ``cancel`` can end."""
+        """What ``cancel`` ends; of use until it is left."""
         self._changed = trio.Event()
         self._finished = trio.Event()
 
@@ -105,17 +104,12 @@ class Execution:
         if self.cancel_scope is not None:
             self.cancel_scope.cancel()
 
-    @contextmanager
-    def cancellable(self, deadline: float = math.inf) -> Iterator[trio.CancelScope]:
-        """A scope that ``cancel`` ends, also one that was asked before. Not to be nested."""
-        with trio.CancelScope(deadline=deadline) as scope:
-            self.cancel_scope = scope
-            try:
-                if self.cancel_requested:
-                    scope.cancel()
-                yield scope
-            finally:
-                self.cancel_scope = None
+    def cancellable(self, deadline: float = math.inf) -> trio.CancelScope:
+        """A new scope that ``cancel`` ends, also one that was asked before; it replaces the last one."""
+        self.cancel_scope = trio.CancelScope(deadline=deadline)
+        if self.cancel_requested:
+            self.cancel_scope.cancel()
+        return self.cancel_scope
 
     def emit(self, lines: tuple[Line, ...]) -> None:
         """Add console lines and wake the followers."""

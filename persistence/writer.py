@@ -145,16 +145,20 @@ class Writer:
     def _insert(self, db: sqlite3.Connection, append: Append, heads: dict[str, SessionRow]) -> bool:
         """Write one append into the open transaction, all or none; whether it passed."""
         first = append.records[0].event
-        db.execute("SAVEPOINT append")
+        begins = isinstance(first, (Created, Forked))
+        # Of one event's two statements only the first can be refused, and then nothing is written.
+        guarded = begins or len(append.records) > 1
+        if guarded:
+            db.execute("SAVEPOINT append")
         try:
             after = advance(self._head(db, first.session, heads), append.records)
             if isinstance(first, Forked):
                 _check_parent(db, first, append.records[0].prev)
-            if isinstance(first, (Created, Forked)):
+            db.executemany(_INSERT_EVENT, map(event_row, append.records))
+            if begins:
                 db.execute(_INSERT_SESSION, session_values(after))
             else:
                 db.execute(_UPDATE_SESSION, (*session_values(after)[4:], after.session))
-            db.executemany(_INSERT_EVENT, map(event_row, append.records))
         except AppendConflict as conflict:
             append.failure = conflict
         except sqlite3.IntegrityError as violated:
@@ -162,11 +166,13 @@ class Writer:
                 raise
             append.failure = _conflict(append, violated)
         else:
-            db.execute("RELEASE append")
+            if guarded:
+                db.execute("RELEASE append")
             heads[after.session] = after
             return True
-        db.execute("ROLLBACK TO append")
-        db.execute("RELEASE append")
+        if guarded:
+            db.execute("ROLLBACK TO append")
+            db.execute("RELEASE append")
         return False
 
     def _head(self, db: sqlite3.Connection, session: str, heads: dict[str, SessionRow]) -> SessionRow | None:
