@@ -10,6 +10,7 @@ from pathlib import Path
 from msgspec import Struct
 
 from engine.limits import LimitPolicy, Limits
+from engine.placement import Placement
 from transports.settings import HttpSettings
 
 MAX_PORT = 65_535
@@ -33,6 +34,8 @@ class Settings(Struct, frozen=True, kw_only=True):
     """Directory of the event log; None for a stateless server."""
     cache_dir: Path
     max_workers: int
+    placement: Placement | None
+    """Processors for the server and for its workers; None leaves them to the kernel."""
     policy: LimitPolicy
     http: HttpSettings
 

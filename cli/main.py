@@ -7,6 +7,7 @@ knows flags, environment variables, defaults and their order.
 from __future__ import annotations
 
 import math
+import os
 import signal
 import sys
 from collections.abc import Callable
@@ -17,6 +18,7 @@ import click
 from click.core import ParameterSource
 
 from cli import config, logs
+from engine.placement import place
 from transports.settings import HttpSettings
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -100,6 +102,12 @@ def main() -> None:
 )
 @_option("--stateless", is_flag=True, help="Keep nothing: every execution in a fresh V8, no sessions.")
 @_option("--exec-async", is_flag=True, help="POST /api/exec answers 202 at once; clients poll.")
+@_option(
+    "--pin-cpus/--no-pin-cpus",
+    default=None,
+    help="Give the server a processor of its own and its workers the others.  "
+    "[default: with sessions, on 2 or 3 processors]",
+)
 @_option(
     "--max-workers",
     type=click.IntRange(1, 10_000),
@@ -196,6 +204,11 @@ def _settings(options: dict[str, Any]) -> config.Settings:
         store=store,
         cache_dir=config.cache_directory(),
         max_workers=options["max_workers"] or config.default_max_workers(),
+        placement=place(
+            os.sched_getaffinity(0),
+            # executions without sessions are nearly all worker: they need every processor
+            pin=False if options["stateless"] and options["pin_cpus"] is None else options["pin_cpus"],
+        ),
         policy=policy,
         http=HttpSettings(
             allowed_hosts=hosts,

@@ -42,6 +42,8 @@ def run(settings: Settings) -> None:
 
 async def _serve(settings: Settings) -> None:
     _raise_descriptor_limit()
+    if settings.placement is not None:
+        os.sched_setaffinity(0, settings.placement.server)
     with trio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as signals:
         listeners = await _listen(settings)
         stop = trio.Event()
@@ -61,7 +63,11 @@ async def _serve(settings: Settings) -> None:
 
 def _open_engine(settings: Settings, log: SqliteEventLog | None) -> AbstractAsyncContextManager[Supervisor]:
     return open_supervisor(
-        log=log, policy=settings.policy, cache_dir=settings.cache_dir, max_workers=settings.max_workers
+        log=log,
+        policy=settings.policy,
+        cache_dir=settings.cache_dir,
+        max_workers=settings.max_workers,
+        worker_cpus=None if settings.placement is None else settings.placement.workers,
     )
 
 

@@ -222,20 +222,25 @@ class Workers:
 
 @asynccontextmanager
 async def open_workers(
-    *, cache_dir: Path | None, spares: int = 2, data_budget_mb: int
+    *,
+    cache_dir: Path | None,
+    spares: int = 2,
+    data_budget_mb: int,
+    cpus: frozenset[int] | None = None,
 ) -> AsyncIterator[Workers]:
     """A pool of workers; when it is left, no process and no descriptor of it remains.
 
     ``cache_dir`` keeps the base image (None: built anew at each start). ``spares`` workers are kept
     ready. ``data_budget_mb`` is the private writable memory of a worker beyond what it is forked
-    with, in MiB: heap and buffers of an execution at its maximum, with a replay's headroom.
+    with, in MiB: heap and buffers of an execution at its maximum, with a replay's headroom. ``cpus``
+    are the processors for them, by default this process's.
 
     Raises PlatformRefused with the sentence of the self-test or of the sandbox, and WorkerFailed if
     the first zygote does not come up. As from any nursery, what is raised inside comes out in an
     ExceptionGroup; so does the WorkerFailed of a zygote that died too often.
     """
     processes: dict[int, Worker] = {}
-    start = partial(start_zygote, processes, cache_dir=cache_dir, data_budget_mb=data_budget_mb)
+    start = partial(start_zygote, processes, cache_dir=cache_dir, data_budget_mb=data_budget_mb, cpus=cpus)
     workers = Workers(processes, await start(), start, spares)
     try:
         async with trio.open_nursery() as nursery:

@@ -150,14 +150,24 @@ class Zygote:
             return packet, list(descriptors)
 
 
-async def start_zygote(workers: dict[int, Worker], *, cache_dir: Path | None, data_budget_mb: int) -> Zygote:
+async def start_zygote(
+    workers: dict[int, Worker],
+    *,
+    cache_dir: Path | None,
+    data_budget_mb: int,
+    cpus: frozenset[int] | None = None,
+) -> Zygote:
     """A zygote that is ready to fork, into ``workers``: a pool's, which no other live zygote has.
+
+    It and its workers run on the processors ``cpus``, or on those of this process.
 
     Raises PlatformRefused where the self-test or the sandbox probe says no, WorkerFailed if it
     cannot start or takes more than ``BOOT_SECONDS``.
     """
     zygote = _spawn(workers, cache_dir, data_budget_mb)
     try:
+        if cpus is not None:
+            os.sched_setaffinity(zygote.pid, cpus)  # what it forks inherits that
         await zygote.boot()
     except BaseException:
         await zygote.aclose()

@@ -1,0 +1,36 @@
+"""Which processors the server runs on, and which its workers.
+
+The server's threads take turns on one lock, so that more than one processor gains them nothing. On a
+machine with two or three, the kernel keeps moving server and workers around each other: one of them
+for the server alone and the rest for the workers was a quarter faster there. Larger machines have
+room, and are left to the kernel.
+"""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Set as AbstractSet
+
+from msgspec import Struct
+
+SMALL = range(2, 4)
+"""Numbers of processors on which the server gets one of its own unless told otherwise."""
+
+
+class Placement(Struct, frozen=True):
+    """Processor numbers, as of sched_setaffinity(2)."""
+
+    server: frozenset[int]
+    workers: frozenset[int]
+
+
+def place(available: AbstractSet[int], *, pin: bool | None) -> Placement | None:
+    """Where to run; None to leave it to the kernel.
+
+    ``pin`` None decides by the number of processors. Which one the server gets is chance, so that
+    servers beside each other do not all choose the first.
+    """
+    if len(available) < 2 or pin is False or (pin is None and len(available) not in SMALL):
+        return None
+    own = secrets.choice(sorted(available))
+    return Placement(frozenset({own}), frozenset(available - {own}))
