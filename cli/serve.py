@@ -67,7 +67,7 @@ def _open_engine(settings: Settings, log: SqliteEventLog | None) -> AbstractAsyn
         policy=settings.policy,
         cache_dir=settings.cache_dir,
         max_workers=settings.max_workers,
-        worker_cpus=None if settings.placement is None else settings.placement.workers,
+        placement=settings.placement,
     )
 
 

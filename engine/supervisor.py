@@ -23,6 +23,7 @@ from engine.events import STATE_EVENTS, Aborted, Executed
 from engine.execution import Execution, Submission
 from engine.history import position_named, state_at
 from engine.limits import LimitPolicy
+from engine.placement import Placement
 from engine.places import Places
 from engine.session import GIVEN_NAME, ForkPoint, Position, check_heap, check_name
 from engine.timestamps import now_us
@@ -346,19 +347,21 @@ async def open_supervisor(
     spares: int = 2,
     max_executions: int = 10_000,
     idle_seconds: float = 600.0,
-    worker_cpus: frozenset[int] | None = None,
+    placement: Placement | None = None,
 ) -> AsyncIterator[Supervisor]:
     """A running engine. ``log`` None means stateless.
 
     ``max_workers`` bounds the worker processes that hold a session, ``spares`` are kept ready beside
     them; ``max_executions`` bounds what is queued and running; a session that was idle for
-    ``idle_seconds`` gives its worker up; workers run on ``worker_cpus``, or where this process does.
+    ``idle_seconds`` gives its worker up; workers run where ``placement`` says, or where this process does.
     Leaving the context kills what still runs: ``drain`` first.
     Raises PlatformRefused or WorkerFailed at start.
     """
     budget = 2 * (policy.max_heap_mb + policy.default.offheap_mb) + _MIB_PER_WORKER_BASE
     async with (
-        open_workers(cache_dir=cache_dir, spares=spares, data_budget_mb=budget, cpus=worker_cpus) as workers,
+        open_workers(
+            cache_dir=cache_dir, spares=spares, data_budget_mb=budget, placement=placement
+        ) as workers,
         trio.open_nursery() as nursery,
     ):
         yield Supervisor(

@@ -96,6 +96,12 @@ class Worker:
             return False
         return not self._process_ended.poll(0)
 
+    def move_to(self, cpus: frozenset[int]) -> None:
+        """Let the process run on these processors only, if it is there."""
+        if self.running():
+            with contextlib.suppress(ProcessLookupError):
+                os.sched_setaffinity(self.pid, cpus)
+
     async def wait_ready(self) -> None:
         """Until the worker says that it can run code. Raises WorkerDied."""
         try:

@@ -26,6 +26,7 @@ import trio
 
 from engine.errors import Unavailable, WorkerFailed
 from engine.isolate.sandbox import SandboxReport
+from engine.placement import Placement
 from engine.worker import DeathReason, OnConsole, Worker, WorkerDied
 from engine.zygote import Zygote, start_zygote
 
@@ -53,11 +54,13 @@ class Workers:
         zygote: Zygote,
         start: Callable[[], Awaitable[Zygote]],
         spares: int,
+        placement: Placement | None,
     ) -> None:
         self._workers = workers
         self._zygote = zygote
         self._start = start
         self._spares = spares
+        self._placement = placement
         self._numbers = itertools.count(1)
         self._forking: set[int] = set()
         self._up = True
@@ -145,6 +148,8 @@ class Workers:
                 problem = died.message
             else:
                 self._forking.discard(worker.number)
+                if self._placement is not None:
+                    worker.move_to(self._placement.workers)
                 self._hand_out.send_nowait(worker)
                 return
         await worker.aclose()
@@ -226,22 +231,24 @@ async def open_workers(
     cache_dir: Path | None,
     spares: int = 2,
     data_budget_mb: int,
-    cpus: frozenset[int] | None = None,
+    placement: Placement | None = None,
 ) -> AsyncIterator[Workers]:
     """A pool of workers; when it is left, no process and no descriptor of it remains.
 
     ``cache_dir`` keeps the base image (None: built anew at each start). ``spares`` workers are kept
     ready. ``data_budget_mb`` is the private writable memory of a worker beyond what it is forked
-    with, in MiB: heap and buffers of an execution at its maximum, with a replay's headroom. ``cpus``
-    are the processors for them, by default this process's.
+    with, in MiB: heap and buffers of an execution at its maximum, with a replay's headroom. ``placement``
+    says where they run once they are ready, by default where this process does.
 
     Raises PlatformRefused with the sentence of the self-test or of the sandbox, and WorkerFailed if
     the first zygote does not come up. As from any nursery, what is raised inside comes out in an
     ExceptionGroup; so does the WorkerFailed of a zygote that died too often.
     """
     processes: dict[int, Worker] = {}
-    start = partial(start_zygote, processes, cache_dir=cache_dir, data_budget_mb=data_budget_mb, cpus=cpus)
-    workers = Workers(processes, await start(), start, spares)
+    start = partial(
+        start_zygote, processes, cache_dir=cache_dir, data_budget_mb=data_budget_mb, placement=placement
+    )
+    workers = Workers(processes, await start(), start, spares, placement)
     try:
         async with trio.open_nursery() as nursery:
             workers._begin(nursery)

@@ -20,6 +20,7 @@ import trio
 from engine.errors import PlatformRefused, WorkerFailed
 from engine.isolate import zygote_wire as wire
 from engine.isolate.sandbox import SandboxReport
+from engine.placement import Placement
 from engine.worker import CLOSE_SECONDS, Worker
 
 BOOT_SECONDS: Final = 60.0
@@ -155,19 +156,19 @@ async def start_zygote(
     *,
     cache_dir: Path | None,
     data_budget_mb: int,
-    cpus: frozenset[int] | None = None,
+    placement: Placement | None = None,
 ) -> Zygote:
     """A zygote that is ready to fork, into ``workers``: a pool's, which no other live zygote has.
 
-    It and its workers run on the processors ``cpus``, or on those of this process.
+    It forks on any processor of ``placement``, where this process may have only one.
 
     Raises PlatformRefused where the self-test or the sandbox probe says no, WorkerFailed if it
     cannot start or takes more than ``BOOT_SECONDS``.
     """
     zygote = _spawn(workers, cache_dir, data_budget_mb)
     try:
-        if cpus is not None:
-            os.sched_setaffinity(zygote.pid, cpus)  # what it forks inherits that
+        if placement is not None:
+            os.sched_setaffinity(zygote.pid, placement.server | placement.workers)
         await zygote.boot()
     except BaseException:
         await zygote.aclose()

@@ -6,7 +6,7 @@ import os
 
 import pytest
 
-from engine.placement import place
+from engine.placement import Placement, place
 from engine.workers import open_workers
 
 
@@ -34,9 +34,10 @@ def test_the_server_gets_a_processor_of_its_own_where_there_are_few(available, p
 async def test_workers_run_on_their_processors_and_the_server_stays_where_it_is(cache_dir):
     available = os.sched_getaffinity(0)
     one = frozenset({max(available)})
-    async with open_workers(cache_dir=cache_dir, data_budget_mb=512, cpus=one) as workers:
+    placement = Placement(server=frozenset(available), workers=one)
+    async with open_workers(cache_dir=cache_dir, data_budget_mb=512, placement=placement) as workers:
         worker = await workers.acquire()
         assert os.sched_getaffinity(worker.pid) == one
-        assert os.sched_getaffinity(workers.zygote_pid) == one
+        assert os.sched_getaffinity(workers.zygote_pid) == available
         await worker.aclose()
     assert os.sched_getaffinity(0) == available
