@@ -11,6 +11,9 @@ from engine.events import Line
 from engine.isolate import wire
 from engine.isolate.executor import Executor
 
+_CHUNK = 1 << 14
+"""Bytes read at once. Python allocates as much for each read, and what is large comes from mmap."""
+
 
 def serve(executor: Executor, sock: socket.socket) -> NoReturn:
     """Answer ``Run`` messages until the parent closes the socket; then end the process.
@@ -35,7 +38,7 @@ def serve(executor: Executor, sock: socket.socket) -> NoReturn:
             if run is not None:
                 sock.sendall(wire.encode(executor.execute(run, console, sleep)))
                 continue
-            received = sock.recv(1 << 18)
+            received = sock.recv(_CHUNK)
             if not received:
                 os._exit(0)
             frames.feed(received)
