@@ -42,8 +42,6 @@ def run(settings: Settings) -> None:
 
 async def _serve(settings: Settings) -> None:
     _raise_descriptor_limit()
-    if settings.placement is not None:
-        os.sched_setaffinity(0, settings.placement.server)
     with trio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as signals:
         listeners = await _listen(settings)
         stop = trio.Event()
@@ -62,6 +60,10 @@ async def _serve(settings: Settings) -> None:
 
 
 def _open_engine(settings: Settings, log: SqliteEventLog | None) -> AbstractAsyncContextManager[Supervisor]:
+    if settings.placement is not None:
+        # This thread alone: the log's, which is there already, mostly waits and computes outside
+        # of Python, and may do so anywhere.
+        os.sched_setaffinity(0, settings.placement.server)
     return open_supervisor(
         log=log,
         policy=settings.policy,
