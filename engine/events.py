@@ -186,5 +186,4 @@ class Closed(Struct, frozen=True, kw_only=True, tag="closed"):
 
 
 Event = Created | Forked | Executed | Aborted | Tagged | Closed
-StateEvent = Created | Forked | Executed
 STATE_EVENTS = (Created, Forked, Executed)

@@ -32,7 +32,6 @@ ARCHITECTURES = ("x86_64", "aarch64")
 # v8::Isolate::CreateParams (v8-isolate.h)
 PARAMS_SIZE = 160
 PARAMS_MAX_OLD_GENERATION = 16
-PARAMS_MAX_YOUNG_GENERATION = 24
 PARAMS_SNAPSHOT_BLOB = 64
 PARAMS_ALLOCATOR = 96
 PARAMS_EXTERNAL_REFERENCES = 120
@@ -248,7 +247,6 @@ SYMBOLS: dict[str, Symbol] = {
     # errors
     "try_init": Symbol("_ZN2v88TryCatchC1EPNS_7IsolateE", None, (_ptr, _ptr)),
     "try_free": Symbol("_ZN2v88TryCatchD1Ev", None, (_ptr,)),
-    "try_caught": Symbol("_ZNK2v88TryCatch9HasCaughtEv", _bool, (_ptr,)),
     "try_terminated": Symbol("_ZNK2v88TryCatch13HasTerminatedEv", _bool, (_ptr,)),
     "try_exception": Symbol("_ZNK2v88TryCatch9ExceptionEv", _ptr, (_ptr,)),
     "try_message": Symbol("_ZNK2v88TryCatch7MessageEv", _ptr, (_ptr,)),
@@ -265,7 +263,7 @@ SYMBOLS: dict[str, Symbol] = {
     "message_script": Symbol("_ZNK2v87Message21GetScriptResourceNameEv", _ptr, (_ptr,)),
 }
 
-# Brand checks, v8::Value::Is…() const, in the numbering that the base image uses (see base/inspect.js).
+# Brand checks, v8::Value::Is…() const, in the numbering that the base image uses (base/values.js).
 BRANDS: tuple[tuple[int, str], ...] = (
     (1, "IsProxy"),
     (2, "IsPromise"),
@@ -295,9 +293,8 @@ BRANDS: tuple[tuple[int, str], ...] = (
     (21, "IsWasmModuleObject"),
     (22, "IsSharedArrayBuffer"),
 )
-_IS_FUNCTION = "IsFunction"
 
-for _name in [_IS_FUNCTION, *(name for _, name in BRANDS)]:
+for _, _name in BRANDS:
     SYMBOLS[_name] = Symbol(f"_ZNK2v85Value{len(_name)}{_name}Ev", _bool, (_ptr,))
 
 
