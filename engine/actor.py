@@ -144,6 +144,7 @@ class SessionActor:
     async def _process(self, job: Job) -> None:
         """Take a job to its end, or hand it on; no failure of it ends the actor."""
         self.busy = True
+        job.execution.passed("queued_us")
         try:
             point = await self._elsewhere(job.submission)
             if point is not None:
@@ -240,6 +241,7 @@ class SessionActor:
         event = conclude(attempt, session, result, execution.console)
         created = self.position is None
         await self._record([*self._birth_event(session, attempt), event])
+        execution.passed("appended_us")
         assert self.position is not None
         execution.finish(outcomes.report(event, session=self.name, heap=self.position.heap, created=created))
 
@@ -250,10 +252,12 @@ class SessionActor:
         if not execution.cancel_requested and not (self._worker and self._worker.running()):
             with execution.cancellable():
                 self._worker = await self._restored_worker()
+        execution.passed("restored_us")
         attempt = prepare(execution, asked, self._host.policy, self._host.engine_id, seq)
         if execution.cancel_requested or self._worker is None:
             return attempt, Abort("cancelled", 0)
         result = await run(self._worker, attempt, execution)
+        execution.passed("ran_us")
         if isinstance(result, Abort):
             self.sleep()
         return attempt, result

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import time
 from collections.abc import AsyncGenerator, Callable
 from typing import Literal
 
@@ -59,6 +60,22 @@ class Report(Struct, frozen=True, kw_only=True):
     duration_us: int = 0
 
 
+Stage = Literal["queued_us", "restored_us", "ran_us", "appended_us"]
+
+
+class Timings(Struct):
+    """How long each stage of an execution took, in microseconds; 0 for stages that it did not get to."""
+
+    queued_us: int = 0
+    """From acceptance to its turn in the session."""
+    restored_us: int = 0
+    """Until there was a worker in the right state: forked, and the log replayed, where need be."""
+    ran_us: int = 0
+    """The code and its settling, as the server saw it."""
+    appended_us: int = 0
+    """Until the event was durable."""
+
+
 class Execution:
     """A running or finished execution. Many tasks may wait on it or follow its console."""
 
@@ -67,6 +84,7 @@ class Execution:
         execution_id: str,
         owner: str,
         *,
+        caller: Caller,
         accepted_at: int,
         idempotency_key: str | None = None,
         request_hash: str = "",
@@ -74,6 +92,7 @@ class Execution:
     ) -> None:
         self.id = execution_id
         self.owner = owner
+        self.caller = caller
         self.accepted_at = accepted_at
         """Microseconds since the epoch."""
         self.idempotency_key = idempotency_key
@@ -87,6 +106,8 @@ class Execution:
         self.failure: Exception | None = None
         self.console: list[Line] = []
         """Console so far; provisional until there is a report."""
+        self.timings = Timings()
+        self._stage_began = time.monotonic_ns()
         self.cancel_requested = False
         self.cancel_scope: trio.CancelScope | None = None
         """What ``cancel`` ends; of use until it is left."""
@@ -97,6 +118,12 @@ class Execution:
     def done(self) -> bool:
         """Whether the execution is over (reported or failed)."""
         return self._finished.is_set()
+
+    def passed(self, stage: Stage) -> None:
+        """A stage is over, and the next one begins. What an execution goes through twice adds up."""
+        began, self._stage_began = self._stage_began, time.monotonic_ns()
+        took = (self._stage_began - began) // 1_000
+        setattr(self.timings, stage, getattr(self.timings, stage) + took)
 
     def cancel(self) -> None:
         """Ask for the end of the execution; it loses against an outcome that is there already."""

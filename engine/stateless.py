@@ -59,13 +59,16 @@ async def execute(
 ) -> None:
     """Run in a fresh worker and finish ``execution``. Raises Unavailable."""
     worker = None
+    execution.passed("queued_us")
     with execution.cancellable():
         worker = await places.take()
+    execution.passed("restored_us")
     attempt = prepare(execution, submission, policy, engine, _SEQ)
     result: Done | Abort = Abort("cancelled", 0)
     if worker is not None:
         try:
             result = await run(worker, attempt, execution)
+            execution.passed("ran_us")
         finally:
             places.give_back(worker)
     event = conclude(attempt, "", result, execution.console)

@@ -23,6 +23,7 @@ from engine.events import STATE_EVENTS, Aborted, Executed
 from engine.execution import Execution, Submission
 from engine.history import position_named, state_at
 from engine.limits import LimitPolicy
+from engine.observer import Observer, Observers
 from engine.placement import Placement
 from engine.places import Places
 from engine.session import GIVEN_NAME, ForkPoint, Position, check_heap, check_name
@@ -53,6 +54,7 @@ class Supervisor:
         max_workers: int,
         max_executions: int,
         idle_seconds: float,
+        observer: Observers,
     ) -> None:
         self.policy = policy
         self._nursery = nursery
@@ -68,6 +70,7 @@ class Supervisor:
         self._lookups: dict[tuple[str, str], trio.Event] = {}
         self._held_bytes = 0
         self._finished = stateless.Finished(self._forget_key)
+        self._observer = observer
         self._draining = False
         self._drained = trio.Event()
 
@@ -216,6 +219,7 @@ class Supervisor:
         return Execution(
             f"e_{_random_id()}",
             submission.owner,
+            caller=submission.caller,
             accepted_at=now_us(),
             idempotency_key=submission.idempotency_key,
             request_hash=submission.request_hash,
@@ -286,6 +290,7 @@ class Supervisor:
             self._finished.add(execution)
         if not self.stateless or execution.failure is not None:
             self._forget_key(execution)  # the log knows it now; what failed may be tried again
+        self._observer.executed(execution)
 
     def _release(self, execution: Execution) -> None:
         del self._unfinished[execution.id]
@@ -318,6 +323,7 @@ class Supervisor:
         execution = Execution(
             event.execution_id,
             event.owner,
+            caller=event.caller,
             accepted_at=event.accepted_at,
             idempotency_key=event.idempotency_key,
             request_hash=event.request_hash,
@@ -348,12 +354,14 @@ async def open_supervisor(
     max_executions: int = 10_000,
     idle_seconds: float = 600.0,
     placement: Placement | None = None,
+    observer: Observer | None = None,
 ) -> AsyncIterator[Supervisor]:
     """A running engine. ``log`` None means stateless.
 
     ``max_workers`` bounds the worker processes that hold a session, ``spares`` are kept ready beside
     them; ``max_executions`` bounds what is queued and running; a session that was idle for
     ``idle_seconds`` gives its worker up; workers run where ``placement`` says, or where this process does.
+    ``observer`` is told of every execution that is over; what it raises is only logged.
     Leaving the context kills what still runs: ``drain`` first.
     Raises PlatformRefused or WorkerFailed at start.
     """
@@ -372,6 +380,7 @@ async def open_supervisor(
             max_workers=max_workers,
             max_executions=max_executions,
             idle_seconds=idle_seconds,
+            observer=Observers(*([] if observer is None else [observer])),
         )
         nursery.cancel_scope.cancel()
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from engines import OWNER
+from engines import CALLER, OWNER
 
 from engine import stateless
 from engine.errors import InvalidField, KeyReused, NotFound
@@ -69,6 +69,6 @@ async def test_outcomes_are_forgotten_where_they_are_too_large():
 
 
 def _finished(execution_id: str, result: str = "1") -> Execution:
-    execution = Execution(execution_id, OWNER, accepted_at=0)
+    execution = Execution(execution_id, OWNER, caller=CALLER, accepted_at=0)
     execution.finish(Report(execution_id=execution_id, session=None, status="completed", result=result))
     return execution

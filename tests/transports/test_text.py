@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from engine.errors import NotFound
-from engine.events import ErrorDetail, Line
+from engine.events import Caller, ErrorDetail, Line
 from engine.execution import Execution, Report
 from transports.hints import hint
 from transports.text import MAX_CHARS, outcome_text, refusal_text, running_text
@@ -65,7 +65,7 @@ def test_no_text_is_over_the_limit(length: int) -> None:
 
 
 def test_a_running_call_says_what_to_do_next() -> None:
-    execution = Execution("e_1", "local", accepted_at=0)
+    execution = Execution("e_1", "local", caller=Caller(transport="mcp"), accepted_at=0)
     execution.session = "demo"
     execution.emit([Line("log", "a")])
     told = running_text(execution, 45.0)

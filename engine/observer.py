@@ -1,0 +1,39 @@
+"""Who is told of executions that are over: logs and metrics, which must not disturb the engine."""
+
+from __future__ import annotations
+
+import logging
+from typing import Protocol
+
+from engine.execution import Execution
+
+_log = logging.getLogger(__name__)
+
+
+class Observer(Protocol):
+    """Is told of every execution."""
+
+    def executed(self, execution: Execution) -> None:
+        """An execution is over: it has a durable ``report``, or a ``failure``.
+
+        Called once for each accepted execution, on the server's event loop: be quick, never wait.
+        """
+        ...
+
+
+class Observers:
+    """Several observers as one. What one of them raises is logged and counted, and disturbs nobody."""
+
+    def __init__(self, *observers: Observer) -> None:
+        self._observers = observers
+        self.failures = 0
+        """Exceptions that observers raised."""
+
+    def executed(self, execution: Execution) -> None:
+        """Tell every observer."""
+        for observer in self._observers:
+            try:
+                observer.executed(execution)
+            except Exception:  # noqa: BLE001 (an observer's bug is not the execution's)
+                self.failures += 1
+                _log.exception("%s failed at execution %s", type(observer).__name__, execution.id)

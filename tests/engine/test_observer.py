@@ -1,0 +1,98 @@
+"""Observers: told once of every execution that is over, and unable to disturb any."""
+
+from __future__ import annotations
+
+import logging
+
+import pytest
+from engines import CALLER, submission
+
+from engine.errors import Conflict, Unavailable
+from engine.execution import Execution
+from engine.observer import Observers
+
+
+class Seen:
+    """Remembers what it was told."""
+
+    def __init__(self) -> None:
+        self.executions: list[Execution] = []
+
+    def executed(self, execution: Execution) -> None:
+        """Remember it."""
+        assert execution.done
+        self.executions.append(execution)
+
+
+class Broken:
+    """Fails at everything."""
+
+    def executed(self, execution: Execution) -> None:
+        """Fail."""
+        raise RuntimeError(execution.id)
+
+
+async def test_an_observer_is_told_once_of_each_execution_with_its_caller_and_stages(open_engine, tmp_path):
+    seen = Seen()
+    async with open_engine(tmp_path, observer=seen) as engine:
+        slow = "await new Promise(done => setTimeout(done, 20))"
+        for code, options in ((slow, {}), ("throw 1", {}), ("for (;;);", {"time_ms": 50})):
+            await engine.run(code, session="a", **options)
+    assert [execution.report.status for execution in seen.executions] == ["completed", "failed", "timed_out"]
+    assert [execution.report.event for execution in seen.executions] == [1, 2, 3]
+    first = seen.executions[0]
+    assert first.caller == CALLER
+    assert first.timings.ran_us >= 20_000
+    assert first.timings.appended_us > 0
+    assert first.timings.restored_us > 0
+
+
+async def test_waiting_for_others_in_the_session_is_time_in_the_queue(open_engine, tmp_path):
+    seen = Seen()
+    async with open_engine(tmp_path, observer=seen) as engine:
+        code = "await new Promise(done => setTimeout(done, 30))"
+        both = [await engine.supervisor.submit(submission(code, session="a")) for _ in range(2)]
+        for execution in both:
+            await execution.wait(30)
+    ahead, behind = (execution.timings for execution in seen.executions)
+    assert behind.queued_us >= ahead.ran_us >= 30_000
+
+
+async def test_stateless_executions_are_told_of_too_and_append_nothing(open_engine):
+    seen = Seen()
+    async with open_engine(None, observer=seen) as engine:
+        await engine.run("1")
+    (execution,) = seen.executions
+    assert execution.report.status == "completed"
+    assert execution.timings.ran_us > 0
+    assert execution.timings.appended_us == 0
+
+
+async def test_a_refusal_is_told_of_only_if_the_execution_had_been_accepted(open_engine, tmp_path):
+    seen = Seen()
+    async with open_engine(tmp_path, observer=seen) as engine:
+        before = await engine.run("1", session="a")
+        await engine.run("2", session="a")
+        with pytest.raises(Conflict) as refused:
+            await engine.run("3", session="a", heap=before.heap)
+        await engine.supervisor.drain(1)
+        with pytest.raises(Unavailable):
+            await engine.run("4", session="a")
+    assert [execution.failure for execution in seen.executions] == [None, None, refused.value]
+
+
+async def test_what_an_observer_raises_is_logged_and_counted_and_disturbs_nobody(
+    open_engine, tmp_path, caplog
+):
+    seen = Seen()
+    observers = Observers(Broken(), seen)
+    async with open_engine(tmp_path, observer=observers) as engine:
+        assert await engine.value("1 + 1", session="a") == "2"
+    assert observers.failures == len(seen.executions) == 1
+    assert "Broken failed at execution" in caplog.text
+
+
+async def test_an_observer_alone_is_guarded_as_well(open_engine, caplog):
+    async with open_engine(None, observer=Broken()) as engine:
+        assert await engine.value("1 + 1") == "2"
+    assert [record.levelno for record in caplog.records] == [logging.ERROR]
