@@ -35,6 +35,8 @@ BASE_FILES = (
     "random.js",
     "weak.js",
     "timers.js",
+    "web/webidl.js",
+    "web/domexception.js",
     "control.js",
 )
 """In the order in which they run; see base/README.md for how they fit together."""

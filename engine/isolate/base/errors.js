@@ -45,9 +45,16 @@
     return true;
   };
 
+  /** findProperty, but the parts of a DOMException, for which it has getters, look like data. */
+  const findPart = (error, key) => {
+    const descriptor = findProperty(error, key);
+    if (descriptor === undefined || isData(descriptor)) return descriptor;
+    return base.domExceptionPart(error, key, descriptor.get) ?? descriptor;
+  };
+
   /** Whether V8 can turn that property of `error` into text without calling the guest. */
   const isQuiet = (error, key) => {
-    const descriptor = findProperty(error, key);
+    const descriptor = findPart(error, key);
     if (descriptor === undefined) return true;
     return isData(descriptor) && !isObject(descriptor.value) && typeof descriptor.value !== 'symbol';
   };
@@ -88,7 +95,7 @@
 
   /** A property of an error as text, '' if it has none that is plain data. */
   const textOf = (error, key) => {
-    const descriptor = findProperty(error, key);
+    const descriptor = findPart(error, key);
     if (!isData(descriptor) || descriptor.value === undefined) return '';
     const { value } = descriptor;
     if (isObject(value)) return base.inspect(value);
