@@ -167,17 +167,18 @@ class Execution:
             raise self.failure
         return self.report
 
+    async def wait_for_line(self, number: int) -> bool:
+        """Whether there is a console line ``number``, counted from 0; waits until that is certain."""
+        while number >= len(self.console) and not self.done:
+            await self._changed.wait()
+        return number < len(self.console)
+
     async def follow(self) -> AsyncGenerator[Line, None]:
         """Console lines from the first, as they come, until the execution is over."""
         at = 0
-        while True:
-            changed = self._changed
-            while at < len(self.console):
-                yield self.console[at]
-                at += 1
-            if self.done:
-                return
-            await changed.wait()
+        while await self.wait_for_line(at):
+            yield self.console[at]
+            at += 1
 
     def _end(self) -> None:
         self._finished.set()

@@ -93,9 +93,9 @@ class ExecuteDoor:
             return errors.method_answer(scope["method"], PATH, "POST")
         body = await read_body(scope, receive)
         headers: Headers = dict(scope["headers"])
-        if (refusal := _unsupported(headers)) is not None:
+        if (refusal := unsupported(headers)) is not None:
             return refusal
-        asked = submission(_fields(headers, scope["query_string"], body), _caller(headers))
+        asked = submission(_fields(headers, scope["query_string"], body), caller(headers))
         preference = _preference(headers.get(b"prefer"), self._default_wait)
         execution = await self._engine.submit(asked)
         if preference.wait:
@@ -157,7 +157,7 @@ def _media_type(headers: Headers) -> str:
     return headers.get(b"content-type", b"").partition(b";")[0].strip().lower().decode("latin1")
 
 
-def _unsupported(headers: Headers) -> JsonAnswer | None:
+def unsupported(headers: Headers) -> JsonAnswer | None:
     """The refusal of a body that would have to be unpacked first."""
     coding = headers.get(b"content-encoding", b"identity").strip().lower()
     if coding != b"identity":
@@ -216,7 +216,8 @@ def _preference(header: bytes | None, default_wait: float) -> Preference:
     return Preference(0.0, "respond-async") if asynchronous else Preference(default_wait)
 
 
-def _caller(headers: Headers) -> Caller:
+def caller(headers: Headers) -> Caller:
+    """Who asks, in their own words."""
     agent = headers.get(b"user-agent", b"").decode("latin1")
     product, _, version = agent.partition(" ")[0].partition("/")
     return Caller(

@@ -12,7 +12,8 @@ import json
 import math
 import re
 from codecs import BOM_UTF8
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 
 import msgspec
 from msgspec import Raw
@@ -91,12 +92,20 @@ def decode_object(body: bytes) -> dict[str, object]:
     A large input is not taken apart and written again, which would hold up everybody.
     Raises InvalidField for anything else, however deep or long.
     """
+    with json_faults(body):
+        return {
+            name: msgspec.json.decode(raw) if name in _DECODED else raw
+            for name, raw in _object.decode(body).items()
+        }
+
+
+@contextmanager
+def json_faults(body: bytes) -> Iterator[None]:
+    """What is wrong with ``body``, decoded within, as an InvalidField."""
     if body.startswith(BOM_UTF8):
         raise InvalidField("the body begins with a byte order mark: send the JSON without it")
     try:
-        fields: dict[str, object] = {}
-        for name, raw in _object.decode(body).items():
-            fields[name] = msgspec.json.decode(raw) if name in _DECODED else raw
+        yield
     except UnicodeDecodeError as broken:
         raise InvalidField(f"the body is not UTF-8: {broken.reason}") from broken
     except RecursionError as broken:
@@ -104,7 +113,6 @@ def decode_object(body: bytes) -> dict[str, object]:
     except msgspec.DecodeError as broken:
         surrogate = " (a lone surrogate such as \\ud800 is no character)" if b"\\u" in body else ""
         raise InvalidField(f"the body must be a JSON object: {broken}{surrogate}") from broken
-    return fields
 
 
 def number_from_text(text: str) -> object:
