@@ -15,8 +15,8 @@ import os
 import select
 import signal
 import socket
-from collections.abc import Callable
-from typing import Final, Literal
+from collections.abc import Awaitable, Callable
+from typing import Final, Literal, TypeVar
 
 import trio
 
@@ -31,6 +31,7 @@ _CHUNK: Final = 1 << 16
 
 DeathReason = Literal["out_of_memory", "crashed", "killed"]
 OnConsole = Callable[[tuple[Line, ...]], None]
+A = TypeVar("A")
 
 
 class WorkerDied(WorkerFailed):
@@ -57,6 +58,10 @@ def allowance(limits: Limits) -> int:
     texts, a run of the clock trace two integers. A worker that sends more is no longer ours.
     """
     return 16 * MIB + 16 * limits.console_bytes + 8 * limits.result_chars + 18 * limits.clock_reads
+
+
+def _look_allowance(message: wire.Look) -> int:
+    return MIB + message.max_globals * (4 * message.preview_chars + 4 * 1024)
 
 
 class Worker:
@@ -120,20 +125,34 @@ class Worker:
         Raises WorkerDied. If it is cancelled, or ``on_console`` raises, the worker cannot be used
         again, only ``kill_and_collect`` and ``aclose``.
         """
+        self._on_console = on_console
+        return await self._ask(message, allowance(message.limits), self._receive_done)
+
+    async def look(self, message: wire.Look) -> wire.Seen:
+        """The session's variables, between two runs; leaves no trace in the session.
+
+        Raises WorkerDied. Looking takes as long as what is looked at is large: bound it with a cancel
+        scope. If it is cancelled, the worker cannot be used again.
+        """
+        return await self._ask(message, _look_allowance(message), self._receive_seen)
+
+    async def _ask(
+        self, message: wire.ToWorker, allowance: int, receive: Callable[[], Awaitable[A | None]]
+    ) -> A:
+        """Send one message and receive all that answers it, at most ``allowance`` bytes."""
         if not self._usable:
             raise RuntimeError(f"worker {self.number} is in a run, or was left in the middle of one")
         self._usable = False
-        self._on_console = on_console
-        self._allowance = allowance(message.limits)
+        self._allowance = allowance
         try:
             await self._send(wire.encode(message))
-            done = await self._receive_done()
+            answer = await receive()
         except (WorkerFailed, trio.ClosedResourceError) as broken:
             raise self._translate(broken) from broken
-        if done is None:
+        if answer is None:
             raise await self._death()
         self._usable = True
-        return done
+        return answer
 
     def kill(self) -> None:
         """Send SIGKILL, if the process has not ended yet. May be called any number of times."""
@@ -219,10 +238,17 @@ class Worker:
             match await self._receive():
                 case wire.Console(lines):
                     self._on_console(lines)
-                case wire.Ready():
-                    raise WorkerFailed("said Ready twice")
-                case end:
+                case wire.Done() | None as end:
                     return end
+                case other:
+                    raise WorkerFailed(f"said {type(other).__name__} where Done was expected")
+
+    async def _receive_seen(self) -> wire.Seen | None:
+        """What a look saw; None at the end of the socket."""
+        message = await self._receive()
+        if message is not None and not isinstance(message, wire.Seen):
+            raise WorkerFailed(f"said {type(message).__name__} where Seen was expected")
+        return message
 
     async def _receive(self) -> wire.FromWorker | None:
         """The next message; None at the end of the socket."""

@@ -18,10 +18,10 @@ from engine.isolate.exhaustion import MemoryGuard
 from engine.isolate.image import BASE_SCRIPT
 from engine.isolate.isolate import PENDING, REJECTED, Isolate, Location, Terminated
 from engine.isolate.stack import StackGuard
-from engine.isolate.wire import EXIT_OUT_OF_MEMORY, Done, Run
+from engine.isolate.wire import EXIT_BROKEN, EXIT_OUT_OF_MEMORY, Done, Look, Run, Seen
 from engine.limits import Limits
 
-CONTROL_FUNCTIONS = ("begin", "inputHidden", "overdue", "settle", "rejected", "finish")
+CONTROL_FUNCTIONS = ("begin", "inputHidden", "overdue", "settle", "rejected", "finish", "look")
 
 _VALUE, _UNSETTLED, _THROWN = 0, 1, 2  # kinds of ``finish``
 
@@ -65,6 +65,7 @@ class _Finished(Struct):
 
 _finished = msgspec.json.Decoder(_Finished)
 _lines = msgspec.json.Decoder(tuple[Line, ...])
+_seen = msgspec.json.Decoder(Seen)
 _pack = msgspec.msgpack.Encoder().encode
 
 
@@ -131,6 +132,34 @@ class Executor:
             cpu_us=(time.process_time_ns() - cpu_started) // 1_000,
             overflow=self._stack.reached(),
         )
+
+    def look(self, message: Look) -> Seen:
+        """The session's variables, within the limits of the last execution. Leaves no trace in it.
+
+        Does not return if memory is exhausted: the process exits with EXIT_OUT_OF_MEMORY.
+        """
+        self._stack.arm(replay=False)
+        try:
+            with self._isolate.scope():
+                seen = self._look(message)
+        except Terminated:
+            os._exit(EXIT_OUT_OF_MEMORY)
+        if self._isolate.heap.exhausted:
+            os._exit(EXIT_OUT_OF_MEMORY)
+        if self._stack.reached():  # a function of ours may have stopped half-way
+            os._exit(EXIT_BROKEN)
+        return seen
+
+    def _look(self, message: Look) -> Seen:
+        isolate = self._isolate
+        every = isolate.lexical_names()
+        names = every[: message.max_globals]
+        # Only a script sees such a variable. A name needs no other check: it was an identifier once.
+        readers = isolate.run_script("[" + "".join(f"()=>{name}," for name in names) + "]")
+        ask = {"names": names, "max": message.max_globals, "chars": message.preview_chars}
+        told = isolate.control("look", isolate.string(msgspec.json.encode(ask).decode()), readers)
+        seen = _seen.decode(isolate.text(told))
+        return replace(seen, more=seen.more + len(every) - len(names))
 
     def _run(self, run: Run, sleep: Callable[[float], None]) -> tuple[_Finished, Location | None]:
         isolate = self._isolate

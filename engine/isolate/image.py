@@ -37,6 +37,7 @@ BASE_FILES = (
     "timers.js",
     "web/webidl.js",
     "web/domexception.js",
+    "globals.js",  # after all that installs globals
     "control.js",
 )
 """In the order in which they run; see base/README.md for how they fit together."""

@@ -135,6 +135,37 @@ class Isolate:
         finally:
             v8.try_free(attempt)
 
+    def run_script(self, source: str) -> Handle:
+        """Run a script of our own; its value. Raises Terminated."""
+        v8 = self._v8
+        attempt = c.create_string_buffer(native.TRY_CATCH_SIZE)
+        v8.try_init(attempt, self._isolate)
+        try:
+            script = v8.script_compile(self._context, self.string(source), None)
+            result: Handle = v8.script_run(script, self._context) if script else 0
+            if v8.try_terminated(attempt):
+                raise Terminated
+            if not result:
+                raise RuntimeError(f"a script failed: {self.text(v8.try_exception(attempt))}")
+            return result
+        finally:
+            v8.try_free(attempt)
+
+    def lexical_names(self) -> list[str]:
+        """The variables declared by let, const, class and using in all scripts, in order, each once."""
+        v8 = self._v8
+        vector = (c.c_uint64 * native.VECTOR_WORDS)()
+        v8.lexical_names(self._context, vector)
+        begin, end, _ = vector
+        names: dict[str, None] = {}
+        for cell in range(begin, end, 8):
+            slot = c.c_uint64.from_address(cell).value
+            names[self.text(slot)] = None
+            v8.global_dispose(slot)  # one that is alive makes a snapshot impossible
+        if begin:
+            v8.operator_delete(begin)
+        return list(names)
+
     def drain(self) -> None:
         """Run all queued microtasks. Raises Terminated."""
         v8 = self._v8

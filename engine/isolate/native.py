@@ -51,6 +51,10 @@ ALLOCATOR_ALLOCATE = 2
 ALLOCATOR_ALLOCATE_UNINITIALIZED = 3
 ALLOCATOR_FREE = 4
 
+# std::__Cr::vector<v8::Global<v8::String>>: {begin*, end*, capacity_end*} (libc++); a Global is the
+# address of its slot
+VECTOR_WORDS = 3
+
 # *private* v8::internal::Isolate::serializer_enabled_: SnapshotCreatorImpl::InitInternal stores 1
 # there. While it is 0 the optimizing compilers run; CreateBlob demands 1.
 SERIALIZER_ENABLED = 0x10270
@@ -212,6 +216,15 @@ SYMBOLS: dict[str, Symbol] = {
         _ptr,
         (_ptr, _ptr, _int, _bool),
     ),
+    # names of lexical variables: fills a std::vector<Global<String>>
+    "lexical_names": Symbol(
+        "_ZN2v85debug23GlobalLexicalScopeNamesENS_5LocalINS_7ContextEEEPNSt4__Cr6vectorINS_6GlobalI"
+        "NS_6StringEEENS4_9allocatorIS8_EEEE",
+        None,
+        (_ptr, _ptr),
+    ),
+    "global_dispose": Symbol("_ZN2v812api_internal13DisposeGlobalEPm", None, (c.c_uint64,)),
+    "operator_delete": Symbol("_ZdlPv", None, (c.c_uint64,)),
     # values
     "string_new": Symbol(
         "_ZN2v86String11NewFromUtf8EPNS_7IsolateEPKcNS_13NewStringTypeEi",

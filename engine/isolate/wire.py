@@ -2,7 +2,8 @@
 
 A frame is a 4-byte little-endian length and that many bytes of MessagePack: one of the messages
 below, tagged by ``type``. The parent sends ``Run``; the worker answers with any number of
-``Console`` and then exactly one ``Done``, or dies. A worker speaks first, with ``Ready``.
+``Console`` and then exactly one ``Done``, or dies. Between runs it may send ``Look``, answered by
+``Seen``. A worker speaks first, with ``Ready``.
 
 Pure: no socket here. ``FrameBuffer`` turns received chunks into messages.
 """
@@ -10,7 +11,7 @@ Pure: no socket here. ``FrameBuffer`` turns received chunks into messages.
 from __future__ import annotations
 
 import struct
-from typing import Generic, TypeVar
+from typing import Generic, Literal, TypeVar
 
 import msgspec
 from msgspec import Struct
@@ -45,6 +46,13 @@ class Run(Struct, frozen=True, kw_only=True, tag="run"):
     """None: live. Else replay this, with more stack and memory, and without sleeping."""
 
 
+class Look(Struct, frozen=True, kw_only=True, tag="look"):
+    """Say what variables the session has. Leaves no trace in it."""
+
+    max_globals: int = 1000
+    preview_chars: int = 200
+
+
 class Ready(Struct, frozen=True, tag="ready"):
     """The worker is sandboxed and waits for ``Run``."""
 
@@ -67,8 +75,30 @@ class Done(Struct, frozen=True, kw_only=True, tag="done"):
     """The stack came within the watermark: an abort, whatever the outcome says."""
 
 
-ToWorker = Run
-FromWorker = Ready | Console | Done
+class Global(Struct, frozen=True):
+    """A variable of the session."""
+
+    name: str
+    """Cut to 256 characters; of a symbol, its text."""
+    scope: Literal["lexical", "global"]
+    """Whether it was declared with let, const, class or using, or is a property of globalThis."""
+    type: str
+    """What ``typeof`` says of a primitive; "null"; "function" or "class"; the class of an object;
+    "Proxy"; "accessor"; "uninitialized" before a declaration was reached, or when it threw."""
+    preview: str
+    """One line of inspection."""
+
+
+class Seen(Struct, frozen=True, tag="seen"):
+    """The variables: lexical ones in the order of declaration, then properties of globalThis."""
+
+    globals: tuple[Global, ...]
+    more: int
+    """How many were left out."""
+
+
+ToWorker = Run | Look
+FromWorker = Ready | Console | Done | Seen
 M = TypeVar("M")
 
 _encoder = msgspec.msgpack.Encoder()

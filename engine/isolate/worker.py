@@ -16,11 +16,11 @@ _CHUNK = 1 << 14
 
 
 def serve(executor: Executor, sock: socket.socket) -> NoReturn:
-    """Answer ``Run`` messages until the parent closes the socket; then end the process.
+    """Answer ``Run`` and ``Look`` messages until the parent closes the socket; then end the process.
 
     ``executor`` was made before the fork and the sandbox: making it looks at files.
     """
-    frames: wire.FrameBuffer[wire.Run] = wire.FrameBuffer(wire.Run)
+    frames: wire.FrameBuffer[wire.ToWorker] = wire.FrameBuffer(wire.ToWorker)
     hangup = select.poll()
     hangup.register(sock, select.POLLRDHUP)
 
@@ -34,14 +34,16 @@ def serve(executor: Executor, sock: socket.socket) -> NoReturn:
     try:
         sock.sendall(wire.encode(wire.Ready()))
         while True:
-            run = frames.next()
-            if run is not None:
-                sock.sendall(wire.encode(executor.execute(run, console, sleep)))
-                continue
-            received = sock.recv(_CHUNK)
-            if not received:
-                os._exit(0)
-            frames.feed(received)
+            match frames.next():
+                case wire.Run() as run:
+                    sock.sendall(wire.encode(executor.execute(run, console, sleep)))
+                case wire.Look() as look:
+                    sock.sendall(wire.encode(executor.look(look)))
+                case None:
+                    received = sock.recv(_CHUNK)
+                    if not received:
+                        os._exit(0)
+                    frames.feed(received)
     except ConnectionError:
         os._exit(0)
     except BaseException:  # noqa: BLE001 - whatever it was, this state is not to be used again

@@ -193,5 +193,6 @@
   };
 
   const { freeze } = Object;
-  base.control = freeze({ __proto__: null, begin, inputHidden, overdue, settle, rejected, finish });
+  const { look } = base;
+  base.control = freeze({ __proto__: null, begin, inputHidden, overdue, settle, rejected, finish, look });
 }

@@ -192,7 +192,7 @@
   /** { text, keys } of an error: its stack in the lines of the inspection, and what to list below. */
   base.errorParts = (ctx, error, family, keys) => {
     const message = textOf(error, 'message');
-    const stack = improve(stackOf(error) ?? header(error), nameOf(error), message, family);
+    const stack = improve((ctx.stacks ? stackOf(error) : null) ?? header(error), nameOf(error), message, family);
     const found = message === '' ? -1 : indexOf(stack, message);
     const hasFrames = indexOf(stack, FRAME, found === -1 ? 0 : found + message.length) !== -1;
     return {

@@ -31,7 +31,8 @@
     maxKeys: 1_000, // properties of one object
     showHidden: false,
     breakLength: 80,
-    compact: 3, // levels that may share a line
+    compact: 3, // levels that may share a line; true: all is one line, if breakLength allows
+    stacks: true, // of errors; reading one for the first time is something that the guest can notice
   });
   const MAX_DEPTH = 64; // keeps recursion far from the end of the stack
   const MAX_KEYED_LENGTH = 10_000; // of longer arrays only the elements are listed (keys cost time)

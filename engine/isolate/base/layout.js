@@ -95,9 +95,11 @@
   const layOut = (ctx, shape, entries, level, columns) => {
     const { text, open, close } = shape;
     const start = text === '' ? open : `${text} ${open}`;
-    const rows = columns !== null && entries.length >= MIN_TO_GROUP ? group(ctx, entries, columns) : entries;
+    const isGrouped = columns !== null && entries.length >= MIN_TO_GROUP && ctx.compact !== true;
+    const rows = isGrouped ? group(ctx, entries, columns) : entries;
     // innermost is the depth of the last object looked at: flat enough for one line or not
-    if (rows === entries && ctx.innermost - level < ctx.compact && fitsLine(ctx, entries, open, text)) {
+    const isFlat = ctx.compact === true || ctx.innermost - level < ctx.compact;
+    if (rows === entries && isFlat && fitsLine(ctx, entries, open, text)) {
       const line = join(entries, ', ');
       if (!includes(line, '\n')) return `${start} ${line} ${close}`;
     }

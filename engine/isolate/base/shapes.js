@@ -48,6 +48,8 @@
     return prototype !== undefined && !prototype.writable && startsWith(functionToString(callable), 'class');
   };
 
+  base.isClass = isClass;
+
   const classText = (constructor, { name, tag }) => {
     let text = `[class ${functionName(constructor) || '(anonymous)'}`;
     if (name !== 'Function' && name !== null) text += ` [${name}]`;
