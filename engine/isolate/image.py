@@ -37,6 +37,9 @@ BASE_FILES = (
     "timers.js",
     "web/webidl.js",
     "web/domexception.js",
+    "web/events.js",
+    "web/abort.js",
+    "web/performance.js",
     "globals.js",  # after all that installs globals
     "control.js",
 )

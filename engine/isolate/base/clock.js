@@ -120,6 +120,22 @@
   const milliseconds = () => floor(takeReading(coarse) / 10);
 
   let origin; // the start of the session's first execution, in ticks
+  let elapsed = 0; // the latest time since then: it never goes back, even if the host's clock does
+
+  /** Milliseconds from the origin to a reading. */
+  const sinceOrigin = (reading) => {
+    const value = (reading - origin) / 10;
+    if (value > elapsed) elapsed = value;
+    return elapsed;
+  };
+
+  const happen = (due) => {
+    read(() => {
+      const now = precise();
+      return now > due ? now : due; // the real clock may have been set back meanwhile
+    });
+    return last > due ? last : due;
+  };
 
   forget();
   base.clock = {
@@ -137,13 +153,16 @@
     ticks,
 
     /** The tick at which a timer fires: a recorded reading, not before `due`. Never throws. */
-    fire(due) {
-      read(() => {
-        const now = precise();
-        return now > due ? now : due; // the real clock may have been set back meanwhile
-      });
-      return last > due ? last : due;
-    },
+    fire: happen,
+
+    /** Milliseconds from the origin to now, in steps of 0.1: a recorded reading. Throws as `ticks` does. */
+    now: () => sinceOrigin(ticks()),
+
+    /** The same for what happens of itself. Never throws: when the trace is full it is the last reading. */
+    stamp: () => sinceOrigin(happen(0)),
+
+    /** The start of the session's first execution, in milliseconds since the Unix epoch. */
+    origin: () => origin / 10,
 
     /** The real clock, in ticks, unrecorded: only to decide how long to wait. */
     peek() {
@@ -180,30 +199,6 @@
     }
     define(RealDate.prototype, 'constructor', GuestDate);
     define(globalThis, 'Date', GuestDate);
-  };
-
-  // --- performance -----------------------------------------------------------------------------
-
-  let elapsed = 0; // the latest performance.now(): it never goes back, even if the host's clock does
-
-  const performancePrototype = {
-    now() {
-      const value = (ticks() - origin) / 10;
-      if (value > elapsed) elapsed = value;
-      return elapsed;
-    },
-    get timeOrigin() {
-      return origin / 10;
-    },
-  };
-
-  const addPerformance = () => {
-    const tag = { value: 'Performance', writable: false, enumerable: false, configurable: true };
-    defineProperty(performancePrototype, Symbol.toStringTag, tag);
-    const value = Object.create(performancePrototype);
-    defineProperty(globalThis, 'performance', {
-      value, writable: true, enumerable: false, configurable: true,
-    });
   };
 
   // --- Intl ------------------------------------------------------------------------------------
@@ -283,7 +278,6 @@
   };
 
   replaceDate();
-  addPerformance();
   replaceIntl();
   replaceTemporal();
   replaceAtomics();

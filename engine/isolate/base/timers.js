@@ -78,13 +78,12 @@
   // --- making and clearing them ----------------------------------------------------------------
 
   const oneShots = makeQueue();
-  const intervals = makeQueue(); // apart, because an interval alone is never waited for
+  const background = makeQueue(); // what alone is never waited for: intervals, signals' timeouts
   const timers = new Map(); // id -> timer
   let latestId = 0;
   let limit = 0;
 
-  const pending = () => oneShots.size + intervals.size;
-  const queueOf = (timer) => (timer.period === 0 ? oneShots : intervals);
+  const pending = () => oneShots.size + background.size;
 
   const requireFunction = (callback) => {
     if (typeof callback === 'function') return;
@@ -98,22 +97,22 @@
     return delay >= 1 && delay <= MAX_DELAY_MS ? trunc(delay) : 1;
   };
 
-  /** Adds a timer; `period` is 0 for a one-shot. Both times are in ticks. */
-  const add = (callback, args, delay, period) => {
+  /** Adds a timer to a queue; `period` is 0 for one that fires once. Both times are in ticks. */
+  const add = (queue, callback, args, delay, period) => {
     if (pending() >= limit) {
       throw new NativeRangeError(`timers: limit of ${limit} pending timers reached`);
     }
     const due = base.clock.ticks() + delay;
     const id = (latestId += 1);
-    const timer = { __proto__: null, id, due, period, callback, args, slot: 0 };
+    const timer = { __proto__: null, id, due, period, callback, args, queue, slot: 0 };
     mapSet(timers, id, timer);
-    enqueue(queueOf(timer), timer);
+    enqueue(queue, timer);
     return id;
   };
 
   const remove = (timer) => {
     mapDelete(timers, timer.id);
-    dequeue(queueOf(timer), timer);
+    dequeue(timer.queue, timer);
   };
 
   const clear = (id) => {
@@ -138,13 +137,13 @@
       remove(timer);
     } else {
       timer.due = now + timer.period;
-      siftDown(intervals, timer);
+      siftDown(background, timer);
     }
     run(timer.callback, timer.args);
   };
 
   const firstOfAll = () => {
-    const a = first(oneShots), b = first(intervals);
+    const a = first(oneShots), b = first(background);
     if (a === null || b === null) return a ?? b;
     return isBefore(a, b) ? a : b;
   };
@@ -160,6 +159,14 @@
     },
 
     pending,
+
+    /**
+     * Calls `callback` once, `delay` ticks from now. A value that has settled is not held back for it.
+     * Throws the RangeError of too many timers.
+     */
+    addBackground(callback, delay) {
+      add(background, callback, [], delay, 0);
+    },
 
     /** When the first timer is due, in ticks; Infinity if there is none. */
     nextDue: () => dueOf(firstOfAll()),
@@ -194,16 +201,16 @@
   const functions = {
     setTimeout(callback, delay = undefined, ...args) {
       requireFunction(callback);
-      return add(callback, args, toDelay(delay) * TICKS_PER_MS, 0);
+      return add(oneShots, callback, args, toDelay(delay) * TICKS_PER_MS, 0);
     },
     setInterval(callback, delay = undefined, ...args) {
       requireFunction(callback);
       const period = toDelay(delay) * TICKS_PER_MS;
-      return add(callback, args, period, period);
+      return add(background, callback, args, period, period);
     },
     setImmediate(callback, ...args) {
       requireFunction(callback);
-      return add(callback, args, 0, 0);
+      return add(oneShots, callback, args, 0, 0);
     },
     clearTimeout: (id) => clear(id),
     clearInterval: (id) => clear(id),
