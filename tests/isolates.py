@@ -21,7 +21,7 @@ import msgspec
 from msgspec import Struct
 
 from engine.events import Line, Trace
-from engine.isolate.wire import Done, Run
+from engine.isolate.wire import Done, Look, Run, Seen
 from engine.limits import Limits
 
 _SIZE = struct.Struct("<Q")
@@ -85,6 +85,11 @@ class Session:
         ran = msgspec.msgpack.decode(_receive(self._socket), type=Ran)
         self.lines = ran.lines
         return ran.done
+
+    def look(self, **wanted: int) -> Seen:
+        """The session's variables."""
+        _send(self._socket, Look(**wanted))
+        return msgspec.msgpack.decode(_receive(self._socket), type=Seen)
 
     def value(self, code: str) -> str:
         """The result's text. Fails unless the code completes."""
@@ -154,12 +159,15 @@ def _serve(sock: socket.socket, image: Any) -> None:
     executor = Executor(isolate)
     while True:
         try:
-            message = msgspec.msgpack.decode(_receive(sock), type=Run | Snapshot)
+            message = msgspec.msgpack.decode(_receive(sock), type=Run | Look | Snapshot)
         except EOFError:
             return
         if isinstance(message, Snapshot):
             _send(sock, isolate.snapshot())
             return
+        if isinstance(message, Look):
+            _send(sock, executor.look(message))
+            continue
         lines: list[Line] = []
         done = executor.execute(message, lines.extend, time.sleep)
         _send(sock, Ran(done, tuple(lines)))

@@ -124,6 +124,8 @@ def _behaviour(image: BaseImage) -> bytes:
             return b"an array buffer that did not come from our allocator"
         if _number(isolate, "let later = 1; later = await Promise.resolve(41); later + 1") != 42:
             return b"no top-level await"
+        if isolate.lexical_names() != ["later"]:
+            return b"other names of variables than were declared"
     return b""
 
 
@@ -207,6 +209,7 @@ def _round_trip(image: BaseImage) -> bytes:
             )
             isolate.evaluate("let late = await gate")
             isolate.drain()
+        isolate.lexical_names()  # leaves no handles, with which there could be no snapshot
         return isolate.snapshot()
 
     made = throwaway.run(first)

@@ -43,6 +43,8 @@ WRONG = {
     "stack.StackGuard.reached = lambda self: False": "a stack overflow that goes unnoticed",
     "isolate.Isolate._on_reject = lambda self, message: None": "a rejection that goes unnoticed",
     "native.ALLOCATOR_ALLOCATE = 7": "did not come from our allocator",
+    "isolate.Isolate.lexical_names = lambda self: []": "other names of variables than were declared",
+    "native.library().global_dispose = lambda slot: None": "the child that made it",
     "exhaustion._OUT_OF_MEMORY = ('%: Out of memory',)": "out of memory (try { new ArrayBuffer",
     "exhaustion.MemoryGuard._watch_import = lambda *_: None": "out of memory (new WebAssembly",
     "executor.EXIT_OUT_OF_MEMORY = memory.EXIT_OUT_OF_MEMORY = 1": "out of memory (const all",

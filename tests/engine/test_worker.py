@@ -109,6 +109,55 @@ async def test_a_run_delivers_console_and_returns_done(script: Script) -> None:
     assert sent.next() == RUN
 
 
+async def test_a_look_returns_what_was_seen_and_the_worker_goes_on(script: Script) -> None:
+    worker = await script.ready()
+    seen = wire.Seen((wire.Global("x", "lexical", "number", "1"),), more=0)
+    script.say(seen, DONE)
+    assert await worker.look(wire.Look(max_globals=1)) == seen
+    assert await worker.run(RUN, stop) == DONE
+    sent: wire.FrameBuffer[wire.ToWorker] = wire.FrameBuffer(wire.ToWorker)
+    sent.feed(script.socket.recv(1 << 16))
+    assert [sent.next(), sent.next()] == [wire.Look(max_globals=1), RUN]
+
+
+async def test_a_look_that_is_given_up_leaves_a_worker_that_cannot_be_used(script: Script) -> None:
+    worker = await script.ready()
+    with trio.move_on_after(0):
+        await worker.look(wire.Look())
+    with pytest.raises(RuntimeError):
+        await worker.look(wire.Look())
+
+
+@pytest.mark.parametrize("said", [DONE, wire.Console(HELLO)])
+async def test_a_look_answered_with_anything_else_is_a_crash(
+    script: Script, nursery: trio.Nursery, said: wire.FromWorker
+) -> None:
+    worker = await script.ready()
+    nursery.start_soon(script.reap)
+    script.say(said)
+    with pytest.raises(WorkerDied, match="where Seen was expected"):
+        await worker.look(wire.Look())
+
+
+async def test_a_look_may_not_be_answered_with_more_than_was_asked_for(
+    script: Script, nursery: trio.Nursery
+) -> None:
+    worker = await script.ready()
+    stream = trio.SocketStream(trio.socket.from_stdlib_socket(script.socket))
+
+    async def flood() -> None:
+        await stream.send_all(wire.MAX_FRAME.to_bytes(4, "little"))
+        while True:
+            await stream.send_all(bytes(100_000))
+
+    nursery.start_soon(script.reap)
+    nursery.start_soon(flood)
+    with pytest.raises(WorkerDied, match="more than its limits allow"):
+        await worker.look(wire.Look(max_globals=1))
+    assert len(worker._frames._buffer) < 2 << 20
+    nursery.cancel_scope.cancel()
+
+
 async def test_a_worker_must_begin_with_ready(script: Script, nursery: trio.Nursery) -> None:
     nursery.start_soon(script.reap)
     script.say(DONE)
