@@ -1,27 +1,22 @@
-"""What the server is told to do, checked: flags, environment and defaults become ``Settings``."""
+"""What the server is told to do, checked: choices become ``Settings``."""
 
 from __future__ import annotations
 
 import os
 import re
-from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from msgspec import Struct
 
+from cli import environment
+from cli.choices import Choices, ConfigError
 from engine.limits import LimitPolicy, Limits
-from engine.placement import Placement
+from engine.placement import Placement, place
 from transports.settings import HttpSettings
 
-MAX_PORT = 65_535
-MIB_PER_WORKER = 64
-"""Memory that a live session is reckoned with when workers are bounded by memory."""
-
+_NO_NAMES = ("", "0.0.0.0", "::")  # noqa: S104 (an address for listening is nothing that a client asks for)
 _HOST_NAME = re.compile(r"[^\s:/?#@\[\]]+|\[?[0-9A-Fa-f:.]*:[0-9A-Fa-f:.]*:[0-9A-Fa-f:.]*\]?")
-
-
-class ConfigError(Exception):
-    """Settings that contradict each other; the message is one sentence."""
 
 
 class Settings(Struct, frozen=True, kw_only=True):
@@ -34,83 +29,64 @@ class Settings(Struct, frozen=True, kw_only=True):
     """Directory of the event log; None for a stateless server."""
     cache_dir: Path
     max_workers: int
+    max_executions: int
     placement: Placement | None
     """Processors for the server and for its workers; None leaves them to the kernel."""
     policy: LimitPolicy
     http: HttpSettings
 
 
-def store_directory(
-    chosen: Path | None, *, stateless: bool, environ: Mapping[str, str] = os.environ
-) -> Path | None:
-    """Where the log is, as an absolute path. Raises ConfigError for a directory of a stateless server."""
-    if stateless:
-        if chosen is not None:
-            raise ConfigError("--stateless keeps nothing, so --directory-path cannot be given with it")
-        return None
-    if chosen is not None:
-        return chosen.absolute()
-    return xdg("XDG_STATE_HOME", ".local/state", environ) / "mcp-v8"
+def settings(choices: Choices) -> Settings:
+    """The settings that follow from the choices. Raises ConfigError."""
+    chosen = {name: choice.value for name, choice in choices.items()}
+    store: Path | None = chosen["directory_path"]
+    bound = chosen["bind_host"].strip()
+    return Settings(
+        bind_host=chosen["bind_host"],
+        http_port=chosen["http_port"],
+        store=store,
+        cache_dir=environment.cache_directory(),
+        max_workers=chosen["max_workers"],
+        max_executions=chosen["max_executions"],
+        placement=place(
+            os.sched_getaffinity(0),
+            # executions without sessions are nearly all worker: they need every processor
+            pin=False if store is None and chosen["pin_cpus"] is None else chosen["pin_cpus"],
+        ),
+        policy=_policy(chosen),
+        http=HttpSettings(
+            allowed_hosts=_host_names(chosen["allowed_hosts"]) + (() if bound in _NO_NAMES else (bound,)),
+            exec_async=chosen["exec_async"],
+            drain_seconds=chosen["drain_seconds"],
+            store="none" if store is None else f"sqlite:{store}",
+        ),
+    )
 
 
-def port_variable(environ: Mapping[str, str] = os.environ) -> int | None:
-    """The port that hosting platforms set. Raises ConfigError if ``PORT`` is no port."""
-    text = environ.get("PORT")
-    if not text:
-        return None
-    if not (text.isascii() and text.isdigit() and int(text) <= MAX_PORT):
-        raise ConfigError(f"the variable PORT is {text!r}, which is no port: set a number up to {MAX_PORT}")
-    return int(text)
+def _policy(chosen: dict[str, Any]) -> LimitPolicy:
+    return LimitPolicy(
+        default=Limits(
+            time_ms=round(chosen["execution_timeout"] * 1_000),
+            heap_mb=chosen["heap_memory"],
+            offheap_mb=chosen["max_offheap_memory"],
+            console_bytes=chosen["max_console_bytes"],
+            result_chars=chosen["max_result_chars"],
+            timers=chosen["max_timers"],
+            clock_reads=chosen["max_clock_reads"],
+        ),
+        max_time_ms=round(chosen["max_execution_timeout"] * 1_000),
+        max_heap_mb=chosen["heap_memory_max"],
+        max_code_bytes=chosen["max_code_bytes"],
+        max_input_bytes=chosen["max_input_chars"],
+        max_queue=chosen["max_queue"],
+        max_session_events=chosen["max_session_events"],
+    )
 
 
-def host_names(text: str) -> tuple[str, ...]:
+def _host_names(text: str) -> tuple[str, ...]:
     """The names in a list separated by commas. Raises ConfigError for one with more than a name."""
     names = tuple(name.strip() for name in text.split(",") if name.strip())
     for name in names:
         if _HOST_NAME.fullmatch(name) is None:
             raise ConfigError(f"--allowed-hosts takes names without scheme, port or path, not {name!r}")
     return names
-
-
-def cache_directory(environ: Mapping[str, str] = os.environ) -> Path:
-    """Where what can be made again is kept."""
-    return xdg("XDG_CACHE_HOME", ".cache", environ) / "mcp-v8"
-
-
-def xdg(variable: str, fallback: str, environ: Mapping[str, str]) -> Path:
-    """A base directory of the XDG specification, which ignores relative paths."""
-    path = Path(environ.get(variable) or "")
-    return path if path.is_absolute() else Path.home() / fallback
-
-
-def default_max_workers() -> int:
-    """Live sessions that fit in half of the machine's memory, from 4 to 256."""
-    memory = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
-    return max(4, min(256, memory // 2 // (MIB_PER_WORKER << 20)))
-
-
-def limit_policy(
-    *,
-    execution_timeout: float,
-    max_execution_timeout: float,
-    heap_memory: int,
-    heap_memory_max: int,
-    session_events: int,
-) -> LimitPolicy:
-    """The policy for times in seconds and memory in MiB.
-
-    Raises ConfigError for a default over its maximum.
-    """
-    if execution_timeout > max_execution_timeout:
-        raise ConfigError(
-            f"--execution-timeout {execution_timeout:g} is over "
-            f"--max-execution-timeout {max_execution_timeout:g}"
-        )
-    if heap_memory > heap_memory_max:
-        raise ConfigError(f"--heap-memory {heap_memory} is over --heap-memory-max {heap_memory_max}")
-    return LimitPolicy(
-        default=Limits(time_ms=round(execution_timeout * 1000), heap_mb=heap_memory),
-        max_time_ms=round(max_execution_timeout * 1000),
-        max_heap_mb=heap_memory_max,
-        max_session_events=session_events,
-    )

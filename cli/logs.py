@@ -13,7 +13,6 @@ from typing import Literal
 
 import msgspec
 
-LEVELS = ("debug", "info", "warning", "error")
 Format = Literal["text", "json"]
 
 _QUIET = ("mcp", "sse_starlette", "hypercorn.error")

@@ -69,6 +69,7 @@ def _open_engine(settings: Settings, log: SqliteEventLog | None) -> AbstractAsyn
         policy=settings.policy,
         cache_dir=settings.cache_dir,
         max_workers=settings.max_workers,
+        max_executions=settings.max_executions,
         placement=settings.placement,
     )
 

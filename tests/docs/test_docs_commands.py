@@ -12,19 +12,25 @@ from pathlib import Path
 
 import pytest
 import trio
-from documents import DOCUMENTS, ROOT, Shown, command_lines, dialogues
+from documents import DOCUMENTS, ROOT, Shown, command_lines, dialogues, fenced
 from mcp import Client
 
 from benchmarks.processes import COMMAND, Server, free_port, mcp_v8, serving
 
 SERVER_COMMAND = re.compile(r"^\.venv/bin/mcp-v8 .*--http-port 8080\b")
 MCP_ADD = re.compile(r"^claude mcp add --transport http js '(http://localhost:8080/mcp\S*)'$")
+ENDING_COMMAND = re.compile(r"^\.venv/bin/mcp-v8 (config|--help)\b")
+CONFIGURED_SERVER = re.compile(r"^\.venv/bin/mcp-v8 --config mcp-v8\.toml$")
 CHECKED_ELSEWHERE = re.compile(
     r"^python3 -m venv \.venv && "  # set-up: .ci/run runs both lines as they are
     r"|^just "  # the Justfile, below
 )
 
+OPERATIONS = ROOT / "docs" / "operations.md"
 WITH_CONSOLE = [document for document in DOCUMENTS if dialogues(document)]
+ENDING_LINES = [
+    line for document in DOCUMENTS for line in command_lines(document) if ENDING_COMMAND.match(line)
+]
 SERVER_LINES = [
     line for document in DOCUMENTS for line in command_lines(document) if SERVER_COMMAND.match(line)
 ]
@@ -87,6 +93,28 @@ def test_every_server_command_shown_serves(
     assert json.loads(answer)["status"] == "completed"
 
 
+@pytest.mark.parametrize("line", ENDING_LINES)
+def test_every_other_command_shown_ends_well(
+    line: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("mcp-v8.toml").write_text(fenced(OPERATIONS, "toml")[0])
+    subprocess.run(shlex.split(line.replace(".venv/bin/mcp-v8", COMMAND)), timeout=60, check=True)
+
+
+def test_a_server_with_the_configuration_file_shown_is_set_as_it_says(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    port = free_port()
+    text = fenced(OPERATIONS, "toml")[0].replace("8080", str(port))
+    Path("mcp-v8.toml").write_text(text.replace("/var/lib", str(tmp_path)))
+    assert any(CONFIGURED_SERVER.match(line) for line in command_lines(OPERATIONS))
+    with serving([COMMAND, "--config", "mcp-v8.toml"], port) as server:
+        ready = json.loads(typed(f"curl -sf localhost:{port}/readyz", server, {}))
+    assert ready["store"] == f"sqlite:{tmp_path}/mcp-v8"
+
+
 async def test_the_mcp_address_shown_leads_to_the_session_that_it_names(tmp_path: Path) -> None:
     lines = [match for line in command_lines(ROOT / "README.md") if (match := MCP_ADD.match(line))]
     assert len(lines) == 1
@@ -103,7 +131,8 @@ async def test_the_mcp_address_shown_leads_to_the_session_that_it_names(tmp_path
 def test_no_command_shown_escapes_these_tests() -> None:
     for document in DOCUMENTS:
         for line in command_lines(document):
-            covered = SERVER_COMMAND.match(line) or MCP_ADD.match(line) or CHECKED_ELSEWHERE.match(line)
+            ways = (SERVER_COMMAND, CONFIGURED_SERVER, ENDING_COMMAND, MCP_ADD, CHECKED_ELSEWHERE)
+            covered = any(way.match(line) for way in ways)
             assert covered, f"{document.name}: nothing runs {line!r}"
 
 

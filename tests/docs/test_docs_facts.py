@@ -49,7 +49,7 @@ def words(cell: str) -> list[str]:
 def flags_of_help() -> dict[str, str]:
     """Every flag of ``mcp-v8 --help`` with its default as shown there, else an empty string."""
     told = subprocess.run([COMMAND, "--help"], capture_output=True, text=True, timeout=60, check=True)
-    options = told.stdout.partition("Options:")[2].partition("Commands:")[0]
+    options = told.stdout.partition("Serving:")[2].partition("Commands:")[0]
     found = {}
     for part in re.split(r"^  (?:-h, )?(?=--)", options, flags=re.MULTILINE)[1:]:
         text = " ".join(part.split())

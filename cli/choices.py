@@ -1,0 +1,126 @@
+"""What was chosen for each setting, and by whom: flag before variable before file before default.
+
+Where two settings speak of the same thing, the one that goes before the other decides. If they come
+from the same place and contradict each other, that is an error.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+import click
+from click.core import ParameterSource
+
+from cli import environment, rustlog
+from cli.options import ALIASES, MAX_PORT, SETTINGS, variable
+
+_RANKS = {ParameterSource.COMMANDLINE: 3, ParameterSource.ENVIRONMENT: 2, ParameterSource.DEFAULT_MAP: 1}
+_ENVIRONMENT = 2
+_MAXIMA = {"execution_timeout": "max_execution_timeout", "heap_memory": "heap_memory_max"}
+"""Settings that are lowered to a maximum, unless they were chosen."""
+
+
+class ConfigError(Exception):
+    """Settings that contradict each other; the message is one sentence."""
+
+
+class Choice(NamedTuple):
+    """A setting's value, and where it came from."""
+
+    value: Any
+    origin: str = "default"
+    """The flag, the variable, or the key of a file."""
+    rank: int = 0
+    """Higher goes first; 0 where nobody has chosen."""
+
+
+Choices = dict[str, Choice]
+
+
+def choose(ctx: click.Context, environ: Mapping[str, str] = os.environ) -> tuple[Choices, list[str]]:
+    """The choice for each setting, by its name, and warnings about what was not understood.
+
+    Raises ConfigError for contradictions, and for a variable ``PORT`` that is no port.
+    """
+    chosen = {name: _given(ctx, name) for name in SETTINGS}
+    for alias, name in ALIASES.items():
+        chosen[name] = _one_of(chosen[name], chosen.pop(alias))
+    for usual, most in _MAXIMA.items():
+        _keep_below(chosen, usual, most)
+    _choose_store(chosen)
+    _choose_port(chosen, environ)
+    if not chosen["max_workers"].rank:
+        chosen["max_workers"] = Choice(environment.default_max_workers())
+    return chosen, _choose_level(chosen, environ)
+
+
+def _given(ctx: click.Context, name: str) -> Choice:
+    source = ctx.get_parameter_source(name)
+    value = ctx.params[name]
+    if source is ParameterSource.COMMANDLINE:
+        return Choice(value, SETTINGS[name].opts[0], _RANKS[source])
+    if source is ParameterSource.ENVIRONMENT:
+        return Choice(value, variable(name), _RANKS[source])
+    if source is ParameterSource.DEFAULT_MAP:
+        return Choice(value, f"{name} in {ctx.params['config']}", _RANKS[source])
+    return Choice(value)
+
+
+def _one_of(one: Choice, other: Choice) -> Choice:
+    """The choice that goes first, of two names of one setting."""
+    if one.rank == other.rank and one.value != other.value:
+        raise ConfigError(
+            f"{one.origin} and {other.origin} are two names of one setting: give one, "
+            f"not {one.value} and {other.value}"
+        )
+    return max(one, other, key=lambda choice: choice.rank)
+
+
+def _keep_below(chosen: Choices, usual: str, most: str) -> None:
+    choice, limit = chosen[usual], chosen[most]
+    if choice.value <= limit.value:
+        return
+    if choice.rank:
+        maximum = limit.origin if limit.rank else SETTINGS[most].opts[0]
+        raise ConfigError(f"{choice.origin} {choice.value:g} is over {maximum} {limit.value:g}")
+    chosen[usual] = limit
+
+
+def _choose_store(chosen: Choices) -> None:
+    """Settle whether there is a store, and where."""
+    kind, stateless, directory = chosen.pop("heap_store"), chosen["stateless"], chosen["directory_path"]
+    said = [(directory, True), (kind, kind.value == "dir"), (stateless, False)]
+    said = [(choice, keeps) for choice, keeps in said if choice.rank and choice.value]
+    first = max((choice.rank for choice, _ in said), default=0)
+    by_keeps = {keeps: choice for choice, keeps in said if choice.rank == first}
+    if len(by_keeps) == 2:
+        raise ConfigError(
+            f"{by_keeps[False].origin} keeps nothing, so {by_keeps[True].origin} cannot be given with it"
+        )
+    if False in by_keeps:
+        chosen["stateless"] = by_keeps[False]._replace(value=True)
+        chosen["directory_path"] = by_keeps[False]._replace(value=None)
+        return
+    chosen["stateless"] = by_keeps.get(True, stateless)._replace(value=False)
+    path = directory.value or environment.state_directory()
+    chosen["directory_path"] = directory._replace(value=path.absolute())
+
+
+def _choose_port(chosen: Choices, environ: Mapping[str, str]) -> None:
+    """``PORT``, which hosting platforms set, is asked last."""
+    text = environ.get("PORT")
+    if chosen["http_port"].rank or not text:
+        return
+    if not (text.isascii() and text.isdigit() and int(text) <= MAX_PORT):
+        raise ConfigError(f"the variable PORT is {text!r}, which is no port: set a number up to {MAX_PORT}")
+    chosen["http_port"] = Choice(int(text), "PORT")
+
+
+def _choose_level(chosen: Choices, environ: Mapping[str, str]) -> list[str]:
+    """``RUST_LOG`` goes before a file. Returns warnings."""
+    level, unknown = rustlog.level(environ.get("RUST_LOG", ""))
+    if level is not None and chosen["log_level"].rank < _ENVIRONMENT:
+        chosen["log_level"] = Choice(level, "RUST_LOG", _ENVIRONMENT)
+    return [f"RUST_LOG: {part!r} means nothing to this program" for part in unknown]

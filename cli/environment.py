@@ -1,0 +1,32 @@
+"""What the machine and the environment say where nobody has chosen."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+
+MIB_PER_WORKER = 64
+"""Memory that a live session is reckoned with when workers are bounded by memory."""
+
+
+def state_directory(environ: Mapping[str, str] = os.environ) -> Path:
+    """Where the log is kept by default."""
+    return _xdg("XDG_STATE_HOME", ".local/state", environ) / "mcp-v8"
+
+
+def cache_directory(environ: Mapping[str, str] = os.environ) -> Path:
+    """Where what can be made again is kept."""
+    return _xdg("XDG_CACHE_HOME", ".cache", environ) / "mcp-v8"
+
+
+def default_max_workers() -> int:
+    """Live sessions that fit in half of the machine's memory, from 4 to 256."""
+    memory = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    return max(4, min(256, memory // 2 // (MIB_PER_WORKER << 20)))
+
+
+def _xdg(variable: str, fallback: str, environ: Mapping[str, str]) -> Path:
+    """A base directory of the XDG specification, which ignores relative paths."""
+    path = Path(environ.get(variable) or "")
+    return path if path.is_absolute() else Path.home() / fallback

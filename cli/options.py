@@ -1,0 +1,208 @@
+"""What an operator can set: one table, from which flags, variables, configuration keys and help come.
+
+Click reads flags and variables: it is maintained, and comes with Quart. A setting ``--some-name`` is the
+variable ``MCP_V8_SOME_NAME`` and the key ``some_name`` of a configuration file as well.
+"""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+from typing import Any
+
+import click
+
+MAX_PORT = 65_535
+LEVELS = ("debug", "info", "warning", "error")
+_MIB = 1 << 20
+
+ALIASES = {"heap_dir": "directory_path", "max_concurrent_executions": "max_workers"}
+"""Other names, which older clients know, of settings."""
+NO_SETTINGS = ("config", "peers")
+"""Options of which no value is kept."""
+
+
+class Seconds(click.FloatRange):
+    """A number in a range, which NaN is in for Click."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        """The number. Fails for anything else."""
+        seconds: float = super().convert(value, param, ctx)
+        if math.isnan(seconds):
+            self.fail(f"{value!r} is no number of seconds", param, ctx)
+        return seconds
+
+
+class Directory(click.Path):
+    """A directory's path; the empty one would mean the current directory."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """The path. Fails for an empty one, and for a file."""
+        if value == "":
+            self.fail("the path is empty", param, ctx)
+        return super().convert(value, param, ctx)
+
+
+def variable(name: str) -> str:
+    """The environment variable of a setting."""
+    return "MCP_V8_" + name.upper()
+
+
+def _option(flag: str, **settings: Any) -> click.Option:
+    name = flag.partition("/")[0].removeprefix("--").replace("-", "_")
+    shown = settings.get("default") not in (None, "")
+    return click.Option([flag], envvar=variable(name), show_default=shown, **settings)
+
+
+def _number(
+    name: str, least: int, default: int | None, most: int, help: str, unit: str = "N"
+) -> click.Option:
+    kind = click.IntRange(least, most)
+    return _option(name, type=kind, default=default, metavar=unit, help=help)
+
+
+def _seconds(name: str, least: float, default: float, most: float, help: str) -> click.Option:
+    return _option(name, type=Seconds(least, most), default=default, metavar="SECONDS", help=help)
+
+
+def _read_config(ctx: click.Context, _: click.Parameter, path: Path | None) -> None:
+    if path is not None:
+        from cli.configfile import read
+
+        ctx.default_map = read(path, ctx)
+
+
+def _refuse_peers(ctx: click.Context, _: click.Parameter, value: str | None) -> None:
+    if value is not None:
+        raise click.UsageError(
+            "there is no --peers: servers do not form a cluster among themselves, but through etcd, "
+            "which is --cluster-etcd",
+            ctx,
+        )
+
+
+GROUPS: dict[str, tuple[click.Option, ...]] = {
+    "Serving": (
+        _number(
+            "--http-port",
+            0,
+            None,
+            MAX_PORT,
+            "Port for REST and MCP; 0 for any free one.  [default: $PORT]",
+            "PORT",
+        ),
+        _option("--bind-host", default="127.0.0.1", metavar="HOST", help="Address to listen on."),
+        _option(
+            "--allowed-hosts",
+            metavar="NAMES",
+            default="",
+            help="Names, separated by commas, under which clients may reach the server, beside localhost; "
+            "* for any.",
+        ),
+        _option("--exec-async", is_flag=True, help="POST /api/exec answers 202 at once; clients poll."),
+        _seconds("--drain-seconds", 0, 5.0, 3_600, "Time that running executions get at shutdown."),
+    ),
+    "Store": (
+        _option(
+            "--directory-path",
+            type=Directory(path_type=Path, file_okay=False),
+            metavar="DIR",
+            help="Where the event log is.  [default: $XDG_STATE_HOME/mcp-v8, or ~/.local/state/mcp-v8]",
+        ),
+        _option(
+            "--stateless", is_flag=True, help="Keep nothing: every execution in a fresh V8, no sessions."
+        ),
+        _option(
+            "--heap-store",
+            type=click.Choice(["dir", "none"]),
+            help="Another way to say it: none is --stateless, dir the contrary.",
+        ),
+        _option(
+            "--heap-dir",
+            type=Directory(path_type=Path, file_okay=False),
+            metavar="DIR",
+            help="Another name of --directory-path.",
+        ),
+    ),
+    "Workers": (
+        _number(
+            "--max-workers", 1, None, 10_000, "Live sessions at once; the others sleep.  [default: by memory]"
+        ),
+        _number("--max-concurrent-executions", 1, None, 10_000, "Another name of --max-workers."),
+        _option(
+            "--pin-cpus/--no-pin-cpus",
+            default=None,
+            help="Give the server a processor of its own and its workers the others.  "
+            "[default: with sessions, on 2 or 3 processors]",
+        ),
+    ),
+    "Limits of an execution": (
+        _seconds("--execution-timeout", 0.001, 30.0, 86_400, "Time, unless the request says otherwise."),
+        _seconds("--max-execution-timeout", 0.001, 300.0, 86_400, "Most time that a request gets."),
+        _number("--heap-memory", 16, 128, 4_096, "V8 heap, unless the request says otherwise.", "MB"),
+        _number("--heap-memory-max", 16, 1_024, 4_096, "Most V8 heap that a request gets.", "MB"),
+        _number("--max-offheap-memory", 1, 128, 4_096, "Memory of ArrayBuffers, outside of V8's heap.", "MB"),
+        _number("--max-code-bytes", 1, _MIB, 4 * _MIB, "Length of the code."),
+        _number("--max-input-chars", 1, 4 * _MIB, 4 * _MIB, "Length of the input as JSON."),
+        _number("--max-console-bytes", 1_024, _MIB, 16 * _MIB, "Console kept; what comes after is counted."),
+        _number("--max-result-chars", 256, 65_536, 4 * _MIB, "Text of the result, and of its JSON."),
+        _number("--max-timers", 1, 10_000, 100_000, "Timers pending at once."),
+        _number("--max-clock-reads", 1, 100_000, 1_000_000, "Changes of the clock that code can see."),
+    ),
+    "Limits of the server": (
+        _number("--max-queue", 1, 64, 10_000, "Executions waiting for one session."),
+        _number("--max-executions", 1, 10_000, 1_000_000, "Executions waiting and running in all."),
+        _number(
+            "--max-session-events", 1, 1_000_000, 100_000_000, "Events after which a session takes no more."
+        ),
+    ),
+    "Logging": (
+        _option(
+            "--log-level",
+            type=click.Choice(LEVELS),
+            default="info",
+            help="What is logged to stderr; RUST_LOG sets it too.",
+        ),
+        _option(
+            "--log-format", type=click.Choice(["text", "json"]), default="text", help="How it is logged."
+        ),
+    ),
+    "Settings": (
+        _option(
+            "--config",
+            type=click.Path(path_type=Path, exists=True, dir_okay=False),
+            metavar="FILE",
+            is_eager=True,
+            callback=_read_config,
+            help="Settings in TOML or JSON, under the names of the flags.",
+        ),
+        _option("--peers", hidden=True, expose_value=False, callback=_refuse_peers),
+    ),
+}
+
+SETTINGS = {
+    option.name: option
+    for options in GROUPS.values()
+    for option in options
+    if option.name is not None and option.name not in NO_SETTINGS
+}
+"""The settings, by the names of their keys."""
+
+
+class SettingsCommand(click.Command):
+    """A command that takes all settings, and shows them in groups."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.own = self.params
+        """Options that are no settings."""
+        self.params = [*self.own, *(option for options in GROUPS.values() for option in options)]
+
+    def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write every option's help."""
+        help_option = self.get_help_option(ctx)
+        groups = {**GROUPS, "Other": (*self.own, *([] if help_option is None else [help_option]))}
+        for title, options in groups.items():
+            records = [record for option in options if (record := option.get_help_record(ctx)) is not None]
+            with formatter.section(title):
+                formatter.write_dl(records, col_max=26)
