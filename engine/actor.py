@@ -18,6 +18,7 @@ from msgspec import Struct
 
 from engine import chain, outcomes
 from engine.attempt import Attempt, conclude, prepare, run
+from engine.catalog import SessionStatus
 from engine.errors import AppendConflict, Busy, Conflict, EngineError, NotFound, StoreError, Unavailable
 from engine.events import TICKS_PER_MS, Created, Event, Forked
 from engine.execution import Execution, Submission
@@ -61,7 +62,7 @@ class Host(Protocol):
         """Where workers come from."""
         ...
 
-    def fork(self, point: ForkPoint, job: Job) -> None:
+    def branch(self, point: ForkPoint, job: Job) -> None:
         """Run ``job`` in a new session that begins at ``point``."""
         ...
 
@@ -116,6 +117,22 @@ class SessionActor:
         """Whether the session has a worker."""
         return self._worker is not None
 
+    @property
+    def pending(self) -> int:
+        """Requests queued or being worked on."""
+        return self.busy + self._receive.statistics().current_buffer_used
+
+    @property
+    def status(self) -> SessionStatus:
+        """Whether its history could be replayed."""
+        match self._broken:
+            case None:
+                return "ok"
+            case Diverged():
+                return "diverged"
+            case ReplayFailed():
+                return "failed"
+
     def sleep(self) -> None:
         """Give the worker up; the next execution restores the state. An idle actor ends with that."""
         if self._worker is not None:
@@ -148,7 +165,7 @@ class SessionActor:
         try:
             point = await self._elsewhere(job.submission)
             if point is not None:
-                self._host.fork(point, job)
+                self._host.branch(point, job)
             else:
                 await self._execute(job)
         except trio.Cancelled:

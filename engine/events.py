@@ -51,12 +51,13 @@ class ErrorDetail(Struct, frozen=True, kw_only=True):
     name: str
     message: str
     line: int | None = None
-    """1-based line in the script, where known."""
+    """1-based line in the script (or in the text given to eval or JSON.parse), where known."""
     column: int | None = None
     """1-based column."""
     frame: str | None = None
     """The failing line with its neighbours, marked."""
     stack: str | None = None
+    """Name, message and frames; behind them cause, errors and own properties, as inspection shows them."""
     undone: bool = False
     """Whether the whole execution was rolled back."""
 
@@ -90,6 +91,8 @@ class Outcome(Struct, frozen=True, kw_only=True):
     pending_timers: int = 0
     console_dropped: int = 0
     """Console lines that came after the cap."""
+    result_json_omitted: str | None = None
+    """Why there is no ``result_json`` for a value, in a few words; None for undefined too."""
 
 
 class Created(Struct, frozen=True, kw_only=True, tag="created"):
@@ -165,13 +168,16 @@ class Aborted(Execution, frozen=True, kw_only=True, tag="aborted"):
 
 
 class Tagged(Struct, frozen=True, kw_only=True, tag="tagged"):
-    """Labels were put on the state before this event."""
+    """Labels of a state were changed, in this session's view: its forks have labels of their own."""
 
     session: str
     seq: int
     at: int
     caller: Caller
-    tags: dict[str, str]
+    target: int
+    """Sequence number of the state event, which may be one before this session was forked."""
+    tags: dict[str, str | None]
+    """Key to value; None takes the label away."""
     v: int = FORMAT_VERSION
 
 

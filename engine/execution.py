@@ -49,6 +49,7 @@ class Report(Struct, frozen=True, kw_only=True):
     status: Status
     result: str | None = None
     result_json: str | None = None
+    result_json_omitted: str | None = None
     console: tuple[Line, ...] = ()
     console_dropped: int = 0
     error: ErrorDetail | None = None
@@ -76,6 +77,14 @@ class Timings(Struct):
     """Until the event was durable."""
 
 
+_LINE_CHARS = 120
+
+
+def first_line(code: str) -> str:
+    """What lists show of some code: its first line that is not blank, at most 120 characters."""
+    return code.lstrip().partition("\n")[0][:_LINE_CHARS].rstrip()
+
+
 class Execution:
     """A running or finished execution. Many tasks may wait on it or follow its console."""
 
@@ -86,6 +95,7 @@ class Execution:
         *,
         caller: Caller,
         accepted_at: int,
+        code: str = "",
         idempotency_key: str | None = None,
         request_hash: str = "",
         when_done: Callable[[Execution], None] | None = None,
@@ -95,6 +105,7 @@ class Execution:
         self.caller = caller
         self.accepted_at = accepted_at
         """Microseconds since the epoch."""
+        self.first_line = first_line(code)
         self.idempotency_key = idempotency_key
         self.request_hash = request_hash
         self._when_done = when_done

@@ -17,31 +17,33 @@ _STEP = 64
 """Events read at once when looking backwards for a state."""
 
 
-async def lineage(log: EventLog, session: str, last: int) -> list[tuple[str, int, int]]:
+async def lineage(log: EventLog, session: str, last: int, first: int = 0) -> list[tuple[str, int, int]]:
     """The stretches ``(session, first, last)`` that make up a history, oldest first.
 
-    Raises StoreCorrupt if an ancestor is missing.
+    Ancestors all of whose events are before event ``first`` are left out. Raises StoreCorrupt if
+    an ancestor is missing.
     """
     stretches: list[tuple[str, int, int]] = []
     while len(stretches) < _MAX_FORKS:
-        first = await log.first(session)
-        if first is None:
+        begin = await log.first(session)
+        if begin is None:
             raise StoreCorrupt(f"session {session} has no events")
-        stretches.append((session, first.event.seq, last))
-        if not isinstance(first.event, Forked):
+        if begin.event.seq <= last:
+            stretches.append((session, max(first, begin.event.seq), last))
+        if not isinstance(begin.event, Forked) or begin.event.seq <= first:
             return stretches[::-1]
-        session, last = first.event.parent, first.event.seq - 1
+        session, last = begin.event.parent, min(last, begin.event.seq - 1)
     raise Conflict(f"this session has more than {_MAX_FORKS} ancestors", field="session")
 
 
-async def history(log: EventLog, session: str, last: int) -> AsyncGenerator[Record, None]:
-    """All records from the beginning of the oldest ancestor to event ``last``, in order.
+async def history(log: EventLog, session: str, last: int, first: int = 0) -> AsyncGenerator[Record, None]:
+    """The records of events ``first`` to ``last``, in order, whichever ancestor they are of.
 
     The chain is verified across forks. Raises StoreCorrupt.
     """
     expected: bytes | None = None
-    for ancestor, first, until in await lineage(log, session, last):
-        async with aclosing(log.read(ancestor, first, until)) as records:
+    for ancestor, start, until in await lineage(log, session, last, first):
+        async with aclosing(log.read(ancestor, start, until)) as records:
             async for record in records:
                 if expected is not None and record.prev != expected:
                     raise StoreCorrupt(

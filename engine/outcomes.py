@@ -30,6 +30,11 @@ _STATUS: dict[AbortReason, Status] = {
 }
 
 
+def status_of(event: Executed | Aborted) -> Status:
+    """The status that clients see."""
+    return _STATUS[event.reason] if isinstance(event, Aborted) else event.outcome.status
+
+
 def abort_error(abort: Abort, limits: Limits) -> ErrorDetail:
     """What users are told about an abort."""
     name, message = {
@@ -66,12 +71,13 @@ def report(
         "duration_us": event.duration_us,
     }
     if isinstance(event, Aborted):
-        return Report(status=_STATUS[event.reason], error=event.error, **common)  # type: ignore[arg-type]
+        return Report(status=status_of(event), error=event.error, **common)  # type: ignore[arg-type]
     outcome = event.outcome
     return Report(
-        status=outcome.status,
+        status=status_of(event),
         result=outcome.result,
         result_json=outcome.result_json,
+        result_json_omitted=outcome.result_json_omitted,
         error=outcome.error,
         pending=outcome.pending,
         pending_timers=outcome.pending_timers,

@@ -48,6 +48,10 @@ class Finished:
         kept = self._kept.get(execution_id)
         return kept[2] if kept is not None else None
 
+    def reported(self) -> list[Execution]:
+        """Those that came to an outcome."""
+        return [execution for _, _, execution in self._kept.values() if execution.report is not None]
+
     def _drop_oldest(self) -> None:
         _, (_, size, execution) = self._kept.popitem(last=False)
         self._bytes -= size

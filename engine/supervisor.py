@@ -15,21 +15,22 @@ from typing import Any
 
 import trio
 
-from engine import outcomes, stateless
+from engine import acceptance, stateless
 from engine.actor import Job, SessionActor
+from engine.catalog import Catalog, ExecutionSummary, SessionInfo, StateView, in_memory, page_size
 from engine.chain import Record
-from engine.errors import Busy, EngineError, InvalidField, KeyReused, NotFound, TooLarge, Unavailable
-from engine.events import STATE_EVENTS, Aborted, Executed
-from engine.execution import Execution, Submission
-from engine.history import position_named, state_at
+from engine.errors import Busy, EngineError, NotFound, Unavailable
+from engine.events import Caller
+from engine.execution import Execution, Status, Submission
+from engine.history import position_named
 from engine.limits import LimitPolicy
 from engine.observer import Observer, Observers
 from engine.placement import Placement
 from engine.places import Places
-from engine.session import GIVEN_NAME, ForkPoint, Position, check_heap, check_name
+from engine.session import GIVEN_NAME, ForkPoint, Position
 from engine.timestamps import now_us
 from engine.workers import Workers, open_workers
-from persistence.eventlog import EventLog, SessionRow
+from persistence.eventlog import EventLog, Page
 
 _log = logging.getLogger(__name__)
 
@@ -88,6 +89,12 @@ class Supervisor:
         return self._log
 
     @property
+    def _catalog(self) -> Catalog:
+        if self._log is None:
+            raise acceptance.no_sessions()
+        return Catalog(self._log, lambda owner, name: self._actors.get((owner, name)))
+
+    @property
     def engine_id(self) -> str:
         """Names V8, its flags and the base image."""
         return self._workers.engine_id
@@ -98,7 +105,9 @@ class Supervisor:
         The same owner and idempotency key give the same execution. Raises InvalidField, TooLarge,
         NotFound, KeyReused, Busy, Unavailable or StoreError; nothing was accepted then.
         """
-        self._check(submission)
+        acceptance.check(submission, self.policy)
+        if self.stateless:
+            acceptance.check_stateless(submission)
         if submission.idempotency_key is None:
             execution = self._new_execution(submission)
             await self._accept(submission, execution)
@@ -109,7 +118,7 @@ class Supervisor:
         while True:
             known = self._keys.get(key)
             if known is not None:
-                return _same_request(submission, known)
+                return acceptance.same_request(submission, known)
             if key not in self._lookups:
                 break
             await self._lookups[key].wait()  # somebody with the same key is a step ahead
@@ -117,7 +126,7 @@ class Supervisor:
         try:
             record = None if self._log is None else await self._log.idempotent(*key)
             if record is not None:
-                return _same_request(submission, await self._recorded(record))
+                return acceptance.same_request(submission, await self._catalog.recorded(record))
             execution = self._new_execution(submission)
             await self._accept(submission, execution)
             self._keys[key] = execution
@@ -131,7 +140,7 @@ class Supervisor:
         execution = self._unfinished.get(execution_id) or self._finished.get(execution_id)
         if execution is None and self._log is not None:
             record = await self._log.execution(execution_id)
-            execution = await self._recorded(record) if record is not None else None
+            execution = await self._catalog.recorded(record) if record is not None else None
         if execution is None or execution.owner != owner:
             raise NotFound(f"there is no execution {execution_id!r}", field="execution_id")
         return execution
@@ -143,9 +152,89 @@ class Supervisor:
             execution.cancel()
         return execution
 
-    async def sessions(self, owner: str, *, limit: int = 1_000) -> list[SessionRow]:
-        """An owner's sessions, last used first."""
-        return [] if self._log is None else await self._log.sessions(owner, limit=limit)
+    async def sessions(
+        self,
+        owner: str,
+        *,
+        limit: int = 100,
+        after: str | None = None,
+        tag: tuple[str, str | None] | None = None,
+    ) -> Page[SessionInfo]:
+        """An owner's sessions, last used first; with ``tag`` (key and value, or None for any value)
+        only those with a state so labelled. ``after`` is a page's ``next``. Raises InvalidField.
+        """
+        if self.stateless:
+            return Page(())
+        return await self._catalog.sessions(owner, limit, after, tag)
+
+    async def session(self, owner: str, name: str) -> SessionInfo:
+        """One session. Raises NotFound."""
+        return await self._catalog.session(owner, name)
+
+    async def events(self, owner: str, name: str, *, first: int = 0, limit: int = 100) -> Page[Record]:
+        """A session's events from number ``first`` on, those before a fork included. Raises NotFound.
+
+        A page's ``next`` is the number to go on with, in decimal.
+        """
+        return await self._catalog.events(owner, name, first, limit)
+
+    async def event(self, owner: str, name: str, seq: int) -> Record:
+        """One event of a session or of those that it was forked from. Raises NotFound."""
+        return await self._catalog.event(owner, name, seq)
+
+    async def executions(
+        self,
+        owner: str,
+        *,
+        session: str | None = None,
+        status: Status | None = None,
+        limit: int = 100,
+        after: str | None = None,
+    ) -> Page[ExecutionSummary]:
+        """Executions of an owner's sessions, or of one: those under way, then the others, newest first.
+
+        Raises NotFound, or InvalidField for an ``after`` that is no page's ``next``.
+        """
+        if self.stateless and session is None:
+            held = [*self._unfinished.values(), *self._finished.reported()]
+            mine = (execution for execution in held if execution.owner == owner)
+            return in_memory(mine, status, page_size(limit), after)
+        under_way = [
+            execution
+            for execution in self._unfinished.values()
+            if execution.owner == owner and session in (None, execution.session)
+        ]
+        return await self._catalog.executions(owner, session, status, limit, after, under_way)
+
+    async def delete(self, owner: str, name: str, caller: Caller) -> SessionInfo:
+        """End a session after what is queued in it; its name is free again. Raises NotFound, Busy."""
+        raise Unavailable("not built yet")
+
+    async def fork(
+        self, owner: str, name: str, *, at: int | None, into: str | None, caller: Caller
+    ) -> SessionInfo:
+        """Begin a session, called ``into`` or by a new name, in the state ``name@at``.
+
+        Without ``at``, in the state after what is queued. Raises NotFound, InvalidField, Busy, or
+        Conflict if the name is taken.
+        """
+        raise Unavailable("not built yet")
+
+    async def tag(
+        self, owner: str, name: str, *, at: int | None, tags: dict[str, str | None], caller: Caller
+    ) -> SessionInfo:
+        """Label the state ``name@at``, or the one after what is queued; None takes a label away.
+
+        Raises NotFound, InvalidField, TooLarge, Busy.
+        """
+        raise Unavailable("not built yet")
+
+    async def state(self, owner: str, name: str, *, at: int | None) -> StateView:
+        """The variables at ``name@at``, or after what is queued. Nothing is recorded.
+
+        Raises NotFound, Conflict where the state cannot be restored, TooLarge, Busy, Unavailable.
+        """
+        raise Unavailable("not built yet")
 
     def status(self) -> dict[str, Any]:
         """What ``/readyz`` shows."""
@@ -174,28 +263,6 @@ class Supervisor:
 
     # --- accepting -----------------------------------------------------------------------------
 
-    def _check(self, asked: Submission) -> None:
-        for field in ("code", "input", "idempotency_key"):
-            _check_text(getattr(asked, field), field)
-        size = len(asked.code.encode())
-        if size > self.policy.max_code_bytes:
-            raise TooLarge(
-                f"the code has {size} bytes; at most {self.policy.max_code_bytes} are accepted", field="code"
-            )
-        if asked.input is not None and len(asked.input) > self.policy.max_input_bytes:
-            raise TooLarge(
-                f"the input has {len(asked.input)} characters; at most "
-                f"{self.policy.max_input_bytes} are accepted",
-                field="input",
-            )
-        if asked.session is not None:
-            check_name(asked.session)
-        if asked.heap is not None:
-            check_heap(asked.heap)
-        if self.stateless and (asked.session is not None or asked.heap is not None):
-            field = "session" if asked.session is not None else "heap"
-            raise InvalidField("this server is stateless: it has no sessions", field=field)
-
     async def _accept(self, submission: Submission, execution: Execution) -> None:
         if self._draining:
             raise Unavailable("the server is stopping; send the request to it again in a moment")
@@ -221,6 +288,7 @@ class Supervisor:
             submission.owner,
             caller=submission.caller,
             accepted_at=now_us(),
+            code=submission.code,
             idempotency_key=submission.idempotency_key,
             request_hash=submission.request_hash,
             when_done=self._when_done,
@@ -233,7 +301,7 @@ class Supervisor:
                 name = execution.session = f"s_{_random_id()}"
                 self._start_actor(SessionActor(self, owner, name, None)).post(Job(asked, execution))
                 return
-            name = await self._session_of(owner, asked.heap)
+            name = await self._catalog.session_with(owner, asked.heap)
         execution.session = name
         actor = self._actors.get((owner, name))
         if actor is None:
@@ -250,16 +318,6 @@ class Supervisor:
             if asked.at is not None or asked.heap is not None:
                 raise NotFound(f"there is no session {name} to go on from", field="session")
         return self._start_actor(SessionActor(self, owner, name, position))
-
-    async def _session_of(self, owner: str, heap: str) -> str:
-        """Name of the session in which a state came about."""
-        record = await self.log.event(check_heap(heap))
-        row = None
-        if record is not None and isinstance(record.event, STATE_EVENTS) and record.event.owner == owner:
-            row = await self.log.session(record.event.session)
-        if row is None or row.closed:
-            raise NotFound(f"there is no state {heap}", field="heap")
-        return row.name
 
     def _start_actor(self, actor: SessionActor) -> SessionActor:
         self._actors[actor.owner, actor.name] = actor
@@ -298,45 +356,15 @@ class Supervisor:
         if not self._unfinished and self._draining:
             self._drained.set()
 
-    async def _began_with(self, record: Record) -> bool:
-        """Whether the session's first event is just before this one."""
-        first = await self.log.first(record.event.session)
-        return first is not None and first.event.seq == record.event.seq - 1
-
     def _forget_key(self, execution: Execution) -> None:
         if execution.idempotency_key is not None:
             key = (execution.owner, execution.idempotency_key)
             if self._keys.get(key) is execution:
                 del self._keys[key]
 
-    async def _recorded(self, record: Record) -> Execution:
-        """The finished execution that a record tells of."""
-        event = record.event
-        assert isinstance(event, (Executed, Aborted))
-        row = await self.log.session(event.session)
-        assert row is not None
-        heap = (
-            record.id
-            if isinstance(event, Executed)
-            else (await state_at(self.log, event.session, event.seq)).id
-        )
-        execution = Execution(
-            event.execution_id,
-            event.owner,
-            caller=event.caller,
-            accepted_at=event.accepted_at,
-            idempotency_key=event.idempotency_key,
-            request_hash=event.request_hash,
-        )
-        execution.console.extend(event.console)
-        execution.finish(
-            outcomes.report(event, session=row.name, heap=heap.hex(), created=await self._began_with(record))
-        )
-        return execution
-
     # --- what actors ask (engine.actor.Host) -----------------------------------------------------
 
-    def fork(self, point: ForkPoint, job: Job) -> None:
+    def branch(self, point: ForkPoint, job: Job) -> None:
         """Run ``job`` in a new session that begins at ``point``."""
         owner = job.submission.owner
         name = job.execution.session = f"s_{_random_id()}"
@@ -383,25 +411,6 @@ async def open_supervisor(
             observer=Observers(*([] if observer is None else [observer])),
         )
         nursery.cancel_scope.cancel()
-
-
-def _check_text(text: str | None, field: str) -> None:
-    try:
-        (text or "").encode()
-    except UnicodeEncodeError as bad:
-        raise InvalidField(
-            f"`{field}` has half of a surrogate pair at character {bad.start}: it is not Unicode text",
-            field=field,
-        ) from None
-
-
-def _same_request(asked: Submission, execution: Execution) -> Execution:
-    if execution.request_hash != asked.request_hash:
-        raise KeyReused(
-            "this idempotency key was used for another request; use a new key for a new request",
-            field="idempotency_key",
-        )
-    return execution
 
 
 def _random_id() -> str:

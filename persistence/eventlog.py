@@ -3,11 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Sequence
-from typing import Protocol
+from typing import Generic, Protocol, TypeVar
 
 from msgspec import Struct
 
 from engine.chain import Record
+
+T = TypeVar("T")
+
+
+class Page(Struct, Generic[T], frozen=True):
+    """A part of a list."""
+
+    items: tuple[T, ...]
+    next: str | None = None
+    """What to ask for to get the next part; None at the end."""
 
 
 class SessionRow(Struct, frozen=True, kw_only=True):
@@ -27,6 +37,15 @@ class SessionRow(Struct, frozen=True, kw_only=True):
     state_id: bytes
     """Its id: the ``heap``."""
     closed: bool
+
+
+class SessionDetails(Struct, frozen=True, kw_only=True):
+    """What its events say of a session that is not in its row."""
+
+    forked_from: tuple[str, int] | None
+    """Name of the parent, and the number of the event at which it was forked."""
+    tags: dict[int, dict[str, str]]
+    """Labels, by the number of the state event that they are on; none for a closed session."""
 
 
 class EventLog(Protocol):
@@ -65,8 +84,35 @@ class EventLog(Protocol):
         """The session with that internal id, open or closed."""
         ...
 
-    async def sessions(self, owner: str, *, limit: int = 1_000) -> list[SessionRow]:
-        """Open sessions of an owner, last used first."""
+    async def sessions(
+        self, owner: str, *, limit: int, after: str | None = None, tag: tuple[str, str | None] | None = None
+    ) -> Page[SessionRow]:
+        """Open sessions of an owner, last used first; only those with a state labelled ``tag``.
+
+        ``tag`` is key and value, or None for any value. ``after`` is a page's ``next``. A session
+        that is used while a client turns pages may be missed. Raises InvalidField for a bad ``after``.
+        """
+        ...
+
+    async def details(self, sessions: Sequence[str]) -> dict[str, SessionDetails]:
+        """More about the sessions with these internal ids, those that exist."""
+        ...
+
+    async def executions(
+        self,
+        owner: str,
+        *,
+        session: str | None = None,
+        status: str | None = None,
+        limit: int,
+        after: str | None = None,
+    ) -> Page[Record]:
+        """Executed and Aborted records of an owner's open sessions, newest first.
+
+        ``session`` is an internal id, ``status`` one of ``engine.execution.Status``, ``after`` the
+        ``next`` of a page that was asked for with the same ``session``. A page is bounded in bytes,
+        too. Raises InvalidField for a bad ``after``, StoreCorrupt.
+        """
         ...
 
     async def event(self, id: bytes) -> Record | None:

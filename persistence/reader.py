@@ -108,12 +108,6 @@ def session_by_name(db: sqlite3.Connection, owner: str, name: str) -> SessionRow
     return None if row is None else session_row(row)
 
 
-def sessions_of(db: sqlite3.Connection, owner: str, limit: int) -> list[SessionRow]:
-    """Open sessions of an owner, last used first."""
-    query = f"{_SESSIONS} WHERE owner = ? AND NOT closed ORDER BY last_at DESC, session LIMIT ?"
-    return [session_row(row) for row in db.execute(query, (owner, limit))]
-
-
 def record_by(db: sqlite3.Connection, **keys: str | bytes) -> Record | None:
     """The verified record whose columns ``keys`` (all of one index) have those values."""
     where = " AND ".join(f"{column} = ?" for column in keys)

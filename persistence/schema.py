@@ -3,8 +3,10 @@
 ``events`` is a rowid table, so that appends go to the end of one B-tree whatever the session
 (``WITHOUT ROWID`` was measured three times slower). Large fields are kept beside the body of their
 event, as one MessagePack map of hash to bytes: no second write and no second look-up, at the price
-of storing a field again when another event repeats it. ``sessions`` says nothing that the events do
-not say; it is there to find sessions, and to notice when the end of a log is missing.
+of storing a field again when another event repeats it. ``sessions`` and ``tags`` say nothing that the
+events do not say; they are there to find sessions, and to notice when the end of a log is missing.
+
+A database of an older version is brought to this one when it is opened, in one transaction.
 """
 
 from __future__ import annotations
@@ -20,10 +22,11 @@ import msgspec
 from engine.chain import Record, unseal
 from engine.errors import StoreCorrupt, StoreError
 from engine.events import Aborted, Event, Executed
+from engine.outcomes import status_of
 from persistence.eventlog import SessionRow
 
 DATABASE_NAME = "events.db"
-STORE_VERSION = 1
+STORE_VERSION = 2
 APPLICATION_ID = int.from_bytes(b"mcv8")
 """Marks a database as this program's."""
 
@@ -33,7 +36,7 @@ BUSY_SECONDS = 5.0
 WAL_KEPT_BYTES = 64 << 20
 """The write-ahead log is cut back to this after a checkpoint."""
 
-EVENT_COLUMNS = "session, seq, execution_id, key_owner, idempotency_key, id, prev, body, large"
+EVENT_COLUMNS = "session, seq, execution_id, owner, idempotency_key, status, id, prev, body, large"
 SESSION_COLUMNS = "session, owner, name, created_at, last_at, head_seq, head_id, state_seq, state_id, closed"
 
 _TABLES = """
@@ -45,12 +48,13 @@ CREATE TABLE events (
     body            BLOB NOT NULL,
     large           BLOB,
     execution_id    TEXT,
-    key_owner       TEXT,
+    owner           TEXT,
     idempotency_key TEXT,
+    status          TEXT,
     UNIQUE (session, seq)
 );
 CREATE UNIQUE INDEX events_execution ON events (execution_id) WHERE execution_id IS NOT NULL;
-CREATE UNIQUE INDEX events_key ON events (key_owner, idempotency_key) WHERE idempotency_key IS NOT NULL;
+CREATE UNIQUE INDEX events_key ON events (owner, idempotency_key) WHERE idempotency_key IS NOT NULL;
 CREATE TABLE sessions (
     session    TEXT PRIMARY KEY,
     owner      TEXT NOT NULL,
@@ -65,6 +69,29 @@ CREATE TABLE sessions (
 ) WITHOUT ROWID;
 CREATE UNIQUE INDEX sessions_open ON sessions (owner, name) WHERE NOT closed;
 """
+
+_INDEXES = """
+CREATE INDEX events_status ON events (owner, status) WHERE status IS NOT NULL;
+CREATE TABLE tags (
+    session TEXT NOT NULL,
+    target  INTEGER NOT NULL,
+    key     TEXT NOT NULL,
+    value   TEXT NOT NULL,
+    PRIMARY KEY (session, target, key)
+) WITHOUT ROWID;
+CREATE INDEX tags_key ON tags (key, value);
+"""
+"""What version 2 added: both are derived from the events."""
+
+_FROM_VERSION_1 = f"""
+ALTER TABLE events RENAME COLUMN key_owner TO owner;
+ALTER TABLE events ADD COLUMN status TEXT;
+UPDATE events SET
+    owner = (SELECT owner FROM sessions WHERE sessions.session = events.session),
+    status = execution_status(id, prev, body, large)
+WHERE execution_id IS NOT NULL;
+{_INDEXES}
+"""  # noqa: S608
 
 _large = msgspec.msgpack.Decoder(dict[bytes, bytes])
 
@@ -113,12 +140,28 @@ def _adopt(db: sqlite3.Connection, path: Path) -> None:
             f"{path} has store format {version}; this program knows format {STORE_VERSION}: "
             "run the newer mcp-v8 that wrote it, or choose another directory"
         )
-    if not new and version != STORE_VERSION:
+    if not new and version < 1:
         raise StoreCorrupt(f"{path} has store format {version}, which no mcp-v8 ever wrote")
     db.execute("PRAGMA journal_mode = WAL")
     if new:
-        marks = f"PRAGMA application_id = {APPLICATION_ID}; PRAGMA user_version = {STORE_VERSION}"
-        db.executescript(f"BEGIN; {_TABLES} {marks}; COMMIT")
+        _change(db, f"PRAGMA application_id = {APPLICATION_ID}; {_TABLES} {_INDEXES}")
+    elif version == 1:
+        db.create_function("execution_status", 4, _status)
+        _change(db, _FROM_VERSION_1)
+
+
+def _change(db: sqlite3.Connection, statements: str) -> None:
+    """Bring the database to this version, all or nothing: leaving undoes what is not committed."""
+    db.executescript(f"BEGIN; {statements} PRAGMA user_version = {STORE_VERSION}; COMMIT")
+
+
+def _status(name: bytes, prev: bytes, body: bytes, large: bytes | None) -> str | None:
+    """The status in a stored execution; None for a damaged one, which is refused when it is read."""
+    try:
+        event = unseal(name, prev, body, _large_fields(large)).event
+    except (StoreCorrupt, msgspec.DecodeError):
+        return None
+    return status_of(event) if isinstance(event, (Executed, Aborted)) else None
 
 
 def _sync_directory(directory: Path) -> None:
@@ -145,23 +188,27 @@ def event_row(record: Record) -> Row:
 
 
 def _filed_under(event: Event) -> Row:
-    """The first five of EVENT_COLUMNS: what events are found by, besides their id."""
+    """The first six of EVENT_COLUMNS: what events are found by, besides their id."""
     if isinstance(event, (Executed, Aborted)):
-        key = event.idempotency_key
-        return (event.session, event.seq, event.execution_id, None if key is None else event.owner, key)
-    return (event.session, event.seq, None, None, None)
+        found_by = (event.execution_id, event.owner, event.idempotency_key, status_of(event))
+        return (event.session, event.seq, *found_by)
+    return (event.session, event.seq, None, None, None, None)
 
 
 def record_of(row: Row) -> Record:
     """The verified record of a row of EVENT_COLUMNS. Raises StoreCorrupt."""
-    session, seq, _, _, _, name, prev, body, large = row
+    session, seq, *_, name, prev, body, large = row
     try:
-        record = unseal(name, prev, body, {} if large is None else _large.decode(large))
+        record = unseal(name, prev, body, _large_fields(large))
     except (StoreCorrupt, msgspec.DecodeError, TypeError) as broken:
         raise StoreCorrupt(f"session {session}, event {seq}: {broken}") from broken
-    if _filed_under(record.event) != row[:5]:
+    if _filed_under(record.event) != row[:6]:
         raise StoreCorrupt(f"session {session}, event {seq}: the event there is filed under wrong keys")
     return record
+
+
+def _large_fields(large: bytes | None) -> dict[bytes, bytes]:
+    return {} if large is None else _large.decode(large)
 
 
 def session_row(row: Row) -> SessionRow:

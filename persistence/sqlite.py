@@ -19,8 +19,8 @@ import trio
 
 from engine.chain import Record
 from engine.errors import StoreError, StoreFailed
-from persistence import reader
-from persistence.eventlog import SessionRow
+from persistence import listing, reader
+from persistence.eventlog import Page, SessionDetails, SessionRow
 from persistence.lock import own
 from persistence.schema import connect, prepare, read_error
 from persistence.writer import Append, Writer
@@ -112,9 +112,27 @@ class SqliteEventLog:
         """See ``EventLog``."""
         return await self._query(lambda db: reader.session_by_id(db, session))
 
-    async def sessions(self, owner: str, *, limit: int = 1_000) -> list[SessionRow]:
+    async def sessions(
+        self, owner: str, *, limit: int, after: str | None = None, tag: tuple[str, str | None] | None = None
+    ) -> Page[SessionRow]:
         """See ``EventLog``."""
-        return await self._query(lambda db: reader.sessions_of(db, owner, limit))
+        return await self._query(lambda db: listing.sessions(db, owner, limit, after, tag))
+
+    async def details(self, sessions: Sequence[str]) -> dict[str, SessionDetails]:
+        """See ``EventLog``."""
+        return await self._query(lambda db: listing.details(db, sessions))
+
+    async def executions(
+        self,
+        owner: str,
+        *,
+        session: str | None = None,
+        status: str | None = None,
+        limit: int,
+        after: str | None = None,
+    ) -> Page[Record]:
+        """See ``EventLog``."""
+        return await self._query(lambda db: listing.executions(db, owner, session, status, limit, after))
 
     async def event(self, id: bytes) -> Record | None:
         """See ``EventLog``."""
@@ -126,7 +144,7 @@ class SqliteEventLog:
 
     async def idempotent(self, owner: str, key: str) -> Record | None:
         """See ``EventLog``."""
-        return await self._query(lambda db: reader.record_by(db, key_owner=owner, idempotency_key=key))
+        return await self._query(lambda db: reader.record_by(db, owner=owner, idempotency_key=key))
 
     async def _write(self, task_status: trio.TaskStatus[None]) -> None:
         """Run the writer's thread until ``_close``; answer what it left unanswered if it failed."""

@@ -19,7 +19,7 @@ import trio
 
 from engine.chain import Record
 from engine.errors import AppendConflict, StoreError, StoreFailed
-from engine.events import Created, Forked
+from engine.events import Closed, Created, Forked, Tagged
 from persistence.eventlog import SessionRow
 from persistence.heads import advance
 from persistence.schema import (
@@ -38,13 +38,15 @@ HEADS_KEPT = 10_000
 RETRY_SECONDS = (0.0, 0.1, 0.5, 1.0, 2.0)
 """Pauses before the attempts to find out what came of a commit that failed."""
 
-_INSERT_EVENT = f"INSERT INTO events ({EVENT_COLUMNS}) VALUES (?,?,?,?,?,?,?,?,?)"  # noqa: S608
+_INSERT_EVENT = f"INSERT INTO events ({EVENT_COLUMNS}) VALUES (?,?,?,?,?,?,?,?,?,?)"  # noqa: S608
 _INSERT_SESSION = f"INSERT INTO sessions ({SESSION_COLUMNS}) VALUES (?,?,?,?,?,?,?,?,?,?)"  # noqa: S608
 _SELECT_SESSION = f"SELECT {SESSION_COLUMNS} FROM sessions WHERE session = ?"  # noqa: S608
 _UPDATE_SESSION = (
     "UPDATE sessions SET last_at = ?, head_seq = ?, head_id = ?, state_seq = ?, state_id = ?, closed = ? "
     "WHERE session = ?"
 )
+_INSERT_TAG = "INSERT OR REPLACE INTO tags (session, target, key, value) VALUES (?,?,?,?)"
+_DELETE_TAG = "DELETE FROM tags WHERE session = ? AND target = ? AND key = ?"
 
 _UNWRITTEN = (sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR_WRITE)
 """Failures of a COMMIT that are certain: what makes a transaction valid is written last."""
@@ -53,7 +55,7 @@ _TAKEN = {
     "events.session": "that sequence number is taken",
     "events.id": "it is in the log already",
     "events.execution_id": "that execution id exists already",
-    "events.key_owner": "the idempotency key was used before",
+    "events.owner": "the idempotency key was used before",
     "sessions.owner": "the owner has an open session of that name",
 }
 
@@ -146,7 +148,7 @@ class Writer:
         """Write one append into the open transaction, all or none; whether it passed."""
         first = append.records[0].event
         begins = isinstance(first, (Created, Forked))
-        # Of one event's two statements only the first can be refused, and then nothing is written.
+        # Of one event's statements only the first can be refused, and then nothing is written.
         guarded = begins or len(append.records) > 1
         if guarded:
             db.execute("SAVEPOINT append")
@@ -159,6 +161,7 @@ class Writer:
                 db.execute(_INSERT_SESSION, session_values(after))
             else:
                 db.execute(_UPDATE_SESSION, (*session_values(after)[4:], after.session))
+                _label(db, append.records)
         except AppendConflict as conflict:
             append.failure = conflict
         except sqlite3.IntegrityError as violated:
@@ -248,6 +251,20 @@ class Writer:
         if self._db is not None:
             db, self._db = self._db, None
             db.close()
+
+
+def _label(db: sqlite3.Connection, records: Sequence[Record]) -> None:
+    """Keep the labels as the events say; a closed session has none."""
+    for event in (record.event for record in records):
+        if isinstance(event, Tagged):
+            place = (event.session, event.target)
+            for key, value in event.tags.items():
+                if value is None:
+                    db.execute(_DELETE_TAG, (*place, key))
+                else:
+                    db.execute(_INSERT_TAG, (*place, key, value))
+        elif isinstance(event, Closed):
+            db.execute("DELETE FROM tags WHERE session = ?", (event.session,))
 
 
 def _check_parent(db: sqlite3.Connection, fork: Forked, prev: bytes) -> None:

@@ -9,9 +9,9 @@ from typing import Any
 import msgspec
 from msgspec import UNSET, Raw, Struct, UnsetType
 
+from engine.catalog import SessionInfo
 from engine.events import ErrorDetail, Line
 from engine.execution import Execution, Report, Status
-from persistence.eventlog import SessionRow
 
 INLINE_CONSOLE_BYTES = 64_000
 """Console text, in bytes of UTF-8, that an answer carries."""
@@ -38,6 +38,8 @@ class Answer(Struct, frozen=True, kw_only=True):
     started_at: datetime | None = None
     completed_at: datetime | None = None
     duration_ms: float | None = None
+    result_json_omitted: str | UnsetType = UNSET
+    """Present if there is a value that is not given as JSON: why."""
     pending: bool | UnsetType = UNSET
     """Present and true if the value is a promise that nothing left could settle."""
     pending_timers: int | UnsetType = UNSET
@@ -66,7 +68,7 @@ def encode(execution: Execution) -> bytes:
     return _encoder.encode(describe(execution))
 
 
-def encode_sessions(rows: Sequence[SessionRow]) -> bytes:
+def encode_sessions(rows: Sequence[SessionInfo]) -> bytes:
     """The sessions' JSON object, as UTF-8."""
     return _encoder.encode(SessionsAnswer([_describe_session(row) for row in rows]))
 
@@ -102,6 +104,7 @@ def _describe_running(execution: Execution) -> Answer:
         status="running",
         output=output,
         output_truncated=truncated,
+        started_at=time_of(execution.accepted_at),
     )
 
 
@@ -117,25 +120,26 @@ def _describe_report(report: Report) -> Answer:
         status=report.status,
         result=report.result,
         result_json=_raw(report.result_json),
+        result_json_omitted=report.result_json_omitted or UNSET,
         output=output,
         output_truncated=truncated or report.console_dropped > 0,
         error=None if error is None else error_text(error),
         error_detail=error,
-        started_at=_time(report.started_at),
-        completed_at=_time(report.completed_at),
+        started_at=time_of(report.started_at),
+        completed_at=time_of(report.completed_at),
         duration_ms=report.duration_us / 1000,
         pending=report.pending or UNSET,
         pending_timers=report.pending_timers or UNSET,
     )
 
 
-def _describe_session(row: SessionRow) -> SessionAnswer:
+def _describe_session(row: SessionInfo) -> SessionAnswer:
     return SessionAnswer(
         session=row.name,
         event=row.head_seq,
-        heap=row.state_id.hex(),
-        created_at=_time(row.created_at),
-        last_used_at=_time(row.last_at),
+        heap=row.heap,
+        created_at=time_of(row.created_at),
+        last_used_at=time_of(row.last_at),
     )
 
 
@@ -162,5 +166,6 @@ def _raw(text: str | None) -> Raw | None:
         return None
 
 
-def _time(microseconds: int) -> datetime:
+def time_of(microseconds: int) -> datetime:
+    """The time so many microseconds after the epoch."""
     return _EPOCH + timedelta(microseconds=microseconds)

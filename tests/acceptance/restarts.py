@@ -124,7 +124,7 @@ async def recorded(directory: Path) -> dict[str, list[Record]]:
     """Every session of a store at rest by name, its records verified on the way."""
     found = {}
     async with open_sqlite_log(directory) as log:
-        for row in await log.sessions(OWNER, limit=100_000):
+        for row in (await log.sessions(OWNER, limit=100_000)).items:
             records = [record async for record in log.read(row.session)]
             assert [record.event.seq for record in records] == list(range(row.head_seq + 1))
             assert records[-1].id == row.head_id

@@ -69,7 +69,9 @@ events: st.SearchStrategy[Event] = st.one_of(
     st.builds(Forked, **opening, parent=words),
     st.builds(Executed, **execution, trace=traces, outcome=outcomes, cpu_us=numbers, digest=hashes),
     st.builds(Aborted, **execution, reason=st.sampled_from(["timed_out", "crashed"]), error=errors),
-    st.builds(Tagged, **place, tags=st.dictionaries(words, long_words, max_size=5)),
+    st.builds(
+        Tagged, **place, target=numbers, tags=st.dictionaries(words, st.none() | long_words, max_size=5)
+    ),
     st.builds(Closed, **place),
 )
 
@@ -220,7 +222,7 @@ def test_the_format_is_the_one_that_logs_out_there_have() -> None:
     a new format needs a new version and a way to read the old one."""
     chain = [seal(GENESIS, CREATED)]
     fork = Forked(session="t", seq=2, at=3, owner="bob", name="b", engine="v8", caller=CALLER, parent="s")
-    tagged = Tagged(session="t", seq=3, at=4, caller=CALLER, tags={"release": "1"})
+    tagged = Tagged(session="t", seq=3, at=4, caller=CALLER, target=2, tags={"release": "1"})
     closed = Closed(session="t", seq=4, at=5, caller=CALLER)
     for event in (EXECUTED, fork, ABORTED, tagged, closed):
         chain.append(seal(chain[-1].id, event))
@@ -230,11 +232,11 @@ def test_the_format_is_the_one_that_logs_out_there_have() -> None:
 
 GOLDEN_IDS = [
     "9af7b3aaa5007f62c3bace0d9e49f7f007a3e466adcb17f193acc4408281094d",
-    "31abf0d43e205ae5acc2fcb76fff1d60d1b21646185f95226af42f403ba3b927",
-    "c7986c84e3c7b42bfdbab8ee8f75176b777fa042df16f8c5dd6a4a5f3f02dab2",
-    "2fbb7cc423fcab1345e03e5b04619c4bee4b7cb9807653fb2caf81f401212ea5",
-    "0f414653dd693da4d9116daf4549489e64f42f07a31c0bba4e3db2a8a20caca9",
-    "cfdf0ecd31b14db221f60f948b545857183d5f42a1f1af485bc7001dc801310c",
+    "e24e3d995471a2f80cc11032cc46ee0feeee8ff1d0471382f00e6e0f8ca205cc",
+    "bc2d8011d89832f9eb09e33302e6023f0a1cf822c8bc077632f776fe44629ddc",
+    "377881e7fc7abf42702782584e6ed898d01cd6dd931c7094c1e58d640eaaeb22",
+    "d577ac151bc1d05b5758d1ac7ef3cdd1e68b6bfb8c00590afafac8d1730713b8",
+    "adc08c00511859f713fb49ddca0501249cbb88539eb7799c62811f28aff5a3cc",
 ]
 GOLDEN_BODY = (
     "89a474797065a763726561746564a773657373696f6ea173a373657100a2617401a56f776e6572a3616e6ea46e616d65"

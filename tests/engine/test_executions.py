@@ -361,7 +361,7 @@ async def test_another_owner_finds_nothing_of_it(engine):
         await engine.supervisor.submit(submission("1", owner="other", heap=done.heap))
     execution = await engine.supervisor.submit(submission("typeof secret", owner="other", session="a"))
     assert (await execution.wait(30)).result == "'undefined'"
-    assert [row.name for row in await engine.supervisor.sessions(OWNER)] == ["a"]
+    assert [row.name for row in (await engine.supervisor.sessions(OWNER)).items] == ["a"]
 
 
 async def test_the_same_key_never_runs_twice(engine):

@@ -372,7 +372,7 @@ async def test_an_engine_cancelled_at_any_moment_leaves_a_log_that_replays(open_
                     nursery.start_soon(client, engine, f"c{number}")
     print(f"seed {seed}: {acknowledged}")  # noqa: T201 - shown when the test fails
     async with open_engine(tmp_path) as engine:
-        for name in [row.name for row in await engine.supervisor.sessions(OWNER)]:
+        for name in [row.name for row in (await engine.supervisor.sessions(OWNER)).items]:
             row = await engine.log.session_named(OWNER, name)
             events = [r.event async for r in engine.log.read(row.session) if isinstance(r.event, Executed)]
             assert [event.outcome.result for event in events] == [str(i + 1) for i in range(len(events))]

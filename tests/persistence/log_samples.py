@@ -91,9 +91,16 @@ class History:
         }
         return self._add(Aborted(**fields))
 
-    def tagged(self) -> Record:
+    def tagged(self, target: int = 0, **tags: str | None) -> Record:
         return self._add(
-            Tagged(session=self.session, seq=self._next, at=9_000, caller=CALLER, tags={"release": "ünï\0"})
+            Tagged(
+                session=self.session,
+                seq=self._next,
+                at=9_000,
+                caller=CALLER,
+                target=target,
+                tags=tags or {"release": "ünï\0"},
+            )
         )
 
     def closed(self) -> Record:

@@ -1,0 +1,344 @@
+"""What can be asked about sessions, their events and executions without running anything."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Collection, Iterable, Sequence
+from contextlib import aclosing
+from typing import Literal, Protocol
+
+from msgspec import Struct
+
+from engine import outcomes
+from engine.chain import Record
+from engine.errors import InvalidField, NotFound
+from engine.events import STATE_EVENTS, Aborted, ErrorDetail, Executed
+from engine.execution import Execution, Status, first_line
+from engine.history import history, state_at
+from engine.isolate.wire import Global
+from engine.session import ForkPoint, check_heap
+from persistence.eventlog import EventLog, Page, SessionRow
+
+MAX_PAGE = 1_000
+"""Entries of a page, whatever a client asks for."""
+PAGE_BYTES = 4 << 20
+"""A page of events ends after the one that brings its size to this."""
+ERROR_CHARS = 200
+
+SessionStatus = Literal["ok", "diverged", "failed"]
+
+
+class SessionInfo(Struct, frozen=True, kw_only=True):
+    """A session as its owner sees it."""
+
+    name: str
+    head_seq: int
+    """Number of its last event of any kind."""
+    state_seq: int
+    """Number of the event that made its state."""
+    heap: str
+    """64 hex digits: that state."""
+    created_at: int
+    """Microseconds since the epoch."""
+    last_at: int
+    """When its last event began, microseconds since the epoch."""
+    events: int
+    """How many events led here, those before a fork included."""
+    awake: bool
+    """Whether it has a worker now."""
+    running: int
+    """Requests that wait for their turn in it or have it now."""
+    tags: dict[int, dict[str, str]]
+    """Labels, by the number of the state event that they are on."""
+    forked_from: str | None
+    """``name@n`` of its parent, as that was called."""
+    status: SessionStatus
+    """Whether its history can be replayed, as far as this engine has had to find out."""
+
+
+class ExecutionSummary(Struct, frozen=True, kw_only=True):
+    """An execution in a list."""
+
+    execution_id: str
+    session: str | None
+    """The session's name; None in stateless mode."""
+    event: int | None
+    """Number of its event, once there is one."""
+    status: Status
+    started_at: int
+    """Microseconds since the epoch; while it is not over, when it was accepted."""
+    duration_us: int | None
+    code: str
+    """Its first line that is not blank, at most 120 characters."""
+    error: str | None
+    """Name and message, at most ERROR_CHARS."""
+
+
+class StateView(Struct, frozen=True, kw_only=True):
+    """The variables of a session at some point."""
+
+    session: str
+    """The session's name."""
+    event: int
+    """Number of the event that made this state."""
+    heap: str
+    globals: tuple[Global, ...]
+    more: int
+    """How many variables were left out."""
+
+
+class Presence(Protocol):
+    """What the engine knows of a session that is in use (engine.actor.SessionActor)."""
+
+    @property
+    def awake(self) -> bool:
+        """Whether it has a worker."""
+        ...
+
+    @property
+    def pending(self) -> int:
+        """Requests queued or being worked on."""
+        ...
+
+    @property
+    def status(self) -> SessionStatus:
+        """Whether its history could be replayed."""
+        ...
+
+
+class Catalog:
+    """Answers from the log, with what is known of the sessions in use. Raises StoreError, too.
+
+    A session that is not there, or is somebody else's, is NotFound.
+    """
+
+    def __init__(self, log: EventLog, present: Callable[[str, str], Presence | None]) -> None:
+        self._log = log
+        self._present = present
+
+    async def sessions(
+        self, owner: str, limit: int, after: str | None, tag: tuple[str, str | None] | None
+    ) -> Page[SessionInfo]:
+        """An owner's sessions, last used first."""
+        page = await self._log.sessions(owner, limit=page_size(limit), after=after, tag=tag)
+        return Page(await self._describe(page.items), page.next)
+
+    async def session(self, owner: str, name: str) -> SessionInfo:
+        """The session of that name."""
+        return (await self._describe([await self._row(owner, name)]))[0]
+
+    async def info(self, session: str) -> SessionInfo:
+        """The session with that internal id, which exists, open or closed."""
+        row = await self._log.session(session)
+        assert row is not None
+        return (await self._describe([row]))[0]
+
+    async def events(self, owner: str, name: str, first: int, limit: int) -> Page[Record]:
+        """Events from number ``first`` on, those before a fork included."""
+        row = await self._row(owner, name)
+        last = min(row.head_seq, max(first, 0) + page_size(limit) - 1)
+        records: list[Record] = []
+        size = 0
+        async with aclosing(history(self._log, row.session, last, max(first, 0))) as found:
+            async for record in found:
+                records.append(record)
+                size += len(record.body) + sum(map(len, record.large.values()))
+                if size >= PAGE_BYTES:
+                    break
+        more = bool(records) and records[-1].event.seq < row.head_seq
+        return Page(tuple(records), str(records[-1].event.seq + 1) if more else None)
+
+    async def event(self, owner: str, name: str, seq: int) -> Record:
+        """One event."""
+        page = await self.events(owner, name, seq, 1) if seq >= 0 else Page[Record](())
+        if not page.items:
+            raise NotFound(f"session {name} has no event {seq}", field="event")
+        return page.items[0]
+
+    async def state(self, owner: str, name: str, at: int) -> ForkPoint:
+        """The state event that ``name@at`` stands for."""
+        if at < 0:
+            raise NotFound(f"session {name} has no event {at}", field="at")
+        return await state_at(self._log, (await self._row(owner, name)).session, at)
+
+    async def session_with(self, owner: str, heap: str) -> str:
+        """Name of the session in which a state came about. Raises InvalidField, NotFound."""
+        record = await self._log.event(check_heap(heap))
+        row = None
+        if record is not None and isinstance(record.event, STATE_EVENTS) and record.event.owner == owner:
+            row = await self._log.session(record.event.session)
+        if row is None or row.closed:
+            raise NotFound(f"there is no state {heap}", field="heap")
+        return row.name
+
+    async def executions(
+        self,
+        owner: str,
+        session: str | None,
+        status: Status | None,
+        limit: int,
+        after: str | None,
+        under_way: Collection[Execution],
+    ) -> Page[ExecutionSummary]:
+        """Executions, newest first: those of ``under_way``, then what the log has of open sessions.
+
+        One that ends while a client turns pages may be listed twice, but none is missed.
+        """
+        row = None if session is None else await self._log.session_named(owner, session)
+        if session is not None and row is None and not under_way:
+            raise NotFound(f"there is no session {session}", field="session")
+        limit, given = page_size(limit), Page[ExecutionSummary](())
+        if after is None or not after.startswith("d"):
+            given = in_memory(under_way, status, limit, after)
+            if given.next is not None:
+                return given
+            after = "d"
+        if status == "running" or (session is not None and row is None):
+            return given
+        room = limit - len(given.items)
+        if room == 0:
+            return Page(given.items, "d")
+        page = await self._log.executions(
+            owner,
+            session=None if row is None else row.session,
+            status=status,
+            limit=room,
+            after=after[1:] or None,
+        )
+        known = {execution.id for execution in under_way}
+        recorded = [
+            summary for summary in await self._summaries(page.items) if summary.execution_id not in known
+        ]
+        return Page((*given.items, *recorded), None if page.next is None else f"d{page.next}")
+
+    async def recorded(self, record: Record) -> Execution:
+        """The finished execution that a record tells of."""
+        event = record.event
+        assert isinstance(event, (Executed, Aborted))
+        row = await self._log.session(event.session)
+        assert row is not None
+        heap = record.id
+        if isinstance(event, Aborted):
+            heap = (await state_at(self._log, event.session, event.seq)).id
+        execution = Execution(
+            event.execution_id,
+            event.owner,
+            caller=event.caller,
+            accepted_at=event.accepted_at,
+            code=event.code,
+            idempotency_key=event.idempotency_key,
+            request_hash=event.request_hash,
+        )
+        execution.console.extend(event.console)
+        created = await self._began_with(record)
+        execution.finish(outcomes.report(event, session=row.name, heap=heap.hex(), created=created))
+        return execution
+
+    async def _began_with(self, record: Record) -> bool:
+        """Whether the session's first event is just before this one."""
+        first = await self._log.first(record.event.session)
+        return first is not None and first.event.seq == record.event.seq - 1
+
+    async def _row(self, owner: str, name: str) -> SessionRow:
+        row = await self._log.session_named(owner, name)
+        if row is None:
+            raise NotFound(f"there is no session {name}", field="session")
+        return row
+
+    async def _describe(self, rows: Sequence[SessionRow]) -> tuple[SessionInfo, ...]:
+        details = await self._log.details([row.session for row in rows])
+        infos = []
+        for row in rows:
+            origin = details[row.session].forked_from
+            present = None if row.closed else self._present(row.owner, row.name)
+            infos.append(
+                SessionInfo(
+                    name=row.name,
+                    head_seq=row.head_seq,
+                    state_seq=row.state_seq,
+                    heap=row.state_id.hex(),
+                    created_at=row.created_at,
+                    last_at=row.last_at,
+                    events=row.head_seq + 1,
+                    awake=present is not None and present.awake,
+                    running=0 if present is None else present.pending,
+                    tags=details[row.session].tags,
+                    forked_from=None if origin is None else f"{origin[0]}@{origin[1]}",
+                    status="ok" if present is None else present.status,
+                )
+            )
+        return tuple(infos)
+
+    async def _summaries(self, records: Iterable[Record]) -> list[ExecutionSummary]:
+        names: dict[str, str] = {}
+        summaries = []
+        for record in records:
+            event = record.event
+            assert isinstance(event, (Executed, Aborted))
+            if event.session not in names:
+                row = await self._log.session(event.session)
+                assert row is not None
+                names[event.session] = row.name
+            summaries.append(
+                ExecutionSummary(
+                    execution_id=event.execution_id,
+                    session=names[event.session],
+                    event=event.seq,
+                    status=outcomes.status_of(event),
+                    started_at=event.at,
+                    duration_us=event.duration_us,
+                    code=first_line(event.code),
+                    error=_short(event.error if isinstance(event, Aborted) else event.outcome.error),
+                )
+            )
+        return summaries
+
+
+def page_size(limit: int) -> int:
+    """Entries of a page for which ``limit`` was asked. Raises InvalidField."""
+    if limit < 1:
+        raise InvalidField("`limit` must be at least 1", field="limit")
+    return min(limit, MAX_PAGE)
+
+
+def in_memory(
+    executions: Iterable[Execution], status: Status | None, limit: int, after: str | None
+) -> Page[ExecutionSummary]:
+    """A page of executions that are held in memory, last accepted first. Raises InvalidField."""
+    place = None if after is None else re.fullmatch(r"r(\d{1,18})\.(e_\w+)", after, re.ASCII)
+    if after is not None and place is None:
+        raise InvalidField("`after` is not what a page gave as `next`", field="after")
+    before = None if place is None else (int(place[1]), place[2])
+    found = [
+        execution
+        for execution in executions
+        if (status is None or _status(execution) == status)
+        and (before is None or (execution.accepted_at, execution.id) < before)
+    ]
+    found.sort(key=lambda execution: (execution.accepted_at, execution.id), reverse=True)
+    last = found[limit - 1] if len(found) > limit else None
+    return Page(
+        tuple(map(_summary, found[:limit])), None if last is None else f"r{last.accepted_at}.{last.id}"
+    )
+
+
+def _status(execution: Execution) -> Status:
+    return "running" if execution.report is None else execution.report.status
+
+
+def _summary(execution: Execution) -> ExecutionSummary:
+    report = execution.report
+    return ExecutionSummary(
+        execution_id=execution.id,
+        session=execution.session,
+        event=None if report is None else report.event,
+        status=_status(execution),
+        started_at=execution.accepted_at if report is None else report.started_at,
+        duration_us=None if report is None else report.duration_us,
+        code=execution.first_line,
+        error=None if report is None else _short(report.error),
+    )
+
+
+def _short(error: ErrorDetail | None) -> str | None:
+    return None if error is None else f"{error.name}: {error.message}"[:ERROR_CHARS]
