@@ -14,7 +14,7 @@ from __future__ import annotations
 
 from typing import Literal
 
-from msgspec import Struct
+from msgspec import UNSET, Struct, UnsetType
 
 from engine.limits import Limits
 
@@ -91,8 +91,8 @@ class Outcome(Struct, frozen=True, kw_only=True):
     pending_timers: int = 0
     console_dropped: int = 0
     """Console lines that came after the cap."""
-    result_json_omitted: str | None = None
-    """Why there is no ``result_json`` for a value, in a few words; None for undefined too."""
+    result_json_omitted: str | UnsetType = UNSET
+    """Why there is no ``result_json``, in a few words; absent if there is, and for undefined."""
 
 
 class Created(Struct, frozen=True, kw_only=True, tag="created"):

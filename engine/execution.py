@@ -8,7 +8,7 @@ from collections.abc import AsyncGenerator, Callable
 from typing import Literal
 
 import trio
-from msgspec import Struct
+from msgspec import UNSET, Struct, UnsetType
 
 from engine.events import Caller, ErrorDetail, Line
 
@@ -49,7 +49,7 @@ class Report(Struct, frozen=True, kw_only=True):
     status: Status
     result: str | None = None
     result_json: str | None = None
-    result_json_omitted: str | None = None
+    result_json_omitted: str | UnsetType = UNSET
     console: tuple[Line, ...] = ()
     console_dropped: int = 0
     error: ErrorDetail | None = None

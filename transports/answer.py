@@ -120,7 +120,7 @@ def _describe_report(report: Report) -> Answer:
         status=report.status,
         result=report.result,
         result_json=_raw(report.result_json),
-        result_json_omitted=report.result_json_omitted or UNSET,
+        result_json_omitted=report.result_json_omitted,
         output=output,
         output_truncated=truncated or report.console_dropped > 0,
         error=None if error is None else error_text(error),

@@ -4,19 +4,17 @@ from __future__ import annotations
 
 import hashlib
 import os
-import re
 import time
 from collections.abc import Callable
 
 import msgspec
-from msgspec import Struct
+from msgspec import UNSET, Struct
 from msgspec.structs import replace
 
 from engine.events import TICKS_PER_MS, ErrorDetail, Line, Outcome, OutcomeStatus, Trace
-from engine.isolate.codeframe import code_frame
 from engine.isolate.exhaustion import MemoryGuard
-from engine.isolate.image import BASE_SCRIPT
-from engine.isolate.isolate import PENDING, REJECTED, Isolate, Location, Terminated
+from engine.isolate.isolate import PENDING, REJECTED, Evaluation, Isolate, Location, Terminated
+from engine.isolate.script import Script
 from engine.isolate.stack import StackGuard
 from engine.isolate.wire import EXIT_BROKEN, EXIT_OUT_OF_MEMORY, Done, Look, Run, Seen
 from engine.limits import Limits
@@ -37,8 +35,6 @@ _BIND_INPUT = (
     "let input = this.input; true",  # where the session's own `let input = …` threw
     "const input = this.input; true",
 )
-_GUEST_FRAME = re.compile(r"(exec-\d+\.js):(\d+):(\d+)")
-_OBJECT_LITERAL = re.compile(r"\s*\{(?!.*;\s*\Z)", re.DOTALL)
 
 
 class _Error(Struct):
@@ -53,6 +49,7 @@ class _Finished(Struct):
     status: OutcomeStatus
     result: str | None
     result_json: str | None
+    result_json_omitted: str | None
     error: _Error | None
     pending: bool
     pending_timers: int
@@ -170,18 +167,34 @@ class Executor:
                 if not isolate.boolean(isolate.control("overdue")):
                     break
             isolate.drain()
-        code = f"{run.code}\n//# sourceURL=exec-{run.seq}.js"
-        evaluation = None
-        wrapped = _OBJECT_LITERAL.match(run.code) is not None
-        if wrapped:  # `{a: 1}` is an object, as in Node's REPL; a block if that does not parse
-            evaluation = isolate.evaluate(f"({run.code}\n)\n//# sourceURL=exec-{run.seq}.js")
-            wrapped = evaluation.promise is not None
-        if evaluation is None or not wrapped:
-            evaluation = isolate.evaluate(code)
+        script = Script(run.seq, run.code)
+        evaluation, is_expression = self._evaluate(script)
         isolate.drain()
-        promise = evaluation.promise
-        self._settle(promise, sleep)
-        nothing = isolate.integer(0)
+        self._settle(evaluation.promise, sleep)
+        finished, location = self._conclude(evaluation)
+        if is_expression and finished.error is not None:
+            location = script.place_in_expression(location)
+            finished.error.stack = finished.error.stack and script.stack_in_expression(finished.error.stack)
+        return finished, location
+
+    def _evaluate(self, script: Script) -> tuple[Evaluation, bool]:
+        """Start the code; and whether as an expression.
+
+        If it parses neither as one nor as it is, the error is the one further on: V8 had understood more.
+        """
+        isolate = self._isolate
+        if script.expression is None:
+            return isolate.evaluate(script.source), False
+        expression = isolate.evaluate(script.expression)
+        if expression.promise is not None:
+            return expression, True
+        plain = isolate.evaluate(script.source)
+        place = script.place_in_expression(expression.location)
+        is_further = place is not None and plain.location is not None and place[1:3] > plain.location[1:3]
+        return (expression, True) if plain.promise is None and is_further else (plain, False)
+
+    def _conclude(self, evaluation: Evaluation) -> tuple[_Finished, Location | None]:
+        isolate, promise, nothing = self._isolate, evaluation.promise, self._isolate.integer(0)
         if promise is None:
             assert evaluation.exception is not None
             return self._finish(_THROWN, evaluation.exception, nothing), evaluation.location
@@ -192,8 +205,6 @@ class Executor:
         if state != REJECTED:
             return self._finish(_VALUE, value, promise), None
         location = isolate.locate(value)
-        if location and wrapped and location.line == 1:
-            location = location._replace(column=location.column - 1)
         return self._finish(_THROWN, value, promise), location
 
     def _bind_input(self) -> None:
@@ -266,19 +277,21 @@ def _begin(run: Run) -> str:
 def _outcome(finished: _Finished, location: Location | None, run: Run) -> Outcome:
     error = None
     if finished.error is not None:
-        location = _in_guest_code(location, finished.error.stack)
+        script = Script(run.seq, run.code)
+        location = script.place(location, finished.error.stack)
         error = ErrorDetail(
             name=finished.error.name,
             message=finished.error.message,
             stack=finished.error.stack,
             line=location.line if location else None,
             column=location.column if location else None,
-            frame=_frame(location, run) if location else None,
+            frame=script.frame(location) if location else None,
         )
     return Outcome(
         status=finished.status,
         result=finished.result,
         result_json=finished.result_json,
+        result_json_omitted=finished.result_json_omitted or UNSET,
         error=error,
         pending=finished.pending,
         pending_timers=finished.pending_timers,
@@ -291,22 +304,3 @@ def _without_frame(outcome: Outcome) -> Outcome:
     if outcome.error is None:
         return outcome
     return replace(outcome, error=replace(outcome.error, frame=None))
-
-
-def _in_guest_code(location: Location | None, stack: str | None) -> Location | None:
-    """Where the guest's own code was: an error may have been thrown by a function of the base image."""
-    if location is None or location.line < 1:  # V8 does not know, as for `throw null`
-        return None
-    if location.script != BASE_SCRIPT:
-        return location
-    frame = _GUEST_FRAME.search(stack or "")
-    return Location(frame[1], int(frame[2]), int(frame[3]), "") if frame else None
-
-
-def _frame(location: Location, run: Run) -> str | None:
-    # a syntax error has no script name yet: it is this code's
-    if location.script in {"", f"exec-{run.seq}.js"}:
-        return code_frame(run.code, location.line, location.column)
-    if location.source:
-        return code_frame("\n" * (location.line - 1) + location.source, location.line, location.column)
-    return None

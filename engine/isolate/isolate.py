@@ -31,7 +31,7 @@ _TICKS_PER_SECOND = 10_000
 
 
 class Location(NamedTuple):
-    """Where an error arose: script name, 1-based line and column, and that line's text."""
+    """Where an error arose: script name, 1-based line and column, and the script's text."""
 
     script: str
     line: int
@@ -402,7 +402,7 @@ class Isolate:
     def _location(self, message: Handle) -> Location:
         v8 = self._v8
         script = v8.message_script(message)
-        source = v8.message_source_line(message, self._context)
+        source = v8.message_source(message, self._context)
         return Location(
             script=self.text(script) if script else "",
             line=v8.message_line(message, self._context) >> 32,  # Maybe<int>: value in the high half

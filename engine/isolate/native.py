@@ -272,7 +272,7 @@ SYMBOLS: dict[str, Symbol] = {
     ),
     "message_line": Symbol(f"_ZNK2v87Message13GetLineNumberE{_L_CONTEXT}", c.c_uint64, (_ptr, _ptr)),
     "message_column": Symbol("_ZNK2v87Message14GetStartColumnEv", _int, (_ptr,)),
-    "message_source_line": Symbol(f"_ZNK2v87Message13GetSourceLineE{_L_CONTEXT}", _ptr, (_ptr, _ptr)),
+    "message_source": Symbol(f"_ZNK2v87Message9GetSourceE{_L_CONTEXT}", _ptr, (_ptr, _ptr)),
     "message_script": Symbol("_ZNK2v87Message21GetScriptResourceNameEv", _ptr, (_ptr,)),
 }
 

@@ -39,7 +39,7 @@
 
   const asJSON = (value) => {
     if (value === undefined || typeof value === 'function' || typeof value === 'symbol') return 'undefined';
-    return toJSON(value, MAX_LINE) ?? inspect(value);
+    return toJSON(value, MAX_LINE).json ?? inspect(value);
   };
 
   const SHALLOW = Object.freeze({ __proto__: null, depth: 0 });

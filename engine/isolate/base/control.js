@@ -170,6 +170,7 @@
   // --- the outcome -----------------------------------------------------------------------------
 
   const FULFILLED = 0, PENDING = 1, THREW = 2;
+  const NO_JSON = Object.freeze({ __proto__: null, json: null, omitted: null });
 
   const exhausted = (phase) => phase.recorded === null || phase.cursor === phase.recorded.length;
 
@@ -177,13 +178,15 @@
     mapDelete(unhandled, promise);
     reportUnhandled();
     const result = kind === FULFILLED ? inspect(value) : null;
-    const json = kind === FULFILLED ? attempt(() => base.toJSON(value, resultChars), null) : null;
+    const toJSON = () => (kind === FULFILLED ? base.toJSON(value, resultChars) : NO_JSON);
+    const { json, omitted } = attempt(toJSON, NO_JSON);
     const error = kind === THREW ? jsonError(value) : 'null';
     base.console.flush();
     const agreed = !diverged && !clock.diverged() && exhausted(before) && exhausted(after);
     const outcome =
       `{"status":"${kind === THREW ? 'failed' : 'completed'}","result":${jsonText(result)}` +
-      `,"result_json":${jsonText(json)},"error":${error},"pending":${kind === PENDING}` +
+      `,"result_json":${jsonText(json)},"result_json_omitted":${jsonText(omitted)}` +
+      `,"error":${error},"pending":${kind === PENDING}` +
       `,"pending_timers":${timers.pending()},"console_dropped":${base.console.dropped()}` +
       `,"clock":${clock.finish()},"before":[${before.text}],"after":[${after.text}]` +
       `,"diverged":${!agreed}}`;

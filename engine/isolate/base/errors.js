@@ -213,9 +213,12 @@
     return true;
   };
 
+  const DEPTH = Object.freeze({ __proto__: null, depth: 5 }); // causes of causes
+
   /**
-   * What was thrown, as { name, message, stack }: three strings, the stack null where there is none
-   * that can be read without calling the guest.
+   * What was thrown, as { name, message, stack }: three strings. The stack is followed by the error's
+   * cause, errors and own properties as inspect shows them; it is null where there are none of these and
+   * it cannot be read without calling the guest.
    */
   base.describeError = (value) => {
     if (!isObject(value) || kindOf(value) !== kinds.ERROR) {
@@ -225,11 +228,14 @@
     const name = nameOf(value);
     const message = textOf(value, 'message');
     const stack = stackOf(value);
+    const bare = improve(stack ?? header(value), name, message, family);
+    const shown = base.inspect(value, DEPTH);
+    const isBare = shown === bare || shown === `[${bare}]`;
     return {
       __proto__: null,
       name: isNameInherited(value) && family.name !== null ? family.name : name,
       message,
-      stack: stack === null ? null : improve(stack, name, message, family),
+      stack: isBare ? stack && bare : shown,
     };
   };
 }
