@@ -211,6 +211,8 @@
     if (typeof object === 'function') return functionShape(ctx, object, family);
     const shape = SHAPES[kind];
     if (shape !== undefined) return shape(ctx, object, family);
+    const entries = base.exoticEntries(object);
+    if (entries !== undefined) return inBraces(prefixOf(family, 'Object'), keysOf(ctx, object, 0), entries);
     return isArray(object) ? arrayShape(ctx, object, family) : plainShape(ctx, object, family);
   };
 }

@@ -193,10 +193,4 @@
     }
     return ascii;
   };
-
-  /** For the comparison with the standard's table: what a character is mapped to, or null if disallowed. */
-  base.idnaMapping = (character) => {
-    if (isMapped(character)) return fold(character);
-    return isValid(character) ? character : null;
-  };
 }

@@ -2,10 +2,11 @@
 // outside, and how arguments are converted. Conversions run guest code where the standard says so.
 (base) => {
   'use strict';
-  const { isObject } = base.values;
+  const { isObject, uncurryThis } = base.values;
   const { defineProperty, ownKeys } = Reflect;
   const { toStringTag } = Symbol;
   const NativeTypeError = TypeError;
+  const toWellFormed = uncurryThis(String.prototype.toWellFormed);
 
   const makeEnumerable = (object, hidden) => {
     for (const key of ownKeys(object)) {
@@ -56,6 +57,9 @@
     return value;
   };
 
+  /** A string without lone surrogates. */
+  const toUSVString = (value) => toWellFormed(`${value}`);
+
   base.webidl = Object.freeze({
     __proto__: null,
     addConstants,
@@ -64,6 +68,7 @@
     illegalInvocation,
     requireArguments,
     toDictionary,
+    toUSVString,
     typeError,
   });
 }
