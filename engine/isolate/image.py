@@ -60,6 +60,7 @@ SEMANTICS = 1
 """Raise it when Python here changes what an execution's digest covers: how code is wrapped and settled,
 how outcomes are put together."""
 _MAX_REFERENCES = 64
+_NON_ASCII = re.compile(r"[^\x00-\x7f]")
 _UNKNOWN_REFERENCE = re.compile(r"Unknown external reference (0x[0-9a-f]+)")
 
 
@@ -104,10 +105,18 @@ def base_source() -> str:
     """The source of the function that installs the base image (see ``Isolate``)."""
     folder = resources.files("engine.isolate") / "base"
     calls = "".join(f"(\n{(folder / name).read_text('utf-8')}\n)(base);\n" for name in BASE_FILES)
-    return (
+    source = (
         "((native) => { 'use strict';\nconst base = { __proto__: null, native };\n"
         f"{calls}return base.control; }})\n//# sourceURL={BASE_SCRIPT}"
     )
+    # V8 keeps the source, with two bytes for each character if one of them is not Latin-1.
+    return _NON_ASCII.sub(_escaped, source)
+
+
+def _escaped(character: re.Match[str]) -> str:
+    """The character as JavaScript's strings and patterns may have it."""
+    units = character[0].encode("utf-16-be")
+    return "".join(f"\\u{units[i : i + 2].hex()}" for i in range(0, len(units), 2))
 
 
 def engine_id(source: str) -> str:
