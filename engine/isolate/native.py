@@ -24,6 +24,8 @@ FLAGS = (
     # A loop that gets hot in its first call goes to TurboFan. Through Maglev it would stay there in
     # this V8, with every built-in a call: ten times slower on Math.imul.
     "--no-maglev-osr",
+    # Hot WebAssembly is optimized at once: elsewhere a helper thread would do it, and here nobody.
+    "--wasm-sync-tier-up",
 )
 ARCHITECTURES = ("x86_64", "aarch64")
 
