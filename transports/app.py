@@ -13,7 +13,10 @@ from transports.execute import ExecuteDoor
 from transports.guard import HostGuard
 from transports.mcp import PATH as MCP_PATH
 from transports.mcp import McpDoor
-from transports.rest import create_app
+from transports.metrics import Metrics
+from transports.rest import all_routes, create_app
+from transports.rest.stream import PATH as EVENTS_PATH
+from transports.rest.stream import EventsDoor
 from transports.settings import HttpSettings
 
 if TYPE_CHECKING:
@@ -24,10 +27,15 @@ class Front:
     """ASGI application in front of Quart's: checks ``Host``, and leads some paths elsewhere."""
 
     def __init__(
-        self, rest: asgi.Application, doors: Mapping[str, asgi.Application], guard: HostGuard
+        self,
+        rest: asgi.Application,
+        doors: Mapping[str, asgi.Application],
+        events: asgi.Application,
+        guard: HostGuard,
     ) -> None:
         self._rest = rest
         self._doors = doors
+        self._events = events
         self._guard = guard
 
     async def __call__(self, scope: asgi.Scope, receive: asgi.Receive, send: asgi.Send) -> None:
@@ -37,7 +45,9 @@ class Front:
         elif (refusal := self._guard.refusal(scope["headers"])) is not None:
             await asgi.send_answer(scope, send, refusal)
         elif scope["type"] == "http":
-            await self._doors.get(scope["path"], self._rest)(scope, receive, send)
+            path = scope["path"]
+            door = self._events if EVENTS_PATH.fullmatch(path) else self._doors.get(path, self._rest)
+            await door(scope, receive, send)
         else:
             told = errors.answer(404, "there is no WebSocket here: use plain HTTP", "not_found")
             await asgi.send_answer(scope, send, told)
@@ -50,21 +60,24 @@ async def serve(
     stop: trio.Event,
     started: Callable[[], None],
     failing: Callable[[], str | None],
+    metrics: Metrics,
 ) -> None:
     """Serve ``engine`` until ``stop`` is set, then drain and end.
 
     ``started`` is called once requests are taken; ``failing`` says why the log takes no events, if it
-    does not. While the engine drains, requests are still
+    does not; ``metrics`` are those that observe the engine. While the engine drains, requests are still
     answered (with 503, where they would run something), so that clients can tell a server that stops
     from one that is gone. Then MCP sessions end, and with them their open streams, then connections.
     """
     mcp = McpDoor(engine)
-    app = create_app(engine, store=settings.store, failing=failing)
+    metrics.watch(engine)
+    app = create_app(all_routes(engine, store=settings.store, failing=failing, metrics=metrics))
     doors: dict[str, asgi.Application] = {
         EXECUTE_PATH: ExecuteDoor(engine, exec_async=settings.exec_async),
         MCP_PATH: mcp,
     }
-    app.asgi_app = Front(app.asgi_app, doors, HostGuard(settings.allowed_hosts))  # type: ignore[method-assign]
+    guard = HostGuard(settings.allowed_hosts)
+    app.asgi_app = Front(app.asgi_app, doors, EventsDoor(engine), guard)  # type: ignore[method-assign]
     drained = trio.Event()
     async with trio.open_nursery() as nursery:
         async with mcp.run():

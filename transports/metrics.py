@@ -1,0 +1,100 @@
+"""What Prometheus scrapes: counts of executions, their durations by stage, and how busy the engine is.
+
+prometheus_client keeps the numbers and writes both text formats, in a registry of our own.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from importlib.metadata import version
+from typing import TYPE_CHECKING
+
+from prometheus_client import CollectorRegistry, Counter, Histogram, Info, ProcessCollector
+from prometheus_client.exposition import choose_encoder
+from prometheus_client.metrics_core import GaugeMetricFamily, Metric
+from prometheus_client.registry import Collector
+
+from engine.errors import StoreError
+from engine.execution import Execution
+
+if TYPE_CHECKING:
+    from engine.supervisor import Supervisor
+
+STAGES = ("queued", "restored", "ran", "appended")
+_BUCKETS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300)
+"""Seconds."""
+_GAUGES = {
+    "executions_in_flight": ("running", "Executions that wait or run"),
+    "executions_queued": ("queued", "Executions that wait for their turn"),
+    "workers": ("workers", "Worker processes, spare ones included"),
+    "sessions_awake": ("awake", "Sessions that have a worker"),
+}
+
+
+class Metrics:
+    """Observes executions, and tells what it has seen."""
+
+    def __init__(self) -> None:
+        self._registry = CollectorRegistry(auto_describe=True)
+        self._executions = Counter(
+            "mcp_v8_executions",
+            "Executions that are over, by status; not_recorded are those that left no event",
+            ["status"],
+            registry=self._registry,
+        )
+        stages = Histogram(
+            "mcp_v8_execution_stage_seconds",
+            "Time in each stage of an execution: queued, restored (its state), ran, appended (durable)",
+            ["stage"],
+            buckets=_BUCKETS,
+            registry=self._registry,
+        )
+        self._stages = [(f"{stage}_us", stages.labels(stage)) for stage in STAGES]
+        self._appends = Counter(
+            "mcp_v8_store_appends", "Executions whose event was stored", registry=self._registry
+        )
+        self._append_failures = Counter(
+            "mcp_v8_store_append_failures", "Executions whose event was not stored", registry=self._registry
+        )
+        ProcessCollector(registry=self._registry)
+
+    def executed(self, execution: Execution) -> None:
+        """Count an execution that is over."""
+        report = execution.report
+        self._executions.labels("not_recorded" if report is None else report.status).inc()
+        if report is not None and report.event is not None:
+            self._appends.inc()
+        elif isinstance(execution.failure, StoreError):
+            self._append_failures.inc()
+        for stage, histogram in self._stages:
+            if took := getattr(execution.timings, stage):  # it may not have come so far
+                histogram.observe(took / 1_000_000)
+
+    def watch(self, engine: Supervisor) -> None:
+        """Tell of this engine, too."""
+        build = Info("mcp_v8_build", "Version of the server and its engine", registry=self._registry)
+        build.info({"version": version("mcp-v8"), "engine": engine.engine_id})
+        self._registry.register(_Gauges(engine))
+
+    def text(self, accept: str) -> tuple[bytes, str]:
+        """Everything, in the format that ``accept`` (a header) asks for, and its content type."""
+        encode, content_type = choose_encoder(accept)
+        return encode(self._registry), content_type
+
+
+class _Gauges(Collector):
+    """How busy the engine is at the time of the scrape."""
+
+    def __init__(self, engine: Supervisor) -> None:
+        self._engine = engine
+
+    def collect(self) -> Iterable[Metric]:
+        """One gauge for each number."""
+        status = self._engine.status()
+        for name, (key, text) in _GAUGES.items():
+            yield GaugeMetricFamily(f"mcp_v8_{name}", text, value=status[key])
+
+    def describe(self) -> Iterable[Metric]:
+        """The gauges without their values."""
+        for name, (_, text) in _GAUGES.items():
+            yield GaugeMetricFamily(f"mcp_v8_{name}", text)

@@ -1,0 +1,194 @@
+"""Executions over REST: the list, one of them, its console, and its end."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated
+
+from msgspec import UNSET, Meta, Struct, UnsetType
+from msgspec.structs import asdict
+
+from engine.errors import NotFound
+from transports import answer
+from transports.answer import Answer
+from transports.asgi import JsonAnswer
+from transports.execute import MAX_WAIT
+from transports.paging import page
+from transports.request import EXECUTION_ID, OWNER
+from transports.rest.routes import Asked, Content, NoQuery, Route, json_answer
+from transports.rest.shapes import (
+    CancelAnswer,
+    ExecutionsAnswer,
+    ExecutionStatus,
+    Limit,
+    OutputAnswer,
+    SessionName,
+    execution_entry,
+)
+
+if TYPE_CHECKING:
+    from engine.supervisor import Supervisor
+
+CANCEL_SECONDS = 2.0
+"""Time that a cancel waits for the execution to be over."""
+DEFAULT_PAGE = 100
+
+Cursor = Annotated[str, Meta(description="`next` of the page before", min_length=1, max_length=512)]
+
+
+class ListQuery(Struct, frozen=True, forbid_unknown_fields=True):
+    """Which executions."""
+
+    session: SessionName | UnsetType = UNSET
+    status: ExecutionStatus | UnsetType = UNSET
+    limit: Limit = DEFAULT_PAGE
+    after: Cursor | UnsetType = UNSET
+
+
+class ShowQuery(Struct, frozen=True, forbid_unknown_fields=True):
+    """How long to wait."""
+
+    wait: Annotated[float, Meta(description="Seconds to wait for the end, at most 300", ge=0)] = 0.0
+
+
+class OutputQuery(Struct, frozen=True, forbid_unknown_fields=True):
+    """Which part of the console: from a line or from a byte, not both."""
+
+    line_offset: Annotated[int, Meta(description="First line, counted from 1", ge=0)] | UnsetType = UNSET
+    line_limit: Annotated[int, Meta(description="Most lines of the page", ge=1)] | UnsetType = UNSET
+    byte_offset: Annotated[int, Meta(description="First byte, counted from 0", ge=0)] | UnsetType = UNSET
+    byte_limit: Annotated[int, Meta(description="Most bytes of the page", ge=1)] | UnsetType = UNSET
+
+
+class Executions:
+    """The views."""
+
+    def __init__(self, engine: Supervisor) -> None:
+        self._engine = engine
+
+    async def list(self, asked: Asked[ListQuery, None]) -> JsonAnswer:
+        """The owner's executions, newest first."""
+        query = asked.query
+        found = await self._engine.executions(
+            OWNER,
+            session=query.session or None,
+            status=query.status or None,
+            limit=query.limit,
+            after=query.after or None,
+        )
+        return json_answer(ExecutionsAnswer([execution_entry(one) for one in found.items], found.next))
+
+    async def show(self, asked: Asked[ShowQuery, None]) -> JsonAnswer:
+        """One execution."""
+        execution = await self._engine.execution(OWNER, execution_id(asked.path["id"]))
+        await execution.wait(min(asked.query.wait, MAX_WAIT))
+        return JsonAnswer(200, answer.encode(execution))
+
+    async def output(self, asked: Asked[OutputQuery, None]) -> JsonAnswer:
+        """A page of its console."""
+        execution = await self._engine.execution(OWNER, execution_id(asked.path["id"]))
+        await execution.wait(0)
+        query = asked.query
+        lines = execution.console if execution.report is None else execution.report.console
+        part = page(
+            lines,
+            line_offset=None if query.line_offset is UNSET else max(query.line_offset, 1),
+            line_limit=query.line_limit or None,
+            byte_offset=None if query.byte_offset is UNSET else query.byte_offset,
+            byte_limit=query.byte_limit or None,
+        )
+        told = asdict(part)
+        # a client that follows a running execution goes on from here, even where there is no more yet
+        told["next_line_offset"] = part.next_line_offset or part.end_line + 1
+        told["next_byte_offset"] = part.end_byte
+        status = "running" if execution.report is None else execution.report.status
+        return json_answer(OutputAnswer(execution_id=execution.id, status=status, **told))
+
+    async def cancel(self, asked: Asked[NoQuery, None]) -> JsonAnswer:
+        """Ask for its end."""
+        execution = await self._engine.cancel(OWNER, execution_id(asked.path["id"]))
+        await execution.wait(CANCEL_SECONDS)
+        told = answer.describe(execution)
+        ok = told.status in ("running", "cancelled")
+        place = () if execution.report else (("location", f"/api/executions/{execution.id}"),)
+        return json_answer(CancelAnswer(ok=ok, **asdict(told)), 200 if execution.report else 202, *place)
+
+
+def execution_id(text: str) -> str:
+    """``text`` if it can be an execution's id. Raises NotFound."""
+    if EXECUTION_ID.fullmatch(text) is None:
+        raise NotFound("no such execution: an id is e_ and 16 characters", field="execution_id")
+    return text
+
+
+def routes(engine: Supervisor) -> list[Route]:
+    """The routes of executions, but for ``POST /api/exec``."""
+    views = Executions(engine)
+    group, one = "executions", "/api/executions/{id}"
+    return [
+        Route(
+            name="list_executions",
+            method="GET",
+            path="/api/executions",
+            group=group,
+            summary="List executions, newest first",
+            text="Those that wait or run come first; those of deleted sessions are left out.",
+            view=views.list,
+            query=ListQuery,
+            answers={200: Content("A page of executions", ExecutionsAnswer)},
+        ),
+        Route(
+            name="get_execution",
+            method="GET",
+            path=one,
+            group=group,
+            summary="Status and outcome of an execution",
+            view=views.show,
+            query=ShowQuery,
+            answers={200: Content("The execution, over or not", Answer)},
+            errors=(404,),
+        ),
+        Route(
+            name="get_execution_output",
+            method="GET",
+            path=f"{one}/output",
+            group=group,
+            summary="A page of an execution's console",
+            text="While it runs too. A page has at most 64,000 bytes and holds whole lines, unless a single "
+            "line is longer: then go on from `next_byte_offset`.",
+            view=views.output,
+            query=OutputQuery,
+            answers={200: Content("The page", OutputAnswer)},
+            errors=(404,),
+        ),
+        Route(
+            name="follow_execution",
+            method="GET",
+            path=f"{one}/events",
+            group=group,
+            summary="Follow an execution as server-sent events",
+            text="A `console` event for each line, as it is printed, then one `done` event with the "
+            "execution object, or `failure` with an error object; then the stream ends. While the execution "
+            "is not over, its lines are marked `provisional`. A client that comes back with `Last-Event-ID` "
+            "misses nothing; after the last event it gets 204.",
+            view=None,
+            answers={
+                200: Content("The stream", media="text/event-stream"),
+                204: Content("There is nothing after Last-Event-ID", media=None),
+            },
+            errors=(404, 429),
+        ),
+        Route(
+            name="cancel_execution",
+            method="POST",
+            path=f"{one}/cancel",
+            group=group,
+            summary="Stop an execution and undo it",
+            text="One that is over stays as it is.",
+            view=views.cancel,
+            answers={
+                200: Content("It is over: `ok` says whether by this", CancelAnswer),
+                202: Content("It is not over within 2 s", CancelAnswer),
+            },
+            errors=(404,),
+        ),
+    ]

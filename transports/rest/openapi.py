@@ -1,0 +1,155 @@
+"""The OpenAPI document, made from the table of routes and the types of what they take and answer. Pure."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Sequence
+from http import HTTPStatus
+from importlib.metadata import version
+from typing import Any, get_args
+
+import msgspec
+from msgspec import Struct, UnsetType
+
+from transports.errors import ErrorBody
+from transports.rest.routes import Content, NoQuery, Route
+
+JSON = "application/json"
+_REFERENCE = "#/components/schemas/{name}"
+_EVERYWHERE = (400, 421, 500)
+"""Errors of every route."""
+_RETRY = (429, 503)
+_PATH_PARAMETERS = {
+    "id": ("Id of an execution", {"type": "string", "pattern": "^e_[A-Za-z0-9_-]{16}$"}),
+    "name": ("Name of a session", {"type": "string", "pattern": "^[A-Za-z0-9._-]{1,128}$"}),
+    "event": ("Number of an event", {"type": "integer", "minimum": 0, "maximum": 10**15 - 1}),
+}
+_ABOUT = """JavaScript sessions that remember. `POST /api/exec` runs code, the rest looks at what ran.
+
+A request at fault is answered with 4xx and `{error, code, field}`: a sentence, a stable word, and the part
+of the request. Unknown fields and query parameters are errors. All times are in UTC.
+"""
+
+Document = dict[str, Any]
+
+
+def document(routes: Sequence[Route]) -> Document:
+    """The OpenAPI 3.1 document of the routes."""
+    paths: dict[str, Document] = {}
+    for route in routes:
+        paths.setdefault(route.path, {})[route.method.lower()] = _operation(route)
+    return {
+        "openapi": "3.1.0",
+        "info": {"title": "mcp-v8", "version": version("mcp-v8"), "description": _ABOUT},
+        "paths": paths,
+        "components": {"schemas": _schemas(routes)},
+    }
+
+
+def _operation(route: Route) -> Document:
+    told: Document = {
+        "operationId": route.name,
+        "tags": [route.group],
+        "summary": route.summary,
+        "parameters": [*_path_parameters(route), *_query_parameters(route.query), *route.headers],
+        "responses": {
+            **{str(status): _response(status, content) for status, content in route.answers.items()},
+            **{
+                str(status): _error(status)
+                for status in sorted({*_EVERYWHERE, *route.errors})
+                if status not in route.answers
+            },
+        },
+    }
+    if route.text:
+        told["description"] = route.text
+    if route.body is not None:
+        told["requestBody"] = _body(route, route.body)
+    return told
+
+
+def _path_parameters(route: Route) -> Iterable[Document]:
+    for name in re.findall(r"{(\w+)}", route.path):
+        text, schema = _PATH_PARAMETERS[name]
+        yield {"name": name, "in": "path", "required": True, "description": text, "schema": schema}
+
+
+def _query_parameters(kind: type[Struct]) -> Iterable[Document]:
+    if kind is NoQuery:
+        return
+    for field in msgspec.structs.fields(kind):
+        _, components = msgspec.json.schema_components([kind], ref_template=_REFERENCE)
+        schema = dict(components[kind.__name__]["properties"][field.encode_name])
+        text = schema.pop("description", "")
+        yield {
+            "name": field.encode_name,
+            "in": "query",
+            "required": field.required,
+            **({"description": text} if text else {}),
+            "schema": schema,
+        }
+
+
+def _body(route: Route, kind: type[Struct]) -> Document:
+    json: Document = {"schema": {"$ref": _REFERENCE.format(name=kind.__name__)}}
+    if route.body_example is not None:
+        json["example"] = route.body_example
+    required = any(field.required for field in msgspec.structs.fields(kind))
+    raw = {media: {"schema": {"type": "string"}} for media in route.raw_body}
+    return {"required": required, "content": {JSON: json, **raw}}
+
+
+def _response(status: int, content: Content) -> Document:
+    told: Document = {"description": content.text}
+    if content.kind is not None:
+        shape = {"$ref": _REFERENCE.format(name=content.kind.__name__)}
+        told["content"] = {JSON: {"schema": shape}}
+        if content.example is not None:
+            told["content"][JSON]["example"] = content.example
+    elif content.media is not None:
+        told["content"] = {content.media: {"schema": {"type": "string"}}}
+    if status in (201, 202):
+        told["headers"] = {"Location": {"description": "Where to look", "schema": {"type": "string"}}}
+    return told
+
+
+def _error(status: int) -> Document:
+    shape = {"$ref": _REFERENCE.format(name=ErrorBody.__name__)}
+    told: Document = {
+        "description": HTTPStatus(status).phrase,
+        "content": {JSON: {"schema": shape}},
+    }
+    if status in _RETRY:
+        told["headers"] = {"Retry-After": {"description": "Seconds", "schema": {"type": "string"}}}
+    return told
+
+
+def _schemas(routes: Sequence[Route]) -> Document:
+    """The shapes of everything taken and answered, by name."""
+    taken = [route.body for route in routes if route.body is not None]
+    told: list[type[Struct]] = [ErrorBody]
+    told += [content.kind for route in routes for content in route.answers.values() if content.kind]
+    _, schemas = msgspec.json.schema_components([*taken, *told], ref_template=_REFERENCE)
+    for kind in _structs(told):
+        # what is answered is complete: only what can be UNSET is ever left out
+        schemas[kind.__name__]["required"] = [
+            field.encode_name
+            for field in msgspec.structs.fields(kind)
+            if UnsetType not in get_args(field.type)
+        ]
+    return dict(sorted(schemas.items()))
+
+
+def _structs(kinds: Iterable[Any]) -> set[type[Struct]]:
+    """The struct types in ``kinds``, and in the types of their fields."""
+    found: set[type[Struct]] = set()
+    waiting = list(kinds)
+    while waiting:
+        kind = waiting.pop()
+        if isinstance(kind, type) and issubclass(kind, Struct):
+            if kind not in found:
+                found.add(kind)
+                waiting += [field.type for field in msgspec.structs.fields(kind)]
+        else:
+            waiting += get_args(kind)
+    return found

@@ -1,0 +1,168 @@
+"""A REST route as data: what it takes, what it answers, and the view that serves it.
+
+One table of routes makes both the application and the OpenAPI document, so that neither can say
+anything that the other does not.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Awaitable, Callable, Iterable, Mapping
+from typing import Any, Generic, TypeVar
+from urllib.parse import parse_qsl
+
+import msgspec
+from msgspec import Struct
+from quart import Response, request
+from quart_trio import QuartTrio
+
+from engine.errors import InvalidField
+from engine.events import Caller
+from transports.asgi import JsonAnswer
+from transports.execute import caller, unsupported
+from transports.request import json_faults
+
+Q = TypeVar("Q")
+B = TypeVar("B")
+
+_MAX_QUERY_FIELDS = 16
+_PLACE = re.compile(r"^(?P<what>.*?)(?: - at .*?`\$\.?(?P<field>[^`.\[]*).*)?$", re.DOTALL)
+"""A message of msgspec's, and the part of the document that it is about."""
+
+
+class NoQuery(Struct, frozen=True, forbid_unknown_fields=True):
+    """No query parameters."""
+
+
+class Asked(Struct, Generic[Q, B], frozen=True):
+    """A request to a route, checked."""
+
+    path: Mapping[str, str]
+    query: Q
+    body: B
+    caller: Caller
+
+
+class Content(Struct, frozen=True):
+    """What a route answers with one status."""
+
+    text: str
+    """When this is the answer."""
+    kind: type[Struct] | None = None
+    """Shape of the JSON; None for any other media type, or no body."""
+    media: str | None = "application/json"
+    """None where there is no body."""
+    example: Any = None
+
+
+View = Callable[[Asked[Any, Any]], Awaitable[JsonAnswer | Response]]
+
+
+class Route(Struct, frozen=True, kw_only=True):
+    """One method of one path."""
+
+    name: str
+    """Unique, in snake case: the operation's id."""
+    method: str
+    path: str
+    """With parameters in braces."""
+    group: str
+    summary: str
+    text: str = ""
+    """What else there is to know, in Markdown."""
+    view: View | None
+    """None where another door serves it, before the application."""
+    query: type[Struct] = NoQuery
+    body: type[Struct] | None = None
+    body_example: Any = None
+    raw_body: tuple[str, ...] = ()
+    """Media types beside JSON that the body may have."""
+    headers: tuple[dict[str, Any], ...] = ()
+    """Request headers that mean something here, as OpenAPI parameters."""
+    answers: dict[int, Content]
+    errors: tuple[int, ...] = ()
+    """Statuses of the errors to be expected, beside 400 and those of every route."""
+
+
+def add_routes(app: QuartTrio, routes: Iterable[Route]) -> None:
+    """Let the application serve the routes."""
+    for route in routes:
+        if route.view is not None:
+            rule = re.sub(r"{(\w+)}", r"<\1>", route.path)
+            app.add_url_rule(rule, route.name, _endpoint(route, route.view), methods=[route.method])
+
+
+def _endpoint(route: Route, view: View) -> Callable[..., Awaitable[Response]]:
+    async def serve(**path: str) -> Response:
+        headers = dict(request.scope["headers"])
+        query = decode_query(route.query, request.query_string)
+        body = None
+        if route.body is not None:
+            if (refusal := unsupported(headers)) is not None:
+                return response(refusal)
+            data = await request.get_data()
+            assert isinstance(data, bytes)
+            body = decode_body(route.body, data)
+        told = await view(Asked(path, query, body, caller(headers)))
+        return told if isinstance(told, Response) else response(told)
+
+    return serve
+
+
+def response(told: JsonAnswer) -> Response:
+    """The answer as Quart sends it."""
+    made = Response(told.body, told.status, content_type="application/json")
+    made.headers.extend(told.headers)
+    return made
+
+
+def json_answer(value: Struct, status: int = 200, *headers: tuple[str, str]) -> JsonAnswer:
+    """The answer that says ``value``."""
+    return JsonAnswer(status, msgspec.json.encode(value), headers)
+
+
+def decode_query(kind: type[Q], query: bytes) -> Q:
+    """The parameters of a query string. Raises InvalidField for an unknown, repeated or wrong one."""
+    known = {field.encode_name for field in msgspec.structs.fields(kind)}  # type: ignore[arg-type]
+    try:
+        pairs = parse_qsl(query.decode("latin1"), keep_blank_values=True, max_num_fields=_MAX_QUERY_FIELDS)
+    except ValueError as broken:
+        raise InvalidField(f"the query string cannot be read: {broken}") from broken
+    given: dict[str, str] = {}
+    for name, value in pairs:
+        if name not in known:
+            listed = f"known are {', '.join(sorted(known))}" if known else "there are none here"
+            raise InvalidField(f"unknown query parameter {name[:64]!r}; {listed}", field=name[:64])
+        if given.setdefault(name, value) is not value:
+            raise InvalidField(f"the query parameter `{name}` is given more than once", field=name)
+    try:
+        return msgspec.convert(given, kind, strict=False)
+    except msgspec.ValidationError as wrong:
+        raise _invalid(wrong) from wrong
+
+
+def decode_body(kind: type[B], body: bytes) -> B:
+    """A JSON body; an empty one is an empty object. Raises InvalidField."""
+    with json_faults(body):
+        try:
+            return msgspec.json.decode(body or b"{}", type=kind)
+        except msgspec.ValidationError as wrong:
+            raise _invalid(wrong) from wrong
+
+
+def _invalid(wrong: msgspec.ValidationError) -> InvalidField:
+    match = _PLACE.fullmatch(str(wrong))
+    assert match is not None
+    field, what = match["field"] or None, match["what"]
+    if field is None:  # a field that is missing or unknown is named in the text
+        named = re.search(r"field `([^`]*)`", what)
+        field = named[1][:64] if named else None
+        return InvalidField(f"the body is wrong: {what[0].lower()}{what[1:300]}", field=field)
+    return InvalidField(f"`{field[:64]}` is wrong: {what[0].lower()}{what[1:300]}", field=field[:64])
+
+
+def no_content() -> Response:
+    """204."""
+    made = Response(b"", 204)
+    made.headers.pop("content-type", None)
+    return made

@@ -1,0 +1,271 @@
+"""The JSON objects of the REST door beside the execution itself, and how engine's facts become them. Pure."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Annotated, Literal
+
+from msgspec import UNSET, Meta, Struct, UnsetType
+from msgspec.structs import replace
+
+from engine.catalog import ExecutionSummary, SessionInfo, SessionStatus, StateView
+from engine.chain import Record
+from engine.events import Aborted, Caller, Closed, Created, ErrorDetail, Executed, Forked, Tagged
+from engine.execution import Status
+from engine.outcomes import status_of
+from transports.answer import Answer, error_text, time_of
+from transports.paging import joined
+
+MAX_PAGE = 1_000
+"""Entries of one page of a list."""
+LISTED_CHARS = 2_000
+"""Characters of each text of an event in a list."""
+SHOWN_CHARS = 1 << 20
+"""Characters of each text of an event that is asked for by its number."""
+
+SessionName = Annotated[str, Meta(description="A session's name", pattern="^[A-Za-z0-9._-]{1,128}$")]
+Limit = Annotated[int, Meta(description="Entries of the page", ge=1, le=MAX_PAGE)]
+EventNumber = Annotated[int, Meta(description="Number of an event", ge=0, le=10**15)]
+TagValue = Annotated[str, Meta(max_length=256)]
+TagKey = Annotated[str, Meta(min_length=1, max_length=64)]
+ExecutionStatus = Literal[
+    "running", "completed", "failed", "timed_out", "cancelled", "out_of_memory", "crashed"
+]
+EventType = Literal["created", "forked", "executed", "aborted", "tagged", "closed"]
+
+
+class CancelAnswer(Answer, frozen=True, kw_only=True):
+    """The execution after it was asked to stop."""
+
+    ok: bool
+    """Whether it was stopped, or will be; false if it was over already."""
+
+
+class ExecutionEntry(Struct, frozen=True, kw_only=True):
+    """An execution in a list."""
+
+    execution_id: str
+    session: str | None
+    event: int | None
+    status: Status
+    started_at: datetime
+    completed_at: datetime | None
+    duration_ms: float | None
+    code: str
+    """The first line of the code."""
+    error: str | None
+
+
+class ExecutionsAnswer(Struct, frozen=True):
+    """A page of executions, newest first."""
+
+    executions: list[ExecutionEntry]
+    next: str | None
+    """``after`` of the next page; null at the end."""
+
+
+class OutputAnswer(Struct, frozen=True, kw_only=True):
+    """A page of an execution's console: lines count from 1, bytes (of UTF-8) from 0."""
+
+    execution_id: str
+    status: Status
+    data: str
+    start_line: int
+    end_line: int
+    next_line_offset: int
+    total_lines: int
+    start_byte: int
+    end_byte: int
+    next_byte_offset: int
+    total_bytes: int
+    has_more: bool
+
+
+class SessionAnswer(Struct, frozen=True, kw_only=True):
+    """A session."""
+
+    session: str
+    event: int
+    """Number of its last event."""
+    heap: str
+    created_at: datetime
+    last_used_at: datetime
+    events: int
+    """Events that led here, those before a fork included."""
+    awake: bool
+    running: int
+    """Executions that wait or run."""
+    tags: dict[str, dict[str, str]]
+    """Labels of its states, by the number of the state's event."""
+    forked_from: str | None
+    """``name@n``."""
+    status: SessionStatus
+
+
+class SessionsAnswer(Struct, frozen=True):
+    """A page of sessions, last used first."""
+
+    sessions: list[SessionAnswer]
+    next: str | None
+    """``after`` of the next page; null at the end."""
+
+
+class EventAnswer(Struct, frozen=True, kw_only=True):
+    """An event of a session's log; what an event of its type does not have is left out."""
+
+    event: int
+    type: EventType
+    at: datetime
+    id: str
+    """64 hex digits: its hash, and for an event that makes a state (created, forked, executed) its heap."""
+    caller: Caller
+    execution_id: str | UnsetType = UNSET
+    status: Status | UnsetType = UNSET
+    code: str | UnsetType = UNSET
+    input: str | UnsetType | None = UNSET
+    """JSON text."""
+    output: str | UnsetType = UNSET
+    result: str | UnsetType | None = UNSET
+    error: str | UnsetType | None = UNSET
+    truncated: list[str] | UnsetType = UNSET
+    """Which of these texts are cut."""
+    error_detail: ErrorDetail | UnsetType | None = UNSET
+    duration_ms: float | UnsetType = UNSET
+    target: int | UnsetType = UNSET
+    """Number of the event whose state was labelled."""
+    tags: dict[str, str | None] | UnsetType = UNSET
+    """Labels that were set; null for one that was taken away."""
+
+
+class EventsAnswer(Struct, frozen=True, kw_only=True):
+    """A page of a session's events, oldest first."""
+
+    session: str
+    events: list[EventAnswer]
+    next: int | None
+    """``first`` of the next page; null at the end."""
+
+
+class GlobalAnswer(Struct, frozen=True, kw_only=True):
+    """A variable of a session."""
+
+    name: str
+    scope: Literal["lexical", "global"]
+    """Whether it was declared with let, const or class, or is a property of the global object."""
+    type: str
+    preview: str
+
+
+class StateAnswer(Struct, frozen=True, kw_only=True):
+    """The variables of a session at a point."""
+
+    session: str
+    event: int
+    heap: str
+    globals: list[GlobalAnswer]
+    more: int
+    """How many were left out."""
+
+
+class TagsAnswer(Struct, frozen=True, kw_only=True):
+    """The labels of a session's states, by the number of the state's event."""
+
+    session: str
+    tags: dict[str, dict[str, str]]
+
+
+def execution_entry(one: ExecutionSummary) -> ExecutionEntry:
+    """The execution as a list tells it."""
+    over = None if one.duration_us is None else one.started_at + one.duration_us
+    return ExecutionEntry(
+        execution_id=one.execution_id,
+        session=one.session,
+        event=one.event,
+        status=one.status,
+        started_at=time_of(one.started_at),
+        completed_at=None if over is None else time_of(over),
+        duration_ms=None if one.duration_us is None else one.duration_us / 1000,
+        code=one.code,
+        error=one.error,
+    )
+
+
+def session_answer(info: SessionInfo) -> SessionAnswer:
+    """The session as clients see it."""
+    return SessionAnswer(
+        session=info.name,
+        event=info.head_seq,
+        heap=info.heap,
+        created_at=time_of(info.created_at),
+        last_used_at=time_of(info.last_at),
+        events=info.events,
+        awake=info.awake,
+        running=info.running,
+        tags=tags_by_event(info),
+        forked_from=info.forked_from,
+        status=info.status,
+    )
+
+
+def tags_by_event(info: SessionInfo) -> dict[str, dict[str, str]]:
+    """The session's labels, as JSON can hold them."""
+    return {str(event): dict(tags) for event, tags in info.tags.items()}
+
+
+def state_answer(view: StateView) -> StateAnswer:
+    """The state as clients see it."""
+    return StateAnswer(
+        session=view.session,
+        event=view.event,
+        heap=view.heap,
+        globals=[
+            GlobalAnswer(name=one.name, scope=one.scope, type=one.type, preview=one.preview)
+            for one in view.globals
+        ],
+        more=view.more,
+    )
+
+
+def event_answer(record: Record, *, listed: bool) -> EventAnswer:
+    """The event as clients see it: if it is ``listed``, with its texts cut to LISTED_CHARS."""
+    event = record.event
+    told = EventAnswer(
+        event=event.seq,
+        type=_TYPES[type(event)],
+        at=time_of(event.at),
+        id=record.id.hex(),
+        caller=event.caller,
+    )
+    if isinstance(event, Tagged):
+        return replace(told, target=event.target, tags=event.tags)
+    if not isinstance(event, Executed | Aborted):
+        return told
+    error = event.error if isinstance(event, Aborted) else event.outcome.error
+    texts = {
+        "code": event.code,
+        "input": event.input,
+        "output": joined(event.console),
+        "result": None if isinstance(event, Aborted) else event.outcome.result,
+        "error": None if error is None else error_text(error),
+    }
+    most = LISTED_CHARS if listed else SHOWN_CHARS
+    cut = [name for name, text in texts.items() if text is not None and len(text) > most]
+    return replace(
+        told,
+        execution_id=event.execution_id,
+        status=status_of(event),
+        **{name: text and text[:most] for name, text in texts.items()},
+        truncated=cut,
+        error_detail=UNSET if listed else error,
+        duration_ms=event.duration_us / 1000,
+    )
+
+
+_TYPES: dict[type, EventType] = {
+    Created: "created",
+    Forked: "forked",
+    Executed: "executed",
+    Aborted: "aborted",
+    Tagged: "tagged",
+    Closed: "closed",
+}
