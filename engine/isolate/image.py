@@ -22,6 +22,7 @@ from engine.isolate import native, throwaway
 from engine.isolate.isolate import Isolate
 
 BASE_FILES = (
+    "wasm.js",
     "values.js",
     "layout.js",
     "primitives.js",
@@ -49,6 +50,8 @@ BASE_FILES = (
     "web/crypto.js",
     "web/events.js",
     "web/abort.js",
+    "web/blob.js",
+    "web/clone.js",
     "web/performance.js",
     "globals.js",  # after all that installs globals
     "control.js",
