@@ -17,8 +17,12 @@ class Holder(Protocol):
     """Something that keeps a worker between uses."""
 
     last_used: float
-    awake_since: float
-    """Both in Trio's time."""
+    """In Trio's time."""
+
+    @property
+    def awake_since(self) -> float:
+        """When it got its worker, in Trio's time."""
+        ...
 
     @property
     def awake(self) -> bool:

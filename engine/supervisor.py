@@ -5,29 +5,28 @@
 
 from __future__ import annotations
 
-import base64
 import logging
-import secrets
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Collection, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 from typing import Any
 
 import trio
 
-from engine import acceptance, stateless
-from engine.actor import Job, SessionActor
-from engine.catalog import Catalog, ExecutionSummary, SessionInfo, StateView, in_memory, page_size
+from engine import acceptance, labels, stateless
+from engine.actor import SessionActor
+from engine.catalog import ExecutionSummary, SessionInfo, StateView, in_memory, page_size
 from engine.chain import Record
+from engine.commands import Delete, Execute, Fork, Look, Request, Tag
 from engine.errors import Busy, EngineError, NotFound, Unavailable
 from engine.events import Caller
 from engine.execution import Execution, Status, Submission
-from engine.history import position_named
 from engine.limits import LimitPolicy
+from engine.looking import look_back
 from engine.observer import Observer, Observers
 from engine.placement import Placement
 from engine.places import Places
-from engine.session import GIVEN_NAME, ForkPoint, Position
+from engine.sessions import Sessions, given_name, random_id
 from engine.timestamps import now_us
 from engine.workers import Workers, open_workers
 from persistence.eventlog import EventLog, Page
@@ -61,13 +60,16 @@ class Supervisor:
         self._nursery = nursery
         self._workers = workers
         self._log = log
-        self._idle_seconds = idle_seconds
         self._max_executions = max_executions
-        self.places = Places(workers, nursery, max_workers, lambda: self._actors.values())
-        self._actors: dict[tuple[str, str], SessionActor] = {}
+        self.places = Places(workers, nursery, max_workers, lambda: self._actors)
+        self._registry: Sessions | None = None
+        if log is not None:
+            self._registry = Sessions(nursery, workers, self.places, log, policy, idle_seconds=idle_seconds)
         self._unfinished: dict[str, Execution] = {}
         self._keys: dict[tuple[str, str], Execution] = {}
         """Executions that an idempotency key of an owner stands for, while the log does not know them."""
+        self._requests: set[Request[Any]] = set()
+        """Commands that are not answered yet."""
         self._lookups: dict[tuple[str, str], trio.Event] = {}
         self._held_bytes = 0
         self._finished = stateless.Finished(self._forget_key)
@@ -83,16 +85,10 @@ class Supervisor:
         return self._log is None
 
     @property
-    def log(self) -> EventLog:
-        """The event log; only for actors, which exist only where there is one."""
-        assert self._log is not None
-        return self._log
-
-    @property
-    def _catalog(self) -> Catalog:
-        if self._log is None:
+    def _sessions(self) -> Sessions:
+        if self._registry is None:
             raise acceptance.no_sessions()
-        return Catalog(self._log, lambda owner, name: self._actors.get((owner, name)))
+        return self._registry
 
     @property
     def engine_id(self) -> str:
@@ -126,7 +122,7 @@ class Supervisor:
         try:
             record = None if self._log is None else await self._log.idempotent(*key)
             if record is not None:
-                return acceptance.same_request(submission, await self._catalog.recorded(record))
+                return acceptance.same_request(submission, await self._sessions.catalog.recorded(record))
             execution = self._new_execution(submission)
             await self._accept(submission, execution)
             self._keys[key] = execution
@@ -140,7 +136,7 @@ class Supervisor:
         execution = self._unfinished.get(execution_id) or self._finished.get(execution_id)
         if execution is None and self._log is not None:
             record = await self._log.execution(execution_id)
-            execution = await self._catalog.recorded(record) if record is not None else None
+            execution = await self._sessions.catalog.recorded(record) if record is not None else None
         if execution is None or execution.owner != owner:
             raise NotFound(f"there is no execution {execution_id!r}", field="execution_id")
         return execution
@@ -165,22 +161,22 @@ class Supervisor:
         """
         if self.stateless:
             return Page(())
-        return await self._catalog.sessions(owner, limit, after, tag)
+        return await self._sessions.catalog.sessions(owner, limit, after, tag)
 
     async def session(self, owner: str, name: str) -> SessionInfo:
         """One session. Raises NotFound."""
-        return await self._catalog.session(owner, name)
+        return await self._sessions.catalog.session(owner, name)
 
     async def events(self, owner: str, name: str, *, first: int = 0, limit: int = 100) -> Page[Record]:
         """A session's events from number ``first`` on, those before a fork included. Raises NotFound.
 
         A page's ``next`` is the number to go on with, in decimal.
         """
-        return await self._catalog.events(owner, name, first, limit)
+        return await self._sessions.catalog.events(owner, name, first, limit)
 
     async def event(self, owner: str, name: str, seq: int) -> Record:
         """One event of a session or of those that it was forked from. Raises NotFound."""
-        return await self._catalog.event(owner, name, seq)
+        return await self._sessions.catalog.event(owner, name, seq)
 
     async def executions(
         self,
@@ -204,7 +200,7 @@ class Supervisor:
             for execution in self._unfinished.values()
             if execution.owner == owner and session in (None, execution.session)
         ]
-        return await self._catalog.executions(owner, session, status, limit, after, under_way)
+        return await self._sessions.catalog.executions(owner, session, status, limit, after, under_way)
 
     async def delete(self, owner: str, name: str, caller: Caller) -> SessionInfo:
         """End a session after what is queued in it; its name is free then. Its forks live on.
@@ -223,19 +219,22 @@ class Supervisor:
         Raises InvalidField, or Conflict if the name is taken.
         """
         if into is not None:
-            check_new_name(into)
-            if await self._actor(owner, into) is not None:
-                raise name_taken(into)
-        command = Fork(into or f"s_{_random_id()}", caller, self._answered)
+            await self._sessions.check_free(owner, into)
+        command = Fork(into or given_name(), caller, self._answered)
         if at is None:
             return await self._ask(owner, name, command)
-        point = await self._catalog.state(owner, name, at)
-        return await self._await(command, lambda: self.branch(owner, point, command))
+        point = await self._sessions.catalog.state(owner, name, at)
+        with self._asked(command):
+            self._sessions.branch(owner, point, command)
+        return await self._sessions.catalog.info(await command.result())
 
     async def tag(
         self, owner: str, name: str, *, at: int | None, tags: dict[str, str | None], caller: Caller
     ) -> SessionInfo:
-        """Label the state of ``name@at``; None takes a label away. Raises InvalidField, TooLarge, Conflict."""
+        """Label the state of ``name@at``; None takes a label away.
+
+        Raises InvalidField, TooLarge, Conflict.
+        """
         labels.check(tags)
         return await self._ask(owner, name, Tag(at, tags, caller, self._answered))
 
@@ -244,7 +243,17 @@ class Supervisor:
 
         Raises TooLarge where there is too much to describe, Conflict where the state cannot be restored.
         """
-        return None
+        sessions = self._sessions
+        if at is not None:
+            point = await sessions.catalog.state(owner, name, at)
+            head = await sessions.catalog.session(owner, name)
+            if point.id.hex() != head.heap or sessions.busy(owner, name):
+                return await look_back(sessions, name, point)
+        command = Look(self._answered)
+        with self._asked(command):
+            await sessions.post(owner, name, command)
+        return await command.result()
+
     def status(self) -> dict[str, Any]:
         """What ``/readyz`` shows."""
         return {
@@ -255,22 +264,25 @@ class Supervisor:
             "workers": self._workers.live,
             "zygote_pid": self._workers.zygote_pid,
             "sessions": len(self._actors),
-            "awake": sum(actor.awake for actor in self._actors.values()),
+            "awake": sum(actor.awake for actor in self._actors),
             "running": len(self._unfinished),
             "queued": len(self._unfinished) - self._under_way(),
         }
+
+    @property
+    def _actors(self) -> Collection[SessionActor]:
+        return () if self._registry is None else self._registry.actors
 
     def _under_way(self) -> int:
         """Executions that have left their queue."""
         if self.stateless:
             return min(self.places.taken, len(self._unfinished))
-        return sum(actor.busy for actor in self._actors.values())
+        return min(sum(actor.busy for actor in self._actors), len(self._unfinished))
 
     async def drain(self, seconds: float) -> None:
         """Accept nothing more; let what runs end within ``seconds``, cancel and record the rest."""
         self._draining = True
-        if not self._unfinished:
-            return
+        self._check_drained()
         with trio.move_on_after(seconds):
             await self._drained.wait()
         for execution in list(self._unfinished.values()):
@@ -280,11 +292,14 @@ class Supervisor:
 
     # --- accepting -----------------------------------------------------------------------------
 
-    async def _accept(self, submission: Submission, execution: Execution) -> None:
+    def _admit(self) -> None:
         if self._draining:
             raise Unavailable("the server is stopping; send the request to it again in a moment")
-        if len(self._unfinished) >= self._max_executions:
+        if len(self._unfinished) + len(self._requests) >= self._max_executions:
             raise Busy(f"{self._max_executions} executions are under way already; try again later")
+
+    async def _accept(self, submission: Submission, execution: Execution) -> None:
+        self._admit()
         execution.size = len(submission.code) + len(submission.input or "")
         if self._held_bytes + execution.size > MAX_HELD_BYTES:
             raise Busy(f"{MAX_HELD_BYTES >> 20} MB of requests are waiting already; try again later")
@@ -294,14 +309,35 @@ class Supervisor:
             if self.stateless:
                 self._nursery.start_soon(self._run_stateless, submission, execution)
             else:
-                await self._post(submission, execution)
+                await self._sessions.submit(Execute(submission, execution))
         except BaseException:
             self._release(execution)
             raise
 
+    async def _ask(self, owner: str, name: str, command: Delete | Fork | Tag) -> SessionInfo:
+        """Post a command and wait for it; the session that it made or changed."""
+        with self._asked(command):
+            await self._sessions.post(owner, name, command)
+        return await self._sessions.catalog.info(await command.result())
+
+    @contextmanager
+    def _asked(self, command: Request[Any]) -> Iterator[None]:
+        """Admit a command, which is posted in the block."""
+        self._admit()
+        self._requests.add(command)
+        try:
+            yield
+        except BaseException:
+            self._answered(command)
+            raise
+
+    def _answered(self, command: Request[Any]) -> None:
+        self._requests.discard(command)
+        self._check_drained()
+
     def _new_execution(self, submission: Submission) -> Execution:
         return Execution(
-            f"e_{_random_id()}",
+            f"e_{random_id()}",
             submission.owner,
             caller=submission.caller,
             accepted_at=now_us(),
@@ -310,42 +346,6 @@ class Supervisor:
             request_hash=submission.request_hash,
             when_done=self._when_done,
         )
-
-    async def _post(self, asked: Submission, execution: Execution) -> None:
-        owner, name = asked.owner, asked.session
-        if name is None:
-            if asked.heap is None:
-                name = execution.session = f"s_{_random_id()}"
-                self._start_actor(SessionActor(self, owner, name, None)).post(Job(asked, execution))
-                return
-            name = await self._catalog.session_with(owner, asked.heap)
-        execution.session = name
-        actor = self._actors.get((owner, name))
-        if actor is None:
-            position = await position_named(self.log, owner, name)
-            actor = self._actors.get((owner, name))  # somebody may have been faster
-            if actor is None:
-                actor = self._new_actor(asked, owner, name, position)
-        actor.post(Job(asked, execution))
-
-    def _new_actor(self, asked: Submission, owner: str, name: str, position: Position | None) -> SessionActor:
-        if position is None:
-            if GIVEN_NAME.fullmatch(name):
-                raise NotFound(f"there is no session {name}", field="session")
-            if asked.at is not None or asked.heap is not None:
-                raise NotFound(f"there is no session {name} to go on from", field="session")
-        return self._start_actor(SessionActor(self, owner, name, position))
-
-    def _start_actor(self, actor: SessionActor) -> SessionActor:
-        self._actors[actor.owner, actor.name] = actor
-        self._nursery.start_soon(self._run_actor, actor)
-        return actor
-
-    async def _run_actor(self, actor: SessionActor) -> None:
-        try:
-            await actor.work(self._idle_seconds)
-        finally:
-            del self._actors[actor.owner, actor.name]
 
     async def _run_stateless(self, submission: Submission, execution: Execution) -> None:
         try:
@@ -370,7 +370,10 @@ class Supervisor:
     def _release(self, execution: Execution) -> None:
         del self._unfinished[execution.id]
         self._held_bytes -= execution.size
-        if not self._unfinished and self._draining:
+        self._check_drained()
+
+    def _check_drained(self) -> None:
+        if self._draining and not self._unfinished and not self._requests:
             self._drained.set()
 
     def _forget_key(self, execution: Execution) -> None:
@@ -378,14 +381,6 @@ class Supervisor:
             key = (execution.owner, execution.idempotency_key)
             if self._keys.get(key) is execution:
                 del self._keys[key]
-
-    # --- what actors ask (engine.actor.Host) -----------------------------------------------------
-
-    def branch(self, point: ForkPoint, job: Job) -> None:
-        """Run ``job`` in a new session that begins at ``point``."""
-        owner = job.submission.owner
-        name = job.execution.session = f"s_{_random_id()}"
-        self._start_actor(SessionActor(self, owner, name, None, point)).post(job)
 
 
 @asynccontextmanager
@@ -428,8 +423,3 @@ async def open_supervisor(
             observer=Observers(*([] if observer is None else [observer])),
         )
         nursery.cancel_scope.cancel()
-
-
-def _random_id() -> str:
-    """16 characters, 80 bits."""
-    return base64.b32encode(secrets.token_bytes(10)).decode().lower()

@@ -1,0 +1,299 @@
+"""A session in use: where it is in its log, the worker that is in its state, and what is done with it.
+
+One thing is done at a time; taking turns is the actor's business (``engine.actor``), which is the only
+writer of the session. Whatever makes the worker's state doubtful (an abort, a failed append, a
+cancellation) throws the worker away; the next execution restores the state from the log. The append is
+shielded, so that what is cancelled has either written its event or not happened.
+"""
+
+from __future__ import annotations
+
+import logging
+import secrets
+from collections.abc import Sequence
+from typing import Protocol
+
+import trio
+
+from engine import chain, labels, outcomes
+from engine.attempt import Attempt, conclude, prepare, run
+from engine.catalog import StateView
+from engine.commands import Delete, Execute, Fork, Tag
+from engine.errors import AppendConflict, Conflict, NotFound, StoreError
+from engine.events import TICKS_PER_MS, Caller, Closed, Created, Event, Forked, Tagged
+from engine.execution import Execution, Submission
+from engine.history import position_named, state_at
+from engine.isolate.wire import Done
+from engine.limits import LimitPolicy
+from engine.looking import Source, look, worker_at
+from engine.outcomes import Abort
+from engine.recovery import Diverged, ReplayFailed
+from engine.session import GIVEN_NAME, ForkPoint, Position, apply
+from engine.timestamps import now_us
+from engine.workers import Worker
+
+_log = logging.getLogger(__name__)
+
+
+class Surroundings(Source, Protocol):
+    """What a session needs of the engine."""
+
+    policy: LimitPolicy
+
+
+class LiveSession:
+    """The session ``name`` of ``owner``.
+
+    ``position`` is None while it has no event; it begins with its first execution, at ``birth`` if
+    that is set (a fork), else empty.
+    """
+
+    def __init__(
+        self,
+        engine: Surroundings,
+        owner: str,
+        name: str,
+        position: Position | None,
+        birth: ForkPoint | None,
+    ) -> None:
+        self.owner, self.name = owner, name
+        self.position = position
+        self.awake_since = 0.0
+        """When it got its worker, in Trio's time."""
+        self.broken: Diverged | ReplayFailed | None = None
+        """Why its state cannot be restored."""
+        self._engine = engine
+        self._birth = birth
+        self._worker: Worker | None = None
+
+    @property
+    def awake(self) -> bool:
+        """Whether it has a worker."""
+        return self._worker is not None
+
+    def sleep(self) -> None:
+        """Give the worker up."""
+        if self._worker is not None:
+            worker, self._worker = self._worker, None
+            self._engine.places.give_back(worker)
+
+    async def reload(self) -> None:
+        """Take the position from the log, where it may not be what we think."""
+        self.sleep()
+        try:
+            self.position = await position_named(self._engine.log, self.owner, self.name)
+        except StoreError:
+            _log.exception("session %s: its position cannot be read again", self.name)
+
+    # --- where ----------------------------------------------------------------------------------
+
+    async def elsewhere(self, asked: Submission) -> ForkPoint | None:
+        """Where a submission forks, or None if it goes on here. Raises NotFound, Conflict."""
+        position = self.position
+        if position is None:
+            # A fork is there for its first submission; a name that the server gave, if it was given now.
+            given = asked.session is not None and GIVEN_NAME.fullmatch(self.name)
+            if self._birth is None and (given or asked.heap is not None or asked.at is not None):
+                raise self._not_found()
+            return None
+        if asked.heap is not None:
+            if asked.heap == position.heap:
+                return None
+            if asked.session is not None:
+                raise Conflict(
+                    f"session {self.name} is at event {position.state_seq} with heap {position.heap}, "
+                    "not at the heap you gave; leave out `heap` to go on from there, or `session` "
+                    "to branch off",
+                    field="heap",
+                )
+            record = await self._engine.log.event(bytes.fromhex(asked.heap))
+            assert record is not None  # the supervisor found it before it chose this session
+            return ForkPoint(record.event.session, record.event.seq, record.id)
+        if asked.at is None:
+            return None
+        point = await state_at(self._engine.log, position.session, asked.at)
+        return None if point.id == position.state_id else point
+
+    def fork_point(self) -> ForkPoint | None:
+        """The state that a fork begins in; None if this is the fork. Raises NotFound."""
+        return None if self.position is None and self._birth is not None else self._state()
+
+    # --- what can be done -----------------------------------------------------------------------
+
+    async def execute(self, command: Execute) -> None:
+        """Run code, record what came of it and tell. Raises EngineError; nothing is recorded then."""
+        if self.broken is not None:
+            raise self.broken
+        execution, asked = command.execution, command.submission
+        seq = self._next_seq()
+        self._check_room(seq)
+        attempt, result = await self._attempt(execution, asked, seq)
+        if isinstance(result, Abort) and result.lost and not execution.console:
+            # not the code's doing, and nobody has seen anything of it: once more
+            attempt, result = await self._attempt(execution, asked, seq)
+        created = self.position is None
+        session = self.position.session if self.position else _new_session()
+        event = conclude(attempt, session, result, execution.console)
+        began_at = attempt.start * (1_000 // TICKS_PER_MS)
+        birth = [self._birth_event(session, began_at, asked.caller)] if created else []
+        position = await self._record([*birth, event])
+        execution.passed("appended_us")
+        execution.finish(outcomes.report(event, session=self.name, heap=position.heap, created=created))
+
+    async def begin(self, command: Fork) -> str:
+        """Record that this fork begins; its internal id. Raises Conflict, StoreError."""
+        session = _new_session()
+        event = self._birth_event(session, now_us(), command.caller)
+        try:
+            await self._record([event])
+        except AppendConflict as taken:
+            await self.reload()
+            raise Conflict(f"there is a session {self.name} already", field="into") from taken
+        finally:
+            self._birth = None
+        return session
+
+    async def close(self, command: Delete) -> str:
+        """Record the end of the session; its internal id. The name is free then. Raises NotFound."""
+        session = self._state().session
+        await self._record(
+            [Closed(session=session, seq=self._next_seq(), at=now_us(), caller=command.caller)]
+        )
+        self.sleep()
+        self.position = self._birth = self.broken = None
+        return session
+
+    async def tag(self, command: Tag) -> str:
+        """Record a change of labels, if it is one; the internal id. Raises NotFound, TooLarge, Conflict."""
+        point = self._state()
+        session = point.session
+        if command.at is not None:
+            point = await state_at(self._engine.log, session, command.at)
+        details = await self._engine.log.details([session])
+        changes = labels.changes(details[session].tags, point.seq, command.tags)
+        if changes:
+            seq = self._next_seq()
+            self._check_room(seq)
+            caller = command.caller
+            await self._record(
+                [Tagged(session=session, seq=seq, at=now_us(), caller=caller, target=point.seq, tags=changes)]
+            )
+        return session
+
+    async def look(self) -> StateView:
+        """The variables. Raises NotFound, Diverged, ReplayFailed, TooLarge, Unavailable, StoreError."""
+        if self.broken is not None:
+            raise self.broken
+        point = self._state()
+        worker = await self._ready_worker()
+        try:
+            return await look(worker, self.name, point)
+        except BaseException:
+            self.sleep()
+            raise
+
+    # --- how ------------------------------------------------------------------------------------
+
+    async def _attempt(
+        self, execution: Execution, asked: Submission, seq: int
+    ) -> tuple[Attempt, Done | Abort]:
+        """Restore and run. After an Abort the session sleeps."""
+        worker = None
+        if not execution.cancel_requested:
+            with execution.cancellable():
+                worker = await self._ready_worker()
+        execution.passed("restored_us")
+        attempt = prepare(execution, asked, self._engine.policy, self._engine.engine_id, seq)
+        if execution.cancel_requested or worker is None:
+            return attempt, Abort("cancelled", 0)
+        result = await run(worker, attempt, execution)
+        execution.passed("ran_us")
+        if isinstance(result, Abort):
+            self.sleep()
+        return attempt, result
+
+    async def _ready_worker(self) -> Worker:
+        """The worker, in the session's state."""
+        if self._worker is None or not self._worker.running():
+            self.sleep()
+            target = self._birth if self.position is None else self._state()
+            try:
+                self._worker = await worker_at(self._engine, target)
+            except (Diverged, ReplayFailed) as broken:
+                self.broken = broken
+                raise
+            finally:
+                self.awake_since = trio.current_time()
+        return self._worker
+
+    def _state(self) -> ForkPoint:
+        """The state that the session is in. Raises NotFound if it has no event."""
+        if self.position is None:
+            raise self._not_found()
+        return ForkPoint(self.position.session, self.position.state_seq, self.position.state_id)
+
+    def _not_found(self) -> NotFound:
+        return NotFound(f"there is no session {self.name}", field="session")
+
+    def _check_room(self, seq: int) -> None:
+        if seq >= self._engine.policy.max_session_events:
+            raise Conflict(
+                f"session {self.name} has {seq} events, which is the limit: start a new session",
+                field="session",
+            )
+
+    def _next_seq(self) -> int:
+        if self.position is not None:
+            return self.position.head_seq + 1
+        return self._birth.seq + 2 if self._birth is not None else 1
+
+    def _birth_event(self, session: str, at: int, caller: Caller) -> Event:
+        """The first event, at ``at`` microseconds since the epoch."""
+        engine = self._engine.engine_id
+        if self._birth is None:
+            return Created(
+                session=session,
+                seq=0,
+                at=at,
+                owner=self.owner,
+                name=self.name,
+                engine=engine,
+                caller=caller,
+            )
+        return Forked(
+            session=session,
+            seq=self._birth.seq + 1,
+            at=at,
+            owner=self.owner,
+            name=self.name,
+            engine=engine,
+            caller=caller,
+            parent=self._birth.session,
+        )
+
+    async def _record(self, events: Sequence[Event]) -> Position:
+        """The output gate: make events durable and move on, or lose the worker and stay."""
+        position = self.position
+        if position is not None:
+            previous = position.head_id
+        else:
+            previous = chain.GENESIS if self._birth is None else self._birth.id
+        records = []
+        for event in events:
+            records.append(chain.seal(previous, event))
+            previous = records[-1].id
+        try:
+            await self._engine.log.append(records)  # cannot be cancelled: see EventLog
+        except StoreError:
+            self.sleep()
+            raise
+        for record in records:
+            position = apply(position, record)
+        assert position is not None
+        self.position = position
+        return position
+
+
+def _new_session() -> str:
+    """An internal id."""
+    return f"i_{secrets.token_hex(16)}"

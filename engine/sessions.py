@@ -1,0 +1,140 @@
+"""The sessions in use: one actor each, found by owner and name, started and ended as needed."""
+
+from __future__ import annotations
+
+import base64
+import secrets
+from collections.abc import Collection
+
+import trio
+
+from engine.actor import SessionActor
+from engine.catalog import Catalog
+from engine.commands import Command, Execute, Fork
+from engine.errors import Conflict, InvalidField, NotFound
+from engine.history import position_named
+from engine.limits import LimitPolicy
+from engine.places import Places
+from engine.session import GIVEN_NAME, ForkPoint, check_name
+from engine.workers import Workers
+from persistence.eventlog import EventLog
+
+
+class Sessions:
+    """The actors of one log, and what an actor needs (``engine.actor.Host``)."""
+
+    def __init__(
+        self,
+        nursery: trio.Nursery,
+        workers: Workers,
+        places: Places,
+        log: EventLog,
+        policy: LimitPolicy,
+        *,
+        idle_seconds: float,
+    ) -> None:
+        self.log = log
+        self.policy = policy
+        self.places = places
+        self.catalog = Catalog(log, lambda owner, name: self._actors.get((owner, name)))
+        self._nursery = nursery
+        self._workers = workers
+        self._idle_seconds = idle_seconds
+        self._actors: dict[tuple[str, str], SessionActor] = {}
+        self._ended = 0
+        """How many actors have ended: what was read of their sessions before may be out of date."""
+
+    @property
+    def engine_id(self) -> str:
+        """Names V8, its flags and the base image."""
+        return self._workers.engine_id
+
+    @property
+    def actors(self) -> Collection[SessionActor]:
+        """The actors there are now."""
+        return self._actors.values()
+
+    async def submit(self, command: Execute) -> None:
+        """Post a submission to its session, a new one if need be. Raises NotFound, InvalidField, Busy."""
+        asked, execution = command.submission, command.execution
+        name = asked.session
+        if name is None and asked.heap is None:
+            execution.session = given_name()
+            self._start(SessionActor(self, asked.owner, execution.session, None)).post(command)
+            return
+        if name is None:
+            assert asked.heap is not None
+            name = await self.catalog.session_with(asked.owner, asked.heap)
+        execution.session = name
+        actor = await self._actor(asked.owner, name)
+        if actor is None:
+            if GIVEN_NAME.fullmatch(name):
+                raise NotFound(f"there is no session {name}", field="session")
+            if asked.at is not None or asked.heap is not None:
+                raise NotFound(f"there is no session {name} to go on from", field="session")
+            actor = self._start(SessionActor(self, asked.owner, name, None))
+        actor.post(command)
+
+    async def post(self, owner: str, name: str, command: Command) -> None:
+        """Post to a session that is there. Raises NotFound, Busy."""
+        actor = await self._actor(owner, name)
+        if actor is None:
+            raise NotFound(f"there is no session {name}", field="session")
+        actor.post(command)
+
+    def busy(self, owner: str, name: str) -> bool:
+        """Whether something is queued or being done in the session."""
+        actor = self._actors.get((owner, name))
+        return actor is not None and not actor.idle
+
+    async def check_free(self, owner: str, name: str) -> None:
+        """Raises InvalidField unless a client may give that name to a fork, Conflict if it is taken."""
+        if GIVEN_NAME.fullmatch(check_name(name, field="into")):
+            raise InvalidField("names of this form are given by the server: choose another", field="into")
+        if await self._actor(owner, name) is not None:
+            raise _taken(name)
+
+    def branch(self, owner: str, point: ForkPoint, command: Execute | Fork) -> None:
+        """Post ``command`` to a new session that begins at ``point``. Raises Conflict."""
+        if isinstance(command, Fork):
+            name = command.name
+        else:
+            name = command.execution.session = given_name()
+        if (owner, name) in self._actors:
+            raise _taken(name)
+        self._start(SessionActor(self, owner, name, None, point)).post(command)
+
+    async def _actor(self, owner: str, name: str) -> SessionActor | None:
+        """The session's actor; None if there is no such session. Not to be awaited on before its use."""
+        while (actor := self._actors.get((owner, name))) is None:
+            ended = self._ended
+            position = await position_named(self.log, owner, name)
+            if (owner, name) not in self._actors and ended == self._ended:
+                return None if position is None else self._start(SessionActor(self, owner, name, position))
+        return actor
+
+    def _start(self, actor: SessionActor) -> SessionActor:
+        self._actors[actor.owner, actor.name] = actor
+        self._nursery.start_soon(self._run, actor)
+        return actor
+
+    async def _run(self, actor: SessionActor) -> None:
+        try:
+            await actor.work(self._idle_seconds)
+        finally:
+            del self._actors[actor.owner, actor.name]
+            self._ended += 1
+
+
+def given_name() -> str:
+    """A new session's name: ``s_`` and 80 random bits."""
+    return f"s_{random_id()}"
+
+
+def random_id() -> str:
+    """16 characters, 80 bits."""
+    return base64.b32encode(secrets.token_bytes(10)).decode().lower()
+
+
+def _taken(name: str) -> Conflict:
+    return Conflict(f"there is a session {name} already", field="into")
