@@ -24,6 +24,7 @@ from engine.isolate.isolate import Isolate
 BASE_FILES = (
     "wasm.js",
     "values.js",
+    "width.js",
     "layout.js",
     "primitives.js",
     "inspect.js",
@@ -32,7 +33,10 @@ BASE_FILES = (
     "shapes.js",
     "json.js",
     "errors.js",
+    "format.js",
     "console.js",
+    "table.js",
+    "guestconsole.js",
     "clock.js",
     "random.js",
     "weak.js",

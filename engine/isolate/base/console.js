@@ -1,98 +1,13 @@
-// The guest's console, and base.console, the way of its lines to the client.
-//
-// base.format(args) makes a line as Node's util.format does, without running guest code.
+// base.console: the way of the console's lines to the client, up to a limit.
 (base) => {
   'use strict';
-  const { isObject, kindOf, kinds, ownData, uncurryThis } = base.values;
-  const { inspect, native, toJSON } = base;
-  const { bigIntText, numberText } = base.primitives;
+  const { uncurryThis } = base.values;
+  const { native } = base;
   const { stringify } = JSON;
-  const { NaN, parseFloat, parseInt } = globalThis;
-  const ToNumber = Number;
   const charCodeAt = uncurryThis(String.prototype.charCodeAt);
   const exec = uncurryThis(RegExp.prototype.exec);
-  const functionToString = uncurryThis(Function.prototype.toString);
   const slice = uncurryThis(String.prototype.slice);
-  const symbolToString = uncurryThis(Symbol.prototype.toString);
   const toWellFormed = uncurryThis(String.prototype.toWellFormed);
-
-  // --- format -----------------------------------------------------------------------------------
-
-  const MAX_LINE = 1 << 20; // characters
-
-  const asNumber = (value, convert) => {
-    if (typeof value === 'bigint') return bigIntText(value);
-    return numberText(isObject(value) || typeof value === 'symbol' ? NaN : convert(value));
-  };
-
-  const asString = (value) => {
-    switch (typeof value) {
-      case 'string': return value;
-      case 'number': return numberText(value);
-      case 'bigint': return bigIntText(value);
-      case 'symbol': return symbolToString(value);
-      case 'function': return functionToString(value);
-      case 'object': return value === null ? 'null' : inspect(value, SHALLOW);
-      default: return `${value}`;
-    }
-  };
-
-  const asJSON = (value) => {
-    if (value === undefined || typeof value === 'function' || typeof value === 'symbol') return 'undefined';
-    return toJSON(value, MAX_LINE).json ?? inspect(value);
-  };
-
-  const SHALLOW = Object.freeze({ __proto__: null, depth: 0 });
-  const THOROUGH = Object.freeze({ __proto__: null, showHidden: true, depth: 4 });
-
-  // by the placeholder's character code
-  const PLACEHOLDERS = Object.freeze({
-    __proto__: null,
-    99: () => '', // %c: a style
-    100: (value) => asNumber(value, ToNumber), // %d
-    102: (value) => asNumber(value, parseFloat), // %f
-    105: (value) => asNumber(value, parseInt), // %i
-    106: asJSON, // %j
-    111: (value) => inspect(value, THOROUGH), // %o
-    79: (value) => inspect(value), // %O
-    115: asString, // %s
-  });
-  const PERCENT = 37;
-
-  /** { text, used }: the first argument with its placeholders filled, and how many were used. */
-  const fill = (template, args) => {
-    let text = '';
-    let from = 0;
-    let used = 1;
-    for (let i = 0; i < template.length - 1; i++) {
-      if (charCodeAt(template, i) !== PERCENT) continue;
-      const code = charCodeAt(template, i + 1);
-      const convert = PLACEHOLDERS[code];
-      if (code !== PERCENT && (convert === undefined || used === args.length)) continue;
-      text += slice(template, from, i) + (code === PERCENT ? '%' : convert(args[used++]));
-      i += 1;
-      from = i + 1;
-    }
-    return { __proto__: null, text: from === 0 ? template : text + slice(template, from), used };
-  };
-
-  const argumentText = (value) => (typeof value === 'string' ? value : inspect(value));
-
-  /** A console line. `args` is an array of the base image's own; `maxChars` may be exceeded by one text. */
-  base.format = (args, maxChars = MAX_LINE) => {
-    if (args.length === 0) return '';
-    const isTemplate = typeof args[0] === 'string' && args.length > 1;
-    const { text, used } = isTemplate
-      ? fill(slice(args[0], 0, maxChars), args)
-      : { __proto__: null, text: slice(argumentText(args[0]), 0, maxChars), used: 1 };
-    let line = text;
-    for (let i = used; i < args.length && line.length < maxChars; i++) {
-      line += ` ${slice(argumentText(args[i]), 0, maxChars)}`;
-    }
-    return line;
-  };
-
-  // --- the sink ---------------------------------------------------------------------------------
 
   const SENT_AT_ONCE = 64; // lines
   const CHUNK = 4_096; // characters
@@ -101,7 +16,7 @@
   const CUT_MARK = '… [console limit reached]';
   const NON_ASCII = /[^\x00-\x7f]/;
 
-  let room = MAX_LINE; // bytes that may still be written
+  let room = 0; // bytes that may still be written
   let dropped = 0; // lines
   let sent = 0; // lines
   let pending = ''; // JSON of lines not sent yet, joined by commas
@@ -184,45 +99,12 @@
     },
     write,
     flush: send,
+    /** Bytes that may still be written: once there are none a line costs nothing but its count. */
+    room: () => room,
+    drop() {
+      dropped += 1;
+    },
     /** Lines that were left out as a whole because there was no room. */
     dropped: () => dropped,
   });
-
-  // --- globalThis.console -----------------------------------------------------------------------
-
-  const print = (level, args) => {
-    // once there is no room a line costs nothing but its count
-    if (room <= 0) dropped += 1;
-    else write(level, base.format(args, room + 1));
-  };
-
-  /** `console.dir`'s options as inspect's; getters are not asked. */
-  const dirOptions = (options) => {
-    const read = { __proto__: null };
-    if (!isObject(options) || kindOf(options) === kinds.PROXY) return read;
-    const depth = ownData(options, 'depth');
-    if (typeof depth === 'number' || depth === null) read.depth = depth;
-    read.showHidden = ownData(options, 'showHidden') === true;
-    return read;
-  };
-
-  base.installConsole = () => {
-    const guestConsole = {
-      log(...args) { print('log', args); },
-      info(...args) { print('info', args); },
-      warn(...args) { print('warn', args); },
-      error(...args) { print('error', args); },
-      debug(...args) { print('debug', args); },
-      dir(value, options) { if (room > 0) write('log', inspect(value, dirOptions(options))); else dropped += 1; },
-      assert(condition, ...args) {
-        if (condition) return;
-        write('warn', args.length === 0 ? 'Assertion failed' : `Assertion failed: ${base.format(args, room + 1)}`);
-      },
-    };
-    Object.defineProperty(guestConsole, Symbol.toStringTag, { value: 'console', configurable: true });
-    Object.defineProperty(globalThis, 'console', {
-      value: guestConsole, writable: true, enumerable: false, configurable: true,
-    });
-  };
-  base.installConsole();
 }

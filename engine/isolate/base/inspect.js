@@ -10,9 +10,10 @@
   const { escape, plural, primitiveText, quote, symbolText } = base.primitives;
   const { getOwnPropertyDescriptor, ownKeys } = Reflect;
   const { isArray } = Array;
-  const { min } = Math;
+  const { floor, min } = Math;
   const exec = uncurryThis(RegExp.prototype.exec);
   const isEnumerable = uncurryThis(Object.prototype.propertyIsEnumerable);
+  const sort = uncurryThis(Array.prototype.sort);
   const slice = uncurryThis(String.prototype.slice);
   const mapGet = uncurryThis(Map.prototype.get);
   const mapSet = uncurryThis(Map.prototype.set);
@@ -29,12 +30,14 @@
     maxArrayLength: 100, // entries of an array, Map, Set or buffer
     maxStringLength: 10_000,
     maxKeys: 1_000, // properties of one object
+    sorted: false, // the properties, by their texts
     showHidden: false,
     breakLength: 80,
     compact: 3, // levels that may share a line; true: all is one line, if breakLength allows
     stacks: true, // of errors; reading one for the first time is something that the guest can notice
   });
   const MAX_DEPTH = 64; // keeps recursion far from the end of the stack
+  const KEYS_PER_NODE = 100; // keys that take as long to list as an object to look at
   const MAX_KEYED_LENGTH = 10_000; // of longer arrays only the elements are listed (keys cost time)
 
   const newContext = (options) => {
@@ -87,11 +90,13 @@
     return text;
   };
 
-  const propertyValue = (ctx, descriptor, level) => {
-    if (isData(descriptor)) return indented(ctx, descriptor.value, level);
+  const accessorText = (descriptor) => {
     if (descriptor.get !== undefined) return descriptor.set === undefined ? '[Getter]' : '[Getter/Setter]';
     return descriptor.set === undefined ? 'undefined' : '[Setter]';
   };
+
+  const propertyValue = (ctx, descriptor, level) =>
+    isData(descriptor) ? indented(ctx, descriptor.value, level) : accessorText(descriptor);
 
   // A binding of a module namespace that is not initialized yet throws.
   const UNINITIALIZED = Object.freeze({ __proto__: null, enumerable: true });
@@ -119,6 +124,7 @@
   /** The keys to list: own, enumerable unless hidden ones are wanted, from position `first` on. */
   const keysOf = (ctx, object, first) => {
     const all = ownKeys(object);
+    ctx.nodes -= floor(all.length / KEYS_PER_NODE);
     const keys = noKeys();
     for (let i = first; i < all.length; i++) {
       if (keys.length === ctx.maxKeys) {
@@ -179,6 +185,7 @@
       }
       add(output, property(ctx, object, keys[i], level));
     }
+    if (ctx.sorted && !shape.isList) sort(output);
     if (keys.unlisted > 0) add(output, more(keys.unlisted));
     return output;
   };
@@ -247,6 +254,7 @@
 
   base.inspection = Object.freeze({
     __proto__: null,
+    accessorText,
     add,
     charge,
     extraKeys,

@@ -5,10 +5,9 @@
 (base) => {
   'use strict';
   const { newList, uncurryThis } = base.values;
+  const { textWidth } = base;
   const { floor, max, min, round, sqrt } = Math;
   const includes = uncurryThis(String.prototype.includes);
-  const padEnd = uncurryThis(String.prototype.padEnd);
-  const padStart = uncurryThis(String.prototype.padStart);
   const repeat = uncurryThis(String.prototype.repeat);
 
   const SEPARATOR = 2; // characters of ', '
@@ -26,18 +25,19 @@
   };
 
   /** How many columns give about a square, within the line; 1 where columns would not help. */
-  const countColumns = (ctx, entries, count) => {
+  const countColumns = (ctx, lengths, entries) => {
+    const count = lengths.length;
     let total = 0;
     let longest = 0;
     for (let i = 0; i < count; i++) {
-      total += entries[i].length + SEPARATOR;
-      longest = max(longest, entries[i].length);
+      total += lengths[i] + SEPARATOR;
+      longest = max(longest, lengths[i]);
     }
     const width = longest + SEPARATOR;
     const fits = width * 3 + ctx.indentation < ctx.breakLength;
     if (!fits || (total / width <= 5 && longest > SHORT)) return 1;
     // The more the entries differ in length, the narrower a typical one is than the longest.
-    const biased = max(width - BIAS - sqrt(width - total / entries.length), 1);
+    const biased = max(width - BIAS - sqrt(width - total / entries), 1);
     return min(
       round(sqrt(LINE_HEIGHT * biased * count) / biased),
       floor((ctx.breakLength - ctx.indentation) / width),
@@ -46,23 +46,26 @@
     );
   };
 
-  const columnWidths = (entries, count, columns) => {
+  const columnWidths = (lengths, columns) => {
     const widths = newList();
     for (let column = 0; column < columns; column++) {
       let widest = 0;
-      for (let i = column; i < count; i += columns) widest = max(widest, entries[i].length);
+      for (let i = column; i < lengths.length; i += columns) widest = max(widest, lengths[i]);
       widths[column] = widest + SEPARATOR;
     }
     return widths;
   };
 
-  const row = (entries, first, end, widths, alignRight) => {
+  const row = (entries, lengths, first, end, widths, alignRight) => {
     let text = '';
-    for (let i = first; i < end - 1; i++) {
-      text += (alignRight ? padStart : padEnd)(`${entries[i]}, `, widths[i - first]);
+    for (let i = first; i < end; i++) {
+      const isLast = i === end - 1;
+      const cell = isLast ? entries[i] : `${entries[i]}, `;
+      const missing = widths[i - first] - lengths[i] - SEPARATOR;
+      if (alignRight) text += repeat(' ', missing) + cell;
+      else text += isLast ? cell : cell + repeat(' ', missing);
     }
-    const last = entries[end - 1];
-    return text + (alignRight ? padStart(last, widths[end - 1 - first] - SEPARATOR) : last);
+    return text;
   };
 
   /** The entries as rows of columns, or as they are. */
@@ -70,12 +73,14 @@
     // "... n more items" keeps a line of its own.
     const hasMore = entries.length > ctx.maxArrayLength;
     const count = hasMore ? entries.length - 1 : entries.length;
-    const columns = countColumns(ctx, entries, count);
+    const lengths = newList();
+    for (let i = 0; i < count; i++) lengths[i] = textWidth(entries[i]);
+    const columns = countColumns(ctx, lengths, entries.length);
     if (columns <= 1) return entries;
-    const widths = columnWidths(entries, count, columns);
+    const widths = columnWidths(lengths, columns);
     const rows = newList();
     for (let first = 0; first < count; first += columns) {
-      rows[rows.length] = row(entries, first, min(first + columns, count), widths, alignRight);
+      rows[rows.length] = row(entries, lengths, first, min(first + columns, count), widths, alignRight);
     }
     if (hasMore) rows[rows.length] = entries[count];
     return rows;
@@ -95,7 +100,7 @@
   const layOut = (ctx, shape, entries, level, columns) => {
     const { text, open, close } = shape;
     const start = text === '' ? open : `${text} ${open}`;
-    const isGrouped = columns !== null && entries.length >= MIN_TO_GROUP && ctx.compact !== true;
+    const isGrouped = columns !== null && entries.length >= MIN_TO_GROUP && ctx.compact >= 1 && ctx.compact !== true;
     const rows = isGrouped ? group(ctx, entries, columns) : entries;
     // innermost is the depth of the last object looked at: flat enough for one line or not
     const isFlat = ctx.compact === true || ctx.innermost - level < ctx.compact;

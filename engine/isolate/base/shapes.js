@@ -2,7 +2,8 @@
 //
 // A shape has the text before the braces, the braces, the keys to list and a function that lists
 // what else the object holds, or null. Without keys and such a function, only the text (or empty
-// braces) is shown. A list's entries may be set in columns. An atom is shown whole at any depth.
+// braces) is shown. A list's entries may be set in columns. An atom is shown without
+// its properties where it is too deep.
 (base) => {
   'use strict';
   const { native } = base;
@@ -136,17 +137,11 @@
     return shapeOf(text, '{', '}', keysOf(ctx, callable, 0), null);
   };
 
-  const atomShape = (text, keys) => {
-    const shape = shapeOf(text, '{', '}', keys, null);
-    shape.isAtom = true;
-    return shape;
-  };
-
   const dateShape = (ctx, date, family) => {
     const time = dateTime(date);
     const text = time === time ? dateToISO(date) : 'Invalid Date';
     const prefix = prefixOf(family, 'Date');
-    return atomShape(prefix === 'Date ' ? text : prefix + text, keysOf(ctx, date, 0));
+    return shapeOf(prefix === 'Date ' ? text : prefix + text, '{', '}', keysOf(ctx, date, 0), null);
   };
 
   const regExpShape = (ctx, regExp, family) => {
@@ -155,7 +150,9 @@
       if (regExpFlags[i].isSet(regExp)) text += regExpFlags[i].flag;
     }
     const prefix = prefixOf(family, 'RegExp');
-    return atomShape(prefix === 'RegExp ' ? text : prefix + text, keysOf(ctx, regExp, 0));
+    const shape = shapeOf(prefix === 'RegExp ' ? text : prefix + text, '{', '}', keysOf(ctx, regExp, 0), null);
+    shape.isAtom = true;
+    return shape;
   };
 
   const errorShape = (ctx, error, family) => {
@@ -174,7 +171,9 @@
     return { __proto__: null, type: 'Object', value: undefined };
   };
 
-  const boxShape = (ctx, object, { name, tag }) => {
+  const boxShape = (ctx, object, family) => {
+    const { name, tag } = family;
+    if (name === 'Object') return plainShape(ctx, object, family);
     const { type, value } = unbox(object);
     const keys = extraKeys(ctx, object, type === 'String' ? value.length : 0); // not the characters
     let text = `[${type}`;
@@ -213,6 +212,7 @@
     if (shape !== undefined) return shape(ctx, object, family);
     const entries = base.exoticEntries(object);
     if (entries !== undefined) return inBraces(prefixOf(family, 'Object'), keysOf(ctx, object, 0), entries);
-    return isArray(object) ? arrayShape(ctx, object, family) : plainShape(ctx, object, family);
+    if (isArray(object)) return arrayShape(ctx, object, family);
+    return family.isError ? errorShape(ctx, object, family) : plainShape(ctx, object, family);
   };
 }

@@ -11,9 +11,10 @@
   'use strict';
   const { native } = base;
   const uncurryThis = Function.prototype.bind.bind(Function.prototype.call);
-  const { getPrototypeOf, getOwnPropertyDescriptor } = Reflect;
+  const { getPrototypeOf, getOwnPropertyDescriptor, ownKeys } = Reflect;
   const { hasOwn, setPrototypeOf } = Object;
   const { toStringTag } = Symbol;
+  const isEnumerable = uncurryThis(Object.prototype.propertyIsEnumerable);
   const mapGet = uncurryThis(Map.prototype.get);
   const mapHas = uncurryThis(Map.prototype.has);
   const mapSet = uncurryThis(Map.prototype.set);
@@ -21,6 +22,7 @@
   const slice = uncurryThis(String.prototype.slice);
 
   const MAX_PROTOTYPES = 1_000; // a longer chain is given up on
+  const MAX_NAMELESS = 3; // prototypes without a class, looked through to name them
   const MAX_PROXIES = 100; // Proxies of Proxies looked through
   const MAX_NAME = 256; // characters of a class or function name
 
@@ -60,8 +62,10 @@
 
   // --- the language's own prototypes ------------------------------------------------------------
 
-  // prototype → { name, tag }. They are known not to be Proxies, and what the guest did to their
-  // `constructor` or tag does not show.
+  const family = (name, tag, isError) => ({ __proto__: null, name, tag, isError });
+
+  // prototype → { name, tag, isError }. They are known not to be Proxies, and what the guest did to
+  // their `constructor` or tag does not show.
   const intrinsics = new Map();
 
   const isPrototype = (value) => isObject(value) && !intrinsics.has(value);
@@ -69,7 +73,8 @@
   const register = (prototype, name) => {
     const isTypedArray = Object.getPrototypeOf(Uint8Array.prototype).isPrototypeOf(prototype);
     const tag = isTypedArray ? name : prototype[toStringTag];
-    intrinsics.set(prototype, { __proto__: null, name, tag: typeof tag === 'string' ? tag : '' });
+    const isError = prototype === Error.prototype || Error.prototype.isPrototypeOf(prototype);
+    intrinsics.set(prototype, family(name, typeof tag === 'string' ? tag : '', isError));
   };
 
   const registerAll = (namespace) => {
@@ -150,33 +155,49 @@
   const tagOf = (descriptor) =>
     isData(descriptor) && typeof descriptor.value === 'string' ? shortName(descriptor.value) : '';
 
-  const namelessClass = (prototype, end) =>
-    end === null && getPrototypeOf(prototype) === null
-      ? 'Object <[Object: null prototype] {}>'
-      : 'Object <Complex prototype>';
+  const hasEnumerable = (object) => {
+    const keys = ownKeys(object);
+    for (let i = 0; i < keys.length; i++) if (isEnumerable(object, keys[i])) return true;
+    return false;
+  };
 
-  /** { name, tag } of the objects whose prototype is `prototype`. */
+  /** The class of what inherits from `prototype`, on a chain without any: what is at its end. */
+  const namelessClass = (prototype) => {
+    let open = 'Object <';
+    let close = '>';
+    let current = prototype;
+    for (let step = 1; getPrototypeOf(current) !== null; step++) {
+      open += 'Object <';
+      close += '>';
+      if (step === MAX_NAMELESS) return `${open}Complex prototype${close}`;
+      current = getPrototypeOf(current);
+    }
+    return `${open}[Object: null prototype]${hasEnumerable(current) ? '' : ' {}'}${close}`;
+  };
+
+  /** { name, tag, isError } of the objects whose prototype is `prototype`. */
   const trace = (prototype) => {
     let name = null;
     let tag = null;
     let current = prototype;
     for (let step = 0; current !== null && step < MAX_PROTOTYPES; step++) {
       const known = mapGet(intrinsics, current);
-      if (known !== undefined) return { __proto__: null, name: name ?? known.name, tag: tag ?? known.tag };
-      if (isProxy(current)) return { __proto__: null, name: name ?? 'Object', tag: tag ?? '' };
+      if (known !== undefined) return family(name ?? known.name, tag ?? known.tag, known.isError);
+      if (isProxy(current)) return family(name ?? 'Object', tag ?? '', false);
       name ??= classOfPrototype(current);
       const descriptor = getOwnPropertyDescriptor(current, toStringTag);
       if (descriptor !== undefined) tag ??= tagOf(descriptor);
       current = getPrototypeOf(current);
     }
-    return { __proto__: null, name: name ?? namelessClass(prototype, current), tag: tag ?? '' };
+    return family(name ?? namelessClass(prototype), tag ?? '', false);
   };
 
-  const NO_PROTOTYPE = Object.freeze({ __proto__: null, name: null, tag: '' });
+  const NO_PROTOTYPE = Object.freeze(family(null, '', false));
 
   /**
-   * { name, tag } of an object that is no Proxy: its class (null without a prototype) and its
-   * Symbol.toStringTag ('' for none). `cache` is a Map that lives no longer than one inspection.
+   * { name, tag, isError } of an object that is no Proxy: its class (null without a prototype), its
+   * Symbol.toStringTag ('' for none), and whether it inherits from Error.prototype. `cache` is a Map
+   * that lives no longer than one inspection.
    */
   const lineage = (object, cache) => {
     const prototype = getPrototypeOf(object);
@@ -188,7 +209,7 @@
     const own = getOwnPropertyDescriptor(object, toStringTag);
     if (own === undefined) return found;
     // An enumerable tag is listed among the properties; once is enough.
-    return { __proto__: null, name: found.name, tag: own.enumerable ? '' : tagOf(own) };
+    return family(found.name, own.enumerable ? '' : tagOf(own), found.isError);
   };
 
   /** Whether a prototype (or null) is one of the language's own, as it was before any guest code. */
