@@ -7,7 +7,6 @@ import pytest
 from engine.errors import NotFound
 from engine.events import Caller, ErrorDetail, Line
 from engine.execution import Execution, Report
-from transports.hints import hint
 from transports.text import MAX_CHARS, outcome_text, refusal_text, running_text
 
 
@@ -78,22 +77,3 @@ def test_a_refusal_names_its_code() -> None:
         refusal_text(NotFound("there is no session x"))
         == "not_found: there is no session x. Nothing was run."
     )
-
-
-@pytest.mark.parametrize(
-    ("name", "message", "advice"),
-    [
-        ("ReferenceError", "require is not defined", "no modules"),
-        ("ReferenceError", "fetch is not defined", "no network"),
-        ("SyntaxError", "Cannot use import statement outside a module", "no modules"),
-        ("SyntaxError", "Illegal return statement", "`return`"),
-        ("SyntaxError", "Unexpected token ':'", "TypeScript"),
-        ("SyntaxError", "Identifier 'x' has already been declared", "declared"),
-    ],
-)
-def test_the_errors_that_models_make_most_get_a_hint(name: str, message: str, advice: str) -> None:
-    assert advice in str(hint(ErrorDetail(name=name, message=message)))
-
-
-def test_other_errors_get_none() -> None:
-    assert hint(ErrorDetail(name="TypeError", message="require is not defined")) is None

@@ -1,0 +1,136 @@
+"""Hints, each after an error that a real session gives."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+from isolates import Session as Isolate
+
+from engine.events import ErrorDetail
+from transports.hints import _HINTS, hint
+
+MakeIsolate = Callable[..., Isolate]
+
+MODULES = "There are no modules here"
+TYPESCRIPT = "If this is TypeScript"
+PYTHON = "This is JavaScript, not Python"
+
+HINTED = {
+    "const fs = require('fs')": MODULES,
+    "module.exports = {}": MODULES,
+    "import fs from 'fs'": MODULES,
+    "import type { A } from 'b'": MODULES,
+    "export const a = 1": MODULES,
+    "export default 5": MODULES,
+    "import.meta.url": MODULES,
+    "const m = await import('fs')": MODULES,
+    "await fetch('http://x')": "There is no network here",
+    "new XMLHttpRequest()": "There is no network here",
+    "process.env.HOME": "There is no Node.js here, and there are no files",
+    "fs.readFileSync('x')": "There is no Node.js here, and there are no files",
+    "Buffer.from('x')": "use Uint8Array",
+    "document.title": "There is no browser here",
+    "window.location": "There is no browser here",
+    "new Worker('x')": "There is one thread here",
+    "return 5": "leave `return` out",
+    "const a = 1\n---\nlet a = 2": "declared in another way",
+    "let a = 1\n---\nvar a = 2": "declared in another way",
+    "class A {}\n---\nfunction A() {}": "declared in another way",
+    "const a = 1; const a = 2": "declared in another way",
+    "const a = 1\n---\na = 2": "declare it again with `const`",
+    "function f() { await g() }": "Make the function around it `async`",
+    "[1].forEach(x => { await x })": "Make the function around it `async`",
+    "const a = () => await 1": "`await` needs an `async` function",
+    "const a = x => await f(x)": "`await` needs an `async` function",
+    "throw 'x'": "throw new Error(…)",
+    "const x: number = 1": TYPESCRIPT,
+    "let s: string = 'a'": TYPESCRIPT,
+    "function f(a: string): number { return 1 }": TYPESCRIPT,
+    "const f = (a?: string) => a": TYPESCRIPT,
+    "const f = (a: Foo[], b: Map<string, number>) => a": TYPESCRIPT,
+    "interface A { b: string }": TYPESCRIPT,
+    "enum E { A, B }": TYPESCRIPT,
+    "type A = string": TYPESCRIPT,
+    "declare const x": TYPESCRIPT,
+    "abstract class A {}": TYPESCRIPT,
+    "const a = 1 as number": TYPESCRIPT,
+    "const a = f() as Foo": TYPESCRIPT,
+    "let x = y satisfies Z": TYPESCRIPT,
+    "const m = new Map<string, number>()": TYPESCRIPT,
+    "function f<T>(a: T) { return a }": TYPESCRIPT,
+    "let v = a!.b": TYPESCRIPT,
+    "class A { private x = 1 }": TYPESCRIPT,
+    "class A {\n  x: number = 1\n}": TYPESCRIPT,
+    "<div>hello</div>": "no HTML or JSX",
+    "const x = <div>hello</div>": "no HTML or JSX",
+    "<!DOCTYPE html>": "no HTML or JSX",
+    "print('x')": PYTHON,
+    "x = [1]; len(x)": PYTHON,
+    "None": PYTHON,
+    "x = True": PYTHON,
+    "import os": PYTHON,
+    "from os import path": PYTHON,
+    "def f(x):\n  return x": PYTHON,
+    "if x == 1:\n  y = 2": PYTHON,
+    "for x in range(3):\n  y": PYTHON,
+    "x = [i for i in [1, 2]]": PYTHON,
+    "lambda x: x": PYTHON,
+    'f"abc {x}"': PYTHON,
+    "# a comment": PYTHON,
+    "a and b": "use &&",
+    "const a = “hello”": "straight quotes",
+    "```js\n1 + 1\n```": "Markdown fence",
+    "'it's'": "A quote inside a string ends it",
+    'f("say "hi"")': "A quote inside a string ends it",
+    "let a = 'abc": "A string must end on its line",
+    'let a = "abc\ndef"': "A string must end on its line",
+    "let x = {a: 1": "not closed",
+    "if (true) {": "not closed",
+    "console.log('a'": "not closed",
+    "JSON.parse({})": "It is an object already",
+    "JSON.parse(\"{'a': 1}\")": "no JSON",
+    "JSON.parse('<html>')": "no JSON",
+    "JSON.parse(undefined)": "no JSON",
+}
+
+UNHINTED = [
+    "null.id",
+    "throw new Error('Not supported')",
+    "throw new TypeError('require is not defined')",
+    "counter + 1",
+    "({ a: 1, b: })",
+    "const o = { a: b, c: d e }",
+    "let x = 1 2",
+    "x ? y : z w",
+]
+
+
+def thrown(session: Isolate, code: str) -> ErrorDetail:
+    *earlier, last = code.split("\n---\n")
+    for each in earlier:
+        session.run(each)
+    error = session.run(last).outcome.error
+    assert error is not None
+    return error
+
+
+@pytest.mark.parametrize("code", HINTED)
+def test_the_errors_that_models_make_most_get_a_hint(Session: MakeIsolate, code: str) -> None:  # noqa: N803
+    error = thrown(Session(), code)
+    assert HINTED[code] in str(hint(error)), error
+
+
+@pytest.mark.parametrize("code", UNHINTED)
+def test_other_errors_get_none(Session: MakeIsolate, code: str) -> None:  # noqa: N803
+    assert hint(thrown(Session(), code)) is None
+
+
+def test_a_stack_overflow_gets_the_advice_to_loop() -> None:
+    error = ErrorDetail(name="StackOverflow", message="the call stack overflowed", undone=True)
+    assert "Use a loop" in str(hint(error))
+
+
+def test_each_hint_is_given_by_some_test() -> None:
+    given = [*HINTED.values(), "Use a loop"]
+    assert [row.advice for row in _HINTS if not any(part in row.advice for part in given)] == []
