@@ -1,7 +1,8 @@
 // Objects of classes that keep their state out of sight, such as the web's: how they are recognized and
 // what is listed of them. A file that makes such a class adds { has, entries } to base.exotics:
 //   has(object)                 whether it is one, by a private field or a WeakMap, never by asking it
-//   entries(ctx, object, level) the texts to list before its properties; no guest code may run
+//   entries(ctx, object, level) the texts to list before its properties, no guest code may run; or null
+//   omits                       the key of a property that is not listed; absent where all are
 //   isEmpty(object)             whether there is nothing to list; absent where there always is
 (base) => {
   'use strict';
@@ -10,16 +11,18 @@
 
   base.exotics = newList(); // each without a prototype
 
-  /** What lists an object of such a class, null for one without entries; undefined for any other. */
-  base.exoticEntries = (object) => {
-    for (let i = 0; i < base.exotics.length; i++) {
-      const exotic = base.exotics[i];
-      if (exotic.has(object)) return exotic.isEmpty?.(object) ? null : exotic.entries;
+  /**
+   * What describes an object of such a class; undefined for any other. The latest comes first: a class
+   * is added after the one that it extends.
+   */
+  base.exoticOf = (object) => {
+    for (let i = base.exotics.length - 1; i >= 0; i--) {
+      if (base.exotics[i].has(object)) return base.exotics[i];
     }
     return undefined;
   };
 
-  /** `entries` that lists "name: value" of the list [name, value, name, value, …] that `read` makes. */
+  /** `entries` that lists "name: value" of the array [name, value, name, value, …] that `read` makes. */
   base.fieldEntries = (read) => (ctx, object, level) => {
     const fields = read(object);
     const output = newList();

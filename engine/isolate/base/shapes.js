@@ -7,7 +7,7 @@
 (base) => {
   'use strict';
   const { native } = base;
-  const { cut, functionName, isIntrinsic, kindOf, kinds, uncurryThis } = base.values;
+  const { cut, functionName, isIntrinsic, kindOf, kinds, newList, uncurryThis } = base.values;
   const { primitiveText, quote } = base.primitives;
   const { extraKeys, keysOf, prefixOf } = base.inspection;
   const {
@@ -130,6 +130,18 @@
   const opaqueShape = (fallback, entries) => (ctx, object, family) =>
     inBraces(prefixOf(family, fallback), keysOf(ctx, object, 0), entries);
 
+  const without = (keys, omitted) => {
+    const kept = newList();
+    kept.unlisted = keys.unlisted;
+    for (let i = 0; i < keys.length; i++) if (keys[i] !== omitted) kept[kept.length] = keys[i];
+    return kept;
+  };
+
+  const exoticShape = (ctx, object, family, exotic) => {
+    const keys = without(keysOf(ctx, object, 0), exotic.omits);
+    return inBraces(prefixOf(family, 'Object'), keys, exotic.isEmpty?.(object) ? null : exotic.entries);
+  };
+
   const argumentsShape = (ctx, object) => inBraces('[Arguments] ', keysOf(ctx, object, 0), null);
 
   const functionShape = (ctx, callable, family) => {
@@ -210,8 +222,8 @@
     if (typeof object === 'function') return functionShape(ctx, object, family);
     const shape = SHAPES[kind];
     if (shape !== undefined) return shape(ctx, object, family);
-    const entries = base.exoticEntries(object);
-    if (entries !== undefined) return inBraces(prefixOf(family, 'Object'), keysOf(ctx, object, 0), entries);
+    const exotic = base.exoticOf(object);
+    if (exotic !== undefined) return exoticShape(ctx, object, family, exotic);
     if (isArray(object)) return arrayShape(ctx, object, family);
     return family.isError ? errorShape(ctx, object, family) : plainShape(ctx, object, family);
   };

@@ -5,6 +5,7 @@
 (base) => {
   'use strict';
   const { isObject, newList, uncurryThis } = base.values;
+  const { add } = base.inspection;
   const { expose, illegalConstructor, illegalInvocation, requireArguments, typeError } = base.webidl;
   const { EventTarget, fire, setHandler } = base.events;
   const { DOMException } = base;
@@ -180,14 +181,16 @@
 
   // --- controllers ------------------------------------------------------------------------------
 
+  let isController;
   let signalOf; // of a controller: its signal; throws for anything else
 
   class AbortController {
     #signal = new AbortSignal(KEY);
 
     static {
+      isController = (value) => isObject(value) && #signal in value;
       signalOf = (controller) => {
-        if (!isObject(controller) || !(#signal in controller)) throw illegalInvocation();
+        if (!isController(controller)) throw illegalInvocation();
         return controller.#signal;
       };
     }
@@ -203,4 +206,12 @@
   }
 
   expose(AbortController, 0);
+
+  // --- inspection -------------------------------------------------------------------------------
+
+  const ofSignal = (signal) => ['aborted', stateOf(signal).isAborted];
+  const ofController = (controller) => ['signal', signalOf(controller)];
+
+  add(base.exotics, { __proto__: null, has: isSignal, entries: base.fieldEntries(ofSignal) });
+  add(base.exotics, { __proto__: null, has: isController, entries: base.fieldEntries(ofController) });
 }

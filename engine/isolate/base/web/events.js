@@ -6,6 +6,7 @@
   const {
     addConstants, expose, illegalInvocation, requireArguments, toDictionary, typeError,
   } = base.webidl;
+  const { add } = base.inspection;
   const { apply, defineProperty } = Reflect;
   const CapturedMap = Map;
   const mapGet = uncurryThis(Map.prototype.get);
@@ -16,6 +17,7 @@
 
   // --- events -----------------------------------------------------------------------------------
 
+  let isEvent;
   let stateOf; // of an event: its state; throws for anything else
 
   const newState = () => ({
@@ -52,11 +54,11 @@
     #state = newState();
 
     static {
+      isEvent = (value) => isObject(value) && #state in value;
       stateOf = (event) => {
-        if (!isObject(event) || !(#state in event)) throw illegalInvocation();
+        if (!isEvent(event)) throw illegalInvocation();
         return event.#state;
       };
-      base.isEvent = (value) => isObject(value) && #state in value;
     }
 
     constructor(type, options = undefined) {
@@ -317,14 +319,16 @@
     return !state.isCanceled;
   };
 
-  let listenersOf;
+  let isTarget;
+  let listenersOf; // of a target: its listeners; throws for anything else
 
   class EventTarget {
     #listeners = new CapturedMap();
 
     static {
+      isTarget = (value) => isObject(value) && #listeners in value;
       listenersOf = (target) => {
-        if (!isObject(target) || !(#listeners in target)) throw illegalInvocation();
+        if (!isTarget(target)) throw illegalInvocation();
         return target.#listeners;
       };
     }
@@ -360,7 +364,7 @@
       const what = "Failed to execute 'dispatchEvent' on 'EventTarget'";
       const listeners = listenersOf(this);
       requireArguments(arguments.length, 1, what);
-      if (!base.isEvent(event)) throw typeError(`${what}: the argument must be an Event`);
+      if (!isEvent(event)) throw typeError(`${what}: the argument must be an Event`);
       const state = stateOf(event);
       if (state.isDispatched) {
         throw new base.DOMException(`${what}: the event is already being dispatched`, 'InvalidStateError');
@@ -406,5 +410,15 @@
     return listener;
   };
 
-  base.events = Object.freeze({ __proto__: null, fire, setHandler, EventTarget, stateOf, isCustomEvent });
+  base.events = Object.freeze({ __proto__: null, EventTarget, fire, setHandler });
+
+  // --- inspection -------------------------------------------------------------------------------
+
+  const fields = (event) => {
+    const { type, isCanceled, cancelable, timeStamp } = stateOf(event);
+    return ['type', type, 'defaultPrevented', isCanceled, 'cancelable', cancelable, 'timeStamp', timeStamp];
+  };
+
+  add(base.exotics, { __proto__: null, has: isEvent, entries: base.fieldEntries(fields), omits: 'isTrusted' });
+  add(base.exotics, { __proto__: null, has: isTarget, entries: null });
 }

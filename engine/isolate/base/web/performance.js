@@ -4,8 +4,11 @@
   'use strict';
   const { isObject, newList, uncurryThis } = base.values;
   const { clock, DOMException } = base;
-  const { expose, illegalConstructor, illegalInvocation, requireArguments, toDictionary, typeError } = base.webidl;
+  const {
+    expose, illegalConstructor, illegalInvocation, requireArguments, toDictionary, typeError,
+  } = base.webidl;
   const { EventTarget } = base.events;
+  const { add } = base.inspection;
   const { setPrototypeOf } = Reflect;
   const { prototype: ArrayPrototype } = Array;
   const { isFinite } = Number;
@@ -195,15 +198,17 @@
 
   // --- performance ------------------------------------------------------------------------------
 
-  let own;
+  let isPerformance;
+
+  const own = (value) => {
+    if (!isPerformance(value)) throw illegalInvocation();
+  };
 
   class Performance extends EventTarget {
     #isOne = true;
 
     static {
-      own = (value) => {
-        if (!isObject(value) || !(#isOne in value)) throw illegalInvocation();
-      };
+      isPerformance = (value) => isObject(value) && #isOne in value;
     }
 
     constructor(key = undefined) {
@@ -283,5 +288,15 @@
     value: new Performance(KEY), writable: true, enumerable: false, configurable: true,
   });
 
-  base.performance = Object.freeze({ __proto__: null, isEntry, stateOf });
+  // --- inspection -------------------------------------------------------------------------------
+
+  const fields = (entry) => {
+    const { name, type, start, duration, detail } = stateOf(entry);
+    return ['name', name, 'entryType', type, 'startTime', start, 'duration', duration, 'detail', detail];
+  };
+
+  const ofPerformance = () => ['timeOrigin', clock.origin()];
+
+  add(base.exotics, { __proto__: null, has: isEntry, entries: base.fieldEntries(fields) });
+  add(base.exotics, { __proto__: null, has: isPerformance, entries: base.fieldEntries(ofPerformance) });
 }
