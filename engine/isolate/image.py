@@ -43,6 +43,7 @@ BASE_FILES = (
     "timers.js",
     "web/webidl.js",
     "web/domexception.js",
+    "web/quotaexceeded.js",
     "web/bytes.js",
     "vendor/libraries.js",
     "vendor/idna.js",

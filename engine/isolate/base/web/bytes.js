@@ -14,6 +14,7 @@
   const typedArray = partsOf(Object.getPrototypeOf(Uint8Array.prototype));
   const dataView = partsOf(DataView.prototype);
   const typedArrayName = getterOf(Object.getPrototypeOf(Uint8Array.prototype), Symbol.toStringTag);
+  const isDetached = getterOf(ArrayBuffer.prototype, 'detached');
   const bufferLength = getterOf(ArrayBuffer.prototype, 'byteLength');
   const Bytes = Uint8Array;
 
@@ -26,7 +27,10 @@
     }
   };
 
-  const bytesOf = (view, { buffer, offset, length }) => new Bytes(buffer(view), offset(view), length(view));
+  const bytesOf = (view, { buffer, offset, length }) => {
+    const memory = buffer(view);
+    return isDetached(memory) ? new Bytes(0) : new Bytes(memory, offset(view), length(view));
+  };
 
   /** The name of a typed array's class; undefined for anything else. */
   base.typedArrayName = typedArrayName;
@@ -41,12 +45,12 @@
       try {
         return bytesOf(value, dataView);
       } catch {
-        return new Bytes(0); // a DataView of a detached buffer, or out of its bounds, has no length
+        return new Bytes(0); // a DataView that is out of its buffer's bounds has no length
       }
     }
     if (!isObject(value) || !isBuffer(value)) {
       throw typeError(`${what}: the argument must be an ArrayBuffer or a view of one`);
     }
-    return bufferLength(value) === 0 ? new Bytes(0) : new Bytes(value);
+    return isDetached(value) ? new Bytes(0) : new Bytes(value);
   };
 }

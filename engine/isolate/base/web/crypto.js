@@ -5,7 +5,7 @@
   const { isObject, newList, uncurryThis } = base.values;
   const { add } = base.inspection;
   const { expose, illegalConstructor, illegalInvocation, requireArguments, typeError } = base.webidl;
-  const { DOMException, randomUint32, typedArrayName, viewOf } = base;
+  const { DOMException, QuotaExceededError, randomUint32, typedArrayName, viewOf } = base;
   const { sha1, sha256, sha384, sha512 } = base.libraries;
   const { defineProperty } = Reflect;
   const { isView } = ArrayBuffer;
@@ -76,8 +76,9 @@
     async digest(algorithm, data) {
       if (!isSubtle(this)) throw illegalInvocation();
       requireArguments(arguments.length, 2, 'SubtleCrypto.digest');
-      const bytes = new Bytes(viewOf(data, 'SubtleCrypto.digest')); // what is changed later does not count
+      viewOf(data, 'SubtleCrypto.digest'); // is one, or throws
       const hash = hashOf(algorithm);
+      const bytes = new Bytes(viewOf(data)); // what is changed from now on does not count
       await undefined;
       return bufferOf(hash(bytes));
     }
@@ -110,7 +111,7 @@
       }
       const bytes = viewOf(array);
       if (lengthOf(bytes) > QUOTA) {
-        throw new DOMException(`At most ${QUOTA} bytes can be asked for at once`, 'QuotaExceededError');
+        throw new QuotaExceededError(`At most ${QUOTA} bytes can be asked for at once`);
       }
       fill(bytes);
       return array;

@@ -44,12 +44,21 @@
 
   // --- TextDecoder ------------------------------------------------------------------------------
 
+  const UNSUPPORTED = Object.freeze({
+    __proto__: null, big5: 1, 'euc-jp': 1, 'euc-kr': 1, gb18030: 1, gbk: 1, 'iso-2022-jp': 1, shift_jis: 1,
+  });
+
+  const unsupported = (label) => new NativeRangeError(`The "${label}" encoding is not supported`);
+
   const makeDecoder = (label, options) => {
+    let decoder;
     try {
-      return new Decoder(label, options);
+      decoder = new Decoder(label, options);
     } catch {
-      throw new NativeRangeError(`The "${label}" encoding is not supported`);
+      throw unsupported(label);
     }
+    if (decoder.encoding in UNSUPPORTED) throw unsupported(label);
+    return decoder;
   };
 
   const optionsOf = (dictionary) => {

@@ -29,7 +29,7 @@
   const DEVIATION = /^[\u00df\u03c2\u200c\u200d]$/; // kept as they are
   // of these the standard decides otherwise than their properties would
   const BANNED =
-    /^[\u061c\u200e\u200f\u2024-\u2026\u202a-\u202e\u2066-\u2069\u2488-\u249b\u2ff0-\u2fff\u31ef\u33c2\u33c7\u33d8\ufe12\ufe19\ufe30\ufe52\ufffc\ufffd\u{1f100}\u{e0001}\u{e0020}-\u{e007f}]$/u;
+    /^[\p{Cn}\u061c\u200e\u200f\u2024-\u2026\u202a-\u202e\u2066-\u2069\u2488-\u249b\u2ff0-\u2fff\u31ef\u33c2\u33c7\u33d8\ufe12\ufe19\ufe30\ufe52\ufffc\ufffd\u{1f100}\u{e0001}\u{e0020}-\u{e007f}]$/u;
   const CASEFOLDS = /^\p{Changes_When_NFKC_Casefolded}$/u;
   const NOT_GRAPHIC = /^[[\p{C}\p{Z}]--[\0-\x7f]]$/v;
   const IGNORABLE = /\p{Default_Ignorable_Code_Point}/gu;
