@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import re
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from msgspec import Struct
 
@@ -34,6 +34,8 @@ class Settings(Struct, frozen=True, kw_only=True):
     """Processors for the server and for its workers; None leaves them to the kernel."""
     policy: LimitPolicy
     http: HttpSettings
+    log_level: str
+    log_format: Literal["text", "json"]
 
 
 def settings(choices: Choices) -> Settings:
@@ -60,6 +62,8 @@ def settings(choices: Choices) -> Settings:
             drain_seconds=chosen["drain_seconds"],
             store="none" if store is None else f"sqlite:{store}",
         ),
+        log_level=chosen["log_level"],
+        log_format=chosen["log_format"],
     )
 
 

@@ -1,48 +1,143 @@
-"""Logging to stderr, for people or as one JSON object a line.
+"""Logging to stderr, which never makes the event loop wait.
 
-The libraries below (Hypercorn, Quart, the MCP SDK) log with the standard library, and so do we: a
-formatter of a few lines is all that JSON takes, and no dependency.
+Whoever logs puts a record into a bounded queue. A thread formats and writes; where stderr is too slow
+for it, records are dropped, and a line says how many. structlog renders: it is typed and well kept, and
+takes the records of the libraries below (Hypercorn, Quart, the MCP SDK), which use the standard
+library's logging, through the same formatter as ours.
 """
 
 from __future__ import annotations
 
+import copy
 import logging
-import sys
-from datetime import UTC, datetime
-from typing import Literal
+import os
+import select
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from logging.handlers import QueueHandler
+from queue import SimpleQueue
 
-import msgspec
+from cli import logformat
 
-Format = Literal["text", "json"]
+QUEUE_RECORDS = 4_096
+FLUSH_SECONDS = 2.0
+"""How long the end of the server waits for a slow reader of stderr."""
+MAX_MESSAGE_CHARS = 2_000
+MAX_TRACEBACK_CHARS = 20_000
 
+GATHER_SECONDS = 0.02
+_STDERR = 2
 _QUIET = ("mcp", "sse_starlette", "hypercorn.error")
 """Libraries whose ``info`` is about every request."""
+_log = logging.getLogger(__name__)
+_traceback = logging.Formatter().formatException
 
 
-class JsonFormatter(logging.Formatter):
-    """A record as one JSON object: time, level, logger, message, and the traceback if there is one."""
+@contextmanager
+def logging_to_stderr(level: str, form: logformat.Format) -> Iterator[None]:
+    """Log everything from ``level`` on to stderr until the end, when the queue is written out."""
+    colours = form == "text" and os.isatty(_STDERR) and not os.environ.get("NO_COLOR")
+    with queued(WritingHandler(_STDERR), logformat.formatter(form, colours=colours)) as handler:
+        logging.basicConfig(level=level.upper(), handlers=[handler], force=True)
+        if level != "debug":
+            for name in _QUIET:
+                logging.getLogger(name).setLevel(logging.WARNING)
+        try:
+            yield
+        finally:
+            logging.basicConfig(handlers=[logging.NullHandler()], force=True)
 
-    def format(self, record: logging.LogRecord) -> str:
-        """One line."""
-        entry: dict[str, object] = {
-            "time": datetime.fromtimestamp(record.created, UTC),
-            "level": record.levelname.lower(),
-            "logger": record.name,
-            "message": record.getMessage(),
-        }
+
+@contextmanager
+def queued(writer: logging.Handler, formatter: logging.Formatter) -> Iterator[DroppingHandler]:
+    """A handler in front of ``writer``, which works in a thread of its own until the end."""
+    writer.setFormatter(formatter)
+    handler = DroppingHandler()
+    thread = _WriterThread(handler.queue, writer)
+    thread.start()
+    try:
+        yield handler
+    finally:
+        handler.tell_dropped()
+        thread.finish()
+
+
+class DroppingHandler(QueueHandler):
+    """Puts records into a queue; drops them from when it is full until it is half empty."""
+
+    queue: SimpleQueue[logging.LogRecord | None]
+
+    def __init__(self) -> None:
+        super().__init__(SimpleQueue())
+        self._dropped = 0
+
+    def prepare(self, record: logging.LogRecord) -> logging.LogRecord:
+        """The record with all that could change later made text, of bounded length."""
+        record = copy.copy(record)
+        record.msg, record.args = record.getMessage()[:MAX_MESSAGE_CHARS], None
         if record.exc_info:
-            entry["exception"] = self.formatException(record.exc_info)
-        return msgspec.json.encode(entry).decode()
+            setattr(record, logformat.TRACEBACK, _traceback(record.exc_info)[-MAX_TRACEBACK_CHARS:])
+            record.exc_info = None
+        return record
+
+    def enqueue(self, record: logging.LogRecord) -> None:
+        """Queue a record, or count it. Called under the handler's lock."""
+        room = QUEUE_RECORDS // 2 if self._dropped else QUEUE_RECORDS
+        if self.queue.qsize() >= room:
+            self._dropped += 1
+            return
+        self.tell_dropped()
+        self.queue.put_nowait(record)
+
+    def tell_dropped(self) -> None:
+        """Queue a line about what was dropped, if anything was."""
+        if self._dropped:
+            message = f"{self._dropped} log lines were dropped: stderr is read too slowly"
+            self._dropped = 0
+            self.queue.put_nowait(_log.makeRecord(_log.name, logging.WARNING, __file__, 0, message, (), None))
 
 
-def configure(level: str, form: Format) -> None:
-    """Log everything from ``level`` on to stderr."""
-    handler = logging.StreamHandler(sys.stderr)
-    if form == "json":
-        handler.setFormatter(JsonFormatter())
-    else:
-        handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
-    logging.basicConfig(level=level.upper(), handlers=[handler], force=True)
-    if level != "debug":
-        for name in _QUIET:
-            logging.getLogger(name).setLevel(logging.WARNING)
+class _WriterThread(threading.Thread):
+    """Takes records out of a queue. It cannot keep the process from ending."""
+
+    def __init__(self, records: SimpleQueue[logging.LogRecord | None], writer: logging.Handler) -> None:
+        super().__init__(name="log writer", daemon=True)
+        self._records = records
+        self._writer = writer
+
+    def run(self) -> None:
+        """Write until ``finish``."""
+        while (record := self._next()) is not None:
+            self._writer.handle(record)
+
+    def finish(self) -> None:
+        """Write out what is queued, for a bounded time."""
+        self._records.put(None)
+        self.join(FLUSH_SECONDS)
+
+    def _next(self) -> logging.LogRecord | None:
+        """The next record, or None at the end. Waking up for each would cost more than writing it."""
+        if self._records.empty():
+            time.sleep(GATHER_SECONDS)
+        return self._records.get()
+
+
+class WritingHandler(logging.Handler):
+    """Writes lines to a descriptor, past Python's buffers, which a blocked thread would keep locked."""
+
+    def __init__(self, descriptor: int) -> None:
+        super().__init__()
+        self._descriptor = descriptor
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Write a record, waiting for a slow reader; nothing happens if there is none any more."""
+        left = f"{self.format(record)}\n".encode(errors="backslashreplace")
+        while left:
+            try:
+                left = left[os.write(self._descriptor, left) :]
+            except BlockingIOError:  # whoever shares it with us made it so
+                select.select([], [self._descriptor], [])
+            except OSError:
+                return

@@ -62,14 +62,12 @@ def serve(ctx: click.Context, /, **_: Any) -> None:
     if choices["http_port"].value is None:
         _no_port(ctx)
     settings = _settings(ctx, choices)
-    from cli import logs  # this takes a moment to import: not for --help
-
-    logs.configure(choices["log_level"].value, choices["log_format"].value)
-    _warn(warnings)
     signal.signal(signal.SIGINT, signal.SIG_DFL)  # until the server has a use for it: no KeyboardInterrupt
-    from cli import serve as server  # and so does the engine
+    from cli import serve as server  # the engine and logging take a moment to import: not for --help
+    from cli.logs import logging_to_stderr
 
-    server.run(settings)
+    with logging_to_stderr(settings.log_level, settings.log_format):
+        server.run(settings, warnings)
 
 
 @main.command("config", cls=SettingsCommand)
@@ -79,7 +77,8 @@ def show_config(ctx: click.Context, /, as_json: bool, **_: Any) -> None:
     """Show each setting, its value and where that came from."""
     choices, warnings = _choices(ctx)
     _settings(ctx, choices)
-    _warn(warnings)
+    for warning in warnings:
+        click.echo(f"mcp-v8: {warning}", err=True)
     from cli import show
 
     click.echo((show.as_json if as_json else show.table)(choices), nl=False)
@@ -97,11 +96,6 @@ def _settings(ctx: click.Context, choices: Choices) -> config.Settings:
         return config.settings(choices)
     except ConfigError as error:
         raise click.UsageError(str(error), ctx) from error
-
-
-def _warn(warnings: Sequence[str]) -> None:
-    for warning in warnings:
-        click.echo(f"mcp-v8: {warning}", err=True)
 
 
 def _no_port(ctx: click.Context) -> None:

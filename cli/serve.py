@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import errno
+import logging
 import os
 import resource
 import signal
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
 from typing import NoReturn
 
@@ -15,10 +16,16 @@ import msgspec
 import trio
 
 from cli.config import Settings
+from cli.executionlog import ExecutionLog
+from cli.logformat import FIELDS
 from engine.errors import EngineError, StoreCorrupt
+from engine.observer import Observers
 from engine.supervisor import Supervisor, open_supervisor
 from persistence.sqlite import SqliteEventLog, open_sqlite_log
 from transports import app
+from transports.metrics import Metrics
+
+_log = logging.getLogger(__name__)
 
 EXIT_FAILED = 1
 EXIT_CORRUPT = 4
@@ -27,8 +34,13 @@ _DESCRIPTORS = 65_536
 """Open files wanted: connections, and a socket and a pidfd for each worker."""
 
 
-def run(settings: Settings) -> None:
-    """Serve until SIGTERM or SIGINT. Exits with one sentence if the server cannot start or fails."""
+def run(settings: Settings, warnings: Sequence[str]) -> None:
+    """Serve until SIGTERM or SIGINT, after logging warnings about the settings.
+
+    Exits with one sentence if the server cannot start or fails.
+    """
+    for warning in warnings:
+        _log.warning(warning)
     try:
         trio.run(_serve, settings, strict_exception_groups=True)
     except (EngineError, OSError) as failed:
@@ -47,7 +59,9 @@ async def _serve(settings: Settings) -> None:
         stop = trio.Event()
         async with trio.open_nursery() as nursery:
             nursery.start_soon(_watch, signals, stop, nursery.cancel_scope)
-            async with _open_log(settings) as log, _open_engine(settings, log) as engine:
+            metrics = Metrics()
+            observers = Observers(ExecutionLog(), metrics)
+            async with _open_log(settings) as log, _open_engine(settings, log, observers) as engine:
                 await app.serve(
                     engine,
                     listeners,
@@ -55,11 +69,14 @@ async def _serve(settings: Settings) -> None:
                     stop,
                     lambda: _announce(settings, engine, listeners),
                     lambda: None if log is None else log.failing,
+                    metrics,
                 )
             nursery.cancel_scope.cancel()
 
 
-def _open_engine(settings: Settings, log: SqliteEventLog | None) -> AbstractAsyncContextManager[Supervisor]:
+def _open_engine(
+    settings: Settings, log: SqliteEventLog | None, observer: Observers
+) -> AbstractAsyncContextManager[Supervisor]:
     if settings.placement is not None:
         # This thread alone: the log's, which is there already, mostly waits and computes outside
         # of Python, and may do so anywhere.
@@ -71,6 +88,7 @@ def _open_engine(settings: Settings, log: SqliteEventLog | None) -> AbstractAsyn
         max_workers=settings.max_workers,
         max_executions=settings.max_executions,
         placement=settings.placement,
+        observer=observer,
     )
 
 
@@ -100,11 +118,15 @@ async def _watch(signals: AsyncIterator[int], stop: trio.Event, scope: trio.Canc
             scope.cancel()
             return
         stop.set()
-        _tell(f"{signal.Signals(number).name}: draining; once more to stop at once")
+        _log.info("%s: draining; once more to stop at once", signal.Signals(number).name)
 
 
 def _announce(settings: Settings, engine: Supervisor, listeners: list[trio.SocketListener]) -> None:
     urls = [_url(listener) for listener in listeners]
+    if settings.log_format == "json":  # nothing else shall be on stderr
+        told = {"urls": urls, "store": settings.http.store, "sandbox": engine.status()["sandbox"]}
+        _log.info("listening", extra={FIELDS: msgspec.to_builtins(told)})
+        return
     store = "none: stateless, nothing is kept" if settings.store is None else str(settings.store)
     _tell(
         f"Listening on {', '.join(urls)} (MCP at {urls[0]}/mcp)\n"

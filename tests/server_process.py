@@ -15,7 +15,7 @@ COMMAND = str(Path(sys.executable).with_name("mcp-v8"))
 START_SECONDS = 60
 STOP_SECONDS = 20
 
-_LISTENING = re.compile(r"Listening on http://(\S+?):(\d+)")
+_LISTENING = re.compile(r"(?:Listening on |\"urls\": \[\")http://(\S+?):(\d+)")
 
 
 class ServerProcess:
@@ -68,7 +68,7 @@ class ServerProcess:
             self.log += line
             if match := _LISTENING.search(line):
                 self.port = int(match[2])
-            if line.startswith("Try: "):  # the last line of the announcement
+            if line.startswith("Try: ") or '"event": "listening"' in line:  # the end of the announcement
                 self._started.set()
         self.process.stderr.close()
         self._started.set()

@@ -266,7 +266,7 @@ def test_logs_can_be_json() -> None:
         pass
     entries = [json.loads(line) for line in server.log.splitlines() if line.startswith("{")]
     assert entries
-    assert all({"time", "level", "logger", "message"} <= set(entry) for entry in entries)
+    assert all({"time", "level", "logger", "event"} <= set(entry) for entry in entries)
 
 
 def test_a_stateless_server_answers_without_session_and_forgets() -> None:
