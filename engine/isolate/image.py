@@ -32,6 +32,7 @@ BASE_FILES = (
     "exotic.js",
     "shapes.js",
     "json.js",
+    "frames.js",
     "errors.js",
     "format.js",
     "console.js",

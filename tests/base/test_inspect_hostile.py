@@ -106,7 +106,7 @@ VALUES = [
     "new Map([['a', { b: 1 }]])",
     "new Set([1, 'x'])",
     "new Map([[1, 2]]).keys()",
-    "new Date(0)",
+    "new (class Day extends Date {})(0)",
     "/a\\/b/gi",
     "new Error('x', { cause: new TypeError('y') })",
     "new (class HttpError extends Error { status = 404 })('z')",

@@ -189,15 +189,23 @@
     return indented + slice(text, from);
   };
 
+  const withoutFramesOfCause = (ctx, error, stack) => {
+    const cause = ownData(error, 'cause');
+    if (!ctx.stacks || !isObject(cause) || kindOf(cause) !== kinds.ERROR) return stack;
+    const causeStack = stackOf(cause);
+    return causeStack === null ? stack : base.withoutSharedFrames(stack, causeStack);
+  };
+
   /** { text, keys } of an error: its stack in the lines of the inspection, and what to list below. */
   base.errorParts = (ctx, error, family, keys) => {
     const message = textOf(error, 'message');
     const stack = improve((ctx.stacks ? stackOf(error) : null) ?? header(error), nameOf(error), message, family);
     const found = message === '' ? -1 : indexOf(stack, message);
     const hasFrames = indexOf(stack, FRAME, found === -1 ? 0 : found + message.length) !== -1;
+    const shown = hasFrames ? withoutFramesOfCause(ctx, error, stack) : `[${stack}]`;
     return {
       __proto__: null,
-      text: indent(hasFrames ? stack : `[${stack}]`, ctx.indentation),
+      text: indent(shown, ctx.indentation),
       keys: keysToList(error, keys, stack),
     };
   };
