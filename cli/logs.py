@@ -28,6 +28,7 @@ MAX_MESSAGE_CHARS = 2_000
 MAX_TRACEBACK_CHARS = 20_000
 
 GATHER_SECONDS = 0.02
+LINES_AT_ONCE = 100
 _STDERR = 2
 _QUIET = ("mcp", "sse_starlette", "hypercorn.error")
 """Libraries whose ``info`` is about every request."""
@@ -39,7 +40,7 @@ _traceback = logging.Formatter().formatException
 def logging_to_stderr(level: str, form: logformat.Format) -> Iterator[None]:
     """Log everything from ``level`` on to stderr until the end, when the queue is written out."""
     colours = form == "text" and os.isatty(_STDERR) and not os.environ.get("NO_COLOR")
-    with queued(WritingHandler(_STDERR), logformat.formatter(form, colours=colours)) as handler:
+    with queued(LineWriter(_STDERR, logformat.formatter(form, colours=colours))) as handler:
         logging.basicConfig(level=level.upper(), handlers=[handler], force=True)
         if level != "debug":
             for name in _QUIET:
@@ -51,9 +52,8 @@ def logging_to_stderr(level: str, form: logformat.Format) -> Iterator[None]:
 
 
 @contextmanager
-def queued(writer: logging.Handler, formatter: logging.Formatter) -> Iterator[DroppingHandler]:
+def queued(writer: LineWriter) -> Iterator[DroppingHandler]:
     """A handler in front of ``writer``, which works in a thread of its own until the end."""
-    writer.setFormatter(formatter)
     handler = DroppingHandler()
     thread = _WriterThread(handler.queue, writer)
     thread.start()
@@ -75,6 +75,8 @@ class DroppingHandler(QueueHandler):
 
     def prepare(self, record: logging.LogRecord) -> logging.LogRecord:
         """The record with all that could change later made text, of bounded length."""
+        if not record.args and not record.exc_info and len(record.getMessage()) <= MAX_MESSAGE_CHARS:
+            return record  # such as the line of an execution: nothing to do, and nothing spent
         record = copy.copy(record)
         record.msg, record.args = record.getMessage()[:MAX_MESSAGE_CHARS], None
         if record.exc_info:
@@ -99,10 +101,45 @@ class DroppingHandler(QueueHandler):
             self.queue.put_nowait(_log.makeRecord(_log.name, logging.WARNING, __file__, 0, message, (), None))
 
 
+class LineWriter:
+    """Formats records and writes them to a descriptor, several at once: each call to the system costs
+    the thread a wait for the event loop.
+
+    No handler of the standard library, at whose lock the end of the process would wait for a reader
+    that reads nothing; and past Python's buffers for the same reason.
+    """
+
+    def __init__(self, descriptor: int, formatter: logging.Formatter) -> None:
+        self._descriptor = descriptor
+        self._formatter = formatter
+        self._lines: list[str] = []
+
+    def add(self, record: logging.LogRecord) -> None:
+        """Take a record, to be written together with others."""
+        try:
+            self._lines.append(self._formatter.format(record))
+        except Exception as error:  # noqa: BLE001 (no record may end the thread)
+            self._lines.append(f"a line of {record.name!r} could not be formatted: {error!r}")
+        if len(self._lines) >= LINES_AT_ONCE:
+            self.flush()
+
+    def flush(self) -> None:
+        """Write, waiting for a slow reader; nothing happens if there is none any more."""
+        left = "".join(f"{line}\n" for line in self._lines).encode(errors="backslashreplace")
+        self._lines.clear()
+        while left:
+            try:
+                left = left[os.write(self._descriptor, left) :]
+            except BlockingIOError:  # whoever shares it with us made it so
+                select.select([], [self._descriptor], [])
+            except OSError:
+                return
+
+
 class _WriterThread(threading.Thread):
     """Takes records out of a queue. It cannot keep the process from ending."""
 
-    def __init__(self, records: SimpleQueue[logging.LogRecord | None], writer: logging.Handler) -> None:
+    def __init__(self, records: SimpleQueue[logging.LogRecord | None], writer: LineWriter) -> None:
         super().__init__(name="log writer", daemon=True)
         self._records = records
         self._writer = writer
@@ -110,7 +147,8 @@ class _WriterThread(threading.Thread):
     def run(self) -> None:
         """Write until ``finish``."""
         while (record := self._next()) is not None:
-            self._writer.handle(record)
+            self._writer.add(record)
+        self._writer.flush()
 
     def finish(self) -> None:
         """Write out what is queued, for a bounded time."""
@@ -120,24 +158,6 @@ class _WriterThread(threading.Thread):
     def _next(self) -> logging.LogRecord | None:
         """The next record, or None at the end. Waking up for each would cost more than writing it."""
         if self._records.empty():
+            self._writer.flush()
             time.sleep(GATHER_SECONDS)
         return self._records.get()
-
-
-class WritingHandler(logging.Handler):
-    """Writes lines to a descriptor, past Python's buffers, which a blocked thread would keep locked."""
-
-    def __init__(self, descriptor: int) -> None:
-        super().__init__()
-        self._descriptor = descriptor
-
-    def emit(self, record: logging.LogRecord) -> None:
-        """Write a record, waiting for a slow reader; nothing happens if there is none any more."""
-        left = f"{self.format(record)}\n".encode(errors="backslashreplace")
-        while left:
-            try:
-                left = left[os.write(self._descriptor, left) :]
-            except BlockingIOError:  # whoever shares it with us made it so
-                select.select([], [self._descriptor], [])
-            except OSError:
-                return

@@ -183,27 +183,27 @@ def test_an_error_name_that_the_code_chose_is_cut(caplog: pytest.LogCaptureFixtu
 # --- the queue ----------------------------------------------------------------------------------
 
 
-class Stuck(logging.Handler):
+class Stuck(logs.LineWriter):
     """Writes nothing until it is released."""
 
     def __init__(self) -> None:
-        super().__init__()
+        super().__init__(-1, logging.Formatter())
         self.lines: list[str] = []
         self.reached = threading.Event()
         self.released = threading.Event()
 
-    def emit(self, record: logging.LogRecord) -> None:
+    def add(self, record: logging.LogRecord) -> None:
         self.reached.set()
         assert self.released.wait(20)
         self.lines.append(record.getMessage())
 
 
 @contextmanager
-def logger_to(writer: logging.Handler) -> Iterator[logging.Logger]:
+def logger_to(writer: logs.LineWriter) -> Iterator[logging.Logger]:
     logger = logging.getLogger("tests.queue")
     logger.propagate = False
     logger.setLevel(logging.INFO)
-    with logs.queued(writer, logging.Formatter()) as handler:
+    with logs.queued(writer) as handler:
         logger.addHandler(handler)
         try:
             yield logger
@@ -255,12 +255,12 @@ def test_a_reader_that_never_reads_does_not_keep_the_server_from_ending(
 
 def test_what_was_logged_is_written_out_at_the_end() -> None:
     reading, writing = os.pipe()
-    with logger_to(logs.WritingHandler(writing)) as logger:
-        for number in range(100):
+    with logger_to(logs.LineWriter(writing, logging.Formatter())) as logger:
+        for number in range(150):
             logger.info("%d", number)
     os.close(writing)
     with os.fdopen(reading) as pipe:
-        assert pipe.read().splitlines() == [str(number) for number in range(100)]
+        assert pipe.read().splitlines() == [str(number) for number in range(150)]
 
 
 def test_lines_are_written_whole_where_the_descriptor_does_not_block() -> None:
@@ -273,7 +273,7 @@ def test_lines_are_written_whole_where_the_descriptor_does_not_block() -> None:
             received.append(pipe.read())
 
     reader = threading.Thread(target=read)
-    with logger_to(logs.WritingHandler(writing)) as logger:
+    with logger_to(logs.LineWriter(writing, logging.Formatter())) as logger:
         for _ in range(100):
             logger.info("%s", "x" * logs.MAX_MESSAGE_CHARS)  # more than a pipe holds
         reader.start()
@@ -285,6 +285,24 @@ def test_lines_are_written_whole_where_the_descriptor_does_not_block() -> None:
 def test_nothing_happens_where_nobody_reads_any_more() -> None:
     reading, writing = os.pipe()
     os.close(reading)
-    with logger_to(logs.WritingHandler(writing)) as logger:
+    with logger_to(logs.LineWriter(writing, logging.Formatter())) as logger:
         logger.info("into the void")
     os.close(writing)
+
+
+def test_a_record_that_cannot_be_formatted_is_told_and_the_next_is_written() -> None:
+    class Picky(logging.Formatter):
+        def format(self, record: logging.LogRecord) -> str:
+            if record.msg == "bad":
+                raise ValueError("\x1b no")
+            return super().format(record)
+
+    reading, writing = os.pipe()
+    with logger_to(logs.LineWriter(writing, Picky())) as logger:
+        logger.info("bad")
+        logger.info("good")
+    os.close(writing)
+    with os.fdopen(reading) as pipe:
+        told, good = pipe.read().splitlines()
+    assert "could not be formatted: ValueError('\\x1b no')" in told
+    assert good == "good"
