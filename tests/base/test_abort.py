@@ -31,22 +31,22 @@ def value(session):
         ("const c = new AbortController(); c.signal.onabort = () => log.push(1); c.signal.onabort = () => log.push(2); c.abort()", "2"),
         ("const c = new AbortController(); c.signal.onabort = () => log.push(1); c.signal.onabort = null; c.abort(); log.push(c.signal.onabort)", ""),
         ("const c = new AbortController(); c.signal.onabort = 5; log.push(c.signal.onabort)", ""),
-        ("const c = new AbortController(), s = c.signal; s.onabort = () => log.push('on'); s.addEventListener('abort', () => log.push('l')); "
-         "s.onabort = () => log.push('new'); c.abort()", "new,l"),
+        (("const c = new AbortController(), s = c.signal; s.onabort = () => log.push('on'); s.addEventListener('abort', () => log.push('l')); "
+         "s.onabort = () => log.push('new'); c.abort()"), "new,l"),
         ("try { AbortSignal.abort('r').throwIfAborted() } catch (e) { log.push(e) } log.push(new AbortController().signal.throwIfAborted())", "r,"),
         ("log.push(AbortSignal.abort().reason.name, AbortSignal.abort(undefined).reason.name, AbortSignal.abort(1).reason)", "AbortError,AbortError,1"),
         ("const s = AbortSignal.timeout(1); await new Promise((r) => { s.onabort = r }); log.push(s.reason.name, s.reason.code)", "TimeoutError,23"),
         ("const c = new AbortController(), s = AbortSignal.any([AbortSignal.timeout(60_000), c.signal]); c.abort('c'); log.push(s.aborted, s.reason)", "true,c"),
         ("const s = AbortSignal.any([AbortSignal.abort(1), AbortSignal.abort(2)]); log.push(s.reason)", "1"),
         ("log.push(AbortSignal.any([]).aborted)", "false"),
-        ("const c = new AbortController(); const a = AbortSignal.any([c.signal]), b = AbortSignal.any([a]); "
+        (("const c = new AbortController(); const a = AbortSignal.any([c.signal]), b = AbortSignal.any([a]); "
          "for (const [n, s] of Object.entries({ c: c.signal, a, b })) s.addEventListener('abort', () => log.push(n + a.aborted + b.aborted)); "
-         "c.abort()", "ctruetrue,atruetrue,btruetrue"),
+         "c.abort()"), "ctruetrue,atruetrue,btruetrue"),
         ("const c = new AbortController(); c.signal.addEventListener('abort', () => log.push('x'), { signal: c.signal }); c.abort()", ""),
-        ("const names = []; for (const f of [() => new AbortSignal(), () => AbortSignal.any(), () => AbortSignal.any([5]), () => AbortSignal.any(5), "
+        (("const names = []; for (const f of [() => new AbortSignal(), () => AbortSignal.any(), () => AbortSignal.any([5]), () => AbortSignal.any(5), "
          "() => AbortSignal.timeout(), () => AbortSignal.timeout(-1), () => AbortSignal.timeout(NaN), () => AbortController(), "
          "() => AbortController.prototype.signal, () => AbortSignal.prototype.aborted, () => AbortController.prototype.abort.call({})]) "
-         "try { f(); log.push('none') } catch (e) { log.push(e.name[0]) }", "T,T,T,T,T,T,T,T,T,T,T"),
+         "try { f(); log.push('none') } catch (e) { log.push(e.name[0]) }"), "T,T,T,T,T,T,T,T,T,T,T"),
         ("log.push(Object.keys(AbortSignal), '' + Object.keys(AbortSignal.prototype), '' + Object.keys(AbortController.prototype))",
          "abort,timeout,any,aborted,reason,throwIfAborted,onabort,signal,abort"),
         ("log.push(Object.prototype.toString.call(new AbortController().signal), new AbortController().signal instanceof EventTarget)",

@@ -50,8 +50,8 @@ def value(session):
         ("Object.keys(Blob.prototype)", "size,type,slice,text,arrayBuffer,bytes"),
         ("[Blob.length, Blob.name, File.length, File.name]", "0,Blob,2,File"),
         ("Object.prototype.toString.call(new Blob())", "[object Blob]"),
-        ("const f = new File(['ab'], 'n.txt', { lastModified: 5.5, type: 'a/b' }); "
-         "[f.size, f.name, f.lastModified, f.type, f instanceof Blob]", "2,n.txt,5,a/b,true"),
+        (("const f = new File(['ab'], 'n.txt', { lastModified: 5.5, type: 'a/b' }); "
+         "[f.size, f.name, f.lastModified, f.type, f instanceof Blob]"), "2,n.txt,5,a/b,true"),
         ("const f = new File([], 'n'); const now = Date.now(); f.lastModified <= now && f.lastModified > now - 1000", "true"),
         ("new File(['ab'], 'n').slice(1) instanceof File", "false"),
         ("const seen = []; new Blob([], new Proxy({}, { get(t, k) { seen.push(k) } })); seen", "endings,type"),

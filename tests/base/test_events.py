@@ -72,8 +72,8 @@ def test_listeners_are_called_as_the_standard_says(value, body, result):
         ("new EventTarget().addEventListener('a', 5)", "TypeError"),
         ("new EventTarget().addEventListener('a', () => {}, { signal: null })", "TypeError"),
         ("new EventTarget().dispatchEvent({})", "TypeError"),
-        ("const t = new EventTarget(), e = new Event('a'); let n; t.addEventListener('a', () => { "
-         "try { t.dispatchEvent(e) } catch (x) { n = x.name } }); t.dispatchEvent(e); n", "InvalidStateError"),
+        (("const t = new EventTarget(), e = new Event('a'); let n; t.addEventListener('a', () => { "
+         "try { t.dispatchEvent(e) } catch (x) { n = x.name } }); t.dispatchEvent(e); n"), "InvalidStateError"),
         ("new EventTarget().dispatchEvent(new Event('a'))", "true"),
         ("new CustomEvent('a', { detail: [1, 2] }).detail", "1,2"),
         ("new CustomEvent('a').detail", "null"),
@@ -87,9 +87,9 @@ def test_listeners_are_called_as_the_standard_says(value, body, result):
         ("[Event.length, CustomEvent.length, EventTarget.length, EventTarget.prototype.addEventListener.length]", "1,1,0,2"),
         ("Object.keys(EventTarget.prototype)", "addEventListener,removeEventListener,dispatchEvent"),
         ("class Mine extends EventTarget { n = 1 }; new Mine().dispatchEvent(new (class extends Event {})('a'))", "true"),
-        ("const seen = []; const get = (k) => ({ get() { seen.push(k) }, enumerable: true }); "
+        (("const seen = []; const get = (k) => ({ get() { seen.push(k) }, enumerable: true }); "
          "new Event('a', Object.defineProperties({}, { composed: get('composed'), cancelable: get('cancelable'), bubbles: get('bubbles') })); "
-         "seen", "bubbles,cancelable,composed"),
+         "seen"), "bubbles,cancelable,composed"),
         ("const seen = []; new EventTarget().addEventListener('a', () => {}, new Proxy({}, { get(t, k) { seen.push(k) } })); seen",
          "capture,once,passive,signal"),
     ],

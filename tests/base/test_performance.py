@@ -22,16 +22,16 @@ def value(Session):  # noqa: N803
         ("mark('a', 3); mark('b', 10); const m = performance.measure('m', 'a', 'b'); log.push(m.startTime, m.duration, m.entryType)", "3,7,measure"),
         ("mark('a', 3); mark('a', 4); mark('b', 10); log.push(performance.measure('m', 'a', 'b').duration)", "6"),
         ("mark('b', 10); log.push(performance.measure('m', undefined, 'b').duration)", "10"),
-        ("log.push(performance.measure('m', { start: 2, end: 5 }).duration, performance.measure('m', { start: 2, duration: 5 }).duration, "
-         "performance.measure('m', { end: 9, duration: 5 }).startTime)", "3,5,4"),
+        (("log.push(performance.measure('m', { start: 2, end: 5 }).duration, performance.measure('m', { start: 2, duration: 5 }).duration, "
+         "performance.measure('m', { end: 9, duration: 5 }).startTime)"), "3,5,4"),
         ("log.push(performance.measure('m', { start: 2, end: 5, detail: 'd' }).detail)", "d"),
         ("log.push(performance.measure('m').startTime, performance.measure('m', {}).startTime)", "0,0"),
         ("mark('late', 9); mark('early', 1); mark('same', 9); log.push(performance.getEntries().map((e) => e.name))", "early,late,same"),
-        ("mark('a', 1); mark('b', 2); performance.measure('a', { start: 0, end: 1 }); "
-         "log.push(performance.getEntriesByName('a').length, performance.getEntriesByName('a', 'mark').length, performance.getEntriesByType('measure').length)",
+        (("mark('a', 1); mark('b', 2); performance.measure('a', { start: 0, end: 1 }); "
+         "log.push(performance.getEntriesByName('a').length, performance.getEntriesByName('a', 'mark').length, performance.getEntriesByType('measure').length)"),
          "2,1,1"),
-        ("mark('a', 1); mark('b', 2); performance.clearMarks('a'); log.push(performance.getEntries().length); performance.clearMarks(); "
-         "log.push(performance.getEntries().length)", "1,0"),
+        (("mark('a', 1); mark('b', 2); performance.clearMarks('a'); log.push(performance.getEntries().length); performance.clearMarks(); "
+         "log.push(performance.getEntries().length)"), "1,0"),
         ("performance.measure('m'); performance.mark('m'); performance.clearMeasures(); log.push(performance.getEntries()[0].entryType)", "mark"),
         ("log.push(JSON.stringify(performance.mark('a', { startTime: 5 })))", '{"name":"a","entryType":"mark","startTime":5,"duration":0}'),
         ("log.push(Object.keys(performance.toJSON()), performance instanceof EventTarget)", "timeOrigin,true"),
