@@ -59,7 +59,8 @@ BASE_FILES = (
     "web/blob.js",
     "web/clone.js",
     "web/performance.js",
-    "globals.js",  # after all that installs globals
+    "natives.js",  # after all that installs globals
+    "globals.js",
     "control.js",
 )
 """In the order in which they run; see base/README.md for how they fit together."""
