@@ -31,6 +31,14 @@ fmt:
 bench *args:
     {{bin}}/python -m benchmarks {{args}}
 
+# The Web Platform Tests as a table; words choose cases by name
+wpt *words:
+    {{bin}}/python -m tests.wpt {{words}}
+
+# The bundled JavaScript libraries again, from npm
+vendor:
+    node engine/isolate/base/vendor/build.mjs
+
 # The virtual environment with the development tools
 dev:
     python3 -m venv .venv && {{bin}}/pip install -q -e '.[dev]'

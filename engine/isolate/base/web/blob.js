@@ -7,7 +7,7 @@
   const { TextDecoder: Decoder, TextEncoder: Encoder } = base.libraries;
   const { expose, illegalInvocation, requireArguments, toDictionary, toUSVString, typeError } = base.webidl;
   const { isFinite } = Number;
-  const { trunc, min, max } = Math;
+  const { floor, max, min, trunc } = Math;
   const { now } = Date; // of the recorded clock
   const { isView } = ArrayBuffer;
   const Bytes = Uint8Array;
@@ -105,11 +105,18 @@
 
   const part = (bytes, start, end) => new Bytes(bufferOf(bytes), offsetOf(bytes) + start, end - start);
 
+  /** The nearest integer, the even one of two as near. */
+  const toNearest = (number) => {
+    const below = floor(number);
+    const rest = number - below;
+    return rest < 0.5 || (rest === 0.5 && below % 2 === 0) ? below : below + 1;
+  };
+
   /** [Clamp] long long, counted from the end where it is negative, as a position in `size` bytes. */
   const toPosition = (value, size, otherwise) => {
     if (value === undefined) return otherwise;
     const number = +value;
-    const position = number === number ? trunc(number) : 0;
+    const position = number === number ? toNearest(number) : 0;
     return position < 0 ? max(size + position, 0) : min(position, size);
   };
 
