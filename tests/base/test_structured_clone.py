@@ -32,7 +32,7 @@ SHOW = """
       if (v instanceof Date || v instanceof RegExp || v.valueOf() !== v) return out.push(String(v));
       if (v instanceof ArrayBuffer) return out.push(String(new Uint8Array(v)));
       if (v instanceof DataView) return out.push(v.getUint8(0));
-      for (const key of Object.keys(v)) walk([key, v[key]]);
+      for (const key of Object.keys(v)) { out.push(key); walk(v[key]); }
     };
     walk(value);
     return out.join();
