@@ -279,16 +279,16 @@ def _cpu_seconds(pid: int) -> float:
     return int(fields[11]) / os.sysconf("SC_CLK_TCK") if fields[0] != "Z" else 0.0
 
 
-async def test_a_point_in_a_session_whose_first_job_failed_is_not_found(engine):
-    engine.supervisor.policy = replace(engine.supervisor.policy, max_session_events=1)
-    first = await engine.supervisor.submit(submission("1", session="new"))
-    second = await engine.supervisor.submit(submission("'ran on an empty session'", session="new"))
-    with pytest.raises(Conflict):
-        await first.wait(30)
-    with pytest.raises(Conflict):
-        await second.wait(30)
-    with pytest.raises(NotFound):
-        await engine.run("1", session="new", at=7)
+async def test_a_point_in_a_session_whose_first_job_failed_is_not_found(open_engine, tmp_path):
+    async with open_engine(tmp_path, policy=LimitPolicy(max_session_events=1)) as engine:
+        first = await engine.supervisor.submit(submission("1", session="new"))
+        second = await engine.supervisor.submit(submission("'ran on an empty session'", session="new"))
+        with pytest.raises(Conflict):
+            await first.wait(30)
+        with pytest.raises(Conflict):
+            await second.wait(30)
+        with pytest.raises(NotFound):
+            await engine.run("1", session="new", at=7)
 
 
 async def test_a_log_written_to_by_somebody_else_costs_one_execution_and_no_queue(engine):

@@ -102,6 +102,11 @@ SWAP_IDS = (
             lambda log: log.idempotent("bob", "k1"),
             "s1, event 1",
         ),
+        (
+            ["UPDATE events SET status = 'crashed' WHERE execution_id = 'e_s1_1'"],
+            execution("e_s1_1"),
+            "s1, event 1",
+        ),
     ],
 )
 async def test_what_was_altered_is_named(
