@@ -1,0 +1,87 @@
+"""The log of a real server: what it tells of executions, and what it does when nobody reads it."""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import signal
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import httpx2
+import trio
+from mcp import Client
+from mcp.types import Implementation
+from server_process import COMMAND, ServerProcess, running
+
+EVIL = "evil\n\x1b[2J\x9b status=completed"
+
+
+def executions(server: ServerProcess) -> list[dict[str, Any]]:
+    """The lines about executions, of a server that has ended and logged JSON."""
+    entries = [json.loads(line) for line in server.log.splitlines()]
+    return [entry for entry in entries if entry["event"] == "execution"]
+
+
+async def test_each_execution_of_every_transport_is_a_line(tmp_path: Path) -> None:
+    with running("--directory-path", str(tmp_path), "--log-format", "json") as server, trio.fail_after(60):
+        async with httpx2.AsyncClient(base_url=server.url, timeout=30) as client:
+            fields = {"code": "console.log('hé'); throw new RangeError('secret')", "session": "a"}
+            headers = {"user-agent": "agent/1.2", "x-request-id": "r7"}
+            answer = (await client.post("/api/exec", json=fields, headers=headers)).json()
+            await client.post("/api/exec", json={"code": "1", "session": "a", "heap": "0" * 64})
+        info = Implementation(name=EVIL, version="1\r")
+        async with Client(f"{server.url}/mcp?session=b", client_info=info) as mcp:
+            await mcp.call_tool("run_js", {"code": "const secret = 1"})
+    rest, refused, asked = executions(server)
+    assert rest["execution_id"] == answer["execution_id"]
+    assert (rest["session"], rest["seq"], rest["status"], rest["error"]) == ("a", 1, "failed", "RangeError")
+    assert (rest["transport"], rest["client"], rest["client_version"]) == ("rest", "agent", "1.2")
+    assert (rest["request_id"], rest["console_lines"], rest["console_bytes"]) == ("r7", 1, 4)
+    assert all(rest[f"{stage}_ms"] > 0 for stage in ("queued", "restored", "ran", "appended"))
+    assert (refused["status"], refused["error"], refused["level"]) == ("unrecorded", "conflict", "info")
+    assert (asked["transport"], asked["client"], asked["client_version"]) == ("mcp", EVIL, "1\r")
+    assert "secret" not in server.log
+    assert server.log.replace("\n", "").isprintable()
+
+
+async def test_a_hostile_client_cannot_forge_a_line_of_text(tmp_path: Path) -> None:
+    with running("--directory-path", str(tmp_path)) as server, trio.fail_after(60):
+        info = Implementation(name=EVIL, version="1")
+        async with Client(f"{server.url}/mcp", client_info=info) as mcp:
+            code = f"class E extends Error {{ name = {json.dumps(EVIL)} }}; throw new E()"
+            await mcp.call_tool("run_js", {"code": code})
+    (line,) = [line for line in server.log.splitlines() if " execution " in line]
+    assert f"client={EVIL!r}" in line
+    assert "error='" in line
+    assert server.log.replace("\n", "").isprintable()
+
+
+def test_a_reader_that_stops_reading_neither_slows_executions_nor_the_end(tmp_path: Path) -> None:
+    process = subprocess.Popen(
+        [COMMAND, "--http-port", "0", "--directory-path", str(tmp_path)],
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    assert process.stderr is not None
+    fcntl.fcntl(process.stderr, fcntl.F_SETPIPE_SZ, 4_096)
+    try:
+        url = ""
+        for line in process.stderr:
+            if line.startswith("Listening on "):
+                url = line.split()[2]
+            if line.startswith("Try: "):
+                break
+        with httpx2.Client(base_url=url, timeout=30) as client:
+            for number in range(60):  # each a line of some 300 bytes
+                answer = client.post("/api/exec", json={"code": f"{number}", "session": "a"}).json()
+                assert answer["result"] == str(number)
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(20) == 0
+    finally:
+        process.kill()
+        process.stderr.close()
+        process.wait()
