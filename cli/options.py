@@ -65,11 +65,12 @@ def _seconds(name: str, least: float, default: float, most: float, help: str) ->
     return _option(name, type=Seconds(least, most), default=default, metavar="SECONDS", help=help)
 
 
-def _read_config(ctx: click.Context, _: click.Parameter, path: Path | None) -> None:
+def _read_config(ctx: click.Context, _: click.Parameter, path: Path | None) -> Path | None:
     if path is not None:
         from cli.configfile import read
 
         ctx.default_map = read(path, ctx)
+    return path
 
 
 def _refuse_peers(ctx: click.Context, _: click.Parameter, value: str | None) -> None:
