@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import Annotated, Any
 
 import msgspec
-from msgspec import UNSET, Raw, Struct, UnsetType
+from msgspec import UNSET, Meta, Raw, Struct, UnsetType
 
 from engine.events import ErrorDetail, Line
 from engine.execution import Execution, Report, Status
@@ -17,6 +17,8 @@ INLINE_CONSOLE_BYTES = 64_000
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _encoder = msgspec.json.Encoder()
+
+Time = Annotated[datetime, Meta(tz=True)]
 
 
 class Answer(Struct, frozen=True, kw_only=True):
@@ -34,8 +36,8 @@ class Answer(Struct, frozen=True, kw_only=True):
     output_truncated: bool
     error: str | None = None
     error_detail: ErrorDetail | None = None
-    started_at: datetime | None = None
-    completed_at: datetime | None = None
+    started_at: Time | None = None
+    completed_at: Time | None = None
     duration_ms: float | None = None
     result_json_omitted: str | UnsetType = UNSET
     """Present if there is a value that is not given as JSON: why."""
@@ -70,6 +72,8 @@ def describe(execution: Execution) -> Answer:
 
 def error_text(error: ErrorDetail) -> str:
     """The error in one string, as JavaScript prints it."""
+    if error.name == "Uncaught":  # what was thrown is no error
+        return f"Uncaught {error.message}"
     return f"{error.name}: {error.message}" if error.message else error.name
 
 

@@ -274,7 +274,6 @@ def test_sessions_are_listed_last_used_first(client: httpx2.Client, name: str) -
     listed = client.get("/api/sessions").json()["sessions"]
     assert [row["session"] for row in listed[:2]] == [f"{name}-a", f"{name}-b"]
     assert (listed[0]["event"], listed[1]["heap"]) == (2, answer["heap"])
-    assert set(listed[0]) == {"session", "event", "heap", "created_at", "last_used_at"}
 
 
 def test_health_readiness_and_version(client: httpx2.Client) -> None:

@@ -32,7 +32,13 @@ CANCEL_SECONDS = 2.0
 """Time that a cancel waits for the execution to be over."""
 DEFAULT_PAGE = 100
 
-Cursor = Annotated[str, Meta(description="`next` of the page before", min_length=1, max_length=512)]
+Cursor = Annotated[
+    str,
+    Meta(
+        description="`next` of the page before",
+        pattern=r"^(r[0-9]{1,18}\.e_[A-Za-z0-9_]{1,32}|d[0-9]{0,18})$",
+    ),
+]
 
 
 class ListQuery(Struct, frozen=True, forbid_unknown_fields=True):
@@ -105,10 +111,12 @@ class Executions:
 
     async def cancel(self, asked: Asked[NoQuery, None]) -> JsonAnswer:
         """Ask for its end."""
-        execution = await self._engine.cancel(OWNER, execution_id(asked.path["id"]))
+        name = execution_id(asked.path["id"])
+        was_over = (await self._engine.execution(OWNER, name)).done
+        execution = await self._engine.cancel(OWNER, name)
         await execution.wait(CANCEL_SECONDS)
         told = answer.describe(execution)
-        ok = told.status in ("running", "cancelled")
+        ok = not was_over and told.status in ("running", "cancelled")
         place = () if execution.report else (("location", f"/api/executions/{execution.id}"),)
         return json_answer(CancelAnswer(ok=ok, **asdict(told)), 200 if execution.report else 202, *place)
 
@@ -135,6 +143,7 @@ def routes(engine: Supervisor) -> list[Route]:
             view=views.list,
             query=ListQuery,
             answers={200: Content("A page of executions", ExecutionsAnswer)},
+            errors=(404,),
         ),
         Route(
             name="get_execution",

@@ -107,7 +107,8 @@ def _response(status: int, content: Content) -> Document:
         if content.example is not None:
             told["content"][JSON]["example"] = content.example
     elif content.media is not None:
-        told["content"] = {content.media: {"schema": {"type": "string"}}}
+        kind = "object" if content.media == JSON else "string"
+        told["content"] = {content.media: {"schema": {"type": kind}}}
     if status in (201, 202):
         told["headers"] = {"Location": {"description": "Where to look", "schema": {"type": "string"}}}
     return told

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Annotated
 
 from msgspec import UNSET, Meta, Struct, UnsetType
 
-from engine.errors import InvalidField, NotFound
+from engine import labels
+from engine.errors import EngineError, NotFound
 from transports.asgi import JsonAnswer
 from transports.request import OWNER
-from transports.rest.executions import DEFAULT_PAGE, Cursor
+from transports.rest.executions import DEFAULT_PAGE
 from transports.rest.routes import Asked, Content, NoQuery, Route, json_answer
 from transports.rest.shapes import (
     EventAnswer,
@@ -33,6 +36,12 @@ if TYPE_CHECKING:
     from engine.supervisor import Supervisor
 
 _MAX_DIGITS = 15
+_FIELDS = {"at": "event", "into": "name"}
+"""How a request calls what are arguments to the engine."""
+
+Cursor = Annotated[
+    str, Meta(description="`next` of the page before", pattern=r"^[0-9]{1,18}\.[A-Za-z0-9_]{1,64}$")
+]
 
 
 class ListQuery(Struct, frozen=True, forbid_unknown_fields=True):
@@ -78,7 +87,7 @@ class ForkBody(Struct, frozen=True, forbid_unknown_fields=True):
 class TagsBody(Struct, frozen=True, forbid_unknown_fields=True):
     """Labels to set on a state, and to take away where the value is null."""
 
-    tags: dict[TagKey, TagValue | None]
+    tags: Annotated[dict[TagKey, TagValue | None], Meta(min_length=1, max_length=labels.MAX_OF_STATE)]
     event: EventNumber | None = None
     """The state after that event; null for the current one."""
 
@@ -126,13 +135,15 @@ class Sessions:
     async def state(self, asked: Asked[PointQuery, None]) -> JsonAnswer:
         """Its variables at a point."""
         at = None if asked.query.event is UNSET else asked.query.event
-        return json_answer(state_answer(await self._engine.state(OWNER, asked.path["name"], at=at)))
+        with _fields_as_here():
+            return json_answer(state_answer(await self._engine.state(OWNER, asked.path["name"], at=at)))
 
     async def fork(self, asked: Asked[NoQuery, ForkBody]) -> JsonAnswer:
         """A new session that goes on from a point of this one."""
-        made = await self._engine.fork(
-            OWNER, asked.path["name"], at=asked.body.event, into=asked.body.name, caller=asked.caller
-        )
+        with _fields_as_here():
+            made = await self._engine.fork(
+                OWNER, asked.path["name"], at=asked.body.event, into=asked.body.name, caller=asked.caller
+            )
         return json_answer(session_answer(made), 201, ("location", f"/api/sessions/{made.name}"))
 
     async def tags(self, asked: Asked[NoQuery, None]) -> JsonAnswer:
@@ -142,8 +153,6 @@ class Sessions:
 
     async def tag(self, asked: Asked[NoQuery, TagsBody]) -> JsonAnswer:
         """Set and take away labels of a state."""
-        if not asked.body.tags:
-            raise InvalidField("`tags` is empty: nothing would change", field="tags")
         return await self._tag(asked, dict(asked.body.tags), asked.body.event)
 
     async def untag(self, asked: Asked[UntagQuery, None]) -> JsonAnswer:
@@ -157,8 +166,19 @@ class Sessions:
         tags: dict[str, str | None],
         at: int | None,
     ) -> JsonAnswer:
-        info = await self._engine.tag(OWNER, asked.path["name"], at=at, tags=tags, caller=asked.caller)
+        with _fields_as_here():
+            info = await self._engine.tag(OWNER, asked.path["name"], at=at, tags=tags, caller=asked.caller)
         return json_answer(TagsAnswer(session=info.name, tags=tags_by_event(info)))
+
+
+@contextmanager
+def _fields_as_here() -> Iterator[None]:
+    """Errors within name the fields of the request, not the engine's arguments."""
+    try:
+        yield
+    except EngineError as error:
+        error.field = _FIELDS.get(error.field or "", error.field)
+        raise
 
 
 def routes(engine: Supervisor) -> list[Route]:

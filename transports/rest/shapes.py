@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from datetime import datetime
 from typing import Annotated, Literal
 
 from msgspec import UNSET, Meta, Struct, UnsetType
 from msgspec.structs import replace
 
+from engine import labels
 from engine.catalog import ExecutionSummary, SessionInfo, SessionStatus, StateView
 from engine.chain import Record
 from engine.events import Aborted, Caller, Closed, Created, ErrorDetail, Executed, Forked, Tagged
 from engine.execution import Status
 from engine.outcomes import status_of
-from transports.answer import Answer, error_text, time_of
+from transports.answer import Answer, Time, error_text, time_of
 from transports.paging import joined
 
 MAX_PAGE = 1_000
@@ -26,8 +26,8 @@ SHOWN_CHARS = 1 << 20
 SessionName = Annotated[str, Meta(description="A session's name", pattern="^[A-Za-z0-9._-]{1,128}$")]
 Limit = Annotated[int, Meta(description="Entries of the page", ge=1, le=MAX_PAGE)]
 EventNumber = Annotated[int, Meta(description="Number of an event", ge=0, le=10**15)]
-TagValue = Annotated[str, Meta(max_length=256)]
-TagKey = Annotated[str, Meta(min_length=1, max_length=64)]
+TagValue = Annotated[str, Meta(max_length=labels.MAX_VALUE_CHARS)]
+TagKey = Annotated[str, Meta(min_length=1, max_length=labels.MAX_KEY_CHARS)]
 ExecutionStatus = Literal[
     "running", "completed", "failed", "timed_out", "cancelled", "out_of_memory", "crashed"
 ]
@@ -48,8 +48,8 @@ class ExecutionEntry(Struct, frozen=True, kw_only=True):
     session: str | None
     event: int | None
     status: Status
-    started_at: datetime
-    completed_at: datetime | None
+    started_at: Time
+    completed_at: Time | None
     duration_ms: float | None
     code: str
     """The first line of the code."""
@@ -88,8 +88,8 @@ class SessionAnswer(Struct, frozen=True, kw_only=True):
     event: int
     """Number of its last event."""
     heap: str
-    created_at: datetime
-    last_used_at: datetime
+    created_at: Time
+    last_used_at: Time
     events: int
     """Events that led here, those before a fork included."""
     awake: bool
@@ -115,7 +115,7 @@ class EventAnswer(Struct, frozen=True, kw_only=True):
 
     event: int
     type: EventType
-    at: datetime
+    at: Time
     id: str
     """64 hex digits: its hash, and for an event that makes a state (created, forked, executed) its heap."""
     caller: Caller
