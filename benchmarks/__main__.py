@@ -7,7 +7,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from benchmarks import measure, report
+from benchmarks import image, measure, report
 from benchmarks.load import LoadError
 from benchmarks.processes import ServerError, mcp_v8, noop_server
 
@@ -49,7 +49,8 @@ def measured(options: argparse.Namespace, folder: Path) -> str:
         samples = measure.rounds(servers, options.rounds, options.seconds)
         loop = measure.hot_loop(durable, times=2 * options.rounds)
     memory = measure.idle_session_memory(str(folder / "idle"), sessions=10 * options.rounds)
-    return report.document(samples, memory, loop, seconds=options.seconds)
+    cost = image.measured(options.rounds)
+    return report.document(samples, memory, loop, cost, seconds=options.seconds)
 
 
 if __name__ == "__main__":

@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from benchmarks import measure
+from benchmarks.image import ImageCost
 from benchmarks.load import percentile
 from benchmarks.measure import HotLoop, Sample, Scenario
 from benchmarks.processes import Memory
@@ -66,7 +67,12 @@ def figures(samples: dict[Scenario, list[Sample]], memory: Memory | None, loop: 
 
 
 def document(
-    samples: dict[Scenario, list[Sample]], memory: Memory | None, loop: HotLoop, *, seconds: float
+    samples: dict[Scenario, list[Sample]],
+    memory: Memory | None,
+    loop: HotLoop,
+    cost: ImageCost,
+    *,
+    seconds: float,
 ) -> str:
     """The whole report, Markdown that reads well as plain text."""
     count = len(samples[measure.NOOP_MANY])
@@ -85,6 +91,8 @@ def document(
             table(heads, measured),
             "",
             legend(count, seconds),
+            "",
+            table(["base image", "measured"], image_rows(cost)),
             "",
             memory_line(memory),
             loop_line(loop),
@@ -133,6 +141,18 @@ def table(heads: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
         "| " + " | ".join([line[0].ljust(widths[0]), *map(str.rjust, line[1:], widths[1:])]) + " |"
         for line in lines
     )
+
+
+def image_rows(cost: ImageCost) -> list[list[str]]:
+    """What the base image costs, as rows of a table."""
+    return [
+        ["size", f"{cost.blob_bytes / 1024:,.0f} KiB"],
+        ["build, once for each version", f"{cost.build:.0f} ms"],
+        ["boot, once for each zygote", f"{cost.boot:.1f} ms"],
+        ["warm-up, once for each zygote", f"{cost.warm:.1f} ms"],
+        ["pause of the zygote for a fork", f"{cost.fork:.2f} ms"],
+        ["fork, `1 + 1` and the child's end", f"{cost.first:.1f} ms"],
+    ]
 
 
 def memory_line(memory: Memory | None) -> str:
