@@ -1,4 +1,4 @@
-"""Forty scripts, each a session of a few events, whose state must come out the same on every road.
+"""Scripts, each a session of a few events, whose state must come out the same on every road.
 
 The last event of each returns what its mutated variables hold.
 """
@@ -192,5 +192,70 @@ SCRIPTS: dict[str, list[str]] = {
         "console.log('%s is %d', 'x', 42, { a: [1, [2, [3, [4]]]] }); console.error(new TypeError('shown')); console.warn(new Map([[1, { b: 2 }]]))",
         "console.info([undefined, null, NaN, -0, 5n, Symbol('s')]); console.debug(class Foo {}, function bar() {})",
         "'done'",
+    ],
+    "exceptions of the web": [
+        "const kept = new DOMException('no', 'AbortError'); kept.stack; class Own extends DOMException { get extra() { return this.code } }",
+        "const own = new Own('m', { name: 'DataCloneError', cause: kept }); own.stack; console.log(own)",
+        "[kept.code, own.extra, own.cause === kept, own.stack]",
+    ],
+    "events and listeners": [
+        "const bus = new EventTarget(), heard = []; bus.addEventListener('a', (e) => heard.push(e.type + e.timeStamp)); bus.addEventListener('a', () => heard.push('once'), { once: true, capture: true })",
+        "bus.dispatchEvent(new Event('a')); bus.addEventListener('a', { handleEvent() { throw new TypeError('reported') } })",
+        "bus.dispatchEvent(new CustomEvent('a', { detail: heard })); heard.join()",
+    ],
+    "abort signals": [
+        "const control = new AbortController(), order = []; const any = AbortSignal.any([control.signal, AbortSignal.timeout(60_000)]); any.onabort = () => order.push('any')",
+        "control.signal.addEventListener('abort', () => order.push('own')); control.abort(); any.reason.stack; order.join()",
+        "[any.aborted, any.reason === control.signal.reason, any.reason.stack, order.join()]",
+    ],
+    "a signal that times out": [
+        "const late = AbortSignal.timeout(3), at = []; late.onabort = () => { at.push(performance.now()); late.reason.stack }",
+        "await new Promise((r) => setTimeout(r, 6)); at.length",
+        "[late.aborted, late.reason.name, at[0] >= 3, at.join()]",
+    ],
+    "blobs": [
+        "const blob = new Blob(['ä€', new Uint8Array([97, 98]), new Blob(['x\\r\\ny'])], { type: 'Text/Plain', endings: 'native' })",
+        "const part = blob.slice(2, -1), file = new File([part], 'n.txt'); const text = await blob.text()",
+        "console.log(blob, file.size); [text, await part.text(), file.lastModified, (await file.bytes()).join()]",
+    ],
+    "structured clones": [
+        "const source = { map: new Map([[1, new Set([/x/g])]]), at: new Date(5), list: [1, , 3], bytes: new Float32Array([1.5]) }; source.self = source; const copy = structuredClone(source)",
+        "source.map.clear(); copy.map.get(1).add('more'); const moved = structuredClone(copy.bytes, { transfer: [copy.bytes.buffer] })",
+        "console.log(copy); let message; try { structuredClone({ f() {} }) } catch (e) { message = e.message; e.stack }; [moved.join(), copy.bytes.length, copy.map.get(1).size, copy.self === copy, message]",
+    ],
+    "marks and measures": [
+        "performance.mark('start', { detail: { n: 1 } }); for (let i = 0; i < 1e5; i++);",
+        "const span = performance.measure('span', 'start'); performance.mark('end')",
+        "console.log(performance.getEntries()); [span.duration, performance.getEntriesByType('mark').length, JSON.stringify(performance.getEntriesByName('start'))]",
+    ],
+    "resources in scope": [
+        "const closed = []; const open = (name) => ({ [Symbol.dispose]() { closed.push(name) } }); { using a = open('a'), b = open('b') }",
+        "let go; const run = (async () => { await using c = { [Symbol.asyncDispose]: async () => closed.push('c') }; await new Promise((r) => { go = r }) })(); const stack = new DisposableStack(); stack.use(open('d'))",
+        "go(); await run; stack.dispose(); closed.join()",
+    ],
+    "dates and times of Temporal": [
+        "const first = String(Temporal.Now.instant()), zone = Temporal.Now.timeZoneId()",
+        "const due = Temporal.Now.plainDateTimeISO('America/New_York').add({ months: 1, days: 1 }).toString({ smallestUnit: 'minute' })",
+        "[first, zone, due, String(Temporal.Now.zonedDateTimeISO()), String(Temporal.Instant.fromEpochMilliseconds(Date.now()))]",
+    ],
+    "small floats, base64 and grouping": [
+        "const half = Float16Array.of(1 / 3, 70000), bytes = Uint8Array.fromBase64('AQID/w=='); const groups = Map.groupBy(bytes, (b) => b & 1)",
+        "half[0] += Math.f16round(0.1); const it = Iterator.from(bytes).map((x) => x * 2).filter((x) => x > 2); it.next()",
+        "[half.join(), bytes.toHex(), [...it].join(), groups.get(1).join(), RegExp.escape('a-b'), Error.isError(half), await Promise.try(() => 5)]",
+    ],
+    "text encoding": [
+        "const encoder = new TextEncoder(), decoder = new TextDecoder(); const euro = encoder.encode('a€😀\\ud800'); let text = decoder.decode(euro.subarray(0, 2), { stream: true })",
+        "text += decoder.decode(euro.subarray(2), { stream: true })",
+        "text += decoder.decode(); console.log(encoder, decoder); let fatal; try { new TextDecoder('utf-8', { fatal: true }).decode(new Uint8Array([255])) } catch (e) { fatal = String(e) } [text, euro.join(), fatal, btoa('abc'), atob('YWJj')]",
+    ],
+    "addresses": [
+        "const url = new URL('../b?x=1&y=ü#h', 'https://user@exämple.org:8080/a/c'); const query = url.searchParams",
+        "query.append('z', 'a b'); url.port = ''; const walk = query.entries(); walk.next()",
+        "console.log(url, query); query.sort(); [url.href, [...walk].join('|'), URL.canParse('no'), new URLSearchParams({ a: '1' }).toString()]",
+    ],
+    "random values and digests": [
+        "const drawn = [crypto.randomUUID(), crypto.getRandomValues(new Uint8Array(8)).join()]",
+        "drawn.push(crypto.randomUUID()); const digest = await crypto.subtle.digest('SHA-256', new TextEncoder().encode('abc'))",
+        "[drawn.join(), new Uint8Array(digest).toHex(), crypto.getRandomValues(new Uint32Array(2)).join()]",
     ],
 }

@@ -33,13 +33,14 @@ def seen(runs: list[tuple[Done, tuple]]) -> list:
     return [(done.digest, done.outcome, lines) for done, lines in runs]
 
 
-def test_there_are_forty_scripts():
-    assert len(SCRIPTS) == 40
+def test_there_are_53_scripts():
+    assert len(SCRIPTS) == 53
 
 
 @pytest.mark.parametrize("name", SCRIPTS)
 def test_a_replay_agrees_with_the_live_run(Session, name):  # noqa: N803
     first = live(Session(), SCRIPTS[name])
+    assert first[-1][0].outcome.status == "completed"
     again = Session()
     replayed = [
         (again.run(code, trace=done.trace), again.lines)
