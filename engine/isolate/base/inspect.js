@@ -275,4 +275,15 @@
     const ctx = newContext(options);
     return cut(textOf(ctx, value, 0), ctx.maxChars);
   };
+
+  /** Makes a function (value, depth) => text: the texts of several values, all within the same limits. */
+  base.inspector = (options) => {
+    const ctx = newContext(options);
+    return (value, depth) => {
+      ctx.depth = depth;
+      ctx.innermost = 0;
+      ctx.circular = undefined;
+      return textOf(ctx, value, 0);
+    };
+  };
 }

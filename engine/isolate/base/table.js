@@ -4,8 +4,8 @@
 // in a column of its own. Rows, columns and the keys looked at are limited, and what is left out is told.
 (base) => {
   'use strict';
-  const { inspect, native, stringOf, textWidth } = base;
-  const { isData, isObject, kindOf, kinds, newList, ownData, targetOf, uncurryThis } = base.values;
+  const { inspector, native, stringOf, textWidth } = base;
+  const { cut, isData, isObject, kindOf, kinds, newList, ownData, targetOf, uncurryThis } = base.values;
   const { plural } = base.primitives;
   const { accessorText, add } = base.inspection;
   const { getOwnPropertyDescriptor, ownKeys } = Reflect;
@@ -20,13 +20,12 @@
 
   const MAX_ROWS = 1_000;
   const MAX_COLUMNS = 100;
+  const MAX_HEAD = 1_000; // characters, of a column's or a row's name
   const MAX_KEYS = 200_000; // looked at for one table
+  const CELLS = Object.freeze({ __proto__: null, maxArrayLength: 3, maxChars: 1 << 20, breakLength: Infinity });
 
   const getterOf = (prototype, name) => uncurryThis(Object.getOwnPropertyDescriptor(prototype, name).get);
   const typedArrayLength = getterOf(Object.getPrototypeOf(Uint8Array.prototype), 'length');
-
-  const INDEX = '(index)';
-  const ITERATION = '(iteration index)';
 
   // --- drawing ----------------------------------------------------------------------------------
 
@@ -70,9 +69,23 @@
 
   // --- reading ----------------------------------------------------------------------------------
 
-  const columnOf = (head) => ({ __proto__: null, head, cells: newList() });
+  const columnOf = (head) => ({ __proto__: null, head: cut(head, MAX_HEAD), cells: newList() });
 
-  const newTable = (...columns) => ({ __proto__: null, columns, rows: 0, omitted: '', keysLeft: MAX_KEYS });
+  /** An empty table: its columns so far, then those of the rows' properties, by name. */
+  const newTable = (firstHead) => {
+    const columns = newList();
+    add(columns, columnOf(firstHead));
+    return {
+      __proto__: null,
+      columns,
+      byName: { __proto__: null },
+      named: 0, // columns in byName
+      rows: 0,
+      omitted: '',
+      keysLeft: MAX_KEYS,
+      inspect: inspector(CELLS),
+    };
+  };
 
   const omit = (table, count, noun) => {
     if (count > 0) table.omitted += `${table.omitted === '' ? '' : '\n'}... ${plural(count, noun)}`;
@@ -108,14 +121,11 @@
     return names;
   };
 
-  const CLOSED = Object.freeze({ __proto__: null, depth: -1, maxArrayLength: 3, breakLength: Infinity });
-  const SHALLOW = Object.freeze({ __proto__: null, depth: 0, maxArrayLength: 3, breakLength: Infinity });
-
   /** A value as the text of a cell: objects with more than two properties are only named. */
   const cellText = (table, value) => {
     const object = typeof value === 'object' && value !== null ? behind(value) : null;
     const isOpen = object === null || isArray(object) || (table.keysLeft > 0 && namesOf(table, object).length <= 2);
-    return inspect(value, isOpen ? SHALLOW : CLOSED);
+    return table.inspect(value, isOpen ? 0 : -1);
   };
 
   const propertyText = (table, object, key) => {
@@ -124,36 +134,22 @@
     return isData(descriptor) ? cellText(table, descriptor.value) : accessorText(descriptor);
   };
 
-  const pairsTable = (forEach) => {
-    const table = newTable(columnOf(ITERATION), columnOf('Key'), columnOf('Values'));
-    let unlisted = 0;
-    forEach((key, value) => {
-      const row = table.rows;
-      if (row === MAX_ROWS) {
-        unlisted += 1;
-        return;
-      }
-      table.columns[0].cells[row] = `${row}`;
-      table.columns[1].cells[row] = cellText(table, key);
-      table.columns[2].cells[row] = cellText(table, value);
-      table.rows += 1;
-    });
-    omit(table, unlisted, 'more row');
-    return table;
-  };
+  // --- what is iterated over ----------------------------------------------------------------------
 
-  const itemsTable = (forEach) => {
-    const table = newTable(columnOf(ITERATION), columnOf('Values'));
+  const iterated = (isPairs, forEach) => {
+    const table = newTable('(iteration index)');
+    if (isPairs) add(table.columns, columnOf('Key'));
+    add(table.columns, columnOf('Values'));
     let unlisted = 0;
-    forEach((value) => {
+    forEach((...values) => {
       const row = table.rows;
       if (row === MAX_ROWS) {
         unlisted += 1;
         return;
       }
-      table.columns[0].cells[row] = `${row}`;
-      table.columns[1].cells[row] = cellText(table, value);
       table.rows += 1;
+      table.columns[0].cells[row] = `${row}`;
+      for (let i = 0; i < values.length; i++) table.columns[i + 1].cells[row] = cellText(table, values[i]);
     });
     omit(table, unlisted, 'more row');
     return table;
@@ -162,15 +158,13 @@
   const iteratorTable = (iterator) => {
     const rest = native(5, iterator);
     const isPairs = kindOf(iterator) === kinds.MAP_ITERATOR && native(8, iterator) === 1;
-    if (!isPairs) {
-      return itemsTable((visit) => {
-        for (let i = 0; i < rest.length; i++) visit(rest[i]);
-      });
-    }
-    return pairsTable((visit) => {
-      for (let i = 0; i < rest.length; i += 2) visit(rest[i], rest[i + 1]);
+    return iterated(isPairs, (visit) => {
+      if (!isPairs) for (let i = 0; i < rest.length; i++) visit(rest[i]);
+      else for (let i = 0; i < rest.length; i += 2) visit(rest[i], rest[i + 1]);
     });
   };
+
+  // --- what has properties ------------------------------------------------------------------------
 
   /** The names of the columns that the caller wants; undefined for all. */
   const chosenColumns = (chosen) => {
@@ -182,38 +176,42 @@
     return names;
   };
 
-  const objectTable = (data, chosen) => {
-    const table = newTable(columnOf(INDEX));
-    const names = namesOf(table, data);
-    const columns = { __proto__: null }; // by name
-    const values = columnOf('Values');
-    let found = 0;
+  /** The column of that name, made if there is room; else undefined. */
+  const namedColumn = (table, name) => {
+    if (table.byName[name] === undefined && table.named < MAX_COLUMNS) {
+      table.byName[name] = columnOf(name);
+      table.named += 1;
+    }
+    return table.byName[name];
+  };
+
+  /** Fills a row with the properties of `item`; says how many have no column. */
+  const fillRow = (table, row, item, names) => {
     let unlisted = 0;
-    const fill = (row, item) => {
-      const keys = chosen ?? namesOf(table, item);
-      for (let i = 0; i < keys.length; i++) {
-        const key = keys[i];
-        if (columns[key] === undefined && found === MAX_COLUMNS) {
-          unlisted += 1;
-          continue;
-        }
-        if (columns[key] === undefined) {
-          columns[key] = columnOf(key);
-          found += 1;
-        }
-        columns[key].cells[row] = isObject(item) ? propertyText(table, item, key) : '';
-      }
-    };
+    for (let i = 0; i < names.length; i++) {
+      const column = namedColumn(table, names[i]);
+      if (column === undefined) unlisted += 1;
+      else column.cells[row] = isObject(item) ? propertyText(table, item, names[i]) : '';
+    }
+    return unlisted;
+  };
+
+  const objectTable = (data, chosen) => {
+    const table = newTable('(index)');
+    const values = columnOf('Values');
+    const names = namesOf(table, data);
+    let unlisted = 0;
     for (; table.rows < min(names.length, MAX_ROWS) && table.keysLeft > 0; table.rows++) {
       const name = names[table.rows];
       const descriptor = getOwnPropertyDescriptor(data, name);
       const item = isData(descriptor) ? behind(descriptor.value) : undefined;
-      table.columns[0].cells[table.rows] = name;
-      if (isObject(item) || chosen !== undefined) fill(table.rows, item);
+      table.columns[0].cells[table.rows] = cut(name, MAX_HEAD);
+      if (isObject(item)) unlisted += fillRow(table, table.rows, item, chosen ?? namesOf(table, item));
+      else if (chosen !== undefined) fillRow(table, table.rows, item, chosen);
       else values.cells[table.rows] = propertyText(table, data, name);
     }
-    const order = ownKeys(columns);
-    for (let i = 0; i < order.length; i++) add(table.columns, columns[order[i]]);
+    const order = ownKeys(table.byName);
+    for (let i = 0; i < order.length; i++) add(table.columns, table.byName[order[i]]);
     if (values.cells.length > 0) add(table.columns, values);
     omit(table, names.length - table.rows, 'more row');
     omit(table, unlisted, 'more cell');
@@ -222,8 +220,8 @@
 
   const tableOf = (data, chosen) => {
     switch (kindOf(data)) {
-      case kinds.MAP: return pairsTable((visit) => mapForEach(data, (value, key) => visit(key, value)));
-      case kinds.SET: return itemsTable((visit) => setForEach(data, (value) => visit(value)));
+      case kinds.MAP: return iterated(true, (visit) => mapForEach(data, (value, key) => visit(key, value)));
+      case kinds.SET: return iterated(false, (visit) => setForEach(data, (value) => visit(value)));
       case kinds.MAP_ITERATOR:
       case kinds.SET_ITERATOR: return iteratorTable(data);
       default: return objectTable(data, chosenColumns(chosen));
