@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from engine.errors import InvalidField, KeyReused, TooLarge
-from engine.execution import Execution, Submission
+from engine.errors import InvalidField, TooLarge
+from engine.execution import Submission
 from engine.limits import LimitPolicy
 from engine.session import check_heap, check_name
 
@@ -37,16 +37,6 @@ def check_stateless(asked: Submission) -> None:
 def no_sessions(field: str = "session") -> InvalidField:
     """What asks for a session of a stateless server."""
     return InvalidField("this server is stateless: it has no sessions", field=field)
-
-
-def same_request(asked: Submission, execution: Execution) -> Execution:
-    """The execution under the idempotency key of ``asked``. Raises KeyReused if another request has it."""
-    if execution.request_hash != asked.request_hash:
-        raise KeyReused(
-            "this idempotency key was used for another request; use a new key for a new request",
-            field="idempotency_key",
-        )
-    return execution
 
 
 def _check_text(text: str | None, field: str) -> None:

@@ -21,6 +21,7 @@ from engine.commands import Delete, Execute, Fork, Look, Request, Tag
 from engine.errors import Busy, EngineError, NotFound, Unavailable
 from engine.events import Caller
 from engine.execution import Execution, Status, Submission
+from engine.idempotency import Key, Keys
 from engine.limits import LimitPolicy
 from engine.looking import look_back
 from engine.observer import Observer, Observers
@@ -59,20 +60,17 @@ class Supervisor:
         self.policy = policy
         self._nursery = nursery
         self._workers = workers
-        self._log = log
         self._max_executions = max_executions
         self.places = Places(workers, nursery, max_workers, lambda: self._actors)
         self._registry: Sessions | None = None
         if log is not None:
             self._registry = Sessions(nursery, workers, self.places, log, policy, idle_seconds=idle_seconds)
         self._unfinished: dict[str, Execution] = {}
-        self._keys: dict[tuple[str, str], Execution] = {}
-        """Executions that an idempotency key of an owner stands for, while the log does not know them."""
+        self._keys = Keys(self._recorded_under)
         self._requests: set[Request[Any]] = set()
         """Commands that are not answered yet."""
-        self._lookups: dict[tuple[str, str], trio.Event] = {}
         self._held_bytes = 0
-        self._finished = stateless.Finished(self._forget_key)
+        self._finished = stateless.Finished(self._keys.forget)
         self._observer = observer
         self._draining = False
         self._drained = trio.Event()
@@ -82,7 +80,7 @@ class Supervisor:
     @property
     def stateless(self) -> bool:
         """Whether there are no sessions."""
-        return self._log is None
+        return self._registry is None
 
     @property
     def _sessions(self) -> Sessions:
@@ -105,37 +103,15 @@ class Supervisor:
         if self.stateless:
             acceptance.check_stateless(submission)
         if submission.idempotency_key is None:
-            execution = self._new_execution(submission)
-            await self._accept(submission, execution)
-            return execution
-        return await self._submit_once(submission, (submission.owner, submission.idempotency_key))
-
-    async def _submit_once(self, submission: Submission, key: tuple[str, str]) -> Execution:
-        while True:
-            known = self._keys.get(key)
-            if known is not None:
-                return acceptance.same_request(submission, known)
-            if key not in self._lookups:
-                break
-            await self._lookups[key].wait()  # somebody with the same key is a step ahead
-        looked_up = self._lookups[key] = trio.Event()
-        try:
-            record = None if self._log is None else await self._log.idempotent(*key)
-            if record is not None:
-                return acceptance.same_request(submission, await self._sessions.catalog.recorded(record))
-            execution = self._new_execution(submission)
-            await self._accept(submission, execution)
-            self._keys[key] = execution
-            return execution
-        finally:
-            del self._lookups[key]
-            looked_up.set()
+            return await self._accept(submission)
+        key = (submission.owner, submission.idempotency_key)
+        return await self._keys.once(submission, key, self._accept)
 
     async def execution(self, owner: str, execution_id: str) -> Execution:
         """A running or recorded execution. Raises NotFound."""
         execution = self._unfinished.get(execution_id) or self._finished.get(execution_id)
-        if execution is None and self._log is not None:
-            record = await self._log.execution(execution_id)
+        if execution is None and self._registry is not None:
+            record = await self._registry.log.execution(execution_id)
             execution = await self._sessions.catalog.recorded(record) if record is not None else None
         if execution is None or execution.owner != owner:
             raise NotFound(f"there is no execution {execution_id!r}", field="execution_id")
@@ -248,6 +224,7 @@ class Supervisor:
             point = await sessions.catalog.state(owner, name, at)
             head = await sessions.catalog.session(owner, name)
             if point.id.hex() != head.heap or sessions.busy(owner, name):
+                self._admit()
                 return await look_back(sessions, name, point)
         command = Look(self._answered)
         with self._asked(command):
@@ -298,21 +275,32 @@ class Supervisor:
         if len(self._unfinished) + len(self._requests) >= self._max_executions:
             raise Busy(f"{self._max_executions} executions are under way already; try again later")
 
-    async def _accept(self, submission: Submission, execution: Execution) -> None:
+    async def _accept(self, submission: Submission) -> Execution:
         self._admit()
+        execution = Execution(
+            f"e_{random_id()}",
+            submission.owner,
+            caller=submission.caller,
+            accepted_at=now_us(),
+            code=submission.code,
+            idempotency_key=submission.idempotency_key,
+            request_hash=submission.request_hash,
+            when_done=self._when_done,
+        )
         execution.size = len(submission.code) + len(submission.input or "")
         if self._held_bytes + execution.size > MAX_HELD_BYTES:
             raise Busy(f"{MAX_HELD_BYTES >> 20} MB of requests are waiting already; try again later")
         self._unfinished[execution.id] = execution
         self._held_bytes += execution.size
         try:
-            if self.stateless:
+            if self._registry is None:
                 self._nursery.start_soon(self._run_stateless, submission, execution)
             else:
-                await self._sessions.submit(Execute(submission, execution))
+                await self._registry.submit(Execute(submission, execution))
         except BaseException:
             self._release(execution)
             raise
+        return execution
 
     async def _ask(self, owner: str, name: str, command: Delete | Fork | Tag) -> SessionInfo:
         """Post a command and wait for it; the session that it made or changed."""
@@ -335,18 +323,6 @@ class Supervisor:
         self._requests.discard(command)
         self._check_drained()
 
-    def _new_execution(self, submission: Submission) -> Execution:
-        return Execution(
-            f"e_{random_id()}",
-            submission.owner,
-            caller=submission.caller,
-            accepted_at=now_us(),
-            code=submission.code,
-            idempotency_key=submission.idempotency_key,
-            request_hash=submission.request_hash,
-            when_done=self._when_done,
-        )
-
     async def _run_stateless(self, submission: Submission, execution: Execution) -> None:
         try:
             await stateless.execute(self.places, self.policy, self.engine_id, submission, execution)
@@ -364,7 +340,7 @@ class Supervisor:
         if self.stateless or execution.failure is not None:
             self._finished.add(execution)
         if not self.stateless or execution.failure is not None:
-            self._forget_key(execution)  # the log knows it now; what failed may be tried again
+            self._keys.forget(execution)  # the log knows it now; what failed may be tried again
         self._observer.executed(execution)
 
     def _release(self, execution: Execution) -> None:
@@ -376,11 +352,9 @@ class Supervisor:
         if self._draining and not self._unfinished and not self._requests:
             self._drained.set()
 
-    def _forget_key(self, execution: Execution) -> None:
-        if execution.idempotency_key is not None:
-            key = (execution.owner, execution.idempotency_key)
-            if self._keys.get(key) is execution:
-                del self._keys[key]
+    async def _recorded_under(self, key: Key) -> Execution | None:
+        record = None if self._registry is None else await self._registry.log.idempotent(*key)
+        return None if record is None else await self._sessions.catalog.recorded(record)
 
 
 @asynccontextmanager

@@ -112,7 +112,8 @@ def _places_in_session(
 ) -> list[int]:
     query = (
         "SELECT rowid FROM events WHERE session = ? AND owner = ? AND (status = ? OR ? IS NULL) "  # noqa: S608
-        f"AND rowid < ? AND {_IS_OPEN} ORDER BY seq DESC LIMIT ?"
+        f"AND seq < ifnull((SELECT seq FROM events WHERE rowid = ?), {_END}) "
+        f"AND {_IS_OPEN} ORDER BY seq DESC LIMIT ?"
     )
     return [place for (place,) in db.execute(query, (session, owner, status, status, before, limit))]
 

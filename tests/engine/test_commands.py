@@ -24,6 +24,7 @@ from engine.errors import (
     Unavailable,
 )
 from engine.events import Closed, Executed, Forked, Tagged
+from engine.isolate import wire
 from engine.limits import LimitPolicy
 
 LOOP = "console.log(1); for (;;);"
@@ -473,6 +474,22 @@ async def test_a_look_that_takes_too_long_ends_the_worker_and_not_the_session(en
     assert await engine.value("n", session="a") == "1"
 
 
+async def test_a_look_that_needs_too_much_memory_is_refused_and_the_session_goes_on(
+    engine: Engine, monkeypatch
+):
+    await engine.run("let n = 1", session="a")
+
+    async def exhausted(worker, _message):
+        raise looking.WorkerDied(worker.number, wire.EXIT_OUT_OF_MEMORY << 8, "out_of_memory")
+
+    monkeypatch.setattr(looking.Worker, "look", exhausted)
+    for at in (None, 0):
+        with pytest.raises(TooLarge, match="memory"):
+            await variables(engine, "a", at=at)
+    monkeypatch.undo()
+    assert await variables(engine, "a") == {"n": "1"}
+
+
 async def test_a_worker_that_dies_during_a_look_is_told_and_the_session_goes_on(engine: Engine, monkeypatch):
     await engine.run("let n = 1", session="a")
     ask = looking.Worker.look
@@ -528,8 +545,9 @@ async def test_a_drain_waits_for_commands_and_takes_no_more(engine: Engine):
         nursery.start_soon(engine.supervisor.drain, 30)
         while engine.supervisor.status()["ready"]:
             await trio.lowlevel.checkpoint()
-        with pytest.raises(Unavailable):
-            await delete(engine, "a")
+        for refused in (delete(engine, "a"), fork(engine, "a", at=0), variables(engine, "a", at=0)):
+            with pytest.raises(Unavailable):
+                await refused
         loop.cancel()
     assert answers[0].tags == {1: {"k": "v"}}
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 import trio
-from engines import OWNER, first_line, submission
+from engines import CALLER, OWNER, first_line, submission
 from msgspec.structs import replace
 
 from engine import chain
@@ -143,6 +143,28 @@ async def test_where_a_job_runs_is_decided_when_its_turn_comes(engine):
     assert (await slow.wait(30)).status == "completed"
     report = await later.wait(30)
     assert (report.session != "a", report.result) == (True, "1")
+
+
+async def test_a_session_that_cannot_be_restored_says_so_and_can_be_labelled_forked_and_deleted(
+    open_engine, tmp_path
+):
+    async with open_engine(tmp_path) as engine:
+        await engine.run("let n = 1", session="a")
+        await _append_altered(engine, "a", "n * 10", result="'not what it gives'")
+    async with open_engine(tmp_path) as engine:
+        supervisor = engine.supervisor
+        assert (await supervisor.session(OWNER, "a")).status == "ok"  # nobody had to find out
+        for at in (None, 2):
+            with pytest.raises(Diverged):
+                await supervisor.state(OWNER, "a", at=at)
+        assert (await supervisor.session(OWNER, "a")).status == "diverged"
+        info = await supervisor.tag(OWNER, "a", at=1, tags={"good": "yes"}, caller=CALLER)
+        assert info.tags == {1: {"good": "yes"}}
+        assert [v.preview for v in (await supervisor.state(OWNER, "a", at=1)).globals] == ["1"]
+        fork = await supervisor.fork(OWNER, "a", at=1, into="b", caller=CALLER)
+        assert (await engine.value("n", session="b"), fork.status) == ("1", "ok")
+        await supervisor.delete(OWNER, "a", CALLER)
+        assert await engine.value("typeof n", session="a") == "'undefined'"
 
 
 async def test_a_history_that_does_not_reproduce_makes_the_session_read_only(open_engine, tmp_path):
