@@ -17,7 +17,7 @@ const bundled = ['@exodus/bytes', '@noble/hashes', 'punycode', 'tr46', 'whatwg-u
 const GLOBALS = [
   'Array', 'ArrayBuffer', 'BigInt', 'BigUint64Array', 'DataView', 'Error', 'Map', 'Math', 'Number', 'Object',
   'RangeError', 'Reflect', 'Set', 'String', 'Symbol', 'TypeError', 'Uint8Array', 'Uint16Array', 'Uint32Array',
-  'isNaN', 'parseInt',
+  'encodeURI', 'isNaN', 'parseInt',
 ];
 
 const packageFile = (name, file) => join(work, 'node_modules', name, file);
