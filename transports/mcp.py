@@ -1,4 +1,4 @@
-"""The MCP door: the tool ``run_js`` over streamable HTTP, by the official SDK."""
+"""The MCP door: ``run_js`` and the other tools over streamable HTTP, by the official SDK."""
 
 from __future__ import annotations
 
@@ -31,8 +31,9 @@ from engine.execution import Execution
 from transports import asgi, errors
 from transports.answer import as_object
 from transports.mcp_sessions import SCOPE_KEY, Session, Sessions
-from transports.request import submission
-from transports.text import outcome_text, refusal_text, running_text
+from transports.mcp_tools import ENTRIES
+from transports.request import OWNER, submission
+from transports.text import fault_text, handle, outcome_text, refusal_text, running_text
 
 if TYPE_CHECKING:
     from engine.supervisor import Supervisor
@@ -118,18 +119,26 @@ class McpDoor:
             await self._sessionless.handle_request(scope, receive, send)
 
     async def _list_tools(self, _ctx: Context, _params: PaginatedRequestParams | None) -> ListToolsResult:
-        return ListToolsResult(tools=[self._tool])
+        return ListToolsResult(tools=[self._tool, *(entry.definition for entry in ENTRIES.values())])
 
     async def _call_tool(self, ctx: Context, params: CallToolRequestParams) -> CallToolResult:
-        if params.name != self._tool.name:
-            raise MCPError(INVALID_PARAMS, f"there is no tool {params.name[:64]!r}; there is run_js")
+        entry = ENTRIES.get(params.name)
+        if entry is None and params.name != self._tool.name:
+            known = ", ".join([self._tool.name, *ENTRIES])
+            raise MCPError(INVALID_PARAMS, f"there is no tool {params.name[:64]!r}; there are {known}")
         if (session := _session(ctx)) is not None:
             session.used = True
+        arguments = params.arguments or {}
         try:
-            return await self._run_js(ctx, params.arguments or {})
+            if entry is not None:
+                return await entry.call(self._engine, arguments)
+            return await self._run_js(ctx, arguments)
         except EngineError as error:
             errors.engine_answer(error)  # logs what is not the client's fault
-            return _result(refusal_text(error), is_error=True)
+            if entry is not None:
+                return _result(fault_text(error), is_error=True)
+            end = await self._handle(_named_session(ctx, arguments))
+            return _result(refusal_text(error, end), is_error=True)
         except Exception as error:  # noqa: BLE001 (the SDK would tell the client the exception's text)
             return _result(errors.internal_sentence(error), is_error=True)
 
@@ -143,8 +152,19 @@ class McpDoor:
                 await self._engine.cancel(execution.owner, execution.id)
             raise
         if report is None:
-            return _result(running_text(execution, CALL_SECONDS), execution, is_error=False)
+            end = await self._handle(execution.session) or handle(execution.session, None)
+            return _result(running_text(execution, CALL_SECONDS, end), execution, is_error=False)
         return _result(outcome_text(report), execution, is_error=report.status != "completed")
+
+    async def _handle(self, name: object) -> str:
+        """The handle of a session's state now; "" if there is no such session."""
+        if not isinstance(name, str) or self._engine.stateless:
+            return ""
+        try:
+            session = await self._engine.session(OWNER, name.partition("@")[0])
+        except EngineError:  # what is wrong with the call is being told; this is only where to go on
+            return ""
+        return handle(session.name, session.head_seq)
 
     async def _submit(self, ctx: Context, arguments: Mapping[str, object]) -> Execution:
         """Accept the call, in the session that it names, or else in the connection's own."""
@@ -163,6 +183,13 @@ def _with_default_session(ctx: Context, arguments: Mapping[str, object]) -> Mapp
         return arguments
     name = _request(ctx).query_params.get("session") or _request(ctx).headers.get("x-mcp-session-id")
     return arguments if name is None else {**arguments, "session": name}
+
+
+def _named_session(ctx: Context, arguments: Mapping[str, object]) -> object:
+    """What the call names as its session: by an argument or the address, or by its connection."""
+    name = _with_default_session(ctx, arguments).get("session")
+    session = _session(ctx)
+    return session.home.name if name is None and session is not None else name
 
 
 def _request(ctx: Context) -> Request:

@@ -23,6 +23,11 @@ class Home:
         self._first: Execution | None = None
         self._name: str | None = None
 
+    @property
+    def name(self) -> str | None:
+        """The session's name, as far as it has one."""
+        return self._name if self._first is None else self._first.session
+
     async def submit(self, asked: Submission, submit: Submit) -> Execution:
         """Submit to the connection's own session; calls that come together get the same one."""
         async with self._lock:

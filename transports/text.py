@@ -1,55 +1,111 @@
-"""What a model reads: an execution's outcome as text, complete in itself and bounded."""
+"""What a model reads: an execution's outcome as text, complete in itself and bounded.
+
+Every text ends with the handle ``[name@n]`` of the session's state where that is known.
+"""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Sequence
 
-from engine.errors import EngineError
-from engine.events import ErrorDetail, Line
+import msgspec
+from msgspec import Struct
+
+from engine.errors import EngineError, RequestError
+from engine.events import ErrorDetail
 from engine.execution import Execution, Report
 from transports.answer import error_text
 from transports.hints import hint
+from transports.paging import joined
 
 MAX_CHARS = 16_000
 """Characters of an outcome's text."""
 MAX_VALUE_CHARS = 8_000
 """Characters of the value or of the error in it; console lines get the rest."""
-MAX_STACK_LINES = 5
+MAX_FRAMES = 5
+MAX_DETAIL_LINES = 20
+"""Lines of an error's cause, errors and properties."""
 
-_FRAME = re.compile(r"^\s*at (.*)$", re.MULTILINE)
+_NOTE_CHARS = 200
+"""Room for the lines that say what was cut."""
+_FRAME = "    at "
+_WITHOUT_FRAMES = re.compile(r"\[.*?\] \{(.*)\}", re.DOTALL)
+_UNTOLD = ("timed_out", "cancelled")
+"""Statuses that need no sentence to explain them."""
+_ADVICE = {
+    "out_of_memory": " Hold less at once, or ask for more with heap_memory_max_mb.",
+    "crashed": " That is the server's fault: try again, or another way.",
+}
+
+
+class Stack(Struct, frozen=True):
+    """A stack taken apart."""
+
+    frames: list[str]
+    """Where the error arose, innermost first, without ``at``."""
+    details: list[str]
+    """Lines that show its cause, errors and own properties."""
 
 
 def outcome_text(report: Report) -> str:
-    """Console, value or error, and the handle ``[name@n]`` of the state to go on from."""
-    handle = "" if report.session is None else f"[{report.session}@{report.event}]"
+    """Console, value or error, and the handle of the state to go on from."""
+    end = handle(report.session, report.event)
     if report.status == "completed":
-        end = [_value(report), handle]
+        tail = [_value(report), end]
     elif report.status == "failed" and report.error is not None:
-        end = [_failure(report.error, report), f"{_effect(report)} {handle}".strip()]
+        tail = [_failure(report.error, report), f"{_effect(report)} {end}".strip()]
     else:
-        seconds = f"{report.duration_us / 1e6:.3g}"
-        end = [f"{report.status} after {seconds} s. {_effect(report)} {handle}".strip()]
-    tail = "\n".join(part for part in end if part)
-    console = _console(report.console, report.console_dropped, MAX_CHARS - len(tail) - 1)
-    return f"{console}\n{tail}" if console else tail
+        tail = [f"{_abort(report)} {_effect(report)} {end}".strip()]
+    told = "\n".join(part for part in tail if part)
+    console = _console(report, MAX_CHARS - len(told) - 1)
+    return f"{console}\n{told}" if console else told
 
 
-def running_text(execution: Execution, seconds: float) -> str:
-    """That the call goes on, and what to do next."""
-    session = execution.session
-    then = (
-        f'A call in its session waits for it to end: call run_js with session "{session}"'
-        if session is not None
-        else "It ends at its time limit at the latest."
-    )
-    lines = f"{len(execution.console):,} console lines so far. " if execution.console else ""
-    return f"running: not over after {seconds:.0f} s, and it goes on as {execution.id}. {lines}{then}"
+def running_text(execution: Execution, seconds: float, end: str) -> str:
+    """That the call goes on, and what to do next; ``end`` is the session's handle."""
+    named = _arguments(execution_id=execution.id)
+    parts = [f"running: not over after {seconds:.0f} s, and it goes on as {execution.id}."]
+    if execution.console:
+        parts.append(f"{len(execution.console):,} console lines so far.")
+    parts.append(f"To see them, and when it is over its result: get_execution_output {named}.")
+    parts.append(f"To stop and undo it: cancel_execution {named}.")
+    if execution.session is not None:
+        parts.append("Other calls in its session wait for it.")
+    return " ".join([*parts, end]).strip()
 
 
-def refusal_text(error: EngineError) -> str:
-    """Why a call was not run."""
-    return f"{error.code}: {error.message}. Nothing was run."
+def refusal_text(error: EngineError, end: str = "") -> str:
+    """Why a call did not work, and what became of it; ``end`` is the session's handle."""
+    if isinstance(error, RequestError):
+        return f"{fault_text(error)} Nothing was run. {end}".strip()
+    return f"{fault_text(error)} That is the server's fault; nothing of the call is kept. {end}".strip()
+
+
+def fault_text(error: EngineError) -> str:
+    """What is wrong with a call, in a sentence."""
+    return f"{error.code}: {error.message.rstrip('.')}."
+
+
+def handle(session: str | None, event: int | None) -> str:
+    """``[name@n]``: the session's state after the event n, ``[name]`` if that is not known yet."""
+    if session is None:
+        return ""
+    return f"[{session}]" if event is None else f"[{session}@{event}]"
+
+
+def take_apart(stack: str | None) -> Stack:
+    """The frames and the details of ``ErrorDetail.stack``."""
+    lines = (stack or "").split("\n")
+    first = next((at for at, line in enumerate(lines) if line.startswith(_FRAME)), len(lines))
+    behind = next((at for at in range(first, len(lines)) if not lines[at].startswith(_FRAME)), len(lines))
+    frames = [line.removeprefix(_FRAME) for line in lines[first:behind]]
+    if not frames:
+        bare = _WITHOUT_FRAMES.fullmatch(stack or "")
+        return Stack([], ("  " + bare[1].strip(" \n")).split("\n") if bare else [])
+    if lines[-1] != "}":
+        return Stack(frames, [])
+    frames[-1] = frames[-1].removesuffix(" {")
+    return Stack(frames, lines[behind:-1])
 
 
 def _value(report: Report) -> str:
@@ -70,21 +126,37 @@ def _timers(count: int) -> str:
 
 
 def _failure(error: ErrorDetail, report: Report) -> str:
-    lines = [_cut(error_text(error), MAX_VALUE_CHARS // 2)]
+    lines = [_cut(error_text(error), MAX_VALUE_CHARS // 4)]
     if error.frame is not None:
         lines.append(_cut(error.frame.rstrip("\n"), MAX_VALUE_CHARS // 4))
-    lines += [f"  at {_cut(place, 200)}" for place in _places(error, report.event)]
+    stack = take_apart(error.stack)
+    lines += _first([f"at {_cut(place, 200)}" for place in _places(stack, error, report)], MAX_FRAMES)
+    if stack.details:
+        details = _first(stack.details, MAX_DETAIL_LINES)
+        lines.append(_cut("\n".join(details), MAX_VALUE_CHARS // 4))
     if (advice := hint(error)) is not None:
         lines.append(advice)
     return "\n".join(lines)
 
 
-def _places(error: ErrorDetail, event: int | None) -> list[str]:
-    """Where it was thrown, innermost first."""
-    found = _FRAME.findall(error.stack or "")[:MAX_STACK_LINES]
-    if not found and error.line is not None and event is not None:
-        found = [f"exec-{event}.js:{error.line}:{error.column or 1}"]
-    return found
+def _places(stack: Stack, error: ErrorDetail, report: Report) -> list[str]:
+    if not stack.frames and error.line is not None and report.event is not None:
+        return [f"exec-{report.event}.js:{error.line}:{error.column or 1}"]  # a syntax error's stack has none
+    return stack.frames
+
+
+def _first(lines: Sequence[str], count: int) -> list[str]:
+    """The first lines, set in by two, and how many more there were."""
+    shown = [line if line.startswith("  ") else f"  {line}" for line in lines[:count]]
+    return [*shown, f"  … {len(lines) - count} more"] if len(lines) > count else shown
+
+
+def _abort(report: Report) -> str:
+    """How long it took and why it ended."""
+    took = f"{report.status} after {report.duration_us / 1e6:.3g} s"
+    if report.error is None or report.status in _UNTOLD:
+        return f"{took}."
+    return f"{took}: {report.error.message}.{_ADVICE.get(report.status, '')}"
 
 
 def _effect(report: Report) -> str:
@@ -95,21 +167,37 @@ def _effect(report: Report) -> str:
     return "Earlier changes kept." if kept else "Call undone."
 
 
-def _console(lines: Sequence[Line], dropped: int, room: int) -> str:
-    """The first lines that fit in ``room`` characters, and how many more there were."""
-    shown: list[str] = []
-    room -= 40  # for the note
-    for line in lines:
-        room -= len(line.text) + 1
-        if room < 0:
-            break
-        shown.append(line.text)
-    if not shown and lines:
-        shown.append(_cut(lines[0].text, max(room + len(lines[0].text), 0)))
-    cut = len(lines) - len(shown) + dropped
-    if cut:
-        shown.append(f"… {cut:,} lines cut")
-    return "\n".join(shown)
+def _console(report: Report, room: int) -> str:
+    """The lines that fit in ``room`` characters, and how to get at the others."""
+    text = joined(report.console)
+    notes = []
+    if report.console_dropped:
+        notes.append(f"… {report.console_dropped:,} lines more were not kept: the console was full")
+    if len(text) + _NOTE_CHARS > room:
+        text, note = _cut_console(text, room - _NOTE_CHARS, report.execution_id)
+        notes.insert(0, note)
+    return "\n".join([text.removesuffix("\n"), *notes] if text else notes)
+
+
+def _cut_console(text: str, room: int, execution_id: str) -> tuple[str, str]:
+    """The whole lines that fit, else a part of the first; and where the rest is."""
+    shown = text[: max(room, 0)]
+    end = shown.rfind("\n")
+    if end != -1:
+        line = shown.count("\n") + 1
+        rest = f"{text.count(chr(10)) - line + 1:,} lines"
+        next_one = _arguments(execution_id=execution_id, line_offset=line)
+        shown = shown[: end + 1]
+    else:
+        at = len(shown.encode())
+        rest = f"{len(text.encode()) - at:,} bytes"
+        next_one = _arguments(execution_id=execution_id, byte_offset=at)
+    return shown, f"… {rest} cut: get_execution_output {next_one}"
+
+
+def _arguments(**named: str | int) -> str:
+    """A call's arguments as JSON, for a model to repeat."""
+    return msgspec.json.encode(named).decode()
 
 
 def _cut(text: str, limit: int) -> str:

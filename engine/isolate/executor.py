@@ -278,11 +278,11 @@ def _outcome(finished: _Finished, location: Location | None, run: Run) -> Outcom
     error = None
     if finished.error is not None:
         script = Script(run.seq, run.code)
-        location = script.place(location, finished.error.stack)
+        location, stack = script.place(location, finished.error.stack)
         error = ErrorDetail(
             name=finished.error.name,
             message=finished.error.message,
-            stack=finished.error.stack,
+            stack=stack,
             line=location.line if location else None,
             column=location.column if location else None,
             frame=script.frame(location) if location else None,

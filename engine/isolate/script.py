@@ -11,7 +11,8 @@ from engine.isolate.image import BASE_SCRIPT
 from engine.isolate.isolate import Location
 
 _OBJECT_LITERAL = re.compile(r"\s*\{(?!.*;\s*\Z)", re.DOTALL)
-_GUEST_FRAME = re.compile(r"(exec-\d+\.js):(\d+):(\d+)")
+_GUEST_FRAME = re.compile(r"^    at (?:.*\()?(exec-\d+\.js):(\d{1,9}):(\d{1,9})", re.MULTILINE)
+_CLASH = re.compile(r"SyntaxError: Identifier '(.+)' has already been declared(\n    at exec-\d+\.js:1:1)?")
 _SOURCE_URL = "\n//# sourceURL=exec-"
 
 
@@ -53,14 +54,27 @@ class Script(Struct, frozen=True):
         first_line = re.compile(rf"\b{re.escape(self.name)}:1:([0-9]+)\b")
         return first_line.sub(lambda place: f"{self.name}:1:{int(place[1]) - 1}", stack)
 
-    def place(self, location: Location | None, stack: str | None) -> Location | None:
-        """Where the guest's own code was: an error may come out of a function of the base image."""
-        if location is None or location.line < 1:  # V8 does not know, as for `throw null`
-            return None
-        if location.script == BASE_SCRIPT:
+    def place(self, location: Location | None, stack: str | None) -> tuple[Location | None, str | None]:
+        """Where the guest's own code was, from what V8 says of an error and from the error's stack; and
+        the stack, made to agree.
+
+        V8 may know nothing (the stack was read before the throw), or a place in the base image, or
+        the code's first character for a declaration that clashes with an earlier script's.
+        """
+        clash = _CLASH.fullmatch(stack or "")
+        if location is None or clash is None or location[1:3] != (1, 1) or not self._is_own(location):
+            return self._place(location, stack), stack
+        found = self._declaration(clash[1], location)
+        frame = f"\n    at {self.name}:{found.line}:{found.column}" if found else ""
+        return found, clash[0].removesuffix(clash[2] or "") + frame
+
+    def _place(self, location: Location | None, stack: str | None) -> Location | None:
+        if location is None or location.line < 1 or location.script == BASE_SCRIPT:
             frame = _GUEST_FRAME.search(stack or "")
             return Location(frame[1], int(frame[2]), int(frame[3]), "") if frame else None
-        if self._is_own(location) and location.line > self._lines:  # it ended too early
+        if not self._is_own(location):
+            return location
+        if location.line > self._lines:  # it ended too early
             last = self.code.rpartition("\n")[2]
             return location._replace(line=self._lines, column=len(last) + 1)
         return location
@@ -69,6 +83,16 @@ class Script(Struct, frozen=True):
         """The lines around a place in this script or another one."""
         source = self.code if self._is_own(location) else location.source.partition(_SOURCE_URL)[0]
         return code_frame(source, location.line, location.column)
+
+    def _declaration(self, name: str, location: Location) -> Location | None:
+        """Where the code declares ``name``, as far as that can be told without parsing it."""
+        keywords = r"\b(?:let|const|var|class|using|function\*?)\s"
+        found = re.search(rf"{keywords}[^;\n]*?(?<![\w$.]){re.escape(name)}(?![\w$])", self.code)
+        if found is None:
+            return None
+        before = self.code[: found.end() - len(name)]
+        column = len(before) - before.rfind("\n")
+        return location._replace(line=before.count("\n") + 1, column=column)
 
     @property
     def _lines(self) -> int:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from engine.errors import NotFound
+from engine.errors import NotFound, StoreFailed
 from engine.events import Caller, ErrorDetail, Line
 from engine.execution import Execution, Report
-from transports.text import MAX_CHARS, outcome_text, refusal_text, running_text
+from transports.text import MAX_CHARS, outcome_text, refusal_text, running_text, take_apart
 
 
 def report(**fields: object) -> Report:
@@ -33,10 +33,8 @@ def test_without_sessions_nothing_is_said_to_be_kept_or_undone(undone: bool) -> 
 
 def test_a_stack_overflow_is_an_error_that_is_undone() -> None:
     error = ErrorDetail(name="StackOverflow", message="too deep", undone=True)
-    assert (
-        outcome_text(report(status="failed", error=error))
-        == "StackOverflow: too deep\nCall undone. [demo@13]"
-    )
+    told = outcome_text(report(status="failed", error=error)).splitlines()
+    assert (told[0], told[-1]) == ("StackOverflow: too deep", "Call undone. [demo@13]")
 
 
 def test_what_is_pending_is_told() -> None:
@@ -45,9 +43,9 @@ def test_what_is_pending_is_told() -> None:
     assert "\n1 timer pending: it fires" in outcome_text(report(result="1", pending_timers=1))
 
 
-def test_lines_that_were_dropped_count_as_cut() -> None:
+def test_lines_that_were_dropped_are_told() -> None:
     told = outcome_text(report(result="1", console=(Line("log", "a"),), console_dropped=1_203))
-    assert told == "a\n… 1,203 lines cut\n=> 1\n[demo@13]"
+    assert told == "a\n… 1,203 lines more were not kept: the console was full\n=> 1\n[demo@13]"
 
 
 @pytest.mark.parametrize("length", [1, 15_000, 16_000, 17_000, 1_000_000])
@@ -67,13 +65,48 @@ def test_a_running_call_says_what_to_do_next() -> None:
     execution = Execution("e_1", "local", caller=Caller(transport="mcp"), accepted_at=0)
     execution.session = "demo"
     execution.emit([Line("log", "a")])
-    told = running_text(execution, 45.0)
+    told = running_text(execution, 45.0, "[demo@12]")
     assert told.startswith("running: not over after 45 s, and it goes on as e_1. 1 console lines so far.")
-    assert told.endswith('call run_js with session "demo"')
+    assert 'get_execution_output {"execution_id":"e_1"}' in told
+    assert 'cancel_execution {"execution_id":"e_1"}' in told
+    assert told.endswith("[demo@12]")
 
 
-def test_a_refusal_names_its_code() -> None:
+def test_a_refusal_names_its_code_and_whose_fault_it_is() -> None:
     assert (
         refusal_text(NotFound("there is no session x"))
         == "not_found: there is no session x. Nothing was run."
     )
+    assert (
+        refusal_text(StoreFailed("the disk is full"), "[demo@12]")
+        == "store_failed: the disk is full. That is the server's fault; nothing of the call is kept. [demo@12]"
+    )
+
+
+def test_what_explains_an_abort_is_told() -> None:
+    error = ErrorDetail(name="OutOfMemory", message="needed more than 128 MB of heap", undone=True)
+    told = outcome_text(report(status="out_of_memory", duration_us=400_000, error=error))
+    assert told == (
+        "out_of_memory after 0.4 s: needed more than 128 MB of heap. Hold less at once, or ask for more with "
+        "heap_memory_max_mb. Call undone. [demo@13]"
+    )
+
+
+STACKS = {
+    "": ([], []),
+    "SyntaxError: x": ([], []),
+    "Error: x\n    at f (exec-1.js:1:2)\n    at exec-1.js:3:4": (["f (exec-1.js:1:2)", "exec-1.js:3:4"], []),
+    "Error: x\n    at exec-1.js:1:2 {\n  code: 'E'\n}": (["exec-1.js:1:2"], ["  code: 'E'"]),
+    "[AggregateError: two\nlines] {\n  [errors]: [ 1 ]\n}": ([], ["  [errors]: [ 1 ]"]),
+    "Error: x\n    at a:1:2 {\n  [cause]: Error: y\n      at b:3:4\n}": (
+        ["a:1:2"],
+        ["  [cause]: Error: y", "      at b:3:4"],
+    ),
+    "[Error: x] {\n  [cause]: Error: y\n      at b:3:4\n}": ([], ["  [cause]: Error: y", "      at b:3:4"]),
+}
+
+
+@pytest.mark.parametrize("stack", STACKS)
+def test_a_stack_is_taken_apart_into_frames_and_details(stack: str) -> None:
+    apart = take_apart(stack)
+    assert (apart.frames, apart.details) == STACKS[stack]
