@@ -86,7 +86,7 @@ class Global(Struct, frozen=True):
     """What ``typeof`` says of a primitive; "null"; "function" or "class"; the class of an object;
     "Proxy"; "accessor"; "uninitialized" before a declaration was reached, or when it threw."""
     preview: str
-    """One line of inspection."""
+    """One line of inspection; "…" where the time for all previews, half a second, was over."""
 
 
 class Seen(Struct, frozen=True, tag="seen"):

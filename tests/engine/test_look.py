@@ -106,6 +106,18 @@ def test_what_is_looked_at_is_bounded(Session):  # noqa: N803
     assert ([len(one.name) for one in seen.globals], seen.more) == ([256], 51)
 
 
+def test_previews_of_very_large_values_end_with_the_time_for_them(Session):  # noqa: N803
+    session = Session()
+    session.value(
+        "const large = {}; for (let i = 0; i < 100_000; i++) large['k' + i] = i;"
+        "for (let i = 0; i < 900; i++) globalThis['g' + i] = large; 0"
+    )
+    previews = [seen.preview for seen in session.look().globals]
+    assert previews[0].startswith("{")
+    assert previews[-1] == "…"
+    assert session.look().globals[-1].type == "object"
+
+
 HOSTILE = """
 let calls = 0;
 const trap = new Proxy({}, { get: (_, name) => (...all) => { calls++; return Reflect[name](...all) } });

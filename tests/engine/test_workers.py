@@ -100,6 +100,16 @@ async def test_a_worker_runs_code_and_remembers(workers: Workers) -> None:
     assert await value(worker, "n + 1") == "42"
 
 
+async def test_a_worker_can_be_looked_at_before_and_between_runs(workers: Workers) -> None:
+    worker = await workers.acquire()
+    assert await worker.look(wire.Look()) == wire.Seen((), more=0)
+    await value(worker, "let n = 41; class Foo {} var foo = new Foo()")
+    seen = await worker.look(wire.Look(max_globals=2, preview_chars=20))
+    assert [(one.name, one.type) for one in seen.globals] == [("n", "number"), ("Foo", "class")]
+    assert seen.more == 1
+    assert await value(worker, "n + 1") == "42"
+
+
 async def test_every_worker_is_another_one(workers: Workers) -> None:
     acquired: list[Worker] = []
 

@@ -4,7 +4,7 @@
 // since the guest could tell afterwards.
 (base) => {
   'use strict';
-  const { inspect, isClass } = base;
+  const { inspect, isClass, native } = base;
   const { cut, isData, isObject, isProxy, lineage, uncurryThis } = base.values;
   const { symbolText } = base.primitives;
   const { getOwnPropertyDescriptor, ownKeys } = Reflect;
@@ -18,6 +18,8 @@
   const toWellFormed = uncurryThis(String.prototype.toWellFormed);
 
   const MAX_NAME = 256; // characters
+  const MAX_TIME = 5_000; // ticks of 0.1 ms, for all previews together
+  const UNSEEN = '…';
   const NAME = Object.freeze({ __proto__: null, maxStringLength: MAX_NAME });
   const PREVIEW = Object.freeze({
     __proto__: null,
@@ -68,19 +70,22 @@
   const entry = (name, scope, type, preview) =>
     `{"name":${jsonText(name)},"scope":"${scope}","type":${jsonText(type)},"preview":${jsonText(preview)}}`;
 
-  const valueEntry = (name, scope, value, chars) => {
+  // `room` is { chars, end }: of one preview, and of the time for all; real time, since no look is replayed
+
+  const valueEntry = (name, scope, value, { chars, end }) => {
+    if (native(2) > end) return entry(name, scope, value === null ? 'null' : typeof value, UNSEEN);
     const preview = onOneLine(inspect(value, { ...PREVIEW, __proto__: null, maxChars: chars }));
     return entry(name, scope, typeOf(value), preview);
   };
 
-  const lexicalEntry = (name, read, chars) => {
+  const lexicalEntry = (name, read, room) => {
     let value;
     try {
       value = read();
     } catch {
       return entry(name, 'lexical', 'uninitialized', '<uninitialized>');
     }
-    return valueEntry(name, 'lexical', value, chars);
+    return valueEntry(name, 'lexical', value, room);
   };
 
   const accessorText = ({ get, set }) => {
@@ -88,9 +93,9 @@
     return set === undefined ? '[Getter]' : '[Getter/Setter]';
   };
 
-  const globalEntry = (key, descriptor, chars) => {
+  const globalEntry = (key, descriptor, room) => {
     const name = typeof key === 'symbol' ? symbolText(NAME, key) : cut(key, MAX_NAME);
-    if (isData(descriptor)) return valueEntry(name, 'global', descriptor.value, chars);
+    if (isData(descriptor)) return valueEntry(name, 'global', descriptor.value, room);
     return entry(name, 'global', 'accessor', accessorText(descriptor));
   };
 
@@ -99,10 +104,12 @@
   /**
    * JSON of { globals, more }: at most `max` variables with previews of at most `chars` characters,
    * and how many more there are. The host names the lexical ones: `readers` has a function for each
-   * of `names` that returns its value, or throws where it has none yet.
+   * of `names` that returns its value, or throws where it has none yet. Where the values are very
+   * large, previews end with the time for them.
    */
   base.look = (json, readers) => {
     const { names, max, chars } = parse(json);
+    const room = { __proto__: null, chars, end: native(2) + MAX_TIME };
     let text = '';
     let shown = 0;
     let more = 0;
@@ -110,12 +117,12 @@
       text += shown === 0 ? one : `,${one}`;
       shown += 1;
     };
-    for (let i = 0; i < names.length; i++) show(lexicalEntry(cut(names[i], MAX_NAME), readers[i], chars));
+    for (let i = 0; i < names.length; i++) show(lexicalEntry(cut(names[i], MAX_NAME), readers[i], room));
     const keys = ownKeys(globalThis);
     for (let i = 0; i < keys.length; i++) {
       const descriptor = getOwnPropertyDescriptor(globalThis, keys[i]);
       if (isInstalled(keys[i], descriptor)) continue;
-      if (shown < max) show(globalEntry(keys[i], descriptor, chars));
+      if (shown < max) show(globalEntry(keys[i], descriptor, room));
       else more += 1;
     }
     return `{"globals":[${text}],"more":${more}}`;
