@@ -158,3 +158,10 @@ def test_a_subclass_whose_parent_was_replaced_gets_no_keys(Session):  # noqa: N8
       new AbortController(); seen.join()
     """
     assert Session().value(code) == "'0'"
+
+
+def test_a_reported_error_is_on_the_console_and_stops_nothing(session):
+    done = session.run("reportError(new RangeError('told')); reportError(5); 'on'")
+    assert done.outcome.result == "'on'"
+    assert session.lines[0].text.startswith("Uncaught RangeError: told\n    at ")
+    assert (session.lines[1].level, session.lines[1].text) == ("error", "Uncaught 5")

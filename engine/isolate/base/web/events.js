@@ -376,6 +376,16 @@
 
   expose(EventTarget, 0);
 
+  const { reportError } = {
+    reportError(error) {
+      requireArguments(arguments.length, 1, "Failed to execute 'reportError'");
+      base.uncaught('Uncaught ', error);
+    },
+  };
+  defineProperty(globalThis, 'reportError', {
+    value: reportError, writable: true, enumerable: false, configurable: true,
+  });
+
   // --- for the other interfaces -----------------------------------------------------------------
 
   /** Tells a target's listeners of an event that only we can make. */
