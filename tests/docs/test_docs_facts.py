@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import re
 import subprocess
 from pathlib import Path
@@ -13,8 +14,12 @@ from documents import ROOT, Shown, fenced
 from mcp import Client
 from server_process import COMMAND, running
 
+from cli.executionlog import ExecutionLog
+from cli.logformat import FIELDS as LOG_FIELDS
 from engine import recovery
 from engine.errors import EngineError
+from engine.events import Caller, ErrorDetail
+from engine.execution import Execution, Report
 from engine.isolate import native
 from transports import errors as http_errors
 from transports.answer import Answer
@@ -69,6 +74,20 @@ def test_operations_lists_every_flag_with_its_default() -> None:
             assert float(shown.split()[0]) == float(default), flag
         elif default and default != '""':
             assert shown.startswith(default.split(",")[0]), flag
+
+
+def test_operations_lists_every_field_of_an_execution_s_log_line(caplog: pytest.LogCaptureFixture) -> None:
+    told = {"transport": "rest", "client": "c", "client_version": "1", "subject": "s"}
+    caller = Caller(**told, request_id="r", traceparent="t")
+    execution = Execution("e_1", "local", caller=caller, accepted_at=0)
+    error = ErrorDetail(name="E", message="")
+    execution.finish(Report(execution_id="e_1", session="a", event=1, status="failed", error=error))
+    with caplog.at_level(logging.INFO):
+        ExecutionLog().executed(execution)
+    known = list(getattr(caplog.records[0], LOG_FIELDS))
+    assert [words(row[0])[0] for row in rows(OPERATIONS, "field of the line")] == known
+    shown = msgspec.json.decode(fenced(OPERATIONS, "json")[0])
+    assert list(shown) == ["time", "level", "logger", "event", *(name for name in known if name in shown)]
 
 
 def family(kind: type[EngineError]) -> set[type[EngineError]]:
