@@ -88,7 +88,7 @@ def routes(views: Docs) -> list[Route]:
             answers={200: content},
         )
 
-    described = Content("The document", media="application/json")
+    described = Content("The document", schema={"type": "object"})
     return [
         get("openapi", "/openapi.json", "This API as an OpenAPI 3.1 document", described, views.openapi),
         get("openapi_upstream", "/api-doc/openapi.json", "The same", described, views.openapi),

@@ -31,6 +31,15 @@ if TYPE_CHECKING:
 CANCEL_SECONDS = 2.0
 """Time that a cancel waits for the execution to be over."""
 DEFAULT_PAGE = 100
+_EVENT = {
+    "type": "object",
+    "description": "One server-sent event",
+    "properties": {
+        "id": {"type": "string", "pattern": "^([0-9]+|done)$"},
+        "event": {"enum": ["console", "done", "failure"]},
+        "data": {"type": "string", "contentMediaType": "application/json"},
+    },
+}
 
 Cursor = Annotated[
     str,
@@ -181,7 +190,7 @@ def routes(engine: Supervisor) -> list[Route]:
             "misses nothing; after the last event it gets 204.",
             view=None,
             answers={
-                200: Content("The stream", media="text/event-stream"),
+                200: Content("The stream", media="text/event-stream", schema=_EVENT),
                 204: Content("There is nothing after Last-Event-ID", media=None),
             },
             errors=(404, 429),

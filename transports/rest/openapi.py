@@ -104,11 +104,13 @@ def _response(status: int, content: Content) -> Document:
     if content.kind is not None:
         shape = {"$ref": _REFERENCE.format(name=content.kind.__name__)}
         told["content"] = {JSON: {"schema": shape}}
-        if content.example is not None:
-            told["content"][JSON]["example"] = content.example
     elif content.media is not None:
-        kind = "object" if content.media == JSON else "string"
-        told["content"] = {content.media: {"schema": {"type": kind}}}
+        told["content"] = {content.media: {"schema": content.schema or {"type": "string"}}}
+    if content.links:
+        told["links"] = {
+            name: {"operationId": name, "parameters": {parameter: f"$response.body#/{field}"}}
+            for name, parameter, field in content.links
+        }
     if status in (201, 202):
         told["headers"] = {"Location": {"description": "Where to look", "schema": {"type": "string"}}}
     return told
@@ -132,6 +134,8 @@ def _schemas(routes: Sequence[Route]) -> Document:
     told += [content.kind for route in routes for content in route.answers.values() if content.kind]
     _, schemas = msgspec.json.schema_components([*taken, *told], ref_template=_REFERENCE)
     for kind in _structs(told):
+        if kind.__struct_config__.omit_defaults:
+            continue
         # what is answered is complete: only what can be UNSET is ever left out
         schemas[kind.__name__]["required"] = [
             field.encode_name

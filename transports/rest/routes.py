@@ -26,6 +26,7 @@ Q = TypeVar("Q")
 B = TypeVar("B")
 
 _MAX_QUERY_FIELDS = 16
+_object = msgspec.json.Decoder(dict[str, Any])
 _PLACE = re.compile(r"^(?P<what>.*?)(?: - at .*?`\$\.?(?P<field>[^`.\[]*).*)?$", re.DOTALL)
 """A message of msgspec's, and the part of the document that it is about."""
 
@@ -50,9 +51,12 @@ class Content(Struct, frozen=True):
     """When this is the answer."""
     kind: type[Struct] | None = None
     """Shape of the JSON; None for any other media type, or no body."""
+    schema: dict[str, Any] | None = None
+    """Where there is no ``kind``: what is known of the content."""
     media: str | None = "application/json"
     """None where there is no body."""
-    example: Any = None
+    links: tuple[tuple[str, str, str], ...] = ()
+    """Where to go on: name of a route, its path parameter, and the field of the answer that is its value."""
 
 
 View = Callable[[Asked[Any, Any]], Awaitable[JsonAnswer | Response]]
@@ -145,7 +149,11 @@ def decode_body(kind: type[B], body: bytes) -> B:
     """A JSON body; an empty one is an empty object. Raises InvalidField."""
     with json_faults(body):
         try:
-            return msgspec.json.decode(body or b"{}", type=kind)
+            fields = _object.decode(body or b"{}")
+            for name, value in fields.items():
+                if isinstance(value, float) and value.is_integer():  # to JSON, 1.0 is an integer
+                    fields[name] = int(value)
+            return msgspec.convert(fields, kind)
         except msgspec.ValidationError as wrong:
             raise _invalid(wrong) from wrong
 

@@ -64,6 +64,23 @@ _IDEMPOTENCY = {
     "description": "The same as `idempotency_key`",
     "schema": {"type": "string", "pattern": "^[!-~]([ -~]{0,253}[!-~])?$"},
 }
+_OF_EXECUTION = tuple(
+    (name, "id", "execution_id")
+    for name in ("get_execution", "get_execution_output", "follow_execution", "cancel_execution")
+)
+_OF_SESSION = tuple(
+    (name, "name", "session")
+    for name in (
+        "get_session",
+        "list_session_events",
+        "get_session_state",
+        "fork_session",
+        "get_session_tags",
+        "set_session_tags",
+        "delete_session_tag",
+        "delete_session",
+    )
+)
 
 
 def routes() -> list[Route]:
@@ -84,8 +101,8 @@ def routes() -> list[Route]:
             body_example={"session": "demo", "code": "let xs = [1, 2, 3]; xs.map(x => x * x)"},
             raw_body=("text/javascript", "text/plain"),
             answers={
-                200: Content("It is over, whatever came of it", Answer),
-                202: Content("It waits or runs: ask again at `Location`", Answer),
+                200: Content("It is over, whatever came of it", Answer, links=_OF_EXECUTION + _OF_SESSION),
+                202: Content("It waits or runs: ask again at `Location`", Answer, links=_OF_EXECUTION),
             },
             errors=(404, 408, 409, 413, 415, 422, 429, 503),
         )
