@@ -46,6 +46,10 @@ _KEY = re.compile(r"[\x21-\x7e](?:[\x20-\x7e]{0,253}[\x21-\x7e])?")
 _MAX_NUMBER = 10**9
 """Numbers are cut to this before the engine clamps them."""
 
+_MAYBE_TOO_LARGE = re.compile(r"[eE]\+?[0-9]{3}|[0-9]{300}|Infinity|NaN")
+"""Only JSON with such a piece can hold a number that is too large for JavaScript."""
+_SHOWN = 40
+
 _KINDS = {
     bool: "a boolean",
     int: "a number",
@@ -133,13 +137,35 @@ def _code(value: object) -> str:
 
 
 def _input(value: object) -> str:
+    """JSON text. Raises InvalidField for what JavaScript would read as something else."""
     if isinstance(value, Raw):
-        return _utf8(bytes(value))
+        text = _utf8(bytes(value))
+    else:
+        try:
+            text = json.dumps(value, ensure_ascii=False, separators=(",", ":"))
+        except (ValueError, RecursionError) as broken:
+            raise InvalidField(f"`input` cannot be written as JSON: {broken}", field="input") from broken
+        _text("input", text)
+    if _MAYBE_TOO_LARGE.search(text):
+        _check_numbers(text)
+    return text
+
+
+def _check_numbers(text: str) -> None:
+    """Raises InvalidField if a number in the JSON would be Infinity in JavaScript."""
+
+    def check(number: str) -> None:
+        if not math.isfinite(float(number)):
+            shown = number if len(number) <= _SHOWN else f"{number[:_SHOWN]}…"
+            raise InvalidField(
+                f"`input` holds the number {shown}, which JavaScript cannot hold: send it as a string",
+                field="input",
+            )
+
     try:
-        text = json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
-    except (ValueError, RecursionError) as broken:
-        raise InvalidField(f"`input` cannot be written as JSON: {broken}", field="input") from broken
-    return _text("input", text)
+        json.loads(text, parse_int=check, parse_float=check, parse_constant=check)
+    except RecursionError as broken:
+        raise InvalidField("`input` is nested too deeply", field="input") from broken
 
 
 def _utf8(data: bytes) -> str:

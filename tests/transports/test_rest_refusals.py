@@ -25,6 +25,21 @@ def refused(response: httpx2.Response, status: int, code: str, field: str | None
     return sentence
 
 
+@pytest.mark.parametrize("number", ["1e999", "-1E+400", '[1, {"a": 1e309}]', "1" + "0" * 309])
+def test_an_input_that_javascript_would_read_as_infinity_is_a_400(client: httpx2.Client, number: str) -> None:
+    body = b'{"code": "1", "input": %s}' % number.encode()
+    response = client.post("/api/exec", content=body, headers=JSON)
+    assert "which JavaScript cannot hold: send it as a string" in refused(
+        response, 400, "invalid_field", "input"
+    )
+
+
+@pytest.mark.parametrize("text", ['"1e999"', "1e308", "0.1e-999", '{"1e999": [1e+100]}'])
+def test_what_only_looks_like_such_a_number_is_taken(client: httpx2.Client, text: str) -> None:
+    body = b'{"code": "JSON.stringify(input)", "input": %s}' % text.encode()
+    assert client.post("/api/exec", content=body, headers=JSON).status_code == 200
+
+
 MALFORMED = {
     "empty": b"",
     "cut off": b'{"code": "1',
