@@ -178,6 +178,15 @@ def test_transfer_moves_buffers_when_all_went_well(value, body, result):
     assert value(f"return String(await (async () => {{ {body} }})())") == f"'{result}'"
 
 
+def test_the_memory_of_webassembly_is_cloned_as_a_buffer(value):
+    body = """
+      const memory = new WebAssembly.Memory({ initial: 1, maximum: 2 });
+      const fixed = structuredClone(memory.buffer).byteLength;
+      return [fixed, structuredClone(new Uint8Array(memory.toResizableBuffer())).length].join();
+    """
+    assert value(body) == "'65536,65536'"
+
+
 @pytest.mark.parametrize(
     "build",
     [

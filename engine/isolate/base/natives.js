@@ -32,5 +32,6 @@
     },
   };
   Object.defineProperty(Function.prototype, 'toString', { value: shown.toString });
+  base.sourceOf = uncurryThis(shown.toString);
   explore(globalThis);
 }

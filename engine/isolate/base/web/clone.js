@@ -31,7 +31,6 @@
   const setForEach = uncurryThis(Set.prototype.forEach);
   const includes = uncurryThis(Object.getPrototypeOf(Uint8Array.prototype).includes);
   const dateTime = uncurryThis(Date.prototype.getTime);
-  const functionToString = uncurryThis(Function.prototype.toString);
   const symbolToString = uncurryThis(Symbol.prototype.toString);
   const typedArraySet = uncurryThis(Object.getPrototypeOf(Uint8Array.prototype).set);
   const transfer = uncurryThis(ArrayBuffer.prototype.transfer);
@@ -74,7 +73,7 @@
   const label = (value, kind) => {
     if (typeof value === 'symbol') return symbolToString(value);
     if (kind === kinds.PROXY) return '#<Object>';
-    if (typeof value === 'function') return cut(functionToString(value), MAX_SOURCE);
+    if (typeof value === 'function') return cut(base.sourceOf(value), MAX_SOURCE);
     return `#<${lineage(value, new NativeMap()).name ?? 'Object'}>`;
   };
 
@@ -225,8 +224,11 @@
     const length = bufferParts.byteLength(buffer);
     const size = parts.byteLength(view);
     if (parts.byteOffset(view) + size + LARGEST_ELEMENT <= length) return false;
-    if (length + LARGEST_ELEMENT > bufferParts.maxByteLength(buffer)) return true; // no room to find out
-    resize(buffer, length + LARGEST_ELEMENT);
+    try {
+      resize(buffer, length + LARGEST_ELEMENT);
+    } catch {
+      return true; // no way to find out: it has no room, or is a WebAssembly memory, which grows by pages
+    }
     const isLonger = parts.byteLength(view) !== size;
     resize(buffer, length);
     return isLonger;
