@@ -8,6 +8,7 @@ on beside the writer.
 
 from __future__ import annotations
 
+import contextlib
 import sqlite3
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
@@ -28,6 +29,9 @@ from persistence.writer import Append, Writer
 MAX_QUEUED_BYTES = 64 << 20
 """Appends wait for room, in order of arrival, once this much is in the queue."""
 
+PROBE_SECONDS = 5.0
+"""While appends fail, it is tried that often whether they still would."""
+
 READERS = 4
 """Reads that run at once, each with a thread and a connection."""
 
@@ -47,6 +51,7 @@ async def open_sqlite_log(directory: Path) -> AsyncIterator[SqliteEventLog]:
         try:
             async with trio.open_nursery() as nursery:
                 await nursery.start(log._write)
+                nursery.start_soon(log._probe)
                 try:
                     yield log
                 finally:
@@ -68,6 +73,8 @@ class SqliteEventLog:
         self._writer = Writer(path, lambda batch: self._token.run_sync_soon(self._settle, batch))
         self.failing: str | None = None
         """While the last append was not stored, as on a full disk: what is wrong and what to do."""
+        self._failed = trio.Event()
+        self._probing = trio.CancelScope()
         self._closed = False
         self._queued = 0
         self._door = trio.Lock()
@@ -81,7 +88,7 @@ class SqliteEventLog:
         return self._queued
 
     async def append(self, records: Sequence[Record]) -> None:
-        """See ``EventLog``. Cannot be cancelled, not even before it began."""
+        """See ``EventLog``. Cannot be cancelled, not even before it began. No records: only try to write."""
         append = Append(records, trio.lowlevel.current_task())
         if self._queued + append.size > MAX_QUEUED_BYTES or self._door.locked():
             await self._wait_for_room(append.size)
@@ -161,14 +168,25 @@ class SqliteEventLog:
                 append.failure = StoreFailed("the event was not stored: the writer died before")
             self._settle([*self._writer.unanswered, *rest])
 
+    async def _probe(self) -> None:
+        """While appends fail, append nothing now and then: no client may be sent here to try it."""
+        with self._probing:
+            while True:
+                await self._failed.wait()
+                await trio.sleep(PROBE_SECONDS)
+                with contextlib.suppress(StoreError):  # which says that they still fail
+                    await self.append(())
+
     def _settle(self, batch: list[Append]) -> None:
         """Wake the tasks whose appends are decided."""
         for append in batch:
             self._queued -= append.size
             if append.failure is None:
-                self.failing = None
+                if self.failing is not None:
+                    self.failing, self._failed = None, trio.Event()
             elif isinstance(append.failure, StoreFailed):
                 self.failing = append.failure.message
+                self._failed.set()
             answer = outcome.Value(None) if append.failure is None else outcome.Error(append.failure)
             trio.lowlevel.reschedule(append.task, answer)
         self._room.set()
@@ -182,6 +200,7 @@ class SqliteEventLog:
 
     def _close(self) -> None:
         self._closed = True
+        self._probing.cancel()
         self._writer.stop()
 
     async def _query(self, query: Callable[[sqlite3.Connection], T]) -> T:

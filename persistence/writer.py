@@ -61,7 +61,10 @@ _TAKEN = {
 
 
 class Append:
-    """Records that are to be written together, the task that waits, and what came of it."""
+    """Records that are to be written together, the task that waits, and what came of it.
+
+    Without records it only tries whether something can be written.
+    """
 
     __slots__ = ("failure", "records", "size", "task")
 
@@ -146,6 +149,9 @@ class Writer:
 
     def _insert(self, db: sqlite3.Connection, append: Append, heads: dict[str, SessionRow]) -> bool:
         """Write one append into the open transaction, all or none; whether it passed."""
+        if not append.records:
+            _write_over(db)
+            return True
         first = append.records[0].event
         begins = isinstance(first, (Created, Forked))
         # Of one event's statements only the first can be refused, and then nothing is written.
@@ -216,7 +222,8 @@ class Writer:
             try:
                 self._disconnect()
                 db = self._connection()
-                if all(_is_stored(db, append) for append in written):
+                stored = [_is_stored(db, append) for append in written if append.records]
+                if stored and all(stored):
                     return True
                 _write_over(db)
             except sqlite3.Error as again:

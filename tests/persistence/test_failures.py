@@ -17,7 +17,7 @@ from log_samples import History, Stranger, collect
 
 from engine.chain import Record
 from engine.errors import StoreError, StoreFailed
-from persistence import schema, writer
+from persistence import schema, sqlite, writer
 from persistence.sqlite import SqliteEventLog, open_sqlite_log
 
 PAGE = 4_096
@@ -139,6 +139,28 @@ async def test_a_commit_that_failed_leaves_nothing_that_could_come_back(
         assert commits.failed == 1
         assert (await trio.Path(directory / "events.db-wal").stat()).st_size > PAGE
         assert await log.session("s1") is None
+
+
+async def test_a_log_finds_out_by_itself_that_it_can_write_again(
+    directory: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nobody may ask while it says that it fails: a balancer sends nothing to a server that is not ready."""
+    monkeypatch.setattr(sqlite, "PROBE_SECONDS", 0.01)
+    history = History()
+    commits = Faults(lambda _, sql: sql == "COMMIT", code=sqlite3.SQLITE_FULL)
+    async with open_sqlite_log(directory) as log:
+        with commits(monkeypatch), trio.fail_after(10):
+            with pytest.raises(StoreFailed):
+                await log.append([history.created()])
+            assert log.failing is not None
+            while commits.failed < 3:
+                assert log.failing is not None
+                await trio.lowlevel.checkpoint()
+        with trio.fail_after(10):
+            while log.failing is not None:
+                await trio.lowlevel.checkpoint()
+        await log.append(history.records)
+        assert await collect(log.read("s1")) == history.records
 
 
 async def test_nobody_is_told_what_cannot_be_found_out(
