@@ -30,6 +30,7 @@ MAX_TRACEBACK_CHARS = 20_000
 GATHER_SECONDS = 0.02
 LINES_AT_ONCE = 100
 _STDERR = 2
+_OURS = ("mcp_v8", "engine", "persistence", "transports", "cli")
 _QUIET = ("mcp", "sse_starlette", "hypercorn.error")
 """Libraries whose ``info`` is about every request."""
 _log = logging.getLogger(__name__)
@@ -38,13 +39,17 @@ _traceback = logging.Formatter().formatException
 
 @contextmanager
 def logging_to_stderr(level: str, form: logformat.Format) -> Iterator[None]:
-    """Log everything from ``level`` on to stderr until the end, when the queue is written out."""
+    """Log everything from ``level`` on to stderr until the end, when the queue is written out.
+
+    ``debug`` is about this program; of libraries, whose debugging shows headers and bodies, it wants
+    ``info``.
+    """
     colours = form == "text" and os.isatty(_STDERR) and not os.environ.get("NO_COLOR")
     with queued(LineWriter(_STDERR, logformat.formatter(form, colours=colours))) as handler:
-        logging.basicConfig(level=level.upper(), handlers=[handler], force=True)
-        if level != "debug":
-            for name in _QUIET:
-                logging.getLogger(name).setLevel(logging.WARNING)
+        debug = level == "debug"
+        logging.basicConfig(level=logging.INFO if debug else level.upper(), handlers=[handler], force=True)
+        for name in _OURS if debug else _QUIET:
+            logging.getLogger(name).setLevel(logging.DEBUG if debug else logging.WARNING)
         try:
             yield
         finally:

@@ -46,6 +46,29 @@ async def test_each_execution_of_every_transport_is_a_line(tmp_path: Path) -> No
     assert server.log.replace("\n", "").isprintable()
 
 
+async def test_even_debugging_shows_no_code_no_result_and_no_secret(tmp_path: Path) -> None:
+    with running("--directory-path", str(tmp_path), "--log-level", "debug") as server, trio.fail_after(60):
+        headers = {"authorization": "Bearer hidden"}
+        async with httpx2.AsyncClient(base_url=server.url, timeout=30, headers=headers) as client:
+            body = {"code": "console.log('hid' + 'den'); throw Error('hid' + 'den')", "session": "a"}
+            await client.post("/api/exec", json=body)
+            told = {"name": "hidden", "version": "1"}
+            parameters = {"protocolVersion": "2025-06-18", "capabilities": {}, "clientInfo": told}
+            message = {"jsonrpc": "2.0", "id": 1, "method": "initialize", "params": parameters}
+            accepted = {"accept": "application/json, text/event-stream"}
+            hello = await client.post("/mcp", json=message, headers=accepted)
+            session = {"mcp-session-id": hello.headers["mcp-session-id"], **accepted}
+            arguments = {"code": "console.log('hidden'); input", "input": "hidden"}
+            call = {"name": "run_js", "arguments": arguments}
+            message = {"jsonrpc": "2.0", "id": 2, "method": "tools/call", "params": call}
+            answer = await client.post("/mcp", json=message, headers=session)
+            assert "hidden" in answer.text
+    assert [
+        line for line in server.log.splitlines() if "hidden" in line and "client=hidden" not in line
+    ] == []
+    assert len([line for line in server.log.splitlines() if " execution " in line]) == 2
+
+
 async def test_a_hostile_client_cannot_forge_a_line_of_text(tmp_path: Path) -> None:
     with running("--directory-path", str(tmp_path)) as server, trio.fail_after(60):
         info = Implementation(name=EVIL, version="1")
