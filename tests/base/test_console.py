@@ -7,7 +7,7 @@ from collections.abc import Callable
 import pytest
 from isolates import Session as Isolate
 
-from engine.events import Line, Outcome
+from engine.events import Line, Outcome, Trace
 from engine.limits import Limits
 
 MakeIsolate = Callable[..., Isolate]
@@ -88,6 +88,170 @@ def test_console_is_a_global_that_the_code_may_replace(run: Run) -> None:
     """)
     assert outcome.result == "[ true, false, true, 'undefined' ]"
     assert lines == (Line("log", "detached"),)
+
+
+# --- groups, counters, timers ---------------------------------------------------------------------
+
+
+def printed(session: Isolate, code: str) -> list[tuple[str, str]]:
+    """(level, text) of each line."""
+    outcome = session.run(code).outcome
+    assert outcome.error is None, outcome.error
+    return [(line.level, line.text) for line in session.lines]
+
+
+def test_every_method_prints_at_its_level(Session: MakeIsolate) -> None:  # noqa: N803
+    code = """
+        console.group('g'); console.table([1]); console.dirxml(1); console.count(); console.groupEnd();
+        console.trace(); console.assert(false); console.countReset('x'); console.timeEnd('x')
+    """
+    levels = [level for level, _ in printed(Session(), code)]
+    assert levels == ["log", "log", "log", "log", "error", "warn", "warn", "warn"]
+
+
+def test_groups_counters_and_timers_last_over_executions_and_snapshots(Session: MakeIsolate) -> None:  # noqa: N803
+    session = Session()
+    assert printed(session, "console.group('outer'); console.count(); console.time('t')") == [
+        ("log", "outer"),
+        ("log", "  default: 1"),
+    ]
+    session = Session(session.snapshot())
+    assert printed(session, "console.count(); console.time('t'); console.log('a\\nb')") == [
+        ("log", "  default: 2"),
+        ("warn", "Warning: Label 't' already exists for console.time()"),
+        ("log", "  a\n  b"),
+    ]
+    assert printed(session, "console.groupEnd(); console.groupEnd(); console.log('out')") == [("log", "out")]
+
+
+def test_an_error_ends_no_group(Session: MakeIsolate) -> None:  # noqa: N803
+    session = Session()
+    session.run("console.group(); throw 1")
+    assert printed(session, "console.log('in')") == [("log", "  in")]
+
+
+# Clock reads (ticks of 0.1 ms since the one before, how many) between time and timeEnd.
+DURATIONS = {
+    0: "0ms",
+    1: "0.1ms",
+    9_999: "999.9ms",
+    10_000: "1.000s",
+    599_999: "59.999s",
+    600_000: "1:00.000 (m:ss.mmm)",
+    35_999_999: "59:59.999 (m:ss.mmm)",
+    36_000_000: "1:00:00.000 (h:mm:ss.mmm)",
+    400_712_345: "11:07:51.234 (h:mm:ss.mmm)",
+}
+
+
+@pytest.mark.parametrize("ticks", DURATIONS)
+def test_a_timer_tells_the_recorded_time(Session: MakeIsolate, ticks: int) -> None:  # noqa: N803
+    session = Session()
+    clock = (0, 2) if ticks == 0 else (0, 1, ticks, 1)
+    trace = Trace(start=17_000_000_000_000, seed=bytes(16), clock=clock)
+    done = session.run("console.time(); console.timeEnd()", trace=trace)
+    assert done.trace == trace
+    assert [line.text for line in session.lines] == [f"default: {DURATIONS[ticks]}"]
+
+
+def test_a_timer_goes_on_until_it_is_ended(Session: MakeIsolate) -> None:  # noqa: N803
+    session = Session()
+    trace = Trace(start=17_000_000_000_000, seed=bytes(16), clock=(0, 1, 50, 1, 50, 1))
+    code = (
+        "console.time('t'); console.timeLog('t', { a: 1 }, '%s'); console.timeEnd('t'); console.timeEnd('t')"
+    )
+    session.run(code, trace=trace)
+    assert [line.text for line in session.lines] == [
+        "t: 5ms { a: 1 } %s",
+        "t: 10ms",
+        "Warning: No such label 't' for console.timeEnd()",
+    ]
+
+
+def test_labels_are_limited(Session: MakeIsolate) -> None:  # noqa: N803
+    session = Session()
+    lines = printed(session, "for (let i = 0; i < 1002; i++) console.count('c' + i); console.count('c1')")
+    assert lines[999:] == [
+        ("log", "c999: 1"),
+        ("warn", "Warning: console: limit of 1000 labels reached"),
+        ("warn", "Warning: console: limit of 1000 labels reached"),
+        ("log", "c1: 2"),
+    ]
+    lines = printed(session, "for (let i = 0; i < 1001; i++) console.time('t' + i)")
+    assert lines == [("warn", "Warning: console: limit of 1000 labels reached")]
+
+
+def test_groups_nest_without_end_and_indent_up_to_a_limit(Session: MakeIsolate) -> None:  # noqa: N803
+    session = Session()
+    session.run("for (let i = 0; i < 1e6; i++) console.group()")
+    assert printed(session, "console.log('deep')") == [("log", " " * 100 + "deep")]
+    assert printed(session, "for (let i = 1; i < 1e6; i++) console.groupEnd(); console.log('in')") == [
+        ("log", "  in")
+    ]
+
+
+def test_a_line_of_many_lines_in_groups_is_cut_as_any_other(Session: MakeIsolate) -> None:  # noqa: N803
+    session = Session()
+    session.run("for (let i = 0; i < 50; i++) console.group()")
+    texts, dropped = limited(session, "console.log('\\n'.repeat(1e7)); console.log('more')", COST + 250)
+    assert texts == [f"{' ' * 100}\n{' ' * 100}\n{' ' * 48}{MARK}"]
+    assert dropped == 1
+
+
+# --- trace and table ------------------------------------------------------------------------------
+
+
+def test_a_trace_has_the_frames_of_the_code(Session: MakeIsolate) -> None:  # noqa: N803
+    session = Session()
+    session.run("function inner() { console.trace('at %s', 'x', { a: 1 }) }")
+    assert printed(session, "function outer() {\n  inner()\n}\nouter()") == [
+        (
+            "error",
+            "Trace: at x { a: 1 }\n    at inner (exec-1.js:1:28)\n    at outer (exec-2.js:2:3)\n    at exec-2.js:4:1",
+        )
+    ]
+
+
+def test_a_trace_runs_no_hook(Session: MakeIsolate) -> None:  # noqa: N803
+    session = Session()
+    session.run("var touched = 0; Error.prepareStackTrace = () => { touched += 1 }")
+    assert printed(session, "console.trace('x')") == [("error", "Trace: x")]
+    assert session.value("touched") == "0"
+
+
+TABLE_OF_ACCESSORS = """\
+┌─────────┬──────────┬──────────┐
+│ (index) │ a        │ b        │
+├─────────┼──────────┼──────────┤
+│ 0       │ [Getter] │ [Setter] │
+└─────────┴──────────┴──────────┘"""
+
+
+def test_a_table_reads_no_getter(Session: MakeIsolate) -> None:  # noqa: N803
+    code = "console.table([{ get a() { throw 1 }, set b(v) {} }])"
+    assert printed(Session(), code) == [("log", TABLE_OF_ACCESSORS)]
+
+
+def test_a_table_wants_an_array_of_columns(run: Run) -> None:
+    outcome, _ = run("console.table([], 'a')")
+    assert outcome.error is not None
+    assert outcome.error.message == 'The "properties" argument must be an instance of Array'
+
+
+@pytest.mark.parametrize(
+    ("data", "told"),
+    [
+        ("Array.from({ length: 1500 }, (_, i) => i)", "... 500 more rows"),
+        ("new Uint8Array(1e7)", "... 9999000 more rows"),
+        ("new Map(Array.from({ length: 1001 }, (_, i) => [i, i]))", "... 1 more row"),
+        ("new Set(Array.from({ length: 3000 }, (_, i) => i)).values()", "... 2000 more rows"),
+        ("[Object.fromEntries(Array.from({ length: 150 }, (_, i) => ['k' + i, i]))]", "... 50 more cells"),
+        ("Array(50).fill(Array(1e4).fill(0))", "... 21 more rows\n... 287100 more cells"),
+    ],
+)
+def test_a_table_says_what_is_left_out(Session: MakeIsolate, data: str, told: str) -> None:  # noqa: N803
+    ((_, text),) = printed(Session(), f"console.table({data})")
+    assert text.endswith(f"┘\n{told}"), text[-200:]
 
 
 # --- the limit ------------------------------------------------------------------------------------

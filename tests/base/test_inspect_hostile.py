@@ -68,6 +68,34 @@ HOSTILE = {
     "boxes": "[Object.assign(new Number(1), convertible), withGetters(new String('s'), 'toString', 'x')]",
     "arguments": "(function () { return withGetters(arguments, 'length', 0, Symbol.iterator) })(1, 2)",
     "a generator": "(function* () { touch() })()",
+    "a Proxy with a Proxy of traps inside collections": (
+        "[new Set([new Proxy([1], every)]), new Map([[1, new Proxy(new Map(), every)]]), [new Proxy(() => {}, every)]]"
+    ),
+    "Proxies of what has a shape of its own": (
+        "[new Date(0), /x/, new Set([1]), new Uint8Array(2), Promise.resolve(1), new Number(1)]"
+        ".map((target) => new Proxy(target, every))"
+    ),
+    "a revoked Proxy": "((made) => (made.revoke(), [made.proxy]))(Proxy.revocable({}, every))",
+    "iterators of their own": (
+        "({ [Symbol.iterator]: touch, [Symbol.asyncIterator]: touch, next: touch, return: touch, entries: touch })"
+    ),
+    "an array with methods of its own": (
+        "Object.assign([1, [2]], { map: touch, join: touch, forEach: touch, toString: touch, [Symbol.iterator]: touch })"
+    ),
+    "a Map with methods of its own": (
+        "Object.assign(new Map([[{}, []]]), { get: touch, forEach: touch, entries: touch, [Symbol.iterator]: touch })"
+    ),
+    "a Map iterator with a next of its own": "Object.assign(new Map([[1, 2]]).entries(), { next: touch })",
+    "rows with getters": "[withGetters({ a: 1 }, 'b', 'length'), withGetters([1], 0, 1), withGetters({}, 'a')]",
+    "a class with a name that converts": "class A { static name = convertible }; new A()",
+    "a tag that converts": "Object.defineProperty({}, Symbol.toStringTag, { value: convertible })",
+    "an old error with getters": "withGetters(Object.create(Error.prototype), 'name', 'message', 'stack', 'cause')",
+    "a cause with getters": "new Error('x', { cause: withGetters(new Error('y'), 'stack', 'name', 'message') })",
+    "a prototype without a class and with getters": (
+        "Object.create(Object.create(withGetters(Object.create(null), 'a', 'constructor')))"
+    ),
+    "a String with getters": "withGetters(new String('abc'), 'valueOf', Symbol.toPrimitive, Symbol.iterator)",
+    "options with getters": "withGetters({}, 'depth', 'showHidden', 'compact', 'breakLength', 'maxArrayLength', 'sorted')",
 }
 
 
@@ -87,7 +115,20 @@ def test_no_guest_code_runs_when_a_value_is_described(Session: MakeIsolate, name
         "console.log('%s %d %i %f %j %o %O %c', value, value, value, value, value, value, value, value)"
     )
     session.run("console.dir({}, value)")
-    session.run("console.assert(false, value)")
+    session.run("console.assert(false, value); console.trace(value); console.trace('%s', value)")
+    session.run(
+        "console.table(value); console.table([value, { a: value }]); console.table([{ a: 1 }], [value])"
+    )
+    session.run(
+        "console.table(new Map([[value, value]])); console.table(new Set([value])); console.table([1], value)"
+    )
+    session.run(
+        "console.group(value); console.groupCollapsed('%o', value); console.groupEnd(); console.dirxml(value)"
+    )
+    session.run("console.count(value); console.count(value); console.countReset(value)")
+    session.run(
+        "console.time(value); console.timeLog(value, value); console.timeEnd(value); console.timeEnd(value)"
+    )
     assert session.value("touches") == "0"
 
 
@@ -128,6 +169,20 @@ VALUES = [
 
 # A getter or setter of these names on a prototype would be reached by code that is not careful.
 NAMES = [
+    "7",
+    "head",
+    "cells",
+    "byName",
+    "named",
+    "rows",
+    "omitted",
+    "keysLeft",
+    "inspect",
+    "passed",
+    "sorted",
+    "compact",
+    "isError",
+    "a",
     "0",
     "1",
     "2",
@@ -238,7 +293,10 @@ def described(session: Isolate) -> list[object]:
         error = session.run(f"throw kept[{i}]").outcome.error
         assert error is not None
         session.run(
-            f"console.log(kept[{i}]), console.log('%s %d %j %o', kept[{i}], kept[{i}], kept[{i}], kept[{i}])"
+            f"console.log(kept[{i}]), console.log('%s %d %j %o', kept[{i}], kept[{i}], kept[{i}], kept[{i}]);"
+            f"console.table(kept[{i}]); console.table([kept[{i}], {{ a: kept[{i}] }}], ['a']);"
+            f"console.group(kept[{i}]); console.log('two\\nlines'); console.groupEnd();"
+            f"console.count(kept[{i}]); console.countReset(kept[{i}]); console.timeEnd(kept[{i}])"
         )
         logged = [line.text for line in session.lines]
         texts.append((outcome.result, outcome.result_json, error.name, error.message, error.stack, logged))
@@ -254,4 +312,8 @@ def test_texts_are_the_same_in_a_polluted_realm(Session: MakeIsolate, pollution:
     done = session.run(f"{{ {POLLUTION[pollution]} }} touches = 0")
     assert done.outcome.error is None
     assert described(session) == before
+    session.run("console.trace('two\\nlines', 1)")
+    assert session.lines[0].text.startswith(
+        "Trace: two\nlines 1"
+    )  # without frames if there is no limit of them
     assert session.value("touches") == "0"

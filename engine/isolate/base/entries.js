@@ -39,20 +39,29 @@
     return output;
   };
 
-  /** The index at which the hole that begins at `from` ends. */
-  const endOfHole = (array, from) => {
+  /**
+   * The index at which the hole that begins at `from` ends. `listing` keeps the array's keys once they
+   * had to be listed, and how many of them are passed.
+   */
+  const endOfHole = (array, from, listing) => {
     const { length } = array;
-    const limit = min(length, from + MAX_HOLES_STEPPED);
-    for (let i = from; i < limit; i++) if (hasOwn(array, i)) return i;
-    if (limit === length) return length;
-    const keys = ownKeys(array);
-    for (let i = 0; i < keys.length && keys[i] !== 'length'; i++) if (+keys[i] >= limit) return +keys[i];
+    if (listing.keys === undefined) {
+      const limit = min(length, from + MAX_HOLES_STEPPED);
+      for (let i = from; i < limit; i++) if (hasOwn(array, i)) return i;
+      if (limit === length) return length;
+      listing.keys = ownKeys(array); // indices in order, then 'length'
+    }
+    for (; listing.keys[listing.passed] !== 'length'; listing.passed++) {
+      const index = +listing.keys[listing.passed];
+      if (index >= from) return index;
+    }
     return length;
   };
 
   const arrayEntries = (ctx, array, level) => {
     const output = newList();
     const { length } = array;
+    const listing = { __proto__: null, keys: undefined, passed: 0 };
     let index = 0;
     while (index < length && output.length < ctx.maxArrayLength && !isSpent(ctx)) {
       const descriptor = getOwnPropertyDescriptor(array, index);
@@ -60,8 +69,8 @@
         add(output, propertyValue(ctx, descriptor, level));
         index += 1;
       } else {
-        const end = endOfHole(array, index);
-        add(output, `<${plural(end - index, 'empty item')}>`);
+        const end = endOfHole(array, index, listing);
+        add(output, charge(ctx, `<${plural(end - index, 'empty item')}>`));
         index = end;
       }
     }

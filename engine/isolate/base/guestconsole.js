@@ -7,7 +7,6 @@
   const { floor, min } = Math;
   const CapturedError = Error;
   const indexOf = uncurryThis(String.prototype.indexOf);
-  const numberToFixed = uncurryThis(Number.prototype.toFixed);
   const padStart = uncurryThis(String.prototype.padStart);
   const repeat = uncurryThis(String.prototype.repeat);
   const slice = uncurryThis(String.prototype.slice);
@@ -62,19 +61,18 @@
     return isKept;
   };
 
-  const TICKS = Object.freeze({ __proto__: null, SECOND: 10_000, MINUTE: 600_000, HOUR: 36_000_000 });
-
-  const twoDigits = (number) => padStart(`${number}`, 2, '0');
+  const padded = (number, digits) => padStart(`${number}`, digits, '0');
 
   const durationText = (ticks) => {
-    if (ticks < TICKS.SECOND) return `${ticks / 10}ms`;
-    if (ticks < TICKS.MINUTE) return `${numberToFixed(ticks / TICKS.SECOND, 3)}s`;
-    const hours = floor(ticks / TICKS.HOUR);
-    const minutes = floor((ticks % TICKS.HOUR) / TICKS.MINUTE);
-    const seconds = padStart(numberToFixed((ticks % TICKS.MINUTE) / TICKS.SECOND, 3), 6, '0');
-    return hours === 0
-      ? `${minutes}:${seconds} (m:ss.mmm)`
-      : `${hours}:${twoDigits(minutes)}:${seconds} (h:mm:ss.mmm)`;
+    const total = floor(ticks / 10); // milliseconds
+    if (total < 1_000) return `${ticks / 10}ms`;
+    const milliseconds = padded(total % 1_000, 3);
+    const seconds = floor(total / 1_000);
+    if (seconds < 60) return `${seconds}.${milliseconds}s`;
+    const minutes = floor(seconds / 60);
+    const rest = `${padded(seconds % 60, 2)}.${milliseconds}`;
+    if (minutes < 60) return `${minutes}:${rest} (m:ss.mmm)`;
+    return `${floor(minutes / 60)}:${padded(minutes % 60, 2)}:${rest} (h:mm:ss.mmm)`;
   };
 
   /** Prints how long the timer runs, then `data`; false if there is none of that name. */

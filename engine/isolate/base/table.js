@@ -102,19 +102,28 @@
     return kind === kinds.BOXED ? (ownData(object, 'length') ?? 0) : 0;
   };
 
-  const firstIndices = (object, count) => {
-    const keys = newList();
-    for (let i = 0; i < count; i++) if (hasOwn(object, i)) add(keys, `${i}`);
-    return keys;
+  const noNames = () => {
+    const names = newList();
+    names.unlisted = 0;
+    return names;
+  };
+
+  const firstIndices = (table, object, elements) => {
+    const names = noNames();
+    const count = min(elements, MAX_ROWS);
+    table.keysLeft -= count;
+    names.unlisted = elements - count;
+    for (let i = 0; i < count; i++) if (hasOwn(object, i)) add(names, `${i}`);
+    return names;
   };
 
   /** The names of an object's enumerable properties; of a very long array only the first elements. */
   const namesOf = (table, object) => {
     const elements = elementsOf(object);
-    if (elements > table.keysLeft) return firstIndices(object, min(elements, MAX_ROWS));
+    if (elements > table.keysLeft) return firstIndices(table, object, elements);
     const keys = ownKeys(object);
     table.keysLeft -= keys.length;
-    const names = newList();
+    const names = noNames();
     for (let i = 0; i < keys.length; i++) {
       if (typeof keys[i] === 'string' && isEnumerable(object, keys[i])) add(names, keys[i]);
     }
@@ -171,7 +180,7 @@
     if (chosen === undefined) return undefined;
     const list = behind(chosen);
     if (!isArray(list)) throw new CapturedTypeError('The "properties" argument must be an instance of Array');
-    const names = newList();
+    const names = noNames();
     for (let i = 0; i < min(list.length, MAX_COLUMNS); i++) add(names, stringOf(ownData(list, i)));
     return names;
   };
@@ -187,7 +196,7 @@
 
   /** Fills a row with the properties of `item`; says how many have no column. */
   const fillRow = (table, row, item, names) => {
-    let unlisted = 0;
+    let { unlisted } = names;
     for (let i = 0; i < names.length; i++) {
       const column = namedColumn(table, names[i]);
       if (column === undefined) unlisted += 1;
@@ -213,7 +222,7 @@
     const order = ownKeys(table.byName);
     for (let i = 0; i < order.length; i++) add(table.columns, table.byName[order[i]]);
     if (values.cells.length > 0) add(table.columns, values);
-    omit(table, names.length - table.rows, 'more row');
+    omit(table, names.length - table.rows + names.unlisted, 'more row');
     omit(table, unlisted, 'more cell');
     return table;
   };
