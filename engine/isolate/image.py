@@ -57,6 +57,7 @@ BASE_FILES = (
     "web/events.js",
     "web/abort.js",
     "web/blob.js",
+    "web/buffers.js",
     "web/clone.js",
     "web/performance.js",
     "natives.js",  # after all that installs globals

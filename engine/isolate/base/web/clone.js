@@ -6,20 +6,18 @@
 (base) => {
   'use strict';
   const { cut, isObject, isProxy, kindOf, kinds, lineage, newList, uncurryThis } = base.values;
+  const { bufferOf, copyBytes, emptyLike, move, viewLike } = base.buffers;
   const { DOMException } = base;
   const { requireArguments, toDictionary, typeError } = base.webidl;
   const { apply, construct, defineProperty, getOwnPropertyDescriptor, getPrototypeOf } = Reflect;
   const { hasOwn, keys: enumerableKeys } = Object;
   const { isArray } = Array;
   const NativeArray = Array;
-  const NativeArrayBuffer = ArrayBuffer;
-  const NativeDataView = DataView;
   const NativeDate = Date;
   const NativeMap = Map;
   const NativeObject = Object;
   const NativeRegExp = RegExp;
   const NativeSet = Set;
-  const Bytes = Uint8Array;
   const ObjectPrototype = Object.prototype;
   const realm = globalThis; // an object of the platform, too
   const mapGet = uncurryThis(Map.prototype.get);
@@ -29,30 +27,16 @@
   const setAdd = uncurryThis(Set.prototype.add);
   const setHas = uncurryThis(Set.prototype.has);
   const setForEach = uncurryThis(Set.prototype.forEach);
-  const includes = uncurryThis(Object.getPrototypeOf(Uint8Array.prototype).includes);
   const dateTime = uncurryThis(Date.prototype.getTime);
   const symbolToString = uncurryThis(Symbol.prototype.toString);
-  const typedArraySet = uncurryThis(Object.getPrototypeOf(Uint8Array.prototype).set);
-  const transfer = uncurryThis(ArrayBuffer.prototype.transfer);
-  const resize = uncurryThis(ArrayBuffer.prototype.resize);
 
   const getterOf = (prototype, name) => uncurryThis(Object.getOwnPropertyDescriptor(prototype, name).get);
-  const gettersOf = (prototype, ...names) =>
-    Object.freeze({ __proto__: null, ...Object.fromEntries(names.map((name) => [name, getterOf(prototype, name)])) });
-  const bufferParts = gettersOf(ArrayBuffer.prototype, 'byteLength', 'maxByteLength', 'resizable', 'detached');
-  const typedArrayPrototype = Object.getPrototypeOf(Uint8Array.prototype);
-  const arrayParts = gettersOf(typedArrayPrototype, 'buffer', 'byteOffset', 'byteLength', 'length');
-  const typedArrayName = getterOf(typedArrayPrototype, Symbol.toStringTag);
-  const viewParts = gettersOf(DataView.prototype, 'buffer', 'byteOffset', 'byteLength');
   const regExpSource = getterOf(RegExp.prototype, 'source');
-  const regExpFlags = Object.entries({
-    d: 'hasIndices', g: 'global', i: 'ignoreCase', m: 'multiline', s: 'dotAll', u: 'unicode', v: 'unicodeSets', y: 'sticky',
-  }).map(([flag, name]) => ({ __proto__: null, flag, isSet: getterOf(RegExp.prototype, name) }));
+  const regExpFlags = [
+    ['d', 'hasIndices'], ['g', 'global'], ['i', 'ignoreCase'], ['m', 'multiline'], ['s', 'dotAll'],
+    ['u', 'unicode'], ['v', 'unicodeSets'], ['y', 'sticky'],
+  ].map(([flag, name]) => ({ __proto__: null, flag, isSet: getterOf(RegExp.prototype, name) }));
   const unboxers = [Number, String, Boolean, BigInt].map(({ prototype }) => uncurryThis(prototype.valueOf));
-  const typedArrays = Object.freeze({
-    __proto__: null, Int8Array, Uint8Array, Uint8ClampedArray, Int16Array, Uint16Array, Int32Array, Uint32Array,
-    BigInt64Array, BigUint64Array, Float16Array, Float32Array, Float64Array,
-  });
   const errors = Object.freeze({
     __proto__: null, Error, EvalError, RangeError, ReferenceError, SyntaxError, TypeError, URIError,
   });
@@ -61,8 +45,6 @@
     apply(descriptor.get, example, []); // an error alive with its stack unread cannot be in a snapshot
     return descriptor;
   })(new Error());
-
-  const LARGEST_ELEMENT = 8; // bytes
 
   const dataCloneError = (message) => new DOMException(message, 'DataCloneError');
 
@@ -87,9 +69,10 @@
     ...[Intl, Temporal, WebAssembly].flatMap((namespace) =>
       Object.getOwnPropertyNames(namespace).map((name) => namespace[name])),
   ].map((constructor) => constructor.prototype).filter(isObject));
+  const segments = new Intl.Segmenter().segment('');
   for (const iterator of [
-    [].values(), ''[Symbol.iterator](), ''.matchAll(/x/g), [].values().map((x) => x),
-    Iterator.from({ next() {} }), new Intl.Segmenter().segment(''), new Intl.Segmenter().segment('')[Symbol.iterator](),
+    [].values(), ''[Symbol.iterator](), ''.matchAll(/x/g), [].values().map((x) => x), Iterator.from({ next() {} }),
+    segments, segments[Symbol.iterator](),
   ]) {
     opaque.add(Object.getPrototypeOf(iterator));
   }
@@ -137,7 +120,9 @@
 
   const fillProperties = (job, source, target) => {
     const keys = enumerableKeys(source);
-    if (keys.length > 0) push(job, { __proto__: null, step: stepProperties, source, target, keys, index: 0, below: null });
+    if (keys.length > 0) {
+      push(job, { __proto__: null, step: stepProperties, source, target, keys, index: 0, below: null });
+    }
     return target;
   };
 
@@ -202,74 +187,14 @@
     return refuse(source, kinds.BOXED); // a symbol
   };
 
-  const newBuffer = (source) => {
-    if (bufferParts.detached(source)) throw dataCloneError('An ArrayBuffer is detached and could not be cloned.');
-    const length = bufferParts.byteLength(source);
-    if (!bufferParts.resizable(source)) return new NativeArrayBuffer(length);
-    return new NativeArrayBuffer(length, { __proto__: null, maxByteLength: bufferParts.maxByteLength(source) });
-  };
-
-  const copyBytes = (source, target) => typedArraySet(new Bytes(target), new Bytes(source));
-
   const makeBuffer = (job, source) => {
-    const target = newBuffer(source);
+    const target = emptyLike(source);
     if (!mapHas(job.transferred, source)) copyBytes(source, target);
     else mapSet(job.transferred, source, target); // its bytes come at the end
     return target;
   };
 
-  /** Whether a view grows and shrinks with its buffer, which only shows when the buffer is resized. */
-  const isTracking = (view, parts, buffer) => {
-    if (!bufferParts.resizable(buffer)) return false;
-    const length = bufferParts.byteLength(buffer);
-    const size = parts.byteLength(view);
-    if (parts.byteOffset(view) + size + LARGEST_ELEMENT <= length) return false;
-    try {
-      resize(buffer, length + LARGEST_ELEMENT);
-    } catch {
-      return true; // no way to find out: it has no room, or is a WebAssembly memory, which grows by pages
-    }
-    const isLonger = parts.byteLength(view) !== size;
-    resize(buffer, length);
-    return isLonger;
-  };
-
-  /** Makes a view of the same part of the clone of its buffer; `length` in its own elements. */
-  const makeView = (job, source, constructor, parts, length) => {
-    const buffer = parts.buffer(source);
-    const target = begin(job, buffer);
-    const offset = parts.byteOffset(source);
-    if (isTracking(source, parts, buffer)) return new constructor(target, offset);
-    return new constructor(target, offset, length);
-  };
-
-  /** Whether an array lies beyond the end of its buffer, which was resized: then its methods throw. */
-  const isOutOfBounds = (array) => {
-    if (arrayParts.length(array) > 0) return false;
-    try {
-      includes(array, 0);
-      return false;
-    } catch {
-      return true;
-    }
-  };
-
-  const makeTypedArray = (job, source) => {
-    const isDetached = bufferParts.detached(arrayParts.buffer(source)); // which its buffer's maker says
-    if (!isDetached && isOutOfBounds(source)) refuse(source, kinds.TYPED_ARRAY);
-    return makeView(job, source, typedArrays[typedArrayName(source)], arrayParts, arrayParts.length(source));
-  };
-
-  const makeDataView = (job, source) => {
-    if (bufferParts.detached(viewParts.buffer(source))) return begin(job, viewParts.buffer(source)); // throws
-    let length;
-    try {
-      length = viewParts.byteLength(source);
-    } catch {
-      return refuse(source, kinds.DATA_VIEW); // it lies beyond the end of its buffer
-    }
-    return makeView(job, source, NativeDataView, viewParts, length);
-  };
+  const makeView = (kind) => (job, source) => viewLike(source, begin(job, bufferOf(source))) ?? refuse(source, kind);
 
   const setStack = (target, stack) => {
     if (typeof stack === 'string') apply(stackOfErrors.set, target, [stack]);
@@ -304,7 +229,8 @@
     if (isArray(source)) return fillProperties(job, source, new NativeArray(source.length));
     const blob = base.cloneBlob(source);
     if (blob !== undefined) return blob;
-    if (source === realm || isOpaque(job, source) || base.exoticOf(source) !== undefined) refuse(source, kinds.ORDINARY);
+    const isPlatforms = source === realm || base.exoticOf(source) !== undefined;
+    if (isPlatforms || isOpaque(job, source)) refuse(source, kinds.ORDINARY);
     return fillProperties(job, source, {});
   };
 
@@ -317,8 +243,8 @@
     [kinds.REG_EXP]: makeRegExp,
     [kinds.ERROR]: makeError,
     [kinds.ARRAY_BUFFER]: makeBuffer,
-    [kinds.TYPED_ARRAY]: makeTypedArray,
-    [kinds.DATA_VIEW]: makeDataView,
+    [kinds.TYPED_ARRAY]: makeView(kinds.TYPED_ARRAY),
+    [kinds.DATA_VIEW]: makeView(kinds.DATA_VIEW),
     [kinds.BOXED]: makeBox,
   });
 
@@ -353,34 +279,21 @@
     return transferred;
   };
 
-  const detach = (buffer) => {
-    try {
-      transfer(buffer, 0);
-    } catch {
-      throw dataCloneError('An ArrayBuffer could not be transferred.'); // the memory of a WebAssembly instance
-    }
-  };
-
-  /** Moves a buffer's bytes to its clone, which may be none. */
-  const move = (target, source) => {
-    if (bufferParts.detached(source)) throw dataCloneError('An ArrayBuffer is detached and could not be cloned.');
-    if (target !== null) {
-      // Getters that were called meanwhile may have resized it
-      if (bufferParts.resizable(source)) resize(target, bufferParts.byteLength(source));
-      copyBytes(source, target);
-    }
-    detach(source);
-  };
-
   const clone = (value, transferred) => {
-    const job = { __proto__: null, memory: new NativeMap(), prototypes: new NativeMap(), transferred, top: null };
+    const job = {
+      __proto__: null,
+      memory: new NativeMap(), // object → its clone
+      prototypes: new NativeMap(), // prototype → whether its objects are opaque
+      transferred, // buffer → its clone, null before it is met
+      top: null, // of the stack of frames
+    };
     const made = begin(job, value);
     while (job.top !== null) {
       const frame = job.top;
       if (frame.step(job, frame)) continue;
       job.top = job.top.below;
     }
-    mapForEach(transferred, move);
+    mapForEach(transferred, (target, source) => move(source, target));
     return made;
   };
 

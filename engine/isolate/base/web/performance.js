@@ -82,7 +82,7 @@
     return time;
   };
 
-  const cloneDetail = (detail) => (detail === undefined || detail === null ? null : base.structuredClone(detail));
+  const cloneDetail = (detail) => (detail == null ? null : base.structuredClone(detail));
 
   class PerformanceMark extends PerformanceEntry {
     constructor(name, options = undefined) {
@@ -93,7 +93,8 @@
       const detail = init?.detail;
       const at = init?.startTime;
       const start = at === undefined ? clock.now() : toMarkTime(at, what);
-      super(KEY, { __proto__: null, name: text, type: 'mark', start, duration: 0, detail: cloneDetail(detail) });
+      const copied = cloneDetail(detail);
+      super(KEY, { __proto__: null, name: text, type: 'mark', start, duration: 0, detail: copied });
     }
 
     get detail() {
@@ -178,7 +179,9 @@
     const isEmpty = detail === undefined && duration === undefined && end === undefined && start === undefined;
     if (isEmpty) return;
     if (endMark !== undefined) throw typeError(`${MEASURE}: an end mark and options exclude each other`);
-    if (start === undefined && end === undefined) throw typeError(`${MEASURE}: the options must have start or end`);
+    if (start === undefined && end === undefined) {
+      throw typeError(`${MEASURE}: the options must have start or end`);
+    }
     if (start !== undefined && end !== undefined && duration !== undefined) {
       throw typeError(`${MEASURE}: start, end and duration exclude each other`);
     }
@@ -236,10 +239,11 @@
       own(this);
       requireArguments(arguments.length, 1, MEASURE);
       const text = `${name}`;
-      const isStart = startOrOptions !== undefined && startOrOptions !== null && !isObject(startOrOptions);
-      const options = measureOptions(isStart ? { __proto__: null, start: `${startOrOptions}` } : (startOrOptions ?? { __proto__: null }));
+      const hasOptions = startOrOptions == null || isObject(startOrOptions);
+      const given = hasOptions ? startOrOptions : { __proto__: null, start: `${startOrOptions}` };
+      const options = measureOptions(given ?? { __proto__: null });
       const endName = endMark === undefined ? undefined : `${endMark}`;
-      if (!isStart) checkOptions(options, endName);
+      if (hasOptions) checkOptions(options, endName);
       const end = endOf(options, endName);
       const start = startOf(options);
       const detail = cloneDetail(options.detail);
