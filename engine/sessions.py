@@ -82,10 +82,11 @@ class Sessions:
             raise NotFound(f"there is no session {name}", field="session")
         actor.post(command)
 
-    def busy(self, owner: str, name: str) -> bool:
-        """Whether something is queued or being done in the session."""
+    async def at_rest(self, owner: str, name: str, point: ForkPoint) -> bool:
+        """Whether the session is in that state and has nothing to do."""
+        position = await position_named(self.log, owner, name)
         actor = self._actors.get((owner, name))
-        return actor is not None and not actor.idle
+        return position is not None and position.state_id == point.id and (actor is None or actor.idle)
 
     async def check_free(self, owner: str, name: str) -> None:
         """Raises InvalidField unless a client may give that name to a fork, Conflict if it is taken."""
@@ -105,7 +106,10 @@ class Sessions:
         self._start(SessionActor(self, owner, name, None, point)).post(command)
 
     async def _actor(self, owner: str, name: str) -> SessionActor | None:
-        """The session's actor; None if there is no such session. Not to be awaited on before its use."""
+        """The session's actor; None if there is no such session.
+
+        To be used before the next checkpoint: an actor with nothing to do may end there.
+        """
         while (actor := self._actors.get((owner, name))) is None:
             ended = self._ended
             position = await position_named(self.log, owner, name)

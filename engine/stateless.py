@@ -42,15 +42,19 @@ class Finished:
 
     def get(self, execution_id: str) -> Execution | None:
         """The execution, unless it was forgotten."""
-        horizon = trio.current_time() - KEPT_SECONDS
-        while self._kept and next(iter(self._kept.values()))[0] < horizon:
-            self._drop_oldest()
+        self._drop_old()
         kept = self._kept.get(execution_id)
         return kept[2] if kept is not None else None
 
     def reported(self) -> list[Execution]:
         """Those that came to an outcome."""
+        self._drop_old()
         return [execution for _, _, execution in self._kept.values() if execution.report is not None]
+
+    def _drop_old(self) -> None:
+        horizon = trio.current_time() - KEPT_SECONDS
+        while self._kept and next(iter(self._kept.values()))[0] < horizon:
+            self._drop_oldest()
 
     def _drop_oldest(self) -> None:
         _, (_, size, execution) = self._kept.popitem(last=False)

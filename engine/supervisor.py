@@ -220,16 +220,16 @@ class Supervisor:
         Raises TooLarge where there is too much to describe, Conflict where the state cannot be restored.
         """
         sessions = self._sessions
-        if at is not None:
-            point = await sessions.catalog.state(owner, name, at)
-            head = await sessions.catalog.session(owner, name)
-            if point.id.hex() != head.heap or sessions.busy(owner, name):
-                self._admit()
-                return await look_back(sessions, name, point)
-        command = Look(self._answered)
-        with self._asked(command):
-            await sessions.post(owner, name, command)
-        return await command.result()
+        point = None if at is None else await sessions.catalog.state(owner, name, at)
+        if point is None or await sessions.at_rest(owner, name, point):
+            command = Look(self._answered)
+            with self._asked(command):
+                await sessions.post(owner, name, command)
+            view = await command.result()
+            if point is None or view.heap == point.id.hex():  # else it has moved on meanwhile
+                return view
+        self._admit()
+        return await look_back(sessions, name, point)
 
     def status(self) -> dict[str, Any]:
         """What ``/readyz`` shows."""

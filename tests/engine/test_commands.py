@@ -457,6 +457,20 @@ async def test_a_look_at_the_head_waits_for_what_runs_and_one_at_the_past_does_n
     assert [variable.preview for variable in answers[0].globals] == ["2"]
 
 
+async def test_a_look_at_a_point_shows_that_point_even_if_the_session_moves_on_meanwhile(engine, monkeypatch):
+    await engine.run("let n = 1", session="a")
+    at_rest = engine.supervisor._registry.at_rest
+
+    async def then_moves_on(*asked):
+        answer = await at_rest(*asked)
+        await engine.run("n = 2", session="a")
+        return answer
+
+    monkeypatch.setattr(engine.supervisor._registry, "at_rest", then_moves_on)
+    view = await engine.supervisor.state(OWNER, "a", at=1)
+    assert (view.event, [variable.preview for variable in view.globals]) == (1, ["1"])
+
+
 async def test_a_look_wakes_a_session_that_sleeps(open_engine, tmp_path):
     async with open_engine(tmp_path) as engine:
         await engine.run("let n = 1", session="a")

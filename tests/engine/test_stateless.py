@@ -57,6 +57,7 @@ async def test_outcomes_are_forgotten_after_a_while(autojump_clock):
     finished = stateless.Finished(lambda execution: None)
     finished.add(_finished("e_old"))
     autojump_clock.jump(stateless.KEPT_SECONDS + 1)
+    assert finished.reported() == []
     assert finished.get("e_old") is None
 
 
