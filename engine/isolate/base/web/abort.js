@@ -7,7 +7,7 @@
   const { isObject, newList, uncurryThis } = base.values;
   const { add } = base.inspection;
   const { expose, illegalConstructor, illegalInvocation, requireArguments, typeError } = base.webidl;
-  const { EventTarget, fire, setHandler } = base.events;
+  const { EventTarget, fire, setHandler } = base.targets;
   const { DOMException } = base;
   const { trunc } = Math;
   const CapturedSet = Set;

@@ -7,7 +7,7 @@
   const {
     expose, illegalConstructor, illegalInvocation, requireArguments, toDictionary, typeError,
   } = base.webidl;
-  const { EventTarget } = base.events;
+  const { EventTarget } = base.targets;
   const { add } = base.inspection;
   const { setPrototypeOf } = Reflect;
   const { prototype: ArrayPrototype } = Array;
