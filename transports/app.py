@@ -46,7 +46,7 @@ class Front:
             await asgi.send_answer(scope, send, refusal)
         elif scope["type"] == "http":
             path = scope["path"]
-            door = self._events if EVENTS_PATH.fullmatch(path) else self._doors.get(path, self._rest)
+            door = self._doors.get(path) or (self._events if EVENTS_PATH.fullmatch(path) else self._rest)
             await door(scope, receive, send)
         else:
             told = errors.answer(404, "there is no WebSocket here: use plain HTTP", "not_found")

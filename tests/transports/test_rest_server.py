@@ -144,6 +144,16 @@ def test_a_model_is_told_routes_that_exist(client: httpx2.Client) -> None:
         assert client.get(link).status_code == 200
 
 
+def test_a_model_is_told_of_interfaces_that_are_there(client: httpx2.Client, name: str) -> None:
+    text = client.get("/llms.txt").text
+    there = re.search(r"with (WebAssembly.*?)\. No\s+(.*?)\.", text, re.DOTALL)
+    assert there is not None
+    named = re.findall(r"\b(?:[A-Z]\w+|atob|btoa|crypto|structuredClone|performance|console)\b", there[1])
+    assert len(named) > 10
+    found = run(client, "input.filter(name => !(name in globalThis))", name, input=named)["result_json"]
+    assert found == []
+
+
 def test_the_root_says_where_to_go(client: httpx2.Client) -> None:
     answer = told(client.get("/"))
     for place in ("docs", "openapi", "llms"):

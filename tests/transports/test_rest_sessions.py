@@ -148,6 +148,16 @@ def test_a_state_can_be_labelled_and_found_by_its_label(client: httpx2.Client, n
     assert tagged["tags"] == {"other": None, "third": "c"}
 
 
+def test_a_list_shows_some_of_many_labels_and_says_so(client: httpx2.Client, name: str) -> None:
+    run(client, "1", name)
+    tags = {f"k{number}": "v" for number in range(20)} | {name[:64]: ""}
+    told(client.put(f"/api/sessions/{name}/tags", json={"tags": tags}))
+    listed = told(client.get("/api/sessions", params={"tag": name[:64]}))["sessions"][0]
+    assert (len(listed["tags"]["1"]), listed["tags_truncated"]) == (16, True)
+    whole = told(client.get(f"/api/sessions/{name}"))
+    assert (len(whole["tags"]["1"]), whole["tags_truncated"]) == (21, False)
+
+
 def test_without_an_event_the_present_state_is_labelled(client: httpx2.Client, name: str) -> None:
     run(client, "1", name)
     assert told(client.put(f"/api/sessions/{name}/tags", json={"tags": {"k": ""}}))["tags"] == {

@@ -28,15 +28,13 @@ def all_routes(
 
     For ``/readyz``, ``store`` says what the log is kept in, and ``failing`` why it takes no events.
     """
-    documents = docs.Docs()
-    documents.routes = [
+    served = [
         *submit.routes(),
         *executions.routes(engine),
         *sessions.routes(engine),
         *server.routes(engine, store, failing, metrics),
-        *docs.routes(documents),
     ]
-    return list(documents.routes)
+    return [*served, *docs.routes(served)]
 
 
 def create_app(routes: list[Route]) -> QuartTrio:

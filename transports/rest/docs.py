@@ -17,7 +17,7 @@ from quart import Response
 
 from transports.asgi import JsonAnswer
 from transports.rest import openapi
-from transports.rest.routes import Asked, Content, NoQuery, Route
+from transports.rest.routes import Asked, Content, NoQuery, Route, View
 
 _PAGES = Path(__file__).with_name("pages")
 _CODE = re.compile(r"`([^`]+)`")
@@ -74,10 +74,11 @@ class Docs:
         return Response(self._llms, content_type="text/plain; charset=utf-8")
 
 
-def routes(views: Docs) -> list[Route]:
-    """The routes of the documents."""
+def routes(others: Sequence[Route]) -> list[Route]:
+    """The routes of the documents, which tell of ``others`` and of themselves."""
+    views = Docs()
 
-    def get(name: str, path: str, summary: str, content: Content, view: Any) -> Route:
+    def get(name: str, path: str, summary: str, content: Content, view: View) -> Route:
         return Route(
             name=name,
             method="GET",
@@ -88,19 +89,16 @@ def routes(views: Docs) -> list[Route]:
             answers={200: content},
         )
 
-    described = Content("The document", schema={"type": "object"})
-    return [
-        get("openapi", "/openapi.json", "This API as an OpenAPI 3.1 document", described, views.openapi),
-        get("openapi_upstream", "/api-doc/openapi.json", "The same", described, views.openapi),
-        get("docs", "/docs", "This page", Content("HTML", media="text/html"), views.docs),
-        get(
-            "llms",
-            "/llms.txt",
-            "What a model needs to know to use the server",
-            Content("Text", media="text/plain"),
-            views.llms,
-        ),
+    document = Content("The document", schema={"type": "object"})
+    page, text = Content("HTML", media="text/html"), Content("Text", media="text/plain")
+    own = [
+        get("openapi", "/openapi.json", "This API as an OpenAPI 3.1 document", document, views.openapi),
+        get("openapi_upstream", "/api-doc/openapi.json", "The same", document, views.openapi),
+        get("docs", "/docs", "This page", page, views.docs),
+        get("llms", "/llms.txt", "What a model needs to know to use the server", text, views.llms),
     ]
+    views.routes = [*others, *own]
+    return own
 
 
 def _marked(text: str) -> Markup:

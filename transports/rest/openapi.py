@@ -16,7 +16,7 @@ from transports.rest.routes import Content, NoQuery, Route
 
 JSON = "application/json"
 _REFERENCE = "#/components/schemas/{name}"
-_EVERYWHERE = (400, 421, 500)
+_EVERYWHERE = (400, 403, 421, 500)
 """Errors of every route."""
 _RETRY = (429, 503)
 _PATH_PARAMETERS = {

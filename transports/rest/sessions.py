@@ -15,6 +15,7 @@ from transports.request import OWNER
 from transports.rest.executions import DEFAULT_PAGE
 from transports.rest.routes import Asked, Content, NoQuery, Route, json_answer
 from transports.rest.shapes import (
+    LISTED_TAGS,
     EventAnswer,
     EventNumber,
     EventsAnswer,
@@ -106,7 +107,9 @@ class Sessions:
             key, colon, value = query.tag.partition(":")
             tag = key, value if colon else None
         found = await self._engine.sessions(OWNER, limit=query.limit, after=query.after or None, tag=tag)
-        return json_answer(SessionsAnswer([session_answer(one) for one in found.items], found.next))
+        return json_answer(
+            SessionsAnswer([session_answer(one, most_tags=LISTED_TAGS) for one in found.items], found.next)
+        )
 
     async def show(self, asked: Asked[NoQuery, None]) -> JsonAnswer:
         """One session."""
@@ -224,7 +227,7 @@ def routes(engine: Supervisor) -> list[Route]:
             "After what waits in it is over. Its name is free again; its forks live on.",
             view=views.delete,
             answers={200: Content("The session as it was last", SessionAnswer)},
-            errors=(404, 409, 429),
+            errors=(404, 409, 429, 503),
         ),
         route(
             "list_session_events",
@@ -256,7 +259,7 @@ def routes(engine: Supervisor) -> list[Route]:
             view=views.state,
             query=PointQuery,
             answers={200: Content("The variables", StateAnswer)},
-            errors=(404, 409, 429, 503),
+            errors=(404, 409, 413, 429, 503),
         ),
         route(
             "fork_session",
@@ -267,7 +270,7 @@ def routes(engine: Supervisor) -> list[Route]:
             body=ForkBody,
             body_example={"event": 1, "name": "another"},
             answers={201: Content("The new session", SessionAnswer)},
-            errors=(404, 409, 413, 415, 429),
+            errors=(404, 409, 413, 415, 429, 503),
         ),
         route(
             "get_session_tags",
@@ -288,7 +291,7 @@ def routes(engine: Supervisor) -> list[Route]:
             body=TagsBody,
             body_example={"event": 1, "tags": {"stage": "raw"}},
             answers={200: Content("The labels, by event", TagsAnswer)},
-            errors=(404, 409, 413, 415, 429),
+            errors=(404, 409, 413, 415, 429, 503),
         ),
         route(
             "delete_session_tag",
@@ -298,6 +301,6 @@ def routes(engine: Supervisor) -> list[Route]:
             view=views.untag,
             query=UntagQuery,
             answers={200: Content("The labels that are left, by event", TagsAnswer)},
-            errors=(404, 409, 429),
+            errors=(404, 409, 429, 503),
         ),
     ]

@@ -18,6 +18,8 @@ from transports.paging import joined
 
 MAX_PAGE = 1_000
 """Entries of one page of a list."""
+LISTED_TAGS = 16
+"""Labels of a session in a list."""
 LISTED_CHARS = 2_000
 """Characters of each text of an event in a list."""
 SHOWN_CHARS = 1 << 20
@@ -96,7 +98,8 @@ class SessionAnswer(Struct, frozen=True, kw_only=True):
     running: int
     """Executions that wait or run."""
     tags: dict[str, dict[str, str]]
-    """Labels of its states, by the number of the state's event."""
+    """Labels of its states, by the number of the state's event; in a list at most 16."""
+    tags_truncated: bool
     forked_from: str | None
     """``name@n``."""
     status: SessionStatus
@@ -190,8 +193,12 @@ def execution_entry(one: ExecutionSummary) -> ExecutionEntry:
     )
 
 
-def session_answer(info: SessionInfo) -> SessionAnswer:
-    """The session as clients see it."""
+def session_answer(info: SessionInfo, *, most_tags: int = labels.MAX_OF_SESSION) -> SessionAnswer:
+    """The session as clients see it, with so many of its labels."""
+    pairs = [(event, key) for event, tags in info.tags.items() for key in tags]
+    tags: dict[str, dict[str, str]] = {}
+    for event, key in pairs[:most_tags]:
+        tags.setdefault(str(event), {})[key] = info.tags[event][key]
     return SessionAnswer(
         session=info.name,
         event=info.head_seq,
@@ -201,7 +208,8 @@ def session_answer(info: SessionInfo) -> SessionAnswer:
         events=info.events,
         awake=info.awake,
         running=info.running,
-        tags=tags_by_event(info),
+        tags=tags,
+        tags_truncated=len(pairs) > most_tags,
         forked_from=info.forked_from,
         status=info.status,
     )
