@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
-from contextlib import asynccontextmanager
+from collections.abc import Callable
+from contextlib import asynccontextmanager, contextmanager
 from typing import Any
 
 import pytest
@@ -24,8 +26,10 @@ from engine.errors import (
     Unavailable,
 )
 from engine.events import Closed, Executed, Forked, Tagged
+from engine.history import history
 from engine.isolate import wire
 from engine.limits import LimitPolicy
+from persistence.sqlite import open_sqlite_log
 
 LOOP = "console.log(1); for (;;);"
 
@@ -611,31 +615,75 @@ async def test_a_client_that_leaves_at_any_moment_leaves_nothing_half_done(engin
     pytest.fail("it was never answered")
 
 
-async def leaving_after(steps: int, ask, name: str) -> bool:
-    """Ask in a task that is cancelled after so many of its steps; whether it was."""
-    scope = trio.CancelScope()
+async def test_an_engine_that_ends_at_any_moment_has_done_what_it_told(open_engine, tmp_path):
+    """It is cancelled after the n-th step of the sessions' actors, for every n until all was done first."""
+    async with open_engine(tmp_path / "begun") as engine:
+        await engine.run("1", session="a")
+    for steps in range(1, 100):
+        directory = tmp_path / str(steps)
+        shutil.copytree(tmp_path / "begun", directory)
+        told: list[str] = []
+        scope = trio.CancelScope()
+        with scope:
+            async with open_engine(directory, spares=0) as engine:
+                with stopwatch(lambda task: task.name.endswith("Sessions._run"), steps, scope):
+                    await tag(engine, "a", k="v")
+                    told.append("tag")
+                    await fork(engine, "a", into="b")
+                    told.append("fork")
+                    await delete(engine, "a")
+                    told.append("delete")
+        async with open_sqlite_log(directory) as log:
+            rows = {row.name: row for row in (await log.sessions(OWNER, limit=9)).items}
+            assert "delete" not in told or "a" not in rows
+            assert "fork" not in told or "b" in rows
+            for row in rows.values():
+                events = [record.event async for record in history(log, row.session, row.head_seq)]
+                assert [event.seq for event in events] == list(range(len(events)))
+            if "a" in rows:
+                own = [record.event async for record in log.read(rows["a"].session)]
+                labelled = any(isinstance(event, Tagged) for event in own)
+                assert labelled or "tag" not in told
+                assert bool((await log.details([rows["a"].session]))[rows["a"].session].tags) is labelled
+        if not scope.cancelled_caught:
+            assert told == ["tag", "fork", "delete"]
+            assert steps > 3
+            return
+    pytest.fail("it was never done")
+
+
+@contextmanager
+def stopwatch(counts: Callable[[trio.lowlevel.Task], bool], steps: int, scope: trio.CancelScope):
+    """Cancel ``scope`` after so many steps of the tasks that count."""
 
     class Countdown(trio.abc.Instrument):
         left = steps
-        task: trio.lowlevel.Task | None = None
 
         def after_task_step(self, task):
-            if task is self.task:
+            if counts(task):
                 self.left -= 1
                 if self.left == 0:
                     scope.cancel()
 
     countdown = Countdown()
     trio.lowlevel.add_instrument(countdown)
+    try:
+        yield
+    finally:
+        trio.lowlevel.remove_instrument(countdown)
+
+
+async def leaving_after(steps: int, ask, name: str) -> bool:
+    """Ask in a task that is cancelled after so many of its steps; whether it was."""
+    scope = trio.CancelScope()
 
     async def client():
-        countdown.task = trio.lowlevel.current_task()
         with scope:
             await ask(name)
 
-    async with trio.open_nursery() as nursery:
-        nursery.start_soon(client)
-    trio.lowlevel.remove_instrument(countdown)
+    with stopwatch(lambda task: task.coro.cr_code is client.__code__, steps, scope):
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(client)
     return scope.cancelled_caught
 
 
