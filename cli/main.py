@@ -27,11 +27,11 @@ Examples:
 
 
 class _DefaultsToServe(click.Group):
-    """A group that runs ``serve`` where the first word is no command, and shows its options in its help."""
+    """A group that runs ``serve`` where no command is named, and shows its options in its help."""
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         own = {"--version", *ctx.help_option_names}
-        if not args or (args[0] not in own and args[0] not in self.commands):
+        if not args or (args[0].startswith("-") and args[0] not in own):
             args = ["serve", *args]
         return super().parse_args(ctx, args)
 
@@ -63,11 +63,9 @@ def serve(ctx: click.Context, /, **_: Any) -> None:
         _no_port(ctx)
     settings = _settings(ctx, choices)
     signal.signal(signal.SIGINT, signal.SIG_DFL)  # until the server has a use for it: no KeyboardInterrupt
-    from cli import serve as server  # the engine and logging take a moment to import: not for --help
-    from cli.logs import logging_to_stderr
+    from cli import serve as server  # the engine takes a moment to import: not for --help
 
-    with logging_to_stderr(settings.log_level, settings.log_format):
-        server.run(settings, warnings)
+    server.run(settings, warnings)
 
 
 @main.command("config", cls=SettingsCommand)

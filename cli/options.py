@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import click
+from click.core import ParameterSource
 
 MAX_PORT = 65_535
 LEVELS = ("debug", "info", "warning", "error")
@@ -43,6 +44,16 @@ class Directory(click.Path):
         return super().convert(value, param, ctx)
 
 
+class Setting(click.Option):
+    """An option that a variable sets too."""
+
+    def get_error_hint(self, ctx: click.Context | None) -> str:
+        """What is at fault where a value is wrong."""
+        if ctx is not None and ctx.get_parameter_source(self.name) is ParameterSource.ENVIRONMENT:
+            return f"the variable {variable(self.name)}"
+        return super().get_error_hint(ctx)
+
+
 def variable(name: str) -> str:
     """The environment variable of a setting."""
     return "MCP_V8_" + name.upper()
@@ -51,7 +62,7 @@ def variable(name: str) -> str:
 def _option(flag: str, **settings: Any) -> click.Option:
     name = flag.partition("/")[0].removeprefix("--").replace("-", "_")
     shown = settings.get("default") not in (None, "")
-    return click.Option([flag], envvar=variable(name), show_default=shown, **settings)
+    return Setting([flag], envvar=variable(name), show_default=shown, **settings)
 
 
 def _number(

@@ -18,6 +18,7 @@ import trio
 from cli.config import Settings
 from cli.executionlog import ExecutionLog
 from cli.logformat import FIELDS
+from cli.logs import logging_to_stderr
 from engine.errors import EngineError, StoreCorrupt
 from engine.observer import Observers
 from engine.supervisor import Supervisor, open_supervisor
@@ -39,10 +40,11 @@ def run(settings: Settings, warnings: Sequence[str]) -> None:
 
     Exits with one sentence if the server cannot start or fails.
     """
-    for warning in warnings:
-        _log.warning(warning)
     try:
-        trio.run(_serve, settings, strict_exception_groups=True)
+        with logging_to_stderr(settings.log_level, settings.log_format):
+            for warning in warnings:
+                _log.warning(warning)
+            trio.run(_serve, settings, strict_exception_groups=True)
     except (EngineError, OSError) as failed:
         _fail(failed)
     except BaseExceptionGroup as group:

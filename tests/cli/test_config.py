@@ -177,6 +177,17 @@ def test_contradictions_of_variables_name_the_variables() -> None:
     assert told == "MCP_V8_STATELESS keeps nothing, so MCP_V8_HEAP_DIR cannot be given with it"
 
 
+def test_a_wrong_value_of_a_variable_names_the_variable() -> None:
+    told = refusal(MCP_V8_MAX_QUEUE="0")
+    assert told == "Invalid value for the variable MCP_V8_MAX_QUEUE: 0 is not in the range 1<=x<=10000."
+
+
+def test_a_word_that_is_no_command_is_named() -> None:
+    ended = CliRunner().invoke(main, ["cofnig"])
+    assert ended.exit_code == 2
+    assert "No such command 'cofnig'" in ended.stderr
+
+
 def test_peers_are_led_to_etcd() -> None:
     assert "--cluster-etcd" in refusal("--peers", "a:1,b:1")
     assert "--peers" not in CliRunner().invoke(main, ["--help"]).output
