@@ -124,3 +124,134 @@ def test_a_long_message_leaves_room_for_the_frames(Session: MakeIsolate) -> None
     assert error.stack.endswith("\n    at exec-1.js:1:7")
     assert len(error.message) < 40_000
     assert len(error.stack) < 80_000
+
+
+def lines(*texts: str) -> str:
+    return "\n".join(texts)
+
+
+STACKS = {
+    "throw new Error('a', { cause: new TypeError('b', { cause: { code: 1 } }) })": lines(
+        "Error: a",
+        "    at exec-1.js:1:7 {",
+        "  [cause]: TypeError: b",
+        "      at exec-1.js:1:31 {",
+        "    [cause]: { code: 1 }",
+        "  }",
+        "}",
+    ),
+    "throw new AggregateError([new Error('a'), 2], 'all')": lines(
+        "AggregateError: all",
+        "    at exec-1.js:1:7 {",
+        "  [errors]: [",
+        "    Error: a",
+        "        at exec-1.js:1:27,",
+        "    2",
+        "  ]",
+        "}",
+    ),
+    "await Promise.any([Promise.reject(1)])": "[AggregateError: All promises were rejected] { [errors]: [ 1 ] }",
+    "throw Object.assign(new Error('x'), { code: 'E', at: [1] })": lines(
+        "Error: x", "    at exec-1.js:1:21 {", "  code: 'E',", "  at: [ 1 ]", "}"
+    ),
+    "const e = new Error('x'); e.cause = e; throw e": lines(
+        "<ref *1> Error: x", "    at exec-1.js:1:11 {", "  cause: [Circular *1]", "}"
+    ),
+    "throw new (class HttpError extends Error { status = 404 })('x')": lines(
+        "HttpError: x", "    at exec-1.js:1:7 {", "  status: 404", "}"
+    ),
+    "{a: null.b}": lines("TypeError: Cannot read properties of null (reading 'b')", "    at exec-1.js:1:10"),
+    "eval('1;\\nnull.b')": lines(
+        "TypeError: Cannot read properties of null (reading 'b')",
+        "    at eval (eval at <anonymous> (:1:1), <anonymous>:2:6)",
+        "    at exec-1.js:1:1",
+    ),
+    "throw 1": None,
+}
+
+
+@pytest.mark.parametrize("code", STACKS)
+def test_the_stack_of_a_throw_ends_with_what_the_error_holds(Session: MakeIsolate, code: str) -> None:  # noqa: N803
+    assert thrown(Session(), code).stack == STACKS[code]
+
+
+PLACES = {
+    "let x = 1;\nlet y = ;": (2, 9, "  1 | let x = 1;\n> 2 | let y = ;\n    |         ^"),
+    "{\n  a: 1,\n  b: 2 2\n}": (3, 8, "  2 |   a: 1,\n> 3 |   b: 2 2\n    |        ^\n  4 | }"),
+    "{ let a = 1; let b = ; }": (1, 22, "> 1 | { let a = 1; let b = ; }\n    |                      ^"),
+    "{a: 1, b: null.c}": (1, 16, "> 1 | {a: 1, b: null.c}\n    |                ^"),
+    "if (true) {": (1, 12, "> 1 | if (true) {\n    |            ^"),
+    "eval('1;\\nnull.b')": (2, 6, "  1 | 1;\n> 2 | null.b\n    |      ^"),
+    "JSON.parse('[1, x]')": (1, 5, "> 1 | [1, x]\n    |     ^"),
+    "const e = new Error('x')\ne.stack; throw e": (
+        1,
+        11,
+        "> 1 | const e = new Error('x')\n    |           ^\n  2 | e.stack; throw e",
+    ),
+    "await null;\nnull.x": (2, 6, "  1 | await null;\n> 2 | null.x\n    |      ^"),
+    "throw {}": (None, None, None),
+    "throw null": (None, None, None),
+}
+
+
+@pytest.mark.parametrize("code", PLACES)
+def test_the_place_of_a_throw_is_told_and_shown(Session: MakeIsolate, code: str) -> None:  # noqa: N803
+    error = thrown(Session(), code)
+    assert (error.line, error.column, error.frame) == PLACES[code]
+
+
+def test_an_error_in_a_function_of_an_earlier_script_shows_that_script(Session: MakeIsolate) -> None:  # noqa: N803
+    session = Session()
+    session.run("function inner() {\n  null.x\n}")
+    error = thrown(session, "inner()")
+    assert (error.line, error.column) == (2, 8)
+    assert error.frame == "  1 | function inner() {\n> 2 |   null.x\n    |        ^\n  3 | }"
+
+
+def test_a_declaration_that_clashes_with_an_earlier_one_is_shown(Session: MakeIsolate) -> None:  # noqa: N803
+    session = Session()
+    session.run("const total = 1")
+    error = thrown(session, "// again\nlet total = 2")
+    assert (error.line, error.column) == (2, 5)
+    assert error.frame == "  1 | // again\n> 2 | let total = 2\n    |     ^"
+
+
+@pytest.mark.parametrize(
+    "held",
+    [
+        "{ get cause() { touches++ } }",
+        "{ cause: new Proxy({}, { get() { touches++ }, ownKeys() { touches++; return [] } }) }",
+        "{ cause: { toString() { touches++ }, [Symbol.toPrimitive]() { touches++ } } }",
+        "{ errors: { get length() { touches++ }, [Symbol.iterator]() { touches++ } } }",
+        "{ get name() { touches++ }, get message() { touches++ }, get stack() { touches++ } }",
+    ],
+)
+def test_describing_a_throw_runs_no_code_of_the_guest(Session: MakeIsolate, held: str) -> None:  # noqa: N803
+    session = Session()
+    session.run("var touches = 0")
+    thrown(
+        session, f"throw Object.defineProperties(new Error('x'), Object.getOwnPropertyDescriptors({held}))"
+    )
+    assert session.value("touches") == "0"
+
+
+def test_a_long_chain_of_causes_is_cut(Session: MakeIsolate) -> None:  # noqa: N803
+    error = thrown(
+        Session(),
+        "let c; for (let i = 0; i < 100_000; i++) c = new Error('e', { cause: c }); throw c",
+    )
+    assert error.stack is not None
+    assert error.stack.count("[cause]: Error: e") == 5
+    assert "[cause]: [Error]" in error.stack
+
+
+def test_rejections_nobody_handles_say_where_they_come_from(Session: MakeIsolate) -> None:  # noqa: N803
+    session = Session()
+    session.run(
+        "setTimeout(() => { null.x }, 1e6); async function floating() { await null; throw new Error('f') }"
+    )
+    session.run("floating(); queueMicrotask(() => { throw new Error('m') }); 1")
+    assert [line.text for line in session.lines] == [
+        "Uncaught Error: m\n    at exec-2.js:1:42",
+        "Uncaught (in promise) Error: f\n    at floating (exec-1.js:1:82)",
+    ]

@@ -258,4 +258,12 @@ SCRIPTS: dict[str, list[str]] = {
         "drawn.push(crypto.randomUUID()); const digest = await crypto.subtle.digest('SHA-256', new TextEncoder().encode('abc'))",
         "[drawn.join(), new Uint8Array(digest).toHex(), crypto.getRandomValues(new Uint32Array(2)).join()]",
     ],
+    "errors with causes, thrown and kept": [
+        "class Failed extends Error { code = 7 }; const kept = []; const fail = (cause) => { throw new Failed('no', { cause }) }",
+        "try { fail(new AggregateError([1, new TypeError('two')], 'all')) } catch (error) { kept.push(error); console.log(error) }",
+        "fail(kept[0])",
+        "await Promise.any([Promise.reject(kept[0]), Promise.reject({ at: new Date(0) })])",
+        "{a: kept[0].cause.errors[1].message, stack: kept[0].stack, missing: null.x}",
+        "[kept[0].stack, kept.length]",
+    ],
 }
