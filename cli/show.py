@@ -5,7 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-import click
 import msgspec
 
 from cli.choices import Choices
@@ -14,12 +13,9 @@ from cli.choices import Choices
 def table(choices: Choices) -> str:
     """The choices in three columns, under the names that flags and files have."""
     rows = [("setting", "value", "from")]
-    rows += [(name, _text(value), origin) for name, (value, origin, _) in choices.items()]
-    formatter = click.HelpFormatter()
+    rows += [(name, _text(value), _text(origin)) for name, (value, origin, _) in choices.items()]
     widths = [max(len(row[column]) for row in rows) for column in range(2)]
-    for name, value, origin in rows:
-        formatter.write(f"{name:{widths[0]}}  {value:{widths[1]}}  {origin}\n")
-    return formatter.getvalue()
+    return "".join(f"{name:{widths[0]}}  {value:{widths[1]}}  {origin}\n" for name, value, origin in rows)
 
 
 def as_json(choices: Choices) -> str:
