@@ -364,7 +364,7 @@ class Isolate:
             case 0:
                 self.emit(self.text(value))
             case 1:
-                return next((brand for brand, check in self._brands if check(value)), 0)
+                return self._brand(value)
             case 2:
                 return (self.number(time.time_ns() // (1_000_000_000 // _TICKS_PER_SECOND)),)
             case 3:
@@ -384,6 +384,12 @@ class Isolate:
                 self._v8.preview_entries(value, c.byref(pairs))
                 return int(pairs.value)
         return None
+
+    def _brand(self, value: Handle) -> int:
+        """One of BRANDS; 0 for any other object. Most are plain, and asking of each brand is slow."""
+        if native.instance_type(value) in (native.JS_OBJECT_TYPE, native.JS_ARRAY_TYPE):
+            return 0
+        return next((brand for brand, check in self._brands if check(value)), 0)
 
     def _on_reject(self, message: native.PromiseRejectMessage) -> None:
         try:

@@ -64,6 +64,12 @@ SERIALIZER_ENABLED = 0x10270
 # Smi (pointer-compressed builds): a small integer n is the 32-bit word n << 1.
 SMI_SHIFT = 1
 
+# Any other value is a tagged pointer, 1 above the object; its first word is the tagged pointer to the
+# object's map in the same 4 GB, where the instance type is (v8-internal.h, kMapInstanceTypeOffset).
+MAP_INSTANCE_TYPE = 8
+JS_OBJECT_TYPE = 1057  # v8-internal.h, kJSObjectType
+JS_ARRAY_TYPE = 2119  # *private* objects of no other kind have these types, so no brand is asked for
+
 
 class StartupData(c.Structure):
     """v8::StartupData (v8-snapshot.h)."""
@@ -308,6 +314,16 @@ BRANDS: tuple[tuple[int, str], ...] = (
     (21, "IsWasmModuleObject"),
     (22, "IsSharedArrayBuffer"),
 )
+
+
+def instance_type(handle: int) -> int:
+    """The type of the value to which a handle points, in V8's own numbering; -1 for a small integer."""
+    tagged = c.c_uint64.from_address(handle).value
+    if tagged & 1 == 0:
+        return -1
+    tagged_map = tagged & ~0xFFFF_FFFF | c.c_uint32.from_address(tagged - 1).value
+    return c.c_uint16.from_address(tagged_map - 1 + MAP_INSTANCE_TYPE).value
+
 
 for _, _name in BRANDS:
     SYMBOLS[_name] = Symbol(f"_ZNK2v85Value{len(_name)}{_name}Ev", _bool, (_ptr,))

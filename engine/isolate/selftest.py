@@ -78,6 +78,12 @@ def layouts() -> bytes:
     v8.try_free(attempt)
     if _written(attempt.raw) > native.TRY_CATCH_SIZE:
         return b"a TryCatch larger than %d bytes" % native.TRY_CATCH_SIZE
+    with isolate.scope():
+        types = [
+            native.instance_type(isolate.run_script(code)) for code in ("({})", "[]", "new Proxy({}, {})")
+        ]
+    if types[:2] != [native.JS_OBJECT_TYPE, native.JS_ARRAY_TYPE] or types[2] in types[:2]:
+        return b"objects whose types are numbered otherwise"
     return _callback_layout(isolate)
 
 

@@ -40,6 +40,8 @@ WRONG = {
     "native.TRY_CATCH_SIZE = 40": "TryCatch larger than 40",
     "native.CALLBACK_RETURN_SLOT = 16": "FunctionCallbackInfo|return slot|ended by|exited",
     "native.SERIALIZER_ENABLED = 0x10300": "serializer flag",
+    "native.MAP_INSTANCE_TYPE = 10": "objects whose types are numbered otherwise",
+    "native.JS_ARRAY_TYPE = 2120": "objects whose types are numbered otherwise",
     "stack.StackGuard.reached = lambda self: False": "a stack overflow that goes unnoticed",
     "isolate.Isolate._on_reject = lambda self, message: None": "a rejection that goes unnoticed",
     "native.ALLOCATOR_ALLOCATE = 7": "did not come from our allocator",
@@ -101,6 +103,34 @@ def test_the_self_test_refuses_a_v8_that_does_not_optimize(cache_dir):
         "selftest._OPTIMIZED = 1 << 1  # the bit of functions that are never optimized\nprint(selftest.run(base))",
     )
     assert "not optimized" in said
+
+
+BRANDED = {
+    "5": 0,
+    "-(2 ** 30)": 0,
+    "1.5": 0,
+    "'text'": 0,
+    "null": 0,
+    "Symbol()": 0,
+    "({})": 0,
+    "[1, 2]": 0,
+    "Object.create(null)": 0,
+    "new (class extends Array {})()": 0,
+    "new Proxy({}, {})": 1,
+    "new Proxy([], {})": 1,
+    "new Proxy(() => {}, {})": 1,
+    "Object.setPrototypeOf(new Map(), Object.prototype)": 3,
+    "Object.setPrototypeOf(new Error(), null)": 9,
+    "(function () { return arguments })()": 16,
+    "new Number(1)": 17,
+    "(async () => {})": 18,
+}
+
+
+def test_the_brand_of_any_value_is_known(cache_dir):
+    code = f"plain = isolate.Isolate(None, ())\nwith plain.scope():\n for code in {list(BRANDED)}:"
+    brands = in_a_process(cache_dir, f"{code}\n  print(plain._brand(plain.run_script(code)))")
+    assert dict(zip(BRANDED, map(int, brands.split()), strict=True)) == BRANDED
 
 
 def test_a_damaged_image_in_the_cache_is_built_again(tmp_path):
