@@ -157,8 +157,6 @@ class Catalog:
 
     async def state(self, owner: str, name: str, at: int) -> ForkPoint:
         """The state event that ``name@at`` stands for."""
-        if at < 0:
-            raise NotFound(f"session {name} has no event {at}", field="at")
         return await state_at(self._log, (await self._row(owner, name)).session, at)
 
     async def session_with(self, owner: str, heap: str) -> str:

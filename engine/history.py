@@ -56,7 +56,7 @@ async def history(log: EventLog, session: str, last: int, first: int = 0) -> Asy
 async def state_at(log: EventLog, session: str, seq: int) -> ForkPoint:
     """The state event that ``session@seq`` stands for. Raises NotFound if there is no such event."""
     head = await log.session(session)
-    if head is None or seq > head.head_seq:
+    if head is None or not 0 <= seq <= head.head_seq:
         raise NotFound(f"this session has no event {seq}", field="session")
     if seq >= head.state_seq:
         return ForkPoint(session, head.state_seq, head.state_id)

@@ -181,9 +181,8 @@ class Supervisor:
     async def delete(self, owner: str, name: str, caller: Caller) -> SessionInfo:
         """End a session after what is queued in it; its name is free then. Its forks live on.
 
-        What the four commands have in common: they wait for their turn behind what is queued (but
-        where they name a point of the past), and are done whether or not anybody waits. They raise
-        NotFound, Busy, Unavailable, StoreError.
+        Like ``fork``, ``tag`` and ``state`` it waits for its turn in the session, is done whether or
+        not anybody waits, and raises NotFound, Busy, Unavailable or StoreError.
         """
         return await self._ask(owner, name, Delete(caller, self._answered))
 
@@ -192,7 +191,7 @@ class Supervisor:
     ) -> SessionInfo:
         """Begin a session, called ``into`` or by a new name, in the state of ``name@at``.
 
-        Raises InvalidField, or Conflict if the name is taken.
+        A point of the past needs no turn. Raises InvalidField, or Conflict if the name is taken.
         """
         if into is not None:
             await self._sessions.check_free(owner, into)
@@ -215,7 +214,7 @@ class Supervisor:
         return await self._ask(owner, name, Tag(at, tags, caller, self._answered))
 
     async def state(self, owner: str, name: str, *, at: int | None) -> StateView:
-        """The variables at ``name@at``. Nothing of it is recorded.
+        """The variables at ``name@at``. Nothing of it is recorded. A point of the past needs no turn.
 
         Raises TooLarge where there is too much to describe, Conflict where the state cannot be restored.
         """

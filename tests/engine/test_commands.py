@@ -331,8 +331,9 @@ async def test_an_event_that_made_no_state_stands_for_the_state_before_it(engine
     await engine.run("1", session="a")
     await engine.run("for (;;);", session="a", time_ms=50)
     assert (await tag(engine, "a", at=2, k="v")).tags == {1: {"k": "v"}}
-    with pytest.raises(NotFound):
-        await tag(engine, "a", at=9, k="v")
+    for at in (9, -1):
+        with pytest.raises(NotFound):
+            await tag(engine, "a", at=at, k="v")
 
 
 async def test_a_fork_has_labels_of_its_own_on_states_that_it_shares(engine: Engine):
