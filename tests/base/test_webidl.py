@@ -4,7 +4,27 @@ from __future__ import annotations
 
 import pytest
 
-INTERFACES = ["AbortController", "AbortSignal", "Blob", "Crypto", "CustomEvent", "DOMException", "Event", "EventTarget", "File", "Performance", "PerformanceEntry", "PerformanceMark", "PerformanceMeasure", "QuotaExceededError", "SubtleCrypto", "TextDecoder", "TextEncoder", "URL", "URLSearchParams"]
+INTERFACES = [
+    "AbortController",
+    "AbortSignal",
+    "Blob",
+    "Crypto",
+    "CustomEvent",
+    "DOMException",
+    "Event",
+    "EventTarget",
+    "File",
+    "Performance",
+    "PerformanceEntry",
+    "PerformanceMark",
+    "PerformanceMeasure",
+    "QuotaExceededError",
+    "SubtleCrypto",
+    "TextDecoder",
+    "TextEncoder",
+    "URL",
+    "URLSearchParams",
+]
 
 
 @pytest.fixture(scope="module")
