@@ -26,19 +26,28 @@ class Answer(Struct, frozen=True, kw_only=True):
 
     execution_id: str
     session: str | None
+    """The session's name; null without sessions."""
     created: bool = False
+    """Whether this execution made the session."""
     event: int | None = None
+    """Its number in the session; null while it runs."""
     heap: str | None = None
+    """The state after it, 64 hex digits; null while it runs."""
     status: Status
     result: str | None = None
+    """The last expression's value as text."""
     result_json: Raw | None = None
+    """The same as JSON, where it is JSON."""
     output: str
+    """The console, at most 64,000 bytes of it; so far, while it runs."""
     output_truncated: bool
     error: str | None = None
     error_detail: ErrorDetail | None = None
     started_at: Time | None = None
+    """When the code started; while it runs, when it was accepted."""
     completed_at: Time | None = None
     duration_ms: float | None = None
+    """How long the code ran and settled."""
     result_json_omitted: str | UnsetType = UNSET
     """Present if there is a value that is not given as JSON: why."""
     pending: bool | UnsetType = UNSET

@@ -104,6 +104,7 @@ def test_the_document_tells_the_fields_of_exec_and_of_every_answer() -> None:
     assert shapes["ErrorBody"]["required"] == ["error", "code", "field"]
     assert "status" in shapes["Answer"]["required"]
     assert "pending" not in shapes["Answer"]["required"]
+    assert shapes["CancelAnswer"]["properties"]["result"]["description"].startswith("The last expression")
     references = set(re.findall(r"#/components/schemas/(\w+)", msgspec.json.encode(document).decode()))
     assert references <= set(shapes)
 

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import ast
+import inspect
 import re
+import textwrap
 from collections.abc import Iterable, Sequence
 from http import HTTPStatus
 from importlib.metadata import version
+from itertools import pairwise
 from typing import Any, get_args
 
 import msgspec
@@ -142,7 +146,23 @@ def _schemas(routes: Sequence[Route]) -> Document:
             for field in msgspec.structs.fields(kind)
             if UnsetType not in get_args(field.type)
         ]
+    for kind in _structs([*taken, *told]):
+        for name, text in _texts(kind):
+            schemas[kind.__name__]["properties"][name].setdefault("description", text)
     return dict(sorted(schemas.items()))
+
+
+def _texts(kind: type[Struct]) -> Iterable[tuple[str, str]]:
+    """What the strings below the fields of a struct, and of those that it inherits from, say of them."""
+    for ancestor in kind.__mro__[:-1]:
+        if ancestor is Struct or not issubclass(ancestor, Struct):
+            continue
+        (defined,) = ast.parse(textwrap.dedent(inspect.getsource(ancestor))).body
+        assert isinstance(defined, ast.ClassDef)
+        for field, below in pairwise(defined.body):
+            match field, below:
+                case ast.AnnAssign(target=ast.Name(id=name)), ast.Expr(value=ast.Constant(value=str(text))):
+                    yield name, inspect.cleandoc(text)
 
 
 def _structs(kinds: Iterable[Any]) -> set[type[Struct]]:

@@ -74,11 +74,15 @@ class OutputAnswer(Struct, frozen=True, kw_only=True):
     data: str
     start_line: int
     end_line: int
+    """Number of the last line in the page, if only in part."""
     next_line_offset: int
+    """Where to go on, also if there is no more yet."""
     total_lines: int
     start_byte: int
     end_byte: int
+    """The byte behind the page's last."""
     next_byte_offset: int
+    """Where to go on, also if there is no more yet."""
     total_bytes: int
     has_more: bool
 
