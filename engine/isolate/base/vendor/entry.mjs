@@ -4,4 +4,4 @@ export { sha1 } from '@noble/hashes/legacy.js';
 export { sha256, sha384, sha512 } from '@noble/hashes/sha2.js';
 export { default as punycode } from 'punycode/punycode.es6.js';
 export { default as url } from 'whatwg-url/lib/url-state-machine.js';
-export { parseUrlencodedString, serializeUrlencoded } from 'whatwg-url/lib/urlencoded.js';
+export { parseUrlencodedString } from 'whatwg-url/lib/urlencoded.js';

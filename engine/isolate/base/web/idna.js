@@ -130,13 +130,15 @@
   // RFC 5893, section 2, over the classes of a label's characters
   const RIGHT_TO_LEFT = /^R[RAENM]*$/;
   const ENDS_RIGHT_TO_LEFT = /[RAE]M*$/;
-  const HAS_BOTH_NUMBERS = /A.*E|E.*A/;
+  const ARABIC_NUMBER = /A/;
+  const EUROPEAN_NUMBER = /E/;
   const LEFT_TO_RIGHT = /^L(?:[LENM]*[LE])?M*$/;
 
   const isBidiAllowed = (characters) => {
     const classes = bidiClasses(characters);
     if (test(LEFT_TO_RIGHT, classes)) return true;
-    return test(RIGHT_TO_LEFT, classes) && test(ENDS_RIGHT_TO_LEFT, classes) && !test(HAS_BOTH_NUMBERS, classes);
+    if (test(ARABIC_NUMBER, classes) && test(EUROPEAN_NUMBER, classes)) return false;
+    return test(RIGHT_TO_LEFT, classes) && test(ENDS_RIGHT_TO_LEFT, classes);
   };
 
   const isLabelValid = (label, isBidi) => {
