@@ -14,7 +14,7 @@ from prometheus_client.exposition import choose_encoder
 from prometheus_client.metrics_core import GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
-from engine.errors import StoreError
+from engine.errors import AppendConflict, StoreFailed
 from engine.execution import Execution
 
 if TYPE_CHECKING:
@@ -64,7 +64,7 @@ class Metrics:
         self._executions.labels("not_recorded" if report is None else report.status).inc()
         if report is not None and report.event is not None:
             self._appends.inc()
-        elif isinstance(execution.failure, StoreError):
+        elif isinstance(execution.failure, StoreFailed | AppendConflict):
             self._append_failures.inc()
         for stage, histogram in self._stages:
             if took := getattr(execution.timings, stage):  # it may not have come so far

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import signal
+from pathlib import Path
+
 import httpx2
 import pytest
 import trio
 from in_process import response
 from rest_client import begin, refused, run, server_events, told
-from server_process import ServerProcess
+from server_process import ServerProcess, running
 
 from engine.errors import StoreFailed
 from engine.events import Caller, Line
@@ -106,6 +109,31 @@ async def test_a_reader_that_stops_reading_holds_up_nobody(
                 await other.send_all(b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n")
                 assert (await response(other)).startswith(b"HTTP/1.1 200 ")
     assert run(client, "2", name)["result"] == "2"
+
+
+def test_a_stream_of_before_a_restart_goes_on_after_it(tmp_path: Path) -> None:
+    with running("--directory-path", str(tmp_path)) as server, httpx2.Client(base_url=server.url) as client:
+        answer = run(client, THREE, "kept")
+        server.terminate(signal.SIGKILL)
+    with running("--directory-path", str(tmp_path)) as server, httpx2.Client(base_url=server.url) as client:
+        page = told(client.get(f"/api/executions/{answer['execution_id']}/output"))
+        assert page["data"] == answer["output"]
+        with client.stream("GET", path(answer["execution_id"]), headers={"last-event-id": "1"}) as response:
+            events = list(server_events(response.iter_lines()))
+    assert [event.id for event in events] == ["2", "3", "done"]
+    assert events[-1].data == answer
+
+
+def test_a_server_that_stops_tells_the_end_before_it_goes(tmp_path: Path) -> None:
+    flags = ("--directory-path", str(tmp_path), "--execution-timeout", "1")
+    with running(*flags) as server, httpx2.Client(base_url=server.url) as client:
+        execution = begin(client, "console.log('begun'); for (;;);", "stopped")
+        with client.stream("GET", path(execution)) as response:
+            events = server_events(response.iter_lines())
+            assert next(events).data["text"] == "begun"
+            server.process.terminate()
+            assert next(events).data["status"] == "timed_out"
+        assert server.wait() == 0
 
 
 class Client:
