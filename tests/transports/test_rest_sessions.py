@@ -246,6 +246,8 @@ def test_a_wrong_parameter_is_a_400_that_names_it(
         (b'{"name": "a b"}', "name"),
         (b'{"name": 5}', "name"),
         (b'{"into": "x"}', "into"),
+        (b'{"event": 1e300}', "event"),
+        (b'{"event": 1.5}', "event"),
         (b"[]", None),
         (b'{"event": 1', None),
         (b'{"name": "\xff"}', None),

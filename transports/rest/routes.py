@@ -24,11 +24,13 @@ from transports.request import json_faults
 
 Q = TypeVar("Q")
 B = TypeVar("B")
+T = TypeVar("T")
 
 _MAX_QUERY_FIELDS = 16
 _object = msgspec.json.Decoder(dict[str, Any])
-_PLACE = re.compile(r"^(?P<what>.*?)(?: - at .*?`\$\.?(?P<field>[^`.\[]*).*)?$", re.DOTALL)
-"""A message of msgspec's, and the part of the document that it is about."""
+_MISSING = re.compile(r"missing required field `([^`]*)`")
+_PLACE = re.compile(r"(?P<what>.*?) - at .*?`\$\.(?P<field>\w+).*", re.DOTALL)
+"""A message of msgspec's, and the field that it is about."""
 
 
 class NoQuery(Struct, frozen=True, forbid_unknown_fields=True):
@@ -127,50 +129,45 @@ def json_answer(value: Struct, status: int = 200, *headers: tuple[str, str]) -> 
 
 def decode_query(kind: type[Q], query: bytes) -> Q:
     """The parameters of a query string. Raises InvalidField for an unknown, repeated or wrong one."""
-    known = {field.encode_name for field in msgspec.structs.fields(kind)}  # type: ignore[arg-type]
     try:
         pairs = parse_qsl(query.decode("latin1"), keep_blank_values=True, max_num_fields=_MAX_QUERY_FIELDS)
     except ValueError as broken:
         raise InvalidField(f"the query string cannot be read: {broken}") from broken
     given: dict[str, str] = {}
     for name, value in pairs:
-        if name not in known:
-            listed = f"known are {', '.join(sorted(known))}" if known else "there are none here"
-            raise InvalidField(f"unknown query parameter {name[:64]!r}; {listed}", field=name[:64])
-        if given.setdefault(name, value) is not value:
-            raise InvalidField(f"the query parameter `{name}` is given more than once", field=name)
-    try:
-        return msgspec.convert(given, kind, strict=False)
-    except msgspec.ValidationError as wrong:
-        raise _invalid(wrong) from wrong
+        if name in given:
+            raise InvalidField(f"the query parameter `{name[:64]}` is given more than once", field=name[:64])
+        given[name] = value
+    return _convert(given, kind, "query parameter", strict=False)
 
 
 def decode_body(kind: type[B], body: bytes) -> B:
     """A JSON body; an empty one is an empty object. Raises InvalidField."""
     with json_faults(body):
-        try:
-            fields = _object.decode(body or b"{}")
-            for name, value in fields.items():
-                if isinstance(value, float) and value.is_integer():  # to JSON, 1.0 is an integer
-                    fields[name] = int(value)
-            return msgspec.convert(fields, kind)
-        except msgspec.ValidationError as wrong:
-            raise _invalid(wrong) from wrong
+        fields = _object.decode(body or b"{}")
+    for name, value in fields.items():
+        if isinstance(value, float) and value.is_integer():  # to JSON, 1.0 is an integer
+            fields[name] = int(value)
+    return _convert(fields, kind, "field", strict=True)
+
+
+def _convert(fields: Mapping[str, object], kind: type[T], what: str, *, strict: bool) -> T:
+    known = [field.encode_name for field in msgspec.structs.fields(kind)]  # type: ignore[arg-type]
+    for name in fields:
+        if name not in known:
+            listed = f"known are {', '.join(known)}" if known else "there are none here"
+            raise InvalidField(f"unknown {what} {name[:64]!r}; {listed}", field=name[:64])
+    try:
+        return msgspec.convert(fields, kind, strict=strict)
+    except msgspec.ValidationError as wrong:
+        raise _invalid(wrong) from wrong
 
 
 def _invalid(wrong: msgspec.ValidationError) -> InvalidField:
+    """The sentence for a field that is missing or wrong."""
+    if missing := _MISSING.search(str(wrong)):
+        return InvalidField(f"`{missing[1]}` is missing", field=missing[1])
     match = _PLACE.fullmatch(str(wrong))
     assert match is not None
-    field, what = match["field"] or None, match["what"]
-    if field is None:  # a field that is missing or unknown is named in the text
-        named = re.search(r"field `([^`]*)`", what)
-        field = named[1][:64] if named else None
-        return InvalidField(f"the body is wrong: {what[0].lower()}{what[1:300]}", field=field)
-    return InvalidField(f"`{field[:64]}` is wrong: {what[0].lower()}{what[1:300]}", field=field[:64])
-
-
-def no_content() -> Response:
-    """204."""
-    made = Response(b"", 204)
-    made.headers.pop("content-type", None)
-    return made
+    field, why = match["field"], match["what"]
+    return InvalidField(f"`{field}` is wrong: {why[0].lower()}{why[1:300]}", field=field)
