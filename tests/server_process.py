@@ -38,6 +38,8 @@ class ServerProcess:
             self.process.kill()
             self.process.wait()
             self._reader.join()
+            assert self.process.stdout is not None
+            self.process.stdout.close()
             raise AssertionError(f"the server did not start:\n{self.log}")
 
     @property
