@@ -129,7 +129,7 @@ def test_listeners_survive_a_snapshot(Session):  # noqa: N803
     first.run("const bus = new EventTarget(); let heard = 0; const c = new AbortController();"
               "bus.addEventListener('a', (e) => { heard += e.detail }, { signal: c.signal }); 0")  # fmt: skip
     second = Session(first.snapshot())
-    second.run("bus.dispatchEvent(new CustomEvent('a', { detail: 3 })); c.abort(); c.signal.reason.stack")
+    second.run("bus.dispatchEvent(new CustomEvent('a', { detail: 3 })); c.abort()")
     third = Session(second.snapshot())
     assert third.value("bus.dispatchEvent(new CustomEvent('a', { detail: 4 })); heard") == "3"
 

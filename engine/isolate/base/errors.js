@@ -21,12 +21,12 @@
   const startsWith = uncurryThis(String.prototype.startsWith);
   const symbolToString = uncurryThis(Symbol.prototype.toString);
 
-  // V8's getter of every error's own `stack`. The example's stack is read at once: an error that is
+  // V8's accessors of every error's own `stack`. The example's stack is read at once: an error that is
   // alive with its stack unread makes a snapshot that cannot be restored.
-  const stackGetter = ((example) => {
-    const { get } = Object.getOwnPropertyDescriptor(example, 'stack');
-    apply(get, example, []);
-    return get;
+  const { get: stackGetter, set: stackSetter } = ((example) => {
+    const accessors = Object.getOwnPropertyDescriptor(example, 'stack');
+    apply(accessors.get, example, []);
+    return accessors;
   })(new Error());
 
   const MAX_STACK = 32_768; // characters, also of a message
@@ -91,6 +91,18 @@
   const stackOf = (error) => {
     const stack = rawStack(error);
     return typeof stack === 'string' && stack !== '' ? withoutOwnFrames(shorten(stack)) : null;
+  };
+
+  /** Sets what V8's `stack` of an error says. */
+  base.setStack = (error, stack) => apply(stackSetter, error, [stack]);
+
+  /**
+   * Formats the stack of an error of ours now, without the frames of the base image: code that looks at it
+   * finds only its own. Where that would call the guest, it is left to V8.
+   */
+  base.settleStack = (error) => {
+    const stack = stackOf(error);
+    if (stack !== null) base.setStack(error, stack);
   };
 
   /** A property of an error as text, '' if it has none that is plain data. */

@@ -9,7 +9,7 @@
   const { bufferOf, copyBytes, emptyLike, move, viewLike } = base.buffers;
   const { DOMException } = base;
   const { requireArguments, toDictionary, typeError } = base.webidl;
-  const { apply, construct, defineProperty, getOwnPropertyDescriptor, getPrototypeOf } = Reflect;
+  const { construct, defineProperty, getOwnPropertyDescriptor, getPrototypeOf } = Reflect;
   const { hasOwn, keys: enumerableKeys } = Object;
   const { isArray } = Array;
   const NativeArray = Array;
@@ -40,11 +40,6 @@
   const errors = Object.freeze({
     __proto__: null, Error, EvalError, RangeError, ReferenceError, SyntaxError, TypeError, URIError,
   });
-  const stackOfErrors = ((example) => {
-    const descriptor = Object.getOwnPropertyDescriptor(example, 'stack');
-    apply(descriptor.get, example, []); // an error alive with its stack unread cannot be in a snapshot
-    return descriptor;
-  })(new Error());
 
   const dataCloneError = (message) => new DOMException(message, 'DataCloneError');
 
@@ -197,7 +192,7 @@
   const makeView = (kind) => (job, source) => viewLike(source, begin(job, bufferOf(source))) ?? refuse(source, kind);
 
   const setStack = (target, stack) => {
-    if (typeof stack === 'string') apply(stackOfErrors.set, target, [stack]);
+    if (typeof stack === 'string') base.setStack(target, stack);
   };
 
   const hide = (target, key, value) =>

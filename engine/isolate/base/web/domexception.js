@@ -60,6 +60,7 @@
     weakMapSet(partsOfAll, error, { __proto__: null, name, message });
     captureStackTrace(error, above);
     deleteProperty(error, 'message'); // V8 has put it into the stack; the interface has a getter
+    base.settleStack(error);
     return error;
   };
 
