@@ -83,6 +83,10 @@ def test_no_code_of_the_session_runs_when_a_url_is_shown(value):
         ("JSON.stringify({ u: new URL('http://a') })", '{"u":"http://a/"}'),
         ("URL.length + ',' + URL.name + ',' + URLSearchParams.length", "1,URL,0"),
         ("Object.keys(globalThis).includes('URL')", "false"),
+        (
+            "Object.keys(URL.prototype)",
+            "toJSON,toString,href,origin,protocol,username,password,host,hostname,port,pathname,search,searchParams,hash",
+        ),
         ("URLSearchParams.prototype[Symbol.iterator] === URLSearchParams.prototype.entries", "true"),
         (
             "const u = new URL('http://a?x=1'); u.searchParams.append('y', 'ä'); u.href",

@@ -198,32 +198,37 @@
     }
   }
 
-  for (const name of Object.keys(setters)) {
-    const accessor = {
-      get [name]() {
-        return partOf(this, name);
-      },
-      set [name](value) {
-        setPart(this, name, value);
-      },
-    };
-    defineProperty(URL.prototype, name, Object.getOwnPropertyDescriptor(accessor, name));
-  }
-  expose(URL, 1);
-
-  const SHOWN = [
+  // In the standard's order, in which they are enumerated and shown
+  const ATTRIBUTES = [
     'href', 'origin', 'protocol', 'username', 'password', 'host', 'hostname', 'port', 'pathname', 'search',
     'searchParams', 'hash',
   ];
+
+  const accessorOf = (name) => ({
+    get [name]() {
+      return partOf(this, name);
+    },
+    set [name](value) {
+      setPart(this, name, value);
+    },
+  });
+
+  for (const name of ATTRIBUTES) {
+    const source = Object.hasOwn(URL.prototype, name) ? URL.prototype : accessorOf(name);
+    const descriptor = Object.getOwnPropertyDescriptor(source, name);
+    delete URL.prototype[name];
+    defineProperty(URL.prototype, name, descriptor);
+  }
+  expose(URL, 1);
 
   add(base.exotics, {
     __proto__: null,
     has: isURL,
     entries: base.fieldEntries((url) => {
       const fields = newList();
-      for (let i = 0; i < SHOWN.length; i += 1) {
-        add(fields, SHOWN[i]);
-        add(fields, SHOWN[i] === 'searchParams' ? paramsOf(url) : partOf(url, SHOWN[i]));
+      for (let i = 0; i < ATTRIBUTES.length; i += 1) {
+        add(fields, ATTRIBUTES[i]);
+        add(fields, ATTRIBUTES[i] === 'searchParams' ? paramsOf(url) : partOf(url, ATTRIBUTES[i]));
       }
       return fields;
     }),
