@@ -192,6 +192,7 @@ console.table([, 1, , 2])
 console.table(Object.assign([1, 2], { x: 3 }))
 console.table(new Uint8Array([1, 2, 3]))
 console.table([new Uint8Array([1, 2]), 'ab'])
+console.table([{ a: new Uint8Array([1, 2, 3, 4, 5]), b: new String('abcdef') }])
 console.table(new Date(0)); console.table(/x/); console.table(Object.assign(new Error('m'), { code: 5 }))
 console.table([{ '(index)': 1, Values: 2 }, 3])
 console.table([{ __proto__: null, a: 1 }])
@@ -215,3 +216,7 @@ console.trace('two\nlines')
 
 // itself
 console.log(Object.prototype.toString.call(console), typeof console.log)
+
+// limits of names are their own
+console.dir({ longer_key: Symbol('longer') }, { maxStringLength: 1 })
+console.dir(new Map([['abc', Symbol('abc')]]), { maxStringLength: 0, compact: 1 })

@@ -20,7 +20,7 @@
   const MAX_NAME = 256; // characters
   const MAX_TIME = 5_000; // ticks of 0.1 ms, for all previews together
   const UNSEEN = '…';
-  const NAME = Object.freeze({ __proto__: null, maxStringLength: MAX_NAME });
+  const NAME = Object.freeze({ __proto__: null, maxNameLength: MAX_NAME });
   const PREVIEW = Object.freeze({
     __proto__: null,
     depth: 1,

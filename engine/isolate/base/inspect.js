@@ -29,6 +29,7 @@
     maxNodes: 10_000, // objects looked at
     maxArrayLength: 100, // entries of an array, Map, Set or buffer
     maxStringLength: 10_000,
+    maxNameLength: 10_000, // of keys and symbols
     maxKeys: 1_000, // properties of one object
     sorted: false, // the properties, by their texts
     showHidden: false,
@@ -77,7 +78,7 @@
 
   const keyText = (ctx, key, enumerable) => {
     if (typeof key === 'symbol') return `[${escape(symbolText(ctx, key), -1)}]`;
-    const name = cut(key, ctx.maxStringLength);
+    const name = cut(key, ctx.maxNameLength);
     if (name === '__proto__') return "['__proto__']";
     if (!enumerable) return `[${escape(name, -1)}]`;
     return exec(IDENTIFIER, name) === null ? quote(name) : name;

@@ -94,7 +94,7 @@
     return rest === 0n || rest === -1n ? `${number}n` : '[BigInt of more than 60205 digits]';
   };
 
-  const symbolText = (ctx, symbol) => cut(symbolToString(symbol), ctx.maxStringLength);
+  const symbolText = (ctx, symbol) => cut(symbolToString(symbol), ctx.maxNameLength);
 
   const primitiveText = (ctx, value) => {
     switch (typeof value) {

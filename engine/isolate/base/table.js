@@ -133,7 +133,8 @@
   /** A value as the text of a cell: objects with more than two properties are only named. */
   const cellText = (table, value) => {
     const object = typeof value === 'object' && value !== null ? behind(value) : null;
-    const isOpen = object === null || isArray(object) || (table.keysLeft > 0 && namesOf(table, object).length <= 2);
+    const isList = object === null || isArray(object) || kindOf(object) === kinds.TYPED_ARRAY;
+    const isOpen = isList || (table.keysLeft > 0 && namesOf(table, object).length <= 2);
     return table.inspect(value, isOpen ? 0 : -1);
   };
 

@@ -220,6 +220,7 @@
   /** `text` in at most `limit` characters, ending in '…' where cut, never inside a surrogate pair. */
   const cut = (text, limit) => {
     if (text.length <= limit) return text;
+    if (limit < 2) return '…';
     const last = charCodeAt(text, limit - 2);
     const splits = last >= 0xd800 && last <= 0xdbff;
     return `${slice(text, 0, splits ? limit - 2 : limit - 1)}…`;
