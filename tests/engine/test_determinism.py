@@ -33,8 +33,8 @@ def seen(runs: list[tuple[Done, tuple]]) -> list:
     return [(done.digest, done.outcome, lines) for done, lines in runs]
 
 
-def test_there_are_53_scripts():
-    assert len(SCRIPTS) == 53
+def test_no_script_is_lost():
+    assert len(SCRIPTS) >= 54
 
 
 @pytest.mark.parametrize("name", SCRIPTS)
