@@ -1,4 +1,5 @@
-// Prints what Node makes of node_values.js and node_console.js, as JSON: see test_node_golden.py.
+// Prints what Node makes of node_values.js and node_console.js, as JSON: see test_node_golden.py. With
+// --calls, what the calls print that standard input has as a JSON array: see test_node_random.py.
 import { readFileSync } from 'node:fs';
 import { Console } from 'node:console';
 import { Writable } from 'node:stream';
@@ -32,7 +33,13 @@ const record = (code) => {
   return lines;
 };
 
-const values = Object.fromEntries(read('node_values.js').map((code) => [code, inspect(run(`{ ${code} }`))]));
+const golden = () => {
+  const values = Object.fromEntries(read('node_values.js').map((code) => [code, inspect(run(`{ ${code} }`))]));
+  const lines = Object.fromEntries(read('node_console.js').map((code) => [code, record(code)]));
+  return { node: process.version, values, console: lines };
+};
+
 const write = process.stdout.write.bind(process.stdout);
-const lines = Object.fromEntries(read('node_console.js').map((code) => [code, record(code)]));
-write(`${JSON.stringify({ node: process.version, values, console: lines }, null, 1)}\n`);
+const isAsked = process.argv.includes('--calls');
+const answers = isAsked ? JSON.parse(readFileSync(0, 'utf8')).map(record) : golden();
+write(`${JSON.stringify(answers, null, 1)}\n`);
