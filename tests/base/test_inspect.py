@@ -340,6 +340,22 @@ OWN = {
     "({ get a() { throw new Error('asked') } })": "{ a: [Getter] }",
 }
 
+# What Node 20 does not have.
+LATER = {
+    "Temporal.PlainDate.from('2020-01-02')": "PlainDate [Temporal.PlainDate] 2020-01-02",
+    "[Temporal.Duration.from({ hours: 1 })]": "[ Duration [Temporal.Duration] PT1H ]",
+    "Object.assign(new Temporal.Instant(0n), { x: 1 })": "Instant [Temporal.Instant] 1970-01-01T00:00:00Z { x: 1 }",
+    "Object.defineProperty({ x: 1 }, Symbol.toStringTag, { value: 'Temporal.Instant' })": "Object [Temporal.Instant] { x: 1 }",
+    "Temporal.PlainDate.prototype": "Object [Temporal.PlainDate] {}",
+    "new Float16Array([1.5, -0])": "Float16Array(2) [ 1.5, -0 ]",
+    "[1].values().map((x) => x)": "Object [Iterator Helper] {}",
+    "new DisposableStack()": "DisposableStack {}",
+    "Object.groupBy([1, 2], (x) => (x % 2 ? 'odd' : 'even'))": "[Object: null prototype] { odd: [ 1 ], even: [ 2 ] }",
+    "new ArrayBuffer(4).transfer(2)": "ArrayBuffer { [Uint8Contents]: <00 00>, byteLength: 2 }",
+    "new WebAssembly.Tag({ parameters: [] })": "Tag [WebAssembly.Tag] {}",
+    "Object.assign(new SuppressedError(1, 2, 'm'), { stack: 'SuppressedError: m' })": "[SuppressedError: m]",
+}
+
 TABLES = {
     "primitives": PRIMITIVES,
     "strings": STRINGS,
@@ -351,6 +367,7 @@ TABLES = {
     "builtins": BUILTINS,
     "classes": CLASSES,
     "own": OWN,
+    "later": LATER,
 }
 
 

@@ -76,6 +76,9 @@ HOSTILE = {
         ".map((target) => new Proxy(target, every))"
     ),
     "a revoked Proxy": "((made) => (made.revoke(), [made.proxy]))(Proxy.revocable({}, every))",
+    "a Temporal object with methods of its own": (
+        "Object.assign(Temporal.PlainDate.from('2020-01-02'), convertible, { calendarId: convertible })"
+    ),
     "iterators of their own": (
         "({ [Symbol.iterator]: touch, [Symbol.asyncIterator]: touch, next: touch, return: touch, entries: touch })"
     ),

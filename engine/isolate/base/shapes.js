@@ -172,6 +172,23 @@
     return shapeOf(text, '{', '}', keys, null);
   };
 
+  // what a Temporal object is as text, by its tag
+  const temporalTexts = { __proto__: null };
+  for (const name of Object.getOwnPropertyNames(Temporal)) {
+    const { prototype } = Temporal[name];
+    if (prototype !== undefined) temporalTexts[prototype[Symbol.toStringTag]] = uncurryThis(prototype.toString);
+  }
+
+  /** An object with that tag: if it is none of Temporal's, it is shown as any other. */
+  const temporalShape = (ctx, object, family) => {
+    try {
+      const text = prefixOf(family, 'Object') + temporalTexts[family.tag](object);
+      return shapeOf(text, '{', '}', keysOf(ctx, object, 0), null);
+    } catch {
+      return plainShape(ctx, object, family);
+    }
+  };
+
   const unbox = (object) => {
     for (let i = 0; i < unboxers.length; i++) {
       try {
@@ -225,6 +242,7 @@
     const exotic = base.exoticOf(object);
     if (exotic !== undefined) return exoticShape(ctx, object, family, exotic);
     if (isArray(object)) return arrayShape(ctx, object, family);
+    if (temporalTexts[family.tag] !== undefined) return temporalShape(ctx, object, family);
     return family.isError ? errorShape(ctx, object, family) : plainShape(ctx, object, family);
   };
 }
