@@ -42,7 +42,7 @@ def measured(rounds: int) -> ImageCost:
 
 
 def _measure(rounds: int) -> ImageCost:
-    from engine.isolate import image, throwaway
+    from engine.isolate import image, throwaway, worker
     from engine.isolate.executor import Executor
     from engine.isolate.wire import Run
     from engine.limits import Limits
@@ -53,12 +53,12 @@ def _measure(rounds: int) -> ImageCost:
 
     def boot_and_warm() -> bytes:
         executor, boot = _timed(1, lambda: Executor(image.boot(built)))
-        _, warm = _timed(1, executor.warm)
+        _, warm = _timed(1, lambda: worker.warm(executor))
         return json.dumps([boot, warm]).encode()
 
     booted = [json.loads(throwaway.run(boot_and_warm).output) for _ in range(rounds)]
     executor = Executor(image.boot(built))
-    executor.warm()
+    worker.warm(executor)
     run = Run(seq=1, code="1 + 1", limits=Limits(), start=0, seed=bytes(16))
 
     def execute() -> bytes:

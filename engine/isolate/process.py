@@ -92,7 +92,12 @@ def prefer_for_oom_kill() -> None:
     Where /proc cannot be written the kernel chooses by itself, which is no reason not to work.
     """
     with contextlib.suppress(OSError):
-        Path("/proc/self/oom_score_adj").write_text("1000", "ascii")
+        # not a Path: what a worker does not run, it need not copy from the zygote
+        descriptor = os.open("/proc/self/oom_score_adj", os.O_WRONLY | os.O_CLOEXEC)
+        try:
+            os.write(descriptor, b"1000")
+        finally:
+            os.close(descriptor)
 
 
 def allow_stack(size: int) -> None:

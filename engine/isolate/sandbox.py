@@ -142,11 +142,12 @@ _RESTRICT_SELF: Final = 446
 _VERSION_FLAG: Final = 1
 
 
-def enter(data_limit: int) -> SandboxReport:
+def enter(data_limit: int, program: bytes) -> SandboxReport:
     """Give up all rights that a worker does not need, for good.
 
     ``data_limit`` is the private writable memory that the process may ever have, in bytes: what it has
-    now and its budget. It can lower that for a while. Raises PlatformRefused on a machine without a
+    now and its budget. It can lower that for a while. ``program`` is the ``filter_program`` of this
+    machine, made before the fork so that workers share it. Raises PlatformRefused on a machine without a
     table of system calls, OSError where the kernel refuses a layer.
     """
     architecture = this_architecture()
@@ -156,7 +157,7 @@ def enter(data_limit: int) -> SandboxReport:
     if abi > 0:
         deny_files_and_network(abi)
     _limit_resources(data_limit)
-    _filter_system_calls(architecture)
+    _filter_system_calls(architecture, program)
     return SandboxReport(landlock_abi=abi)
 
 
@@ -247,9 +248,8 @@ def deny_files_and_network(abi: int) -> None:
         os.close(ruleset)
 
 
-def _filter_system_calls(architecture: Architecture) -> None:
+def _filter_system_calls(architecture: Architecture, program: bytes) -> None:
     set_mode_filter, whole_process = 1, 1  # SECCOMP_SET_MODE_FILTER, SECCOMP_FILTER_FLAG_TSYNC
-    program = filter_program(architecture)
     code = ctypes.create_string_buffer(program, len(program))
     header = struct.pack("@HP", len(program) // 8, address_of(code))
     unsynchronized = syscall(architecture.seccomp, set_mode_filter, whole_process, header)

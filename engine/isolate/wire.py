@@ -10,8 +10,9 @@ Pure: no socket here. ``FrameBuffer`` turns received chunks into messages.
 
 from __future__ import annotations
 
+import functools
 import struct
-from typing import Generic, Literal, TypeVar
+from typing import Any, Generic, Literal, TypeVar
 
 import msgspec
 from msgspec import Struct
@@ -110,6 +111,11 @@ def encode(message: ToWorker | FromWorker) -> bytes:
     return _LENGTH.pack(len(body)) + body
 
 
+@functools.cache
+def _decoder(kind: object) -> msgspec.msgpack.Decoder[Any]:
+    return msgspec.msgpack.Decoder(kind)
+
+
 class FrameBuffer(Generic[M]):
     """Collects received bytes and yields the messages that are complete.
 
@@ -119,7 +125,7 @@ class FrameBuffer(Generic[M]):
 
     def __init__(self, kind: object) -> None:
         self._buffer = bytearray()
-        self._decoder: msgspec.msgpack.Decoder[M] = msgspec.msgpack.Decoder(kind)
+        self._decoder: msgspec.msgpack.Decoder[M] = _decoder(kind)
 
     def feed(self, data: bytes | bytearray | memoryview) -> None:
         """Add received bytes."""

@@ -15,6 +15,14 @@ _CHUNK = 1 << 14
 """Bytes read at once. Python allocates as much for each read, and what is large comes from mmap."""
 
 
+def warm(executor: Executor) -> None:
+    """Do once what every worker will do, so that those forked from here share what it took."""
+    executor.warm()
+    frames: wire.FrameBuffer[wire.ToWorker] = wire.FrameBuffer(wire.ToWorker)
+    frames.feed(wire.encode(wire.Look()))
+    frames.next()
+
+
 def serve(executor: Executor, sock: socket.socket) -> NoReturn:
     """Answer ``Run`` and ``Look`` messages until the parent closes the socket; then end the process.
 

@@ -81,7 +81,7 @@ def boot(cache: Path | None) -> tuple[Executor, str]:
     if difference is not None:
         raise PlatformRefused(difference)
     executor = Executor(image.boot(base))
-    executor.warm()
+    worker.warm(executor)
     return executor, base.engine_id
 
 
@@ -92,6 +92,7 @@ class Zygote:
         self._control = control
         self._executor = executor
         self._data_limit = data_limit
+        self._filter = sandbox.filter_program(sandbox.this_architecture())
         self._pid = os.getpid()
         self._numbers: dict[int, int] = {}
         """Worker numbers by pid, of the children that were not reaped yet."""
@@ -104,7 +105,7 @@ class Zygote:
         ours, theirs = socket.socketpair()
         pid = os.fork()
         if pid == 0:
-            _run_child(lambda: theirs.send(msgspec.msgpack.encode(_enter_or_reason(self._data_limit))))
+            _run_child(lambda: theirs.send(msgspec.msgpack.encode(self._enter_or_reason())))
         theirs.close()
         with ours:
             answer = ours.recv(wire.MAX_PACKET)
@@ -115,6 +116,12 @@ class Zygote:
         if isinstance(found, str):
             raise PlatformRefused(f"this kernel or container does not allow the sandbox: {found}")
         return found
+
+    def _enter_or_reason(self) -> sandbox.SandboxReport | str:
+        try:
+            return sandbox.enter(self._data_limit, self._filter)
+        except OSError as refused:
+            return str(refused)
 
     def serve(self) -> None:
         """Until the server closes the control socket or is gone; then no child is left."""
@@ -182,7 +189,7 @@ class Zygote:
         signal.signal(signal.SIGCHLD, signal.SIG_DFL)
         process.prefer_for_oom_kill()
         own = process.keep_only(theirs)
-        sandbox.enter(self._data_limit)
+        sandbox.enter(self._data_limit, self._filter)
         worker.serve(self._executor, own)
 
     def _reap(self) -> None:
@@ -218,13 +225,6 @@ def _run_child(body: Callable[[], object]) -> NoReturn:
         raise
     finally:
         os._exit(EXIT_BROKEN)
-
-
-def _enter_or_reason(data_limit: int) -> sandbox.SandboxReport | str:
-    try:
-        return sandbox.enter(data_limit)
-    except OSError as refused:
-        return str(refused)
 
 
 def _note(_number: int, _frame: object) -> None:

@@ -174,7 +174,7 @@ def main() -> None:
         sandbox.deny_files_and_network(sandbox.landlock_abi())
         attempts = {name: attempts[name] for name in ("open", "create", "listdir", "kill parent", "socket")}
     else:
-        sandbox.enter(process.data_bytes() + BUDGET)
+        sandbox.enter(process.data_bytes() + BUDGET, sandbox.filter_program(sandbox.this_architecture()))
     if mode == "foreign":
         foreign_call()
     results = {name: outcome(probe) for name, probe in attempts.items()}
