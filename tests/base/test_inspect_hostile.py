@@ -77,7 +77,7 @@ HOSTILE = {
     ),
     "a revoked Proxy": "((made) => (made.revoke(), [made.proxy]))(Proxy.revocable({}, every))",
     "a Temporal object with methods of its own": (
-        "Object.assign(Temporal.PlainDate.from('2020-01-02'), convertible, { calendarId: convertible })"
+        "withGetters(Object.assign(Temporal.PlainDate.from('2020-01-02'), convertible), 'calendarId', 'day')"
     ),
     "iterators of their own": (
         "({ [Symbol.iterator]: touch, [Symbol.asyncIterator]: touch, next: touch, return: touch, entries: touch })"
