@@ -20,7 +20,7 @@ from cli.executionlog import ExecutionLog
 from cli.logformat import FIELDS
 from cli.logs import logging_to_stderr
 from engine.errors import EngineError, StoreCorrupt
-from engine.observer import Observers
+from engine.observer import Observer
 from engine.supervisor import Supervisor, open_supervisor
 from persistence.sqlite import SqliteEventLog, open_sqlite_log
 from transports import app
@@ -62,7 +62,7 @@ async def _serve(settings: Settings) -> None:
         async with trio.open_nursery() as nursery:
             nursery.start_soon(_watch, signals, stop, nursery.cancel_scope)
             metrics = Metrics()
-            observers = Observers(ExecutionLog(), metrics)
+            observers = (ExecutionLog(), metrics)
             async with _open_log(settings) as log, _open_engine(settings, log, observers) as engine:
                 await app.serve(
                     engine,
@@ -77,7 +77,7 @@ async def _serve(settings: Settings) -> None:
 
 
 def _open_engine(
-    settings: Settings, log: SqliteEventLog | None, observer: Observers
+    settings: Settings, log: SqliteEventLog | None, observers: Sequence[Observer]
 ) -> AbstractAsyncContextManager[Supervisor]:
     if settings.placement is not None:
         # This thread alone: the log's, which is there already, mostly waits and computes outside
@@ -90,7 +90,7 @@ def _open_engine(
         max_workers=settings.max_workers,
         max_executions=settings.max_executions,
         placement=settings.placement,
-        observer=observer,
+        observers=observers,
     )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Sequence
 from typing import Protocol
 
 from engine.execution import Execution
@@ -22,12 +23,10 @@ class Observer(Protocol):
 
 
 class Observers:
-    """Several observers as one. What one of them raises is logged and counted, and disturbs nobody."""
+    """All observers. What one of them raises is logged, and disturbs nobody."""
 
-    def __init__(self, *observers: Observer) -> None:
+    def __init__(self, observers: Sequence[Observer]) -> None:
         self._observers = observers
-        self.failures = 0
-        """Exceptions that observers raised."""
 
     def executed(self, execution: Execution) -> None:
         """Tell every observer."""
@@ -35,5 +34,4 @@ class Observers:
             try:
                 observer.executed(execution)
             except Exception:  # noqa: BLE001 (an observer's bug is not the execution's)
-                self.failures += 1
                 _log.exception("%s failed at execution %s", type(observer).__name__, execution.id)

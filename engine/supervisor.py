@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import AsyncIterator, Collection, Iterator
+from collections.abc import AsyncIterator, Collection, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 from typing import Any
@@ -55,7 +55,7 @@ class Supervisor:
         max_workers: int,
         max_executions: int,
         idle_seconds: float,
-        observer: Observers,
+        observers: Observers,
     ) -> None:
         self.policy = policy
         self._nursery = nursery
@@ -71,7 +71,7 @@ class Supervisor:
         """Commands that are not answered yet."""
         self._held_bytes = 0
         self._finished = stateless.Finished(self._keys.forget)
-        self._observer = observer
+        self._observers = observers
         self._draining = False
         self._drained = trio.Event()
 
@@ -340,7 +340,7 @@ class Supervisor:
             self._finished.add(execution)
         if not self.stateless or execution.failure is not None:
             self._keys.forget(execution)  # the log knows it now; what failed may be tried again
-        self._observer.executed(execution)
+        self._observers.executed(execution)
 
     def _release(self, execution: Execution) -> None:
         del self._unfinished[execution.id]
@@ -367,14 +367,14 @@ async def open_supervisor(
     max_executions: int = 10_000,
     idle_seconds: float = 600.0,
     placement: Placement | None = None,
-    observer: Observer | None = None,
+    observers: Sequence[Observer] = (),
 ) -> AsyncIterator[Supervisor]:
     """A running engine. ``log`` None means stateless.
 
     ``max_workers`` bounds the worker processes that hold a session, ``spares`` are kept ready beside
     them; ``max_executions`` bounds what is queued and running; a session that was idle for
     ``idle_seconds`` gives its worker up; workers run where ``placement`` says, or where this process does.
-    ``observer`` is told of every execution that is over; what it raises is only logged.
+    ``observers`` are told of every execution that is over; what they raise is only logged.
     Leaving the context kills what still runs: ``drain`` first.
     Raises PlatformRefused or WorkerFailed at start.
     """
@@ -393,6 +393,6 @@ async def open_supervisor(
             max_workers=max_workers,
             max_executions=max_executions,
             idle_seconds=idle_seconds,
-            observer=Observers(*([] if observer is None else [observer])),
+            observers=Observers(observers),
         )
         nursery.cancel_scope.cancel()
