@@ -310,7 +310,7 @@ def in_memory(
     found = [
         execution
         for execution in executions
-        if (status is None or _status(execution) == status)
+        if (status is None or execution.status == status)
         and (before is None or (execution.accepted_at, execution.id) < before)
     ]
     found.sort(key=lambda execution: (execution.accepted_at, execution.id), reverse=True)
@@ -320,17 +320,13 @@ def in_memory(
     )
 
 
-def _status(execution: Execution) -> Status:
-    return "running" if execution.report is None else execution.report.status
-
-
 def _summary(execution: Execution) -> ExecutionSummary:
     report = execution.report
     return ExecutionSummary(
         execution_id=execution.id,
         session=execution.session,
         event=None if report is None else report.event,
-        status=_status(execution),
+        status=execution.status,
         started_at=execution.accepted_at if report is None else report.started_at,
         duration_us=None if report is None else report.duration_us,
         code=execution.first_line,

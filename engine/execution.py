@@ -130,6 +130,11 @@ class Execution:
         """Whether the execution is over (reported or failed)."""
         return self._finished.is_set()
 
+    @property
+    def status(self) -> Status:
+        """What clients are told of how it stands: ``running`` until there is a report."""
+        return "running" if self.report is None else self.report.status
+
     def passed(self, stage: Stage) -> None:
         """A stage is over, and the next one begins. What an execution goes through twice adds up."""
         began, self._stage_began = self._stage_began, time.monotonic_ns()

@@ -11,9 +11,7 @@ from msgspec import UNSET, Meta, Raw, Struct, UnsetType
 
 from engine.events import ErrorDetail, Line
 from engine.execution import Execution, Report, Status
-
-INLINE_CONSOLE_BYTES = 64_000
-"""Console text, in bytes of UTF-8, that an answer carries."""
+from transports.paging import MAX_PAGE_BYTES, joined
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _encoder = msgspec.json.Encoder()
@@ -124,15 +122,13 @@ def _describe_report(report: Report) -> Answer:
 
 
 def _output(lines: Sequence[Line]) -> tuple[str, bool]:
-    if not lines:
-        return "", False
-    text = "\n".join([line.text for line in lines]) + "\n"
-    if len(text) * 4 <= INLINE_CONSOLE_BYTES:
+    text = joined(lines)
+    if len(text) * 4 <= MAX_PAGE_BYTES:  # a character has at most four bytes
         return text, False
     data = text.encode()
-    if len(data) <= INLINE_CONSOLE_BYTES:
+    if len(data) <= MAX_PAGE_BYTES:
         return text, False
-    return data[:INLINE_CONSOLE_BYTES].decode(errors="ignore"), True
+    return data[:MAX_PAGE_BYTES].decode(errors="ignore"), True
 
 
 def _raw(text: str | None) -> Raw | None:

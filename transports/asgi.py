@@ -79,10 +79,11 @@ async def _read(receive: Receive, limit: int) -> bytes:
     return b"".join(chunks)
 
 
-async def disconnected(receive: Receive) -> None:
-    """Wait until the client goes away."""
+async def cancel_when_gone(receive: Receive, scope: trio.CancelScope) -> None:
+    """Cancel ``scope`` when the client goes away."""
     while (await receive())["type"] != "http.disconnect":
         pass
+    scope.cancel()
 
 
 async def send_answer(scope: Scope, send: Send, answer: JsonAnswer) -> None:

@@ -9,7 +9,6 @@ from __future__ import annotations
 import re
 from contextlib import suppress
 from typing import TYPE_CHECKING
-from urllib.parse import parse_qsl
 
 import trio
 from msgspec import Struct
@@ -25,11 +24,11 @@ from transports.asgi import (
     Receive,
     Scope,
     Send,
-    disconnected,
+    cancel_when_gone,
     read_body,
     send_answer,
 )
-from transports.request import decode_object, number_from_text, submission
+from transports.request import decode_object, number_from_text, query_parameters, submission
 
 if TYPE_CHECKING:
     from engine.supervisor import Supervisor
@@ -47,7 +46,6 @@ _PROBABLY_JSON = ("", "application/x-www-form-urlencoded")
 """Content types of a client that did not set any (curl's default is the second)."""
 _QUERY_TEXT = ("session", "heap", "idempotency_key")
 _QUERY_NUMBERS = ("execution_timeout_secs", "heap_memory_max_mb")
-_MAX_QUERY_FIELDS = 16
 _WAIT = re.compile(r'wait\s*=\s*"?([0-9]{1,300})"?')
 _MAX_CALLER = 128
 """Characters kept of each thing that a client says about itself."""
@@ -121,17 +119,12 @@ async def _wait(execution: Execution, seconds: float, receive: Receive) -> None:
         return
     async with trio.open_nursery() as nursery:
         with trio.CancelScope() as waiting, suppress(EngineError):  # raised below, outside of the nursery
-            nursery.start_soon(_cancel_when_gone, receive, waiting)
+            nursery.start_soon(cancel_when_gone, receive, waiting)
             await execution.wait(seconds - quick)
         nursery.cancel_scope.cancel()
     if waiting.cancelled_caught:
         raise Gone
     await execution.wait(0)
-
-
-async def _cancel_when_gone(receive: Receive, scope: trio.CancelScope) -> None:
-    await disconnected(receive)
-    scope.cancel()
 
 
 def _fields(headers: Headers, query: bytes, body: bytes) -> dict[str, object]:
@@ -186,12 +179,8 @@ def _fields_of_raw(body: bytes, kind: str) -> dict[str, object]:
 
 
 def _query_fields(query: bytes) -> dict[str, object]:
-    try:
-        pairs = parse_qsl(query.decode("latin1"), keep_blank_values=True, max_num_fields=_MAX_QUERY_FIELDS)
-    except ValueError as broken:
-        raise InvalidField(f"the query string cannot be read: {broken}") from broken
     fields: dict[str, object] = {}
-    for name, value in pairs:
+    for name, value in query_parameters(query).items():
         if name in _QUERY_TEXT:
             fields[name] = value
         elif name in _QUERY_NUMBERS:

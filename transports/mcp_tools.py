@@ -14,7 +14,7 @@ from msgspec import UNSET, Meta, Struct, UnsetType
 from msgspec.structs import asdict
 
 from engine.errors import InvalidField
-from engine.execution import Execution, Status
+from engine.execution import Status
 from transports.answer import error_text
 from transports.paging import OutputPage, page
 from transports.request import EXECUTION_ID, OWNER
@@ -109,7 +109,7 @@ async def get_output(engine: Supervisor, asked: OutputArguments) -> OutputResult
         byte_offset=None if asked.byte_offset is UNSET else asked.byte_offset,
         byte_limit=asked.byte_limit or PAGE_BYTES,
     )
-    outcome: dict[str, Any] = {"status": _status(execution)}
+    outcome: dict[str, Any] = {"status": execution.status}
     if report is not None and report.result is not None:
         outcome["result"] = report.result[:RESULT_CHARS]
     if report is not None and report.error is not None:
@@ -121,11 +121,7 @@ async def cancel(engine: Supervisor, asked: CancelArguments) -> CancelResult:
     """Stop an execution."""
     execution = await engine.cancel(OWNER, asked.execution_id)
     await execution.wait(CANCEL_SECONDS)
-    return CancelResult(execution_id=execution.id, status=_status(execution))
-
-
-def _status(execution: Execution) -> Status:
-    return "running" if execution.report is None else execution.report.status
+    return CancelResult(execution_id=execution.id, status=execution.status)
 
 
 ENTRIES: dict[str, Entry[Any]] = {

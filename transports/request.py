@@ -14,6 +14,7 @@ import re
 from codecs import BOM_UTF8
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from urllib.parse import parse_qsl
 
 import msgspec
 from msgspec import Raw
@@ -49,6 +50,7 @@ _MAX_NUMBER = 10**9
 _MAYBE_TOO_LARGE = re.compile(r"[eE]\+?[0-9]{3}|[0-9]{300}|Infinity|NaN")
 """Only JSON with such a piece can hold a number that is too large for JavaScript."""
 _SHOWN = 40
+_MAX_QUERY_FIELDS = 16
 
 _KINDS = {
     bool: "a boolean",
@@ -117,6 +119,20 @@ def json_faults(body: bytes) -> Iterator[None]:
     except msgspec.DecodeError as broken:
         surrogate = " (a lone surrogate such as \\ud800 is no character)" if b"\\u" in body else ""
         raise InvalidField(f"the body must be a JSON object: {broken}{surrogate}") from broken
+
+
+def query_parameters(query: bytes) -> dict[str, str]:
+    """The parameters of a query string. Raises InvalidField where it cannot be read or repeats one."""
+    try:
+        pairs = parse_qsl(query.decode("latin1"), keep_blank_values=True, max_num_fields=_MAX_QUERY_FIELDS)
+    except ValueError as broken:
+        raise InvalidField(f"the query string cannot be read: {broken}") from broken
+    given: dict[str, str] = {}
+    for name, value in pairs:
+        if name in given:
+            raise InvalidField(f"the query parameter `{name[:64]}` is given more than once", field=name[:64])
+        given[name] = value
+    return given
 
 
 def number_from_text(text: str) -> object:

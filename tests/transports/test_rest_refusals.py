@@ -128,6 +128,12 @@ def test_an_unknown_query_parameter_is_a_400(client: httpx2.Client) -> None:
     refused(response, 400, "invalid_field", "sesion")
 
 
+@pytest.mark.parametrize("query", ["session=a&session=b", "session=a&session=a"])
+def test_a_query_parameter_that_is_repeated_is_a_400(client: httpx2.Client, query: str) -> None:
+    response = client.post(f"/api/exec?{query}", content="1", headers={"content-type": "text/plain"})
+    refused(response, 400, "invalid_field", "session")
+
+
 @pytest.mark.parametrize("text", ["x", "true", "nan", "inf", "1e999", "[1]", "", "-1"])
 def test_a_query_parameter_that_is_no_number_is_a_400(client: httpx2.Client, text: str) -> None:
     response = client.post("/api/exec", params={"execution_timeout_secs": text}, content="1")

@@ -8,6 +8,7 @@ from msgspec import UNSET, Meta, Struct, UnsetType
 from msgspec.structs import asdict
 
 from engine.errors import NotFound
+from engine.execution import Status
 from transports import answer
 from transports.answer import Answer
 from transports.asgi import JsonAnswer
@@ -18,7 +19,6 @@ from transports.rest.routes import Asked, Content, NoQuery, Route, json_answer
 from transports.rest.shapes import (
     CancelAnswer,
     ExecutionsAnswer,
-    ExecutionStatus,
     Limit,
     OutputAnswer,
     SessionName,
@@ -54,7 +54,7 @@ class ListQuery(Struct, frozen=True, forbid_unknown_fields=True):
     """Which executions."""
 
     session: SessionName | UnsetType = UNSET
-    status: ExecutionStatus | UnsetType = UNSET
+    status: Status | UnsetType = UNSET
     limit: Limit = DEFAULT_PAGE
     after: Cursor | UnsetType = UNSET
 
@@ -115,8 +115,7 @@ class Executions:
         # a client that follows a running execution goes on from here, even where there is no more yet
         told["next_line_offset"] = part.next_line_offset or part.end_line + 1
         told["next_byte_offset"] = part.end_byte
-        status = "running" if execution.report is None else execution.report.status
-        return json_answer(OutputAnswer(execution_id=execution.id, status=status, **told))
+        return json_answer(OutputAnswer(execution_id=execution.id, status=execution.status, **told))
 
     async def cancel(self, asked: Asked[NoQuery, None]) -> JsonAnswer:
         """Ask for its end."""

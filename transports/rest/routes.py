@@ -9,7 +9,6 @@ from __future__ import annotations
 import re
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from typing import Any, Generic, TypeVar
-from urllib.parse import parse_qsl
 
 import msgspec
 from msgspec import Struct
@@ -20,13 +19,12 @@ from engine.errors import InvalidField
 from engine.events import Caller
 from transports.asgi import JsonAnswer
 from transports.execute import caller, unsupported
-from transports.request import json_faults
+from transports.request import json_faults, query_parameters
 
 Q = TypeVar("Q")
 B = TypeVar("B")
 T = TypeVar("T")
 
-_MAX_QUERY_FIELDS = 16
 _object = msgspec.json.Decoder(dict[str, Any])
 _MISSING = re.compile(r"missing required field `([^`]*)`")
 _PLACE = re.compile(r"(?P<what>.*?) - at .*?`\$\.(?P<field>\w+).*", re.DOTALL)
@@ -129,16 +127,7 @@ def json_answer(value: Struct, status: int = 200, *headers: tuple[str, str]) -> 
 
 def decode_query(kind: type[Q], query: bytes) -> Q:
     """The parameters of a query string. Raises InvalidField for an unknown, repeated or wrong one."""
-    try:
-        pairs = parse_qsl(query.decode("latin1"), keep_blank_values=True, max_num_fields=_MAX_QUERY_FIELDS)
-    except ValueError as broken:
-        raise InvalidField(f"the query string cannot be read: {broken}") from broken
-    given: dict[str, str] = {}
-    for name, value in pairs:
-        if name in given:
-            raise InvalidField(f"the query parameter `{name[:64]}` is given more than once", field=name[:64])
-        given[name] = value
-    return _convert(given, kind, "query parameter", strict=False)
+    return _convert(query_parameters(query), kind, "query parameter", strict=False)
 
 
 def decode_body(kind: type[B], body: bytes) -> B:

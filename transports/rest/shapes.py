@@ -8,7 +8,7 @@ from msgspec import UNSET, Meta, Struct, UnsetType
 from msgspec.structs import replace
 
 from engine import labels
-from engine.catalog import ExecutionSummary, SessionInfo, SessionStatus, StateView
+from engine.catalog import MAX_PAGE, ExecutionSummary, SessionInfo, SessionStatus, StateView
 from engine.chain import Record
 from engine.events import Aborted, Caller, Closed, Created, ErrorDetail, Executed, Forked, Tagged
 from engine.execution import Status
@@ -16,8 +16,6 @@ from engine.outcomes import status_of
 from transports.answer import Answer, Time, error_text, time_of
 from transports.paging import joined
 
-MAX_PAGE = 1_000
-"""Entries of one page of a list."""
 LISTED_TAGS = 16
 """Labels of a session in a list."""
 LISTED_CHARS = 2_000
@@ -30,9 +28,6 @@ Limit = Annotated[int, Meta(description="Entries of the page", ge=1, le=MAX_PAGE
 EventNumber = Annotated[int, Meta(description="Number of an event", ge=0, le=10**15)]
 TagValue = Annotated[str, Meta(max_length=labels.MAX_VALUE_CHARS)]
 TagKey = Annotated[str, Meta(min_length=1, max_length=labels.MAX_KEY_CHARS)]
-ExecutionStatus = Literal[
-    "running", "completed", "failed", "timed_out", "cancelled", "out_of_memory", "crashed"
-]
 EventType = Literal["created", "forked", "executed", "aborted", "tagged", "closed"]
 
 

@@ -21,7 +21,7 @@ from engine.errors import EngineError, InvalidField
 from engine.events import Level, Line
 from engine.execution import Execution
 from transports import answer, errors
-from transports.asgi import JsonAnswer, Receive, Scope, Send, disconnected, header, send_answer
+from transports.asgi import JsonAnswer, Receive, Scope, Send, cancel_when_gone, header, send_answer
 from transports.request import OWNER
 from transports.rest.executions import execution_id
 from transports.rest.routes import NoQuery, decode_query
@@ -95,7 +95,7 @@ class EventsDoor:
         await send({"type": "http.response.start", "status": status, "headers": headers})
         if after is not None and scope["method"] == "GET":
             async with trio.open_nursery() as nursery:
-                nursery.start_soon(_cancel_when_gone, receive, nursery.cancel_scope)
+                nursery.start_soon(cancel_when_gone, receive, nursery.cancel_scope)
                 await _stream(execution, after, send)
                 nursery.cancel_scope.cancel()
         await send({"type": "http.response.body", "body": b"", "more_body": False})
@@ -159,8 +159,3 @@ def _failure(execution: Execution) -> JsonAnswer:
     return (
         errors.engine_answer(failure) if isinstance(failure, EngineError) else errors.internal_answer(failure)
     )
-
-
-async def _cancel_when_gone(receive: Receive, scope: trio.CancelScope) -> None:
-    await disconnected(receive)
-    scope.cancel()
