@@ -10,13 +10,11 @@ from typing import Any
 import click
 import msgspec
 
-from cli.options import SETTINGS
-
 MAX_BYTES = 1 << 20
 
 
-def read(path: Path, ctx: click.Context) -> dict[str, Any]:
-    """The settings in a file, by their names with underscores.
+def read(path: Path, known: Mapping[str, click.Option], ctx: click.Context) -> dict[str, Any]:
+    """Which of the ``known`` settings a file has, by their names with underscores.
 
     Raises UsageError, which names file and key, for keys that are no settings and values that are of
     another type or out of range.
@@ -24,9 +22,9 @@ def read(path: Path, ctx: click.Context) -> dict[str, Any]:
     settings: dict[str, Any] = {}
     for key, value in _decoded(path, ctx).items():
         name = key.replace("-", "_")
-        option = SETTINGS.get(name)
+        option = known.get(name)
         if option is None:
-            close = difflib.get_close_matches(name, SETTINGS, n=1)
+            close = difflib.get_close_matches(name, known, n=1)
             advice = f"; did you mean {close[0]!r}?" if close else ""
             raise click.UsageError(f"{path}: there is no setting {key!r}{advice}", ctx)
         if name in settings:

@@ -13,6 +13,8 @@ from typing import Any
 import click
 from click.core import ParameterSource
 
+from cli import configfile
+
 MAX_PORT = 65_535
 LEVELS = ("debug", "info", "warning", "error")
 _MIB = 1 << 20
@@ -78,9 +80,7 @@ def _seconds(name: str, least: float, default: float, most: float, help: str) ->
 
 def _read_config(ctx: click.Context, _: click.Parameter, path: Path | None) -> Path | None:
     if path is not None:
-        from cli.configfile import read
-
-        ctx.default_map = read(path, ctx)
+        ctx.default_map = configfile.read(path, SETTINGS, ctx)
     return path
 
 
