@@ -24,6 +24,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
 from functools import partial
 from math import inf
+from socket import SHUT_WR
 from typing import Any, cast
 
 import h2.errors
@@ -372,9 +373,9 @@ class _Connection:
             return
         self._closing = True
         self._reading.deadline = trio.current_time() + LINGER
-        try:
-            await self._stream.send_eof()
-        except (OSError, trio.BrokenResourceError, trio.ClosedResourceError):
+        try:  # without waiting: an application may end the task that sends as soon as it has answered
+            self._stream.socket.shutdown(SHUT_WR)
+        except OSError:
             self._reading.cancel()
         await self._protocol.handle(Closed())
 

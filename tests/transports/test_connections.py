@@ -151,6 +151,30 @@ async def test_a_connection_serves_many_requests_even_pipelined() -> None:
         assert (await response(stream)).endswith(b"hello")
 
 
+async def test_the_last_response_of_a_connection_is_followed_by_its_end(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(hypercorn_trio, "LINGER", 60.0)
+
+    @application
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        async def end_with_the_request(scope: trio.CancelScope) -> None:
+            while (await receive())["type"] != "http.disconnect":
+                pass
+            scope.cancel()
+
+        async with trio.open_nursery() as nursery:  # as Quart does
+            nursery.start_soon(end_with_the_request, nursery.cancel_scope)
+            await answer(send)
+
+    async with serving(app) as server:
+        for _ in range(16):  # which of the two tasks is ahead is a matter of chance
+            async with await server.connect() as stream:
+                await stream.send_all(GET.replace(b"\r\n\r\n", b"\r\nConnection: close\r\n\r\n"))
+                await response(stream)
+                assert await stream.receive_some() == b""
+
+
 async def test_connections_over_the_cap_are_refused_with_a_503_until_one_ends() -> None:
     async with serving(hello, max_connections=2) as server:
         async with await server.connect() as first, await server.connect() as second:
