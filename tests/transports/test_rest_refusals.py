@@ -188,6 +188,20 @@ def test_an_unknown_route_is_a_404_in_json(client: httpx2.Client) -> None:
         refused(client.get(path), 404, "not_found")
 
 
+def test_a_path_with_an_empty_part_is_a_404_and_no_redirect(client: httpx2.Client) -> None:
+    refused(client.get("/api//sessions"), 404, "not_found")
+
+
+@pytest.mark.parametrize(
+    ("path", "allowed"),
+    [("/api/exec", "POST"), ("/api/sessions", "GET, HEAD"), ("/api/sessions/a", "DELETE, GET, HEAD")],
+)
+def test_options_is_a_405_at_every_door(client: httpx2.Client, path: str, allowed: str) -> None:
+    response = client.options(path)
+    refused(response, 405, "method_not_allowed")
+    assert response.headers["allow"] == allowed
+
+
 def test_a_path_beside_the_mcp_endpoint_is_told_where_that_is(client: httpx2.Client) -> None:
     assert "/mcp" in refused(client.post("/mcp/", json={}), 404, "not_found").partition(";")[2]
 

@@ -41,6 +41,8 @@ def create_app(routes: list[Route]) -> QuartTrio:
     """The application that serves the routes, but for those that have a door of their own."""
     app = QuartTrio("mcp-v8", static_folder=None)
     app.config["MAX_CONTENT_LENGTH"] = MAX_BODY_BYTES
+    app.config["PROVIDE_AUTOMATIC_OPTIONS"] = False  # nothing is served that the table does not name
+    app.url_map.merge_slashes = False  # no redirects, whose pages are HTML
     add_routes(app, routes)
     _add_errors(app)
     return app
