@@ -68,7 +68,7 @@ BASE_FILES = (
 """In the order in which they run; see base/README.md for how they fit together."""
 
 BASE_SCRIPT = "mcp-v8:base"
-SEMANTICS = 2
+SEMANTICS = 3
 """Raise it when Python here changes what an execution's digest covers: how code is wrapped and settled,
 how outcomes are put together."""
 _MAX_REFERENCES = 64

@@ -6,6 +6,7 @@ import re
 
 from msgspec import Struct
 
+from engine.isolate import codetext
 from engine.isolate.codeframe import code_frame
 from engine.isolate.image import BASE_SCRIPT
 from engine.isolate.isolate import Location
@@ -47,12 +48,12 @@ class Script(Struct, frozen=True):
         """A place in ``expression`` as one in the code; None if it is not in there."""
         if location is None or location.line > self._lines:
             return None
-        return location._replace(column=location.column - 1) if location.line == 1 else location
+        return location._replace(column=_inside(location.column)) if location.line == 1 else location
 
     def stack_in_expression(self, stack: str) -> str:
         """A stack whose places in this script are those of ``expression``, in the code's terms."""
         first_line = re.compile(rf"\b{re.escape(self.name)}:1:([0-9]+)\b")
-        return first_line.sub(lambda place: f"{self.name}:1:{int(place[1]) - 1}", stack)
+        return first_line.sub(lambda place: f"{self.name}:1:{_inside(int(place[1]))}", stack)
 
     def place(self, location: Location | None, stack: str | None) -> tuple[Location | None, str | None]:
         """Where the guest's own code was, from what V8 says of an error and from the error's stack; and
@@ -75,8 +76,7 @@ class Script(Struct, frozen=True):
         if not self._is_own(location):
             return location
         if location.line > self._lines:  # it ended too early
-            last = self.code.rpartition("\n")[2]
-            return location._replace(line=self._lines, column=len(last) + 1)
+            return location._replace(line=self._lines, column=_column_behind(self.code))
         return location
 
     def frame(self, location: Location) -> str | None:
@@ -91,12 +91,21 @@ class Script(Struct, frozen=True):
         if found is None:
             return None
         before = self.code[: found.end() - len(name)]
-        column = len(before) - before.rfind("\n")
-        return location._replace(line=before.count("\n") + 1, column=column)
+        return location._replace(line=len(codetext.lines_of(before)), column=_column_behind(before))
 
     @property
     def _lines(self) -> int:
-        return self.code.count("\n") + 1
+        return len(codetext.lines_of(self.code))
 
     def _is_own(self, location: Location) -> bool:
         return location.script in {"", self.name}  # a syntax error's script has no name yet
+
+
+def _inside(column: int) -> int:
+    """A column of an expression's first line in the code; its parenthesis counts as the first character."""
+    return max(1, column - 1)
+
+
+def _column_behind(code: str) -> int:
+    """The column behind the end of the code."""
+    return codetext.units(codetext.lines_of(code)[-1]) + 1

@@ -188,6 +188,9 @@ PLACES = {
         11,
         "> 1 | const e = new Error('x')\n    |           ^\n  2 | e.stack; throw e",
     ),
+    "{ ...nothing }": (1, 1, "> 1 | { ...nothing }\n    | ^"),
+    "a = 1\u2028null.x\rlet b": (2, 6, "  1 | a = 1\n> 2 | null.x\n    |      ^\n  3 | let b"),
+    "JSON.parse('')": (1, 1, None),
     "await null;\nnull.x": (2, 6, "  1 | await null;\n> 2 | null.x\n    |      ^"),
     "throw {}": (None, None, None),
     "throw null": (None, None, None),
@@ -206,6 +209,14 @@ def test_an_error_in_a_function_of_an_earlier_script_shows_that_script(Session: 
     error = thrown(session, "inner()")
     assert (error.line, error.column) == (2, 8)
     assert error.frame == "  1 | function inner() {\n> 2 |   null.x\n    |        ^\n  3 | }"
+
+
+def test_an_error_whose_script_is_not_known_any_more_has_no_frame(Session: MakeIsolate) -> None:  # noqa: N803
+    session = Session()
+    session.run("var kept = new Error('x'); kept.stack")
+    error = thrown(session, "throw kept")
+    assert (error.line, error.column, error.frame) == (1, 12, None)
+    assert error.stack == "Error: x\n    at exec-1.js:1:12"
 
 
 def test_a_declaration_that_clashes_with_an_earlier_one_is_shown(Session: MakeIsolate) -> None:  # noqa: N803

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+import unicodedata
 from pathlib import Path
 
 import pytest
@@ -150,10 +151,32 @@ def test_a_frame_of_a_long_line_is_a_window_around_the_column():
     marked, caret = frame.split("\n")
     assert len(marked) < 140
     assert marked[caret.index("^")] == "!"
+    assert (marked[6], marked[-1]) == ("…", "…")
 
 
-def test_a_line_that_is_not_there_has_no_frame():
-    assert code_frame("one line", 7, 1) is None
+@pytest.mark.parametrize("before", ["\t", "größe", "漢字", "'😀'", "e\u0301", "\u200b", "\x1b"])
+def test_the_mark_is_under_the_character_that_v8_counts_to(before):
+    column = len(before.encode("utf-16-le")) // 2 + 1
+    marked, caret = code_frame(f"{before}!", 1, column).split("\n")
+    wide = sum(unicodedata.east_asian_width(character) == "W" for character in marked)
+    without_width = sum(unicodedata.category(character) in ("Mn", "Cf") for character in marked)
+    assert caret.index("^") == marked.index("!") + wide - without_width
+    assert "\x1b" not in marked
+
+
+def test_a_window_of_characters_of_two_units_is_around_the_column_too():
+    marked = code_frame("😀" * 500 + "!" + "y" * 500, 1, 1_001).split("\n")[0]
+    assert "😀!y" in marked
+
+
+@pytest.mark.parametrize("end", ["\r\n", "\r", "\u2028", "\u2029"])
+def test_a_line_ends_where_v8_says(end):
+    assert code_frame(f"a{end}b.c{end}d", 2, 3) == "  1 | a\n> 2 | b.c\n    |   ^\n  3 | d"
+
+
+@pytest.mark.parametrize(("code", "line"), [("one line", 7), ("", 1), ("\n \n", 2)])
+def test_where_there_is_nothing_to_see_there_is_no_frame(code, line):
+    assert code_frame(code, line, 1) is None
 
 
 def test_code_that_says_where_its_source_is_cannot_rename_the_script(run):
