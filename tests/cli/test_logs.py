@@ -75,6 +75,15 @@ def test_a_line_has_time_level_logger_and_event_first() -> None:
     assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z", fields["time"])
 
 
+def test_a_text_line_has_the_same_order_and_fields_after_it() -> None:
+    made = record("hello there", {"n": 1, "took_ms": 0.5, "client": "a b", "empty": "", "ok": True})
+    made.created = 0.25
+    expected = (
+        "1970-01-01T00:00:00.250Z [info   ] hello there test n=1 took_ms=0.5 client='a b' empty='' ok=True"
+    )
+    assert line("text", made) == expected
+
+
 def test_colours_are_the_only_escapes_of_a_line_for_terminals() -> None:
     made = record(HOSTILE[1], {"client": HOSTILE[1]})
     plain, coloured = line("text", made), line("text", made, colours=True)
