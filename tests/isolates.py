@@ -1,7 +1,8 @@
 """Isolates in processes of their own, for tests: run code, snapshot, restore, replay.
 
-Run as a program it is the host process: it loads V8 and the base image once and forks a child for
-each session. A test process never loads V8 itself.
+Run as a program it is the host: it loads V8, boots the base image and forks a child for each session,
+which costs a few milliseconds; a second process, without an isolate, forks those that begin with a blob.
+A test process never loads V8 itself.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ import struct
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -26,12 +28,6 @@ from engine.limits import Limits
 
 _SIZE = struct.Struct("<Q")
 _SECONDS = 60.0
-
-
-class Boot(Struct, tag=True):
-    """First message: restore this blob, or the base image."""
-
-    blob: bytes | None
 
 
 class Snapshot(Struct, tag=True):
@@ -52,8 +48,9 @@ class Session:
         self._socket, theirs = socket.socketpair()
         self._socket.settimeout(_SECONDS)
         with theirs:
-            socket.send_fds(host.control, [b"F"], [theirs.fileno()])
-        _send(self._socket, Boot(blob))
+            socket.send_fds(host.booted if blob is None else host.empty, [b"F"], [theirs.fileno()])
+        if blob is not None:
+            _send(self._socket, blob)
         self.seq = 0
         self.lines: tuple[Line, ...] = ()
         """Console of the last run."""
@@ -109,23 +106,27 @@ class Session:
 
 
 class Host:
-    """The process that forks sessions."""
+    """The process that forks sessions; ``flags`` are V8's, beside the usual ones."""
 
-    def __init__(self, cache: Path) -> None:
-        self.control, theirs = socket.socketpair()
-        with theirs:
-            environment = {"TZ": "UTC", "LC_ALL": "C.UTF-8"}
+    def __init__(self, cache: Path, *flags: str) -> None:
+        self.booted, forks = socket.socketpair()
+        """Forks of the isolate that the base image makes are asked for here."""
+        self.empty, restores = socket.socketpair()
+        """Processes that restore a blob are asked for here."""
+        with forks, restores:
+            theirs = (forks.fileno(), restores.fileno())
             self._process = subprocess.Popen(
-                [sys.executable, __file__, str(theirs.fileno()), str(cache)],
-                pass_fds=[theirs.fileno()],
-                env=environment,
+                [sys.executable, __file__, *map(str, theirs), str(cache), *flags],
+                pass_fds=theirs,
+                env={},  # as the zygote
             )
-        self.control.settimeout(_SECONDS)
-        assert self.control.recv(1) == b"R", "the host process did not start"
+        self.booted.settimeout(_SECONDS)
+        assert self.booted.recv(1) == b"R", "the host process did not start"
 
     def close(self) -> None:
         """End it and all its sessions."""
-        self.control.close()
+        self.booted.close()
+        self.empty.close()
         self._process.wait(_SECONDS)
 
 
@@ -149,21 +150,14 @@ def _exactly(sock: socket.socket, size: int) -> bytes:
     return bytes(data)
 
 
-def _serve(sock: socket.socket, image: Any) -> None:
-    from engine.isolate import image as images
-    from engine.isolate.executor import Executor
-    from engine.isolate.isolate import Isolate
-
-    boot = msgspec.msgpack.decode(_receive(sock), type=Boot)
-    isolate = images.boot(image) if boot.blob is None else Isolate(boot.blob, image.references)
-    executor = Executor(isolate)
+def _serve(sock: socket.socket, executor: Any) -> None:
     while True:
         try:
             message = msgspec.msgpack.decode(_receive(sock), type=Run | Look | Snapshot)
         except EOFError:
             return
         if isinstance(message, Snapshot):
-            _send(sock, isolate.snapshot())
+            _send(sock, executor._isolate.snapshot())
             return
         if isinstance(message, Look):
             _send(sock, executor.look(message))
@@ -173,28 +167,48 @@ def _serve(sock: socket.socket, image: Any) -> None:
         _send(sock, Ran(done, tuple(lines)))
 
 
-def _host(control: socket.socket, cache: Path) -> None:
-    from engine.isolate import image as images
+def _fork_each(control: socket.socket, begin: Callable[[socket.socket], Any]) -> None:
+    """Serve each socket that comes in a process of its own, by the executor that ``begin`` gives there."""
     from engine.isolate import process
 
-    image = images.load(cache)
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)
-    control.sendall(b"R")
-    host = os.getpid()
+    parent = os.getpid()
     while True:
         data, descriptors, _, _ = socket.recv_fds(control, 1, 1)
         if not data:
             return
         with socket.socket(fileno=descriptors[0]) as sock:
             if os.fork() == 0:
-                process.die_with(host)  # also where the code runs for ever
+                process.die_with(parent)  # also where the code runs for ever
                 control.close()
                 try:
-                    _serve(sock, image)
+                    _serve(sock, begin(sock))
                 finally:
                     os._exit(0)
 
 
+def _host(forks: socket.socket, restores: socket.socket, cache: Path, flags: list[str]) -> None:
+    from engine.isolate import image as images
+    from engine.isolate import native, process
+    from engine.isolate.executor import Executor
+    from engine.isolate.isolate import Isolate
+
+    native.FLAGS += tuple(flags)
+    image = images.load(cache)
+    host = os.getpid()
+    if os.fork() == 0:
+        process.die_with(host)
+        forks.close()
+        _fork_each(restores, lambda sock: Executor(Isolate(_receive(sock), image.references)))
+        return
+    restores.close()
+    executor = Executor(images.boot(image))
+    executor.warm()
+    forks.sendall(b"R")
+    _fork_each(forks, lambda _: executor)
+
+
 if __name__ == "__main__":
-    with socket.socket(fileno=int(sys.argv[1])) as _control:
-        _host(_control, Path(sys.argv[2]))
+    _forks, _restores = (socket.socket(fileno=int(descriptor)) for descriptor in sys.argv[1:3])
+    with _forks, _restores:
+        _host(_forks, _restores, Path(sys.argv[3]), sys.argv[4:])
