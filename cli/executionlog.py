@@ -1,12 +1,13 @@
-"""A line in the log for each execution: who asked, what came of it, and where the time went."""
+"""A line in the log for each execution and each change of a session: who asked, and what came of it."""
 
 from __future__ import annotations
 
 import logging
 
 from cli.logformat import FIELDS
+from engine.commands import Change, Delete, Fork
 from engine.errors import RequestError
-from engine.events import Line
+from engine.events import Caller, Line
 from engine.execution import Execution
 
 _MAX_NAME = 128
@@ -15,19 +16,30 @@ _log = logging.getLogger("mcp_v8")
 
 
 class ExecutionLog:
-    """An observer that logs. Never the code, its input, its result or its console."""
+    """An observer that logs. Never the code, its input, its result or its console, and no labels.
+
+    At ``info``, or ``warning`` where the server failed.
+    """
 
     def executed(self, execution: Execution) -> None:
-        """Log an execution that is over, at ``info``, or ``warning`` where the server failed it."""
-        level = logging.INFO
-        if execution.failure is not None and not isinstance(execution.failure, RequestError):
-            level = logging.WARNING
+        """Log an execution, with where the time went."""
+        level = _level(execution.failure)
         if _log.isEnabledFor(level):
-            _log.log(level, "execution", extra={FIELDS: _fields(execution)})
+            _log.log(level, "execution", extra={FIELDS: _execution(execution)})
+
+    def changed(self, change: Change) -> None:
+        """Log the end of a session, a fork or a change of labels."""
+        level = _level(change.failure)
+        if _log.isEnabledFor(level):
+            _log.log(level, _kind(change), extra={FIELDS: _change(change)})
 
 
-def _fields(execution: Execution) -> dict[str, object]:
-    report, timings, caller = execution.report, execution.timings, execution.caller
+def _level(failure: Exception | None) -> int:
+    return logging.INFO if failure is None or isinstance(failure, RequestError) else logging.WARNING
+
+
+def _execution(execution: Execution) -> dict[str, object]:
+    report, timings = execution.report, execution.timings
     fields = {
         "status": "unrecorded" if report is None else report.status,
         "error": _error(execution),
@@ -40,6 +52,32 @@ def _fields(execution: Execution) -> dict[str, object]:
         "appended_ms": timings.appended_us / 1_000,
         "console_lines": len(execution.console),
         "console_bytes": _bytes(execution.console),
+    }
+    return _said({**fields, **_caller(execution.caller)})
+
+
+def _kind(change: Change) -> str:
+    match change:
+        case Delete():
+            return "delete"
+        case Fork():
+            return "fork"
+        case _:
+            return "tag"
+
+
+def _change(change: Change) -> dict[str, object]:
+    fields = {
+        "error": None if change.failure is None else _code(change.failure),
+        "session": change.session,
+        "into": change.into if isinstance(change, Fork) else None,
+        "seq": None if change.told is None else change.told.event,
+    }
+    return _said({**fields, **_caller(change.caller)})
+
+
+def _caller(caller: Caller) -> dict[str, str]:
+    return {
         "transport": caller.transport,
         "client": caller.client,
         "client_version": caller.client_version,
@@ -47,15 +85,22 @@ def _fields(execution: Execution) -> dict[str, object]:
         "request_id": caller.request_id,
         "traceparent": caller.traceparent,
     }
+
+
+def _said(fields: dict[str, object]) -> dict[str, object]:
     return {name: value for name, value in fields.items() if value not in (None, "")}
 
 
 def _error(execution: Execution) -> str | None:
     if execution.failure is not None:
-        return str(getattr(execution.failure, "code", type(execution.failure).__name__))
+        return _code(execution.failure)
     if execution.report is None or execution.report.error is None:
         return None
     return execution.report.error.name[:_MAX_NAME]
+
+
+def _code(failure: Exception) -> str:
+    return str(getattr(failure, "code", type(failure).__name__))
 
 
 def _bytes(lines: list[Line]) -> int:

@@ -31,26 +31,28 @@ class Request(Generic[T]):
 
     def __init__(self, when_done: Callable[[Request[T]], object]) -> None:
         self._when_done = when_done
-        self._answer: T | None = None
-        self._failure: Exception | None = None
+        self.told: T | None = None
+        """The answer, once it is done."""
+        self.failure: Exception | None = None
+        """Why it was not done."""
         self._done = trio.Event()
 
     async def result(self) -> T:
         """The answer. Cancelling the wait cancels nothing else. Raises what kept it from being done."""
         await self._done.wait()
-        if self._failure is not None:
-            raise self._failure
-        assert self._answer is not None
-        return self._answer
+        if self.failure is not None:
+            raise self.failure
+        assert self.told is not None
+        return self.told
 
     def answer(self, answer: T) -> None:
         """It is done, and durable where it changed something."""
-        self._answer = answer
+        self.told = answer
         self._end()
 
     def fail(self, failure: Exception) -> None:
         """It was not done."""
-        self._failure = failure
+        self.failure = failure
         self._end()
 
     def _end(self) -> None:
@@ -58,37 +60,52 @@ class Request(Generic[T]):
         self._when_done(self)
 
 
-class Delete(Request[str]):
-    """Close the session. The answer is its internal id."""
+class Changed(Struct, frozen=True):
+    """What a change came to."""
 
-    def __init__(self, caller: Caller, when_done: Callable[[Request[str]], object]) -> None:
+    session: str
+    """Internal id of the session that was changed or made."""
+    event: int | None
+    """Number of the event that tells of it; None if there was nothing to change."""
+
+
+class Change(Request[Changed]):
+    """A change of the session of that name, recorded with who asked for it."""
+
+    def __init__(self, session: str, caller: Caller, when_done: Callable[[Request[Changed]], object]) -> None:
         super().__init__(when_done)
+        self.session = session
         self.caller = caller
 
 
-class Fork(Request[str]):
-    """Begin a session called ``name`` in the state that this one is in. The answer is its internal id."""
-
-    def __init__(self, name: str, caller: Caller, when_done: Callable[[Request[str]], object]) -> None:
-        super().__init__(when_done)
-        self.name = name
-        self.caller = caller
+class Delete(Change):
+    """Close the session."""
 
 
-class Tag(Request[str]):
-    """Change labels of the state at event ``at`` (None: now). The answer is the session's internal id."""
+class Fork(Change):
+    """Begin a session called ``into`` in the state that this one is in."""
+
+    def __init__(
+        self, session: str, into: str, caller: Caller, when_done: Callable[[Request[Changed]], object]
+    ) -> None:
+        super().__init__(session, caller, when_done)
+        self.into = into
+
+
+class Tag(Change):
+    """Change labels of the state at event ``at`` (None: now)."""
 
     def __init__(
         self,
+        session: str,
         at: int | None,
         tags: dict[str, str | None],
         caller: Caller,
-        when_done: Callable[[Request[str]], object],
+        when_done: Callable[[Request[Changed]], object],
     ) -> None:
-        super().__init__(when_done)
+        super().__init__(session, caller, when_done)
         self.at = at
         self.tags = tags
-        self.caller = caller
 
 
 class Look(Request[StateView]):

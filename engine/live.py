@@ -18,7 +18,7 @@ import trio
 from engine import chain, labels, outcomes
 from engine.attempt import Attempt, conclude, prepare, run
 from engine.catalog import StateView
-from engine.commands import Delete, Execute, Fork, Tag
+from engine.commands import Changed, Delete, Execute, Fork, Tag
 from engine.errors import AppendConflict, Conflict, NotFound, StoreError
 from engine.events import TICKS_PER_MS, Caller, Closed, Created, Event, Forked, Tagged
 from engine.execution import Execution, Submission
@@ -140,8 +140,8 @@ class LiveSession:
         execution.passed("appended_us")
         execution.finish(outcomes.report(event, session=self.name, heap=position.heap, created=created))
 
-    async def begin(self, command: Fork) -> str:
-        """Record that this fork begins; its internal id. Raises Conflict, StoreError."""
+    async def begin(self, command: Fork) -> Changed:
+        """Record that this fork begins. Raises Conflict, StoreError."""
         session = _new_session()
         event = self._birth_event(session, now_us(), command.caller)
         try:
@@ -151,34 +151,33 @@ class LiveSession:
             raise Conflict(f"there is a session {self.name} already", field="into") from taken
         finally:
             self._birth = None
-        return session
+        return Changed(session, event.seq)
 
-    async def close(self, command: Delete) -> str:
-        """Record the end of the session; its internal id. The name is free then. Raises NotFound."""
-        session = self._state().session
-        await self._record(
-            [Closed(session=session, seq=self._next_seq(), at=now_us(), caller=command.caller)]
-        )
+    async def close(self, command: Delete) -> Changed:
+        """Record the end of the session. The name is free then. Raises NotFound."""
+        session, seq = self._state().session, self._next_seq()
+        await self._record([Closed(session=session, seq=seq, at=now_us(), caller=command.caller)])
         self.sleep()
         self.position = self._birth = self.broken = None
-        return session
+        return Changed(session, seq)
 
-    async def tag(self, command: Tag) -> str:
-        """Record a change of labels, if it is one; the internal id. Raises NotFound, TooLarge, Conflict."""
+    async def tag(self, command: Tag) -> Changed:
+        """Record a change of labels, if it is one. Raises NotFound, TooLarge, Conflict."""
         point = self._state()
         session = point.session
         if command.at is not None:
             point = await state_at(self._engine.log, session, command.at)
         details = await self._engine.log.details([session])
         changes = labels.changes(details[session].tags, point.seq, command.tags)
-        if changes:
-            seq = self._next_seq()
-            self._check_room(seq)
-            caller = command.caller
-            await self._record(
-                [Tagged(session=session, seq=seq, at=now_us(), caller=caller, target=point.seq, tags=changes)]
-            )
-        return session
+        if not changes:
+            return Changed(session, None)
+        seq = self._next_seq()
+        self._check_room(seq)
+        caller = command.caller
+        await self._record(
+            [Tagged(session=session, seq=seq, at=now_us(), caller=caller, target=point.seq, tags=changes)]
+        )
+        return Changed(session, seq)
 
     async def look(self) -> StateView:
         """The variables. Raises NotFound, Diverged, ReplayFailed, TooLarge, Unavailable, StoreError."""

@@ -1,24 +1,28 @@
-"""Who is told of executions that are over: logs and metrics, which must not disturb the engine."""
+"""Who is told of what is over: logs and metrics, which must not disturb the engine."""
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
-from typing import Protocol
+from collections.abc import Callable, Sequence
+from typing import Protocol, TypeVar
 
+from engine.commands import Change
 from engine.execution import Execution
 
 _log = logging.getLogger(__name__)
 
+T = TypeVar("T")
+
 
 class Observer(Protocol):
-    """Is told of every execution."""
+    """Is told once of everything that was accepted, on the server's event loop: be quick, never wait."""
 
     def executed(self, execution: Execution) -> None:
-        """An execution is over: it has a durable ``report``, or a ``failure``.
+        """An execution is over: it has a durable ``report``, or a ``failure``."""
+        ...
 
-        Called once for each accepted execution, on the server's event loop: be quick, never wait.
-        """
+    def changed(self, change: Change) -> None:
+        """A session was deleted, forked or labelled: it was ``told``, or there is a ``failure``."""
         ...
 
 
@@ -31,7 +35,15 @@ class Observers:
     def executed(self, execution: Execution) -> None:
         """Tell every observer."""
         for observer in self._observers:
-            try:
-                observer.executed(execution)
-            except Exception:  # noqa: BLE001 (an observer's bug is not the execution's)
-                _log.exception("%s failed at execution %s", type(observer).__name__, execution.id)
+            self._tell(observer.executed, execution)
+
+    def changed(self, change: Change) -> None:
+        """Tell every observer."""
+        for observer in self._observers:
+            self._tell(observer.changed, change)
+
+    def _tell(self, tell: Callable[[T], None], of: T) -> None:
+        try:
+            tell(of)
+        except Exception:  # noqa: BLE001 (an observer's bug is not the engine's)
+            _log.exception("%s failed", getattr(tell, "__qualname__", tell))

@@ -98,7 +98,7 @@ class Sessions:
     def branch(self, owner: str, point: ForkPoint, command: Execute | Fork) -> None:
         """Post ``command`` to a new session that begins at ``point``. Raises Conflict."""
         if isinstance(command, Fork):
-            name = command.name
+            name = command.into
         else:
             name = command.execution.session = given_name()
         if (owner, name) in self._actors:

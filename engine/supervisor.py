@@ -17,7 +17,7 @@ from engine import acceptance, labels, stateless
 from engine.actor import SessionActor
 from engine.catalog import ExecutionSummary, SessionInfo, StateView, in_memory, page_size
 from engine.chain import Record
-from engine.commands import Delete, Execute, Fork, Look, Request, Tag
+from engine.commands import Change, Delete, Execute, Fork, Look, Request, Tag
 from engine.errors import Busy, EngineError, NotFound, Unavailable
 from engine.events import Caller
 from engine.execution import Execution, Status, Submission
@@ -184,7 +184,7 @@ class Supervisor:
         Like ``fork``, ``tag`` and ``state`` it waits for its turn in the session, is done whether or
         not anybody waits, and raises NotFound, Busy, Unavailable or StoreError.
         """
-        return await self._ask(owner, name, Delete(caller, self._answered))
+        return await self._ask(owner, name, Delete(name, caller, self._answered))
 
     async def fork(
         self, owner: str, name: str, *, at: int | None, into: str | None, caller: Caller
@@ -195,13 +195,13 @@ class Supervisor:
         """
         if into is not None:
             await self._sessions.check_free(owner, into)
-        command = Fork(into or given_name(), caller, self._answered)
+        command = Fork(name, into or given_name(), caller, self._answered)
         if at is None:
             return await self._ask(owner, name, command)
         point = await self._sessions.catalog.state(owner, name, at)
         with self._asked(command):
             self._sessions.branch(owner, point, command)
-        return await self._sessions.catalog.info(await command.result())
+        return await self._sessions.catalog.info((await command.result()).session)
 
     async def tag(
         self, owner: str, name: str, *, at: int | None, tags: dict[str, str | None], caller: Caller
@@ -211,7 +211,7 @@ class Supervisor:
         Raises InvalidField, TooLarge, Conflict.
         """
         labels.check(tags)
-        return await self._ask(owner, name, Tag(at, tags, caller, self._answered))
+        return await self._ask(owner, name, Tag(name, at, tags, caller, self._answered))
 
     async def state(self, owner: str, name: str, *, at: int | None) -> StateView:
         """The variables at ``name@at``. Nothing of it is recorded. A point of the past needs no turn.
@@ -305,7 +305,7 @@ class Supervisor:
         """Post a command and wait for it; the session that it made or changed."""
         with self._asked(command):
             await self._sessions.post(owner, name, command)
-        return await self._sessions.catalog.info(await command.result())
+        return await self._sessions.catalog.info((await command.result()).session)
 
     @contextmanager
     def _asked(self, command: Request[Any]) -> Iterator[None]:
@@ -315,10 +315,15 @@ class Supervisor:
         try:
             yield
         except BaseException:
-            self._answered(command)
+            self._forget(command)
             raise
 
     def _answered(self, command: Request[Any]) -> None:
+        self._forget(command)
+        if isinstance(command, Change):
+            self._observers.changed(command)
+
+    def _forget(self, command: Request[Any]) -> None:
         self._requests.discard(command)
         self._check_drained()
 
@@ -374,7 +379,7 @@ async def open_supervisor(
     ``max_workers`` bounds the worker processes that hold a session, ``spares`` are kept ready beside
     them; ``max_executions`` bounds what is queued and running; a session that was idle for
     ``idle_seconds`` gives its worker up; workers run where ``placement`` says, or where this process does.
-    ``observers`` are told of every execution that is over; what they raise is only logged.
+    ``observers`` are told of every execution and change that is over; what they raise is only logged.
     Leaving the context kills what still runs: ``drain`` first.
     Raises PlatformRefused or WorkerFailed at start.
     """

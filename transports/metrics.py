@@ -14,6 +14,7 @@ from prometheus_client.exposition import choose_encoder
 from prometheus_client.metrics_core import GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
+from engine.commands import Change
 from engine.errors import AppendConflict, StoreFailed
 from engine.execution import Execution
 
@@ -32,7 +33,7 @@ _GAUGES = {
 
 
 class Metrics:
-    """Observes executions, and tells what it has seen."""
+    """Observes executions and changes, and tells what it has seen."""
 
     def __init__(self) -> None:
         self._registry = CollectorRegistry(auto_describe=True)
@@ -51,10 +52,14 @@ class Metrics:
         )
         self._stages = [(f"{stage}_us", stages.labels(stage)) for stage in STAGES]
         self._appends = Counter(
-            "mcp_v8_store_appends", "Executions whose event was stored", registry=self._registry
+            "mcp_v8_store_appends",
+            "Executions and changes of sessions that were stored",
+            registry=self._registry,
         )
         self._append_failures = Counter(
-            "mcp_v8_store_append_failures", "Executions whose event was not stored", registry=self._registry
+            "mcp_v8_store_append_failures",
+            "Executions and changes that were not stored",
+            registry=self._registry,
         )
         ProcessCollector(registry=self._registry)
 
@@ -62,13 +67,20 @@ class Metrics:
         """Count an execution that is over."""
         report = execution.report
         self._executions.labels("not_recorded" if report is None else report.status).inc()
-        if report is not None and report.event is not None:
-            self._appends.inc()
-        elif isinstance(execution.failure, StoreFailed | AppendConflict):
-            self._append_failures.inc()
+        self._count_append(report is not None and report.event is not None, execution.failure)
         for stage, histogram in self._stages:
             if took := getattr(execution.timings, stage):  # it may not have come so far
                 histogram.observe(took / 1_000_000)
+
+    def changed(self, change: Change) -> None:
+        """Count what was stored of a deletion, a fork or a change of labels."""
+        self._count_append(change.told is not None and change.told.event is not None, change.failure)
+
+    def _count_append(self, stored: bool, failure: Exception | None) -> None:
+        if stored:
+            self._appends.inc()
+        elif isinstance(failure, StoreFailed | AppendConflict):
+            self._append_failures.inc()
 
     def watch(self, engine: Supervisor) -> None:
         """Tell of this engine, too."""

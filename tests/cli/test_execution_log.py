@@ -46,6 +46,29 @@ async def test_each_execution_of_every_transport_is_a_line(tmp_path: Path) -> No
     assert server.log.replace("\n", "").isprintable()
 
 
+def test_each_change_of_a_session_is_a_line(tmp_path: Path) -> None:
+    agent = {"user-agent": "agent/1.2"}
+    with (
+        running("--directory-path", str(tmp_path), "--log-format", "json") as server,
+        httpx2.Client(base_url=server.url, timeout=30, headers=agent) as client,
+    ):
+        client.post("/api/exec", json={"code": "1", "session": "a"})
+        client.put("/api/sessions/a/tags", json={"tags": {"secret": "hidden"}})
+        client.post("/api/sessions/a/fork", json={"name": "b"})
+        client.delete("/api/sessions/a", headers={"x-request-id": "r7"})
+        client.delete("/api/sessions/a")
+    entries = [json.loads(line) for line in server.log.splitlines()]
+    told = [entry for entry in entries if entry["event"] in ("delete", "fork", "tag")]
+    who = {"level": "info", "transport": "rest", "client": "agent", "client_version": "1.2"}
+    for entry in told:
+        del entry["time"], entry["logger"]
+    assert told == [
+        {"event": "tag", "session": "a", "seq": 2, **who},
+        {"event": "fork", "session": "a", "into": "b", "seq": 2, **who},
+        {"event": "delete", "session": "a", "seq": 3, "request_id": "r7", **who},
+    ]
+
+
 async def test_even_debugging_shows_no_code_no_result_and_no_secret(tmp_path: Path) -> None:
     with running("--directory-path", str(tmp_path), "--log-level", "debug") as server, trio.fail_after(60):
         headers = {"authorization": "Bearer hidden"}

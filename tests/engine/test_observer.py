@@ -5,9 +5,10 @@ from __future__ import annotations
 import logging
 
 import pytest
-from engines import CALLER, submission
+from engines import CALLER, OWNER, submission
 
-from engine.errors import Conflict, Unavailable
+from engine.commands import Change, Delete, Fork, Tag
+from engine.errors import Conflict, NotFound, Unavailable
 from engine.execution import Execution
 
 
@@ -16,11 +17,16 @@ class Seen:
 
     def __init__(self) -> None:
         self.executions: list[Execution] = []
+        self.changes: list[Change] = []
 
     def executed(self, execution: Execution) -> None:
         """Remember it."""
         assert execution.done
         self.executions.append(execution)
+
+    def changed(self, change: Change) -> None:
+        """Remember it."""
+        self.changes.append(change)
 
 
 class Broken:
@@ -29,6 +35,10 @@ class Broken:
     def executed(self, execution: Execution) -> None:
         """Fail."""
         raise RuntimeError(execution.id)
+
+    def changed(self, change: Change) -> None:
+        """Fail."""
+        raise RuntimeError(change.session)
 
 
 async def test_an_observer_is_told_once_of_each_execution_with_its_caller_and_stages(open_engine, tmp_path):
@@ -80,10 +90,38 @@ async def test_a_refusal_is_told_of_only_if_the_execution_had_been_accepted(open
     assert [execution.failure for execution in seen.executions] == [None, None, refused.value]
 
 
+async def test_changes_of_sessions_are_told_of_with_their_events(open_engine, tmp_path):
+    seen = Seen()
+    async with open_engine(tmp_path, observers=[seen]) as engine:
+        await engine.run("1", session="a")
+        labels = {"at": None, "tags": {"stage": "raw"}, "caller": CALLER}
+        await engine.supervisor.tag(OWNER, "a", **labels)
+        await engine.supervisor.tag(OWNER, "a", **labels)
+        await engine.supervisor.fork(OWNER, "a", at=1, into="b", caller=CALLER)
+        await engine.supervisor.state(OWNER, "a", at=None)
+        with pytest.raises(Conflict):
+            await engine.supervisor.fork(OWNER, "a", at=None, into="b", caller=CALLER)
+        with pytest.raises(NotFound):
+            await engine.supervisor.tag(OWNER, "a", at=9, tags={"stage": None}, caller=CALLER)
+        await engine.supervisor.delete(OWNER, "a", CALLER)
+    told = [(type(change), change.session, change.told and change.told.event) for change in seen.changes]
+    assert told == [
+        (Tag, "a", 2),
+        (Tag, "a", None),  # it was so already
+        (Fork, "a", 2),
+        (Tag, "a", None),
+        (Delete, "a", 3),
+    ]
+    assert [type(change.failure) for change in seen.changes] == [*[type(None)] * 3, NotFound, type(None)]
+    assert {change.caller for change in seen.changes} == {CALLER}
+
+
 async def test_what_an_observer_raises_is_logged_and_disturbs_nobody(open_engine, tmp_path, caplog):
     seen = Seen()
     async with open_engine(tmp_path, observers=[Broken(), seen]) as engine:
         assert await engine.value("1 + 1", session="a") == "2"
-    assert len(seen.executions) == 1
-    assert [record.levelno for record in caplog.records] == [logging.ERROR]
-    assert "Broken failed at execution" in caplog.text
+        await engine.supervisor.delete(OWNER, "a", CALLER)
+    assert len(seen.executions) == len(seen.changes) == 1
+    assert [record.levelno for record in caplog.records] == [logging.ERROR] * 2
+    assert "Broken.executed failed" in caplog.text
+    assert "Broken.changed failed" in caplog.text

@@ -50,6 +50,16 @@ def test_executions_are_counted_by_status_and_timed_by_stage(client: httpx2.Clie
     assert value(after, "store_append_failures_total") == 0
 
 
+def test_what_is_stored_is_counted_whatever_it_is(client: httpx2.Client, name: str) -> None:
+    before = value(samples(client), "store_appends_total")
+    run(client, "1", name)
+    for _ in range(2):  # the second time there is nothing to store
+        client.put(f"/api/sessions/{name}/tags", json={"tags": {"a": "b"}})
+    client.post(f"/api/sessions/{name}/fork")
+    client.delete(f"/api/sessions/{name}")
+    assert value(samples(client), "store_appends_total") - before == 4
+
+
 def test_what_runs_and_waits_is_told(client: httpx2.Client, name: str) -> None:
     first = begin(client, "console.log(1); for (;;);", name)
     second = begin(client, "1", name)
