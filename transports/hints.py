@@ -8,20 +8,29 @@ from msgspec import Struct
 
 from engine.events import ErrorDetail
 
-_TYPE = r"(?:string|number|boolean|any|void|unknown|never|object|[A-Z]\w*)(?:<|\[\]|\s*[|&,)=;{]|\s*$|\s*=>)"
-_TYPESCRIPT = (
+_CODE = r"^(?:[^'\"`]|'[^']*'|\"[^\"]*\"|`[^`]*`)*?"
+"""What comes before a place in a line that is in no string."""
+_TYPE = r"(?:string|number|boolean|any|void|unknown|never|object|[A-Z]\w*)"
+_ANNOTATION = (
+    _CODE + r"(?:\b(?:let|var|const)\s+(?:[\w$]+|\{.*\}|\[.*\])\s*[?!]?:"
+    r"|[(,]\s*(?:\.\.\.)?[\w$]+\??\s*:\s*[^'\"\d\s]|\)\s*:"
+    rf"|[\w)\]][?!]?\s*:\s*{_TYPE}(?:<|\[\]|\s*[|&,)=;{{]|\s*$|\s*=>))"
+)
+_FIELD = rf"^[\w\s]+[?!]?:\s*(?:{_TYPE}(?:\[\])?\s*[=;]|(?:string|number|boolean|any)\s*$)"
+_DECLARATION = (
     r"^\s*(?:export\s+)?(?:declare\s+|abstract\s+)?(?:interface|type|enum|namespace|abstract|declare)\s+\w"
-    rf"|[\w)\]]\??\s*:\s*{_TYPE}"
-    r"|\)\s+(?:as|satisfies)\s+\w|\w\s+(?:as|satisfies)\s+[\w{]"
-    r"|\b(?:private|public|protected|readonly)\s+\w"
-    r"|\b(?:function|class)\s+\w+\s*<|\bnew\s+\w+<|\w!\."
+)
+_GENERIC = (
+    _CODE + r"(?:\b(?:function|class)\s+\w+\s*<|\bnew\s+\w+<|<[A-Z]\w*(?:\s+extends\s[^>]*)?>\("
+    r"|\w?<(?:string|number|boolean|any|unknown)(?:\[\])?[,>])"
 )
 _PYTHON = (
     r"^\s*(?:(?:async\s+)?def\s|from\s+\w+\s+import\b|import\s+\w+(?:\s+as\s+\w+)?\s*$|elif\b|except\b|#\s"
     r"|(?:if|for|while|with)\s+[^(\s].*:\s*$|(?:try|else|finally)\s*:)"
     r"|\blambda\b.*:|\[.*\sfor\s+\w+\s+in\s|\bf[\"']"
 )
-_MODULES = "There are no modules here: "
+_NO_MODULES = "There are no modules here: write the function yourself, it stays in the session."
+_NO_TYPES = "If this is TypeScript: leave types, interfaces, enums and `as` out."
 
 
 class _Hint(Struct, frozen=True):
@@ -38,20 +47,18 @@ _HINTS = (
     # what other places have and this one has not
     _Hint(
         "ReferenceError",
-        r"(require|module|exports|__dirname|__filename) is not defined",
-        _MODULES + "write the function itself, or keep it in the session.",
+        r"(require|module|exports|__dirname|__filename|_|\$|jQuery|lodash|React|moment|dayjs|d3|Papa|XLSX"
+        r"|cheerio) is not defined",
+        _NO_MODULES,
     ),
     _Hint("SyntaxError", r"Cannot use import", "This is JavaScript, not Python.", r"^\s*import\s+\w+\s*$"),
-    _Hint(
-        "SyntaxError",
-        r"Cannot use ('import\.meta'|import statement)|Unexpected token 'export'",
-        _MODULES + "leave `import` and `export` out.",
-    ),
+    _Hint("SyntaxError", r"Cannot use ('import\.meta'|import statement)", _NO_MODULES),
+    _Hint("SyntaxError", r"Unexpected token 'export'", "There are no modules here: leave `export` out."),
     # what V8 says of import() where nobody loads modules
-    _Hint("Error", r"Not supported$", _MODULES + "leave `import` out.", r"\bimport\s*\("),
+    _Hint("Error", r"Not supported$", _NO_MODULES, r"\bimport\s*\("),
     _Hint(
         "ReferenceError",
-        r"(fetch|XMLHttpRequest|WebSocket|EventSource|axios) is not defined",
+        r"(fetch|axios|XMLHttpRequest|WebSocket|EventSource|Headers|Request|Response|FormData) is not def",
         "There is no network here: pass data in the argument `input`.",
     ),
     _Hint(
@@ -61,18 +68,28 @@ _HINTS = (
     ),
     _Hint(
         "ReferenceError",
-        r"(process|fs|path|os|child_process|Deno|Bun) is not defined",
-        "There is no Node.js here, and there are no files: pass data in the argument `input`.",
+        r"(process|fs|path|os|util|assert|EventEmitter|child_process|Deno|Bun) is not defined",
+        "There is no Node.js here, so no files and no environment: pass data in the argument `input`, print "
+        "with console.log.",
     ),
     _Hint(
         "ReferenceError",
         r"(window|document|localStorage|sessionStorage|navigator|location|alert|prompt) is not defined",
-        "There is no browser here, so no DOM: print what you want to see, or let it be the last expression.",
+        "There is no browser here, so no DOM: variables stay in the session, and console.log prints.",
+    ),
+    _Hint("ReferenceError", r"(global|self) is not defined", "It is called globalThis here."),
+    _Hint(
+        "ReferenceError",
+        r"(Worker|SharedArrayBuffer|MessageChannel|BroadcastChannel) is not defined",
+        "There is one thread here: no workers, no shared memory.",
     ),
     _Hint(
         "ReferenceError",
-        r"(Worker|SharedArrayBuffer) is not defined",
-        "There is one thread here: no workers, no shared memory.",
+        r"(Readable|Writable|Transform|Compression|Decompression)Stream is not defined",
+        "There are no streams here: use whole values, or async generators.",
+    ),
+    _Hint(
+        "ReferenceError", r"input is not defined", "It is the argument `input`, which no call has had yet."
     ),
     # of which the failing line is not one of the code
     _Hint(
@@ -80,9 +97,16 @@ _HINTS = (
         r'"\[object Object\]" is not valid JSON',
         "It is an object already: leave JSON.parse out.",
     ),
+    _Hint("SyntaxError", r'"undefined" is not valid JSON', "JSON.parse was given undefined, and not a text."),
+    _Hint("SyntaxError", r"Unexpected end of JSON input", "The text given to JSON.parse is empty or cut."),
     _Hint(
         "SyntaxError",
-        r".*(in JSON at position|is not valid JSON)",
+        r"Unexpected non-whitespace character after JSON",
+        "The text given to JSON.parse goes on after a whole value: parse line by line if it is JSON Lines.",
+    ),
+    _Hint(
+        "SyntaxError",
+        r"(?s).*(in JSON at position|is not valid JSON)",
         "The text given to JSON.parse is no JSON: keys and strings need double quotes, no comma at the end.",
     ),
     # how a session works
@@ -94,12 +118,13 @@ _HINTS = (
     _Hint(
         "SyntaxError",
         r"Identifier '.*' has already been declared",
-        "It was declared in another way before: assign to it, or choose another name.",
+        "Declare it once in a call, and with the keyword that it had before; or assign to it, or choose "
+        "another name.",
     ),
     _Hint(
         "TypeError",
         r"Assignment to constant variable",
-        "To change it, declare it again with `const`, or use `let` and another name.",
+        "Use `let` and another name; or, in a later call, declare it again with `const`.",
     ),
     _Hint(
         "SyntaxError",
@@ -117,21 +142,37 @@ _HINTS = (
     # other languages
     _Hint(
         "SyntaxError",
-        r"",
-        "Use straight quotes: ' or \".",
-        r"[\u2018\u2019\u201c\u201d]",
+        r"Invalid or unexpected token",
+        "Use plain characters: straight quotes, ' or \", and - for minus.",
+        _CODE + "[\u2010-\u2015\u2018\u2019\u201c\u201d\u2212\u200b-\u200f\u2060]",
     ),
     _Hint("TypeError", r'"" is not a function', "Leave the Markdown fence out.", r"^\s*```"),
     _Hint(
         "ReferenceError",
-        r"(print|len|None|True|False|elif|range|str|int|self|pass) is not defined",
-        "This is JavaScript, not Python: console.log, .length, null, true.",
+        r"(None|True|False|elif) is not defined",
+        "This is JavaScript, not Python: null, true, false, else if.",
+    ),
+    _Hint(
+        "ReferenceError",
+        r"(print|len|range|str|int) is not defined",
+        "This is JavaScript, not Python: console.log, .length, String, Number.",
+        r"\b(print|len|range|str|int)\(",
     ),
     _Hint("SyntaxError", r"Unexpected identifier '(and|or|not|is)'", "This is JavaScript: use &&, || and !."),
     _Hint("SyntaxError", r"", "This is JavaScript, not Python.", _PYTHON),
     _Hint(
-        "SyntaxError", r"", "If this is TypeScript: leave types, interfaces, enums and `as` out.", _TYPESCRIPT
+        "SyntaxError",
+        r"Unexpected token ':'|Missing initializer",
+        _NO_TYPES,
+        _ANNOTATION,
     ),
+    _Hint("SyntaxError", r"Unexpected identifier", _NO_TYPES, _FIELD),
+    _Hint("SyntaxError", r"Unexpected ", _NO_TYPES, _DECLARATION),
+    _Hint("SyntaxError", r"Unexpected identifier '(as|satisfies)'", _NO_TYPES),
+    _Hint("SyntaxError", r"missing \)", _NO_TYPES, _CODE + r"[\w)\]}]\s+(?:as|satisfies)\s+[\w{]"),
+    _Hint("SyntaxError", r"Unexpected ", _NO_TYPES, _CODE + r"\b(?:private|public|protected|readonly)\s+\w"),
+    _Hint("SyntaxError", r"Unexpected token '[<>)]'|Missing initializer", _NO_TYPES, _GENERIC),
+    _Hint("SyntaxError", r"Unexpected token '!'", _NO_TYPES, _CODE + r"[\w)\]]!"),
     _Hint(
         "SyntaxError",
         r"Unexpected token '<'",
@@ -152,9 +193,12 @@ _HINTS = (
         r"['\"]",
     ),
     _Hint(
+        "SyntaxError", r"missing \) after argument list", "A bracket is not closed, or a comma is missing."
+    ),
+    _Hint(
         "SyntaxError",
-        r"Unexpected end of input|missing \) after argument list",
-        "A bracket is not closed, or the code was cut.",
+        r"Unexpected end of input",
+        "A bracket or a template string is not closed, or the code was cut.",
     ),
 )
 _FAILING_LINE = re.compile(r"^> *\d+ \| (.*)$", re.MULTILINE)

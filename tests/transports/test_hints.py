@@ -27,24 +27,42 @@ HINTED = {
     "const m = await import('fs')": MODULES,
     "await fetch('http://x')": "There is no network here",
     "new XMLHttpRequest()": "There is no network here",
-    "process.env.HOME": "There is no Node.js here, and there are no files",
-    "fs.readFileSync('x')": "There is no Node.js here, and there are no files",
+    "process.env.HOME": "There is no Node.js here, so no files",
+    "fs.readFileSync('x')": "There is no Node.js here, so no files",
     "Buffer.from('x')": "use Uint8Array",
     "document.title": "There is no browser here",
     "window.location": "There is no browser here",
     "new Worker('x')": "There is one thread here",
     "return 5": "leave `return` out",
-    "const a = 1\n---\nlet a = 2": "declared in another way",
-    "let a = 1\n---\nvar a = 2": "declared in another way",
-    "class A {}\n---\nfunction A() {}": "declared in another way",
-    "const a = 1; const a = 2": "declared in another way",
+    "const a = 1\n---\nlet a = 2": "Declare it once in a call",
+    "let a = 1\n---\nvar a = 2": "Declare it once in a call",
+    "class A {}\n---\nfunction A() {}": "Declare it once in a call",
+    "const a = 1; const a = 2": "Declare it once in a call",
     "const a = 1\n---\na = 2": "declare it again with `const`",
     "function f() { await g() }": "Make the function around it `async`",
     "[1].forEach(x => { await x })": "Make the function around it `async`",
     "const a = () => await 1": "`await` needs an `async` function",
     "const a = x => await f(x)": "`await` needs an `async` function",
     "throw 'x'": "throw new Error(…)",
+    "_.map([1], (x) => x)": MODULES,
+    "new Headers()": "There is no network here",
+    "process.stdout.write('x')": "print with console.log",
+    "global.x = 1": "globalThis",
+    "self.x": "globalThis",
+    "new ReadableStream()": "There are no streams here",
+    "input.rows": "It is the argument `input`",
     "const x: number = 1": TYPESCRIPT,
+    "let a: undefined = 1": TYPESCRIPT,
+    "let a: null | string = null": TYPESCRIPT,
+    "let a: { b: number } = { b: 1 }": TYPESCRIPT,
+    "let a: () => void = () => {}": TYPESCRIPT,
+    "let a: [number, string] = [1, 'a']": TYPESCRIPT,
+    "const { a }: { a: number } = { a: 1 }": TYPESCRIPT,
+    "const f = (a: 'x' | 'y', b: number) => a": TYPESCRIPT,
+    "for (const x of [1] as const) ;": TYPESCRIPT,
+    "console.log(x as any)": TYPESCRIPT,
+    "const s = <string>foo": TYPESCRIPT,
+    "const f = <T>(x) => x": TYPESCRIPT,
     "let s: string = 'a'": TYPESCRIPT,
     "function f(a: string): number { return 1 }": TYPESCRIPT,
     "const f = (a?: string) => a": TYPESCRIPT,
@@ -91,10 +109,20 @@ HINTED = {
     "JSON.parse({})": "It is an object already",
     "JSON.parse(\"{'a': 1}\")": "no JSON",
     "JSON.parse('<html>')": "no JSON",
-    "JSON.parse(undefined)": "no JSON",
+    "JSON.parse('a\\nb')": "no JSON",
+    "JSON.parse(undefined)": "was given undefined",
+    "JSON.parse('')": "empty or cut",
+    "JSON.parse('[1,')": "empty or cut",
+    "JSON.parse('{}\\n{}')": "JSON Lines",
+    "f('a' 'b')": "a comma is missing",
+    "`abc": "template string is not closed",
+    "1 – 2": "- for minus",
+    "\u200b1": "plain characters",
 }
 
 UNHINTED = [
+    "str.length",
+    "const x;",
     "null.id",
     "throw new Error('Not supported')",
     "throw new TypeError('require is not defined')",
@@ -124,6 +152,23 @@ def test_the_errors_that_models_make_most_get_a_hint(Session: MakeIsolate, code:
 @pytest.mark.parametrize("code", UNHINTED)
 def test_other_errors_get_none(Session: MakeIsolate, code: str) -> None:  # noqa: N803
     assert hint(thrown(Session(), code)) is None
+
+
+MISLED = {
+    "const schema = { name: String, age: Number": "not closed",
+    "console.log('the same as before'": "a comma is missing",
+    "console.log('don’t'": "a comma is missing",
+    "const a = 'don’t": "A string must end on its line",
+    "const text = `a public interface": "not closed",
+}
+
+
+@pytest.mark.parametrize("code", MISLED)
+def test_what_only_looks_like_another_language_gets_the_advice_that_helps(
+    Session: MakeIsolate,  # noqa: N803
+    code: str,
+) -> None:
+    assert MISLED[code] in str(hint(thrown(Session(), code)))
 
 
 def test_a_stack_overflow_gets_the_advice_to_loop() -> None:
