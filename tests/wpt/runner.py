@@ -18,6 +18,7 @@ from msgspec import Struct
 from engine.limits import Limits
 
 FIXTURES = Path(__file__).parent / "fixtures"
+_HARNESS = FIXTURES / "resources/testharness.js"
 _LIMITS = Limits(result_chars=16 << 20, clock_reads=10_000_000)
 _META = re.compile(r"^// META: (\w+)=(.*)$", re.MULTILINE)
 _DATA_SUFFIXES = (".json", ".idl")
@@ -88,6 +89,13 @@ def cases() -> Iterator[Case]:
             yield from (Case(path, variant) for variant in variants)
 
 
+def loaded(case: Case) -> set[Path]:
+    """The files that a case is made of."""
+    file = FIXTURES / case.path
+    source = file.read_text("utf-8")
+    return {file, _HARNESS, *_scripts(file, source), *_data_files(source)}
+
+
 def run(host: isolates.Host, case: Case) -> list[Result]:
     """The results of a case's subtests, in their order, in a session of its own."""
     session = isolates.Session(host)
@@ -100,16 +108,18 @@ def run(host: isolates.Host, case: Case) -> list[Result]:
 def _run(session: isolates.Session, case: Case) -> Iterator[Result]:
     file = FIXTURES / case.path
     source = file.read_text("utf-8")
-    scripts = [_resolve(file, script) for script in _meta(source, "script")]
+    scripts = _scripts(file, source)
     surroundings = {
         "search": case.variant,
         "path": case.path,
         "folder": str(Path(case.path).parent),
-        "data": _data(source),
+        "data": {
+            data.relative_to(FIXTURES).as_posix(): data.read_text("utf-8") for data in _data_files(source)
+        },
     }
     execute = _executor(session)
     execute("prelude", _PRELUDE, json.dumps(surroundings))
-    execute("harness", (FIXTURES / "resources/testharness.js").read_text("utf-8"))
+    execute("harness", _HARNESS.read_text("utf-8"))
     execute("begin", _BEGIN)
     for script in scripts:
         execute(script.name, script.read_text("utf-8"))
@@ -149,18 +159,18 @@ def _meta(source: str, key: str) -> list[str]:
     return [value for name, value in _META.findall(source) if name == key]
 
 
+def _scripts(file: Path, source: str) -> list[Path]:
+    """What the file's META lines name."""
+    return [_resolve(file, script) for script in _meta(source, "script")]
+
+
 def _resolve(file: Path, script: str) -> Path:
     path = FIXTURES / script.lstrip("/") if script.startswith("/") else file.parent / script
     relative = path.resolve().relative_to(FIXTURES.resolve()).as_posix()
     return FIXTURES / _OTHER_PATHS.get(relative, relative)
 
 
-def _data(source: str) -> dict[str, str]:
-    """The data files that the test names, by path: it can fetch these."""
+def _data_files(source: str) -> list[Path]:
+    """The data files that the test names: it can fetch these."""
     names = set(re.findall(r"[\w-]+", source))
-    return {
-        file.relative_to(FIXTURES).as_posix(): file.read_text("utf-8")
-        for suffix in _DATA_SUFFIXES
-        for file in FIXTURES.rglob(f"*{suffix}")
-        if file.stem in names
-    }
+    return [file for suffix in _DATA_SUFFIXES for file in FIXTURES.rglob(f"*{suffix}") if file.stem in names]

@@ -24,3 +24,11 @@ def test_every_expectation_concerns_a_case() -> None:
         for pattern in expectation.cases:
             only = expectations.Expectation(reason="", cases=(pattern,))
             assert any(only.concerns(case) for case in cases), pattern
+
+
+def test_every_fixture_is_loaded_by_a_case() -> None:
+    loaded = {file for case in _CASES for file in runner.loaded(case)}
+    assert {file for file in runner.FIXTURES.rglob("*.*") if file.suffix in (".js", ".idl", ".json")} == {
+        *loaded,
+        runner.FIXTURES / "revisions.json",
+    }
