@@ -3,8 +3,13 @@
 from __future__ import annotations
 
 import re
+from codecs import utf_16_le_decode, utf_16_le_encode
 
 _LINE_END = re.compile("\r\n|[\n\r\u2028\u2029]")
+
+
+# These functions and not the codec of that name, which would be imported when it is first used: the
+# sandbox ends a worker that does.
 
 
 def lines_of(code: str) -> list[str]:
@@ -14,12 +19,12 @@ def lines_of(code: str) -> list[str]:
 
 def units(text: str) -> int:
     """How long V8 says that the text is."""
-    return len(text) if text.isascii() else len(text.encode("utf-16-le", "surrogatepass")) // 2
+    return len(text) if text.isascii() else len(utf_16_le_encode(text, "surrogatepass")[0]) // 2
 
 
 def index(text: str, at: int) -> int:
     """Where the character is that V8 counts as number ``at``, from 0."""
     if text.isascii():
         return at
-    before = text.encode("utf-16-le", "surrogatepass")[: 2 * at]
-    return len(before.decode("utf-16-le", "surrogatepass")) + max(0, at - units(text))
+    before = utf_16_le_encode(text, "surrogatepass")[0][: 2 * at]
+    return len(utf_16_le_decode(before, "surrogatepass", True)[0]) + max(0, at - units(text))

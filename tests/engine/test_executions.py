@@ -61,6 +61,13 @@ async def test_a_throw_is_reported_with_its_place_and_keeps_earlier_changes(engi
     assert await engine.value("n", session="a") == "2"
 
 
+@pytest.mark.parametrize("code", ["'é'; nope", "'😀'; nope", "'é' + ;"])
+async def test_errors_in_code_that_is_not_ascii_have_places_too(engine, code):
+    report = await engine.run(code)
+    assert (report.status, report.error.line) == ("failed", 1)
+    assert report.error.frame
+
+
 async def test_a_syntax_error_is_reported_with_its_place_and_changes_nothing(engine):
     failed = await engine.run("let a = 1\nlet = 5 5", session="a")
     assert (failed.status, failed.error.name, failed.error.line) == ("failed", "SyntaxError", 2)
