@@ -285,6 +285,7 @@ class Isolate:
         """
         v8 = self._v8
         v8.deoptimize_all(self._isolate)
+        self._forget_metrics()
         self._serializer_enabled.value = 1
         if self._control:
             for expected, handle in ((_CONTROL_INDEX, self._control), (_NATIVE_INDEX, self._host)):
@@ -298,6 +299,12 @@ class Isolate:
         self._scope.__exit__()
         data = v8.creator_blob(self._creator, 0)  # kClear: compiled code is not kept
         return c.string_at(data.data, data.raw_size)
+
+    def _forget_metrics(self) -> None:
+        """Once WebAssembly was used, V8's metrics hold the context, which no blob can have."""
+        number = self._v8.metrics_id(self._context)
+        info = (c.c_uint64 * native.WEAK_CALLBACK_WORDS)(self._isolate, number)
+        self._v8.forget_metrics_id(info)
 
     # --- setting up ----------------------------------------------------------------------------
 

@@ -17,7 +17,7 @@ from typing import Any, NamedTuple
 
 MINI_RACER_VERSION = "0.14.1"
 V8_VERSION = "14.4.258.23"
-FLAGS = (
+FLAGS: tuple[str, ...] = (
     "--single-threaded",  # no helper threads: fork() keeps the whole isolate
     "--enable-sharedarraybuffer-per-context",  # keeps SharedArrayBuffer out of contexts
     "--stack-size=900",  # KiB; the real limit is set for each execution
@@ -56,6 +56,9 @@ ALLOCATOR_FREE = 4
 # std::__Cr::vector<v8::Global<v8::String>>: {begin*, end*, capacity_end*} (libc++); a Global is the
 # address of its slot
 VECTOR_WORDS = 3
+
+# v8::WeakCallbackInfo (v8-weak-callback-info.h): {isolate*, parameter, callback*, fields[2]}
+WEAK_CALLBACK_WORDS = 5
 
 # *private* v8::internal::Isolate::serializer_enabled_: SnapshotCreatorImpl::InitInternal stores 1
 # there. While it is 0 the optimizing compilers run; CreateBlob demands 1.
@@ -160,6 +163,11 @@ SYMBOLS: dict[str, Symbol] = {
     ),
     "deoptimize_all": Symbol(
         "_ZN2v88internal11Deoptimizer13DeoptimizeAllEPNS0_7IsolateE", None, (_ptr,)
+    ),  # *private*
+    # the number under which metrics know a context, and a weak callback that forgets it
+    "metrics_id": Symbol(f"_ZN2v87metrics8Recorder12GetContextIdE{_L_CONTEXT}", c.c_uint64, (_ptr,)),
+    "forget_metrics_id": Symbol(
+        "_ZN2v88internal7Isolate23RemoveContextIdCallbackERKNS_16WeakCallbackInfoIvEE", None, (_ptr,)
     ),  # *private*
     # *private*: where failures to allocate pass, see engine.isolate.exhaustion
     "template_string": Symbol(

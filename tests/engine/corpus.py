@@ -266,4 +266,21 @@ SCRIPTS: dict[str, list[str]] = {
         "{a: kept[0].cause.errors[1].message, stack: kept[0].stack, missing: null.x}",
         "[kept[0].stack, kept.length]",
     ],
+    "groups, counters and timers of the console": [
+        "console.group('outer'); console.count(); console.count('n'); console.time('t'); console.group()",
+        "console.log('two\\nlines'); console.count('n'); console.timeLog('t', 1); console.groupEnd()",
+        "console.timeEnd('t'); console.count('n'); console.countReset('n'); console.groupEnd(); console.log('out')",
+        "console.count('n'); console.timeEnd('t'); 'over'",
+    ],
+    "variables that were never reached": [
+        "let reached = 1; null.x; let missed = 2; class Missed {}",
+        "const read = () => { try { return missed } catch (error) { return error.message } }; const first = read(); for (let i = 0; i < 20_000; i++) read(); [first, read()]",
+        "typeof Missed",
+        "let missed = 3; [read(), reached]",
+    ],
+    "WebAssembly, used and dropped": [
+        "const bytes = Uint8Array.fromBase64('AGFzbQEAAAABBwFgAn9/AX8DAgEABwcBA2FkZAAACgkBBwAgACABags='); WebAssembly.validate(bytes)",
+        "const sum = new WebAssembly.Instance(new WebAssembly.Module(bytes)).exports.add(40, 2)",
+        "sum + (await WebAssembly.instantiate(bytes)).instance.exports.add(1, 1)",
+    ],
 }

@@ -219,6 +219,16 @@ def test_a_session_with_such_an_object_can_be_looked_at_and_goes_on(Session, val
     assert session.value("held instanceof Object") == "true"
 
 
+def test_a_session_that_kept_nothing_of_webassembly_can_be_in_a_snapshot_and_use_it_again(Session):  # noqa: N803
+    use = f"{{ {load('m', STATE)}; globalThis.bumps = (globalThis.bumps ?? 0) + m.bump() }}"
+    blob = None
+    for _ in range(3):
+        session = Session(blob)
+        session.value(f"{use} WebAssembly.validate(new Uint8Array(3))")
+        blob = session.snapshot()
+    assert Session(blob).value("bumps") == "3"
+
+
 async def test_a_session_with_a_live_module_comes_back_after_a_restart(open_engine, tmp_path):
     async with open_engine(tmp_path) as engine:
         await engine.run(load("m", STATE), session="a")
