@@ -14,17 +14,16 @@ from msgspec import UNSET, Meta, Struct, UnsetType
 from msgspec.structs import asdict
 
 from engine.errors import InvalidField
-from engine.execution import Status
-from transports.answer import error_text
+from engine.execution import Report, Status
 from transports.paging import OutputPage, page
 from transports.request import EXECUTION_ID, OWNER
+from transports.text import MAX_VALUE_CHARS, cut, failure_text, handle
 
 if TYPE_CHECKING:
     from engine.supervisor import Supervisor
 
 PAGE_BYTES = 16_000
 """Bytes of a console page, unless a model asks for more."""
-RESULT_CHARS = 8_000
 CANCEL_SECONDS = 5.0
 """Time that a cancel waits for the execution to be over."""
 
@@ -53,6 +52,9 @@ class OutputResult(OutputPage, frozen=True, kw_only=True):
     result: str | UnsetType = UNSET
     """Its value as text, once it is completed."""
     error: str | UnsetType = UNSET
+    """Why it failed, with its place, as ``run_js`` tells it."""
+    handle: str | UnsetType = UNSET
+    """``[name@n]``: the state to go on from, once it is over."""
 
 
 class CancelArguments(Struct, frozen=True, forbid_unknown_fields=True):
@@ -67,6 +69,8 @@ class CancelResult(Struct, frozen=True, kw_only=True):
     execution_id: str
     status: Status
     """``cancelled`` if it was stopped, and all of it undone."""
+    handle: str | UnsetType = UNSET
+    """``[name@n]``: the state to go on from."""
 
 
 class Entry(Struct, Generic[A], frozen=True):
@@ -111,9 +115,10 @@ async def get_output(engine: Supervisor, asked: OutputArguments) -> OutputResult
     )
     outcome: dict[str, Any] = {"status": execution.status}
     if report is not None and report.result is not None:
-        outcome["result"] = report.result[:RESULT_CHARS]
+        outcome["result"] = cut(report.result, MAX_VALUE_CHARS)
     if report is not None and report.error is not None:
-        outcome["error"] = error_text(report.error)[:RESULT_CHARS]
+        outcome["error"] = failure_text(report.error, report)
+    outcome["handle"] = _handle(report)
     return OutputResult(**asdict(part), **outcome)
 
 
@@ -121,7 +126,11 @@ async def cancel(engine: Supervisor, asked: CancelArguments) -> CancelResult:
     """Stop an execution."""
     execution = await engine.cancel(OWNER, asked.execution_id)
     await execution.wait(CANCEL_SECONDS)
-    return CancelResult(execution_id=execution.id, status=execution.status)
+    return CancelResult(execution_id=execution.id, status=execution.status, handle=_handle(execution.report))
+
+
+def _handle(report: Report | None) -> str | UnsetType:
+    return (UNSET if report is None else handle(report.session, report.event)) or UNSET
 
 
 ENTRIES: dict[str, Entry[Any]] = {

@@ -26,14 +26,18 @@ MAX_FRAMES = 5
 MAX_DETAIL_LINES = 20
 """Lines of an error's cause, errors and properties."""
 
+_TAIL_CHARS = 80
+"""Of a text that is cut, how much of its end is shown: it may say what else there would be."""
 _NOTE_CHARS = 200
 """Room for the lines that say what was cut."""
 _FRAME = "    at "
 _WITHOUT_FRAMES = re.compile(r"\[.*?\] \{(.*)\}", re.DOTALL)
+_A_PROMISE = "a Promise is not JSON"
+"""What the base image says of a value that is one."""
 _UNTOLD = ("timed_out", "cancelled")
 """Statuses that need no sentence to explain them."""
 _ADVICE = {
-    "out_of_memory": " Hold less at once, or ask for more with heap_memory_max_mb.",
+    "out_of_memory": " Hold less at once, or ask for more heap with heap_memory_max_mb.",
     "crashed": " That is the server's fault: try again, or another way.",
 }
 
@@ -53,7 +57,7 @@ def outcome_text(report: Report) -> str:
     if report.status == "completed":
         tail = [_value(report), end]
     elif report.status == "failed" and report.error is not None:
-        tail = [_failure(report.error, report), f"{_effect(report)} {end}".strip()]
+        tail = [failure_text(report.error, report), f"{_effect(report)} {end}".strip()]
     else:
         tail = [f"{_abort(report)} {_effect(report)} {end}".strip()]
     told = "\n".join(part for part in tail if part)
@@ -66,7 +70,8 @@ def running_text(execution: Execution, seconds: float, end: str) -> str:
     named = _arguments(execution_id=execution.id)
     parts = [f"running: not over after {seconds:.0f} s, and it goes on as {execution.id}."]
     if execution.console:
-        parts.append(f"{len(execution.console):,} console lines so far.")
+        count = len(execution.console)
+        parts.append(f"{count:,} console line{'' if count == 1 else 's'} so far.")
     parts.append(f"To see them, and when it is over its result: get_execution_output {named}.")
     parts.append(f"To stop and undo it: cancel_execution {named}.")
     if execution.session is not None:
@@ -108,12 +113,37 @@ def take_apart(stack: str | None) -> Stack:
     return Stack(frames, lines[behind:-1])
 
 
+def failure_text(error: ErrorDetail, report: Report) -> str:
+    """What was thrown: the error, its place and cause, and advice."""
+    lines = [cut(error_text(error), MAX_VALUE_CHARS // 4)]
+    if error.frame is not None:
+        lines.append(cut(error.frame.rstrip("\n"), MAX_VALUE_CHARS // 4))
+    stack = take_apart(error.stack)
+    lines += _first([f"at {cut(place, 200)}" for place in _places(stack, error, report)], MAX_FRAMES)
+    if stack.details:
+        details = _first(stack.details, MAX_DETAIL_LINES)
+        lines.append(cut("\n".join(details), MAX_VALUE_CHARS // 4))
+    if (advice := hint(error)) is not None:
+        lines.append(advice)
+    return "\n".join(lines)
+
+
+def cut(text: str, limit: int) -> str:
+    """The beginning of a text that is too long, how much is left out, and its end."""
+    if len(text) <= limit:
+        return text
+    shown, end = text[: limit - _TAIL_CHARS], text[-_TAIL_CHARS:]
+    return f"{shown}… {len(text) - limit:,} characters cut …{end}"
+
+
 def _value(report: Report) -> str:
     lines = []
     if report.pending:
         lines.append("=> a promise that is pending: nothing that is left can settle it")
     else:
-        lines.append(f"=> {_cut(report.result or 'undefined', MAX_VALUE_CHARS)}")
+        lines.append(f"=> {cut(report.result or 'undefined', MAX_VALUE_CHARS)}")
+    if report.result_json_omitted == _A_PROMISE:
+        lines.append("Hint: That is a promise: put `await` before it to get its value.")
     if report.pending_timers:
         lines.append(_timers(report.pending_timers))
     return "\n".join(lines)
@@ -123,20 +153,6 @@ def _timers(count: int) -> str:
     if count == 1:
         return "1 timer pending: it fires during a later call"
     return f"{count:,} timers pending: they fire during later calls"
-
-
-def _failure(error: ErrorDetail, report: Report) -> str:
-    lines = [_cut(error_text(error), MAX_VALUE_CHARS // 4)]
-    if error.frame is not None:
-        lines.append(_cut(error.frame.rstrip("\n"), MAX_VALUE_CHARS // 4))
-    stack = take_apart(error.stack)
-    lines += _first([f"at {_cut(place, 200)}" for place in _places(stack, error, report)], MAX_FRAMES)
-    if stack.details:
-        details = _first(stack.details, MAX_DETAIL_LINES)
-        lines.append(_cut("\n".join(details), MAX_VALUE_CHARS // 4))
-    if (advice := hint(error)) is not None:
-        lines.append(advice)
-    return "\n".join(lines)
 
 
 def _places(stack: Stack, error: ErrorDetail, report: Report) -> list[str]:
@@ -198,7 +214,3 @@ def _cut_console(text: str, room: int, execution_id: str) -> tuple[str, str]:
 def _arguments(**named: str | int) -> str:
     """A call's arguments as JSON, for a model to repeat."""
     return msgspec.json.encode(named).decode()
-
-
-def _cut(text: str, limit: int) -> str:
-    return text if len(text) <= limit else f"{text[:limit]}… {len(text) - limit:,} characters cut"

@@ -79,6 +79,9 @@ TEXTS = {
     "undefined": "=> undefined\n[{0}@1]",
     "console.log('a\\nb')": "a\nb\n=> undefined\n[{0}@1]",
     "({ a: 1 })": "=> {{ a: 1 }}\n[{0}@1]",
+    "(async () => 5)()": (
+        "=> Promise {{ 5 }}\nHint: That is a promise: put `await` before it to get its value.\n[{0}@1]"
+    ),
     "await new Promise(() => {})": (
         "=> a promise that is pending: nothing that is left can settle it\n[{0}@1]"
     ),
@@ -132,7 +135,7 @@ async def test_running_out_of_memory_says_how_much_there_was(server: ServerProce
         )
     assert re.fullmatch(
         r"out_of_memory after \S+ s: needed more than 32 MB of heap or 128 MB of buffers\. Hold less at once, "
-        rf"or ask for more with heap_memory_max_mb\. Call undone\. \[{name}@1\]",
+        rf"or ask for more heap with heap_memory_max_mb\. Call undone\. \[{name}@1\]",
         told,
     )
 
@@ -181,6 +184,17 @@ async def test_output_that_was_cut_is_read_page_by_page(server: ServerProcess, n
             arguments["line_offset"] = page["next_line_offset"]
     assert read == [f"line {i}" for i in range(5000)]
     assert (page["status"], page["result"], page["has_more"]) == ("completed", "'done'", False)
+    assert page["handle"] == f"[{name}@1]"
+
+
+async def test_a_failure_is_told_as_fully_where_its_output_is_read(server: ServerProcess, name: str) -> None:
+    async with connected(server, name) as client:
+        failed = await client.call_tool("run_js", {"code": "null.id"})
+        assert failed.meta is not None
+        asked = {"execution_id": failed.meta["mcp-v8/execution"]["execution_id"]}
+        page = (await client.call_tool("get_execution_output", asked)).structured_content
+        assert page is not None
+        assert text(failed) == f"{page['error']}\nEarlier changes kept. {page['handle']}"
 
 
 async def test_the_rest_of_a_long_line_is_read_by_bytes(server: ServerProcess, name: str) -> None:
@@ -231,7 +245,7 @@ async def test_a_call_that_goes_on_can_be_watched_and_stopped(
                 await run(client, "var n = 1")
                 told = await run(client, "n = 2; console.log('begun'); for (;;);", execution_timeout_secs=60)
                 running = re.fullmatch(
-                    r"running: not over after 0 s, and it goes on as (e_.{16})\. 1 console lines so far\. "
+                    r"running: not over after 0 s, and it goes on as (e_.{16})\. 1 console line so far\. "
                     r"To see them, and when it is over its result: get_execution_output (\{.*\})\. "
                     r"To stop and undo it: cancel_execution (\{.*\})\. "
                     r"Other calls in its session wait for it\. \[demo@1\]",
@@ -245,5 +259,9 @@ async def test_a_call_that_goes_on_can_be_watched_and_stopped(
                     "running",
                 )
                 stopped = await client.call_tool("cancel_execution", json.loads(running[3]))
-                assert stopped.structured_content == {"execution_id": running[1], "status": "cancelled"}
+                assert stopped.structured_content == {
+                    "execution_id": running[1],
+                    "status": "cancelled",
+                    "handle": "[demo@2]",
+                }
                 assert await run(client, "n") == "=> 1\n[demo@3]"

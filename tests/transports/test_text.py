@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 
 from engine.errors import NotFound, StoreFailed
@@ -48,6 +50,21 @@ def test_lines_that_were_dropped_are_told() -> None:
     assert told == "a\n… 1,203 lines more were not kept: the console was full\n=> 1\n[demo@13]"
 
 
+def test_a_value_that_is_a_promise_comes_with_advice_to_await_it() -> None:
+    told = outcome_text(report(result="Promise { 5 }", result_json_omitted="a Promise is not JSON"))
+    assert (
+        told
+        == "=> Promise { 5 }\nHint: That is a promise: put `await` before it to get its value.\n[demo@13]"
+    )
+
+
+def test_a_long_value_is_shown_with_its_end() -> None:
+    value = f"[ {'1, ' * 5_000}... 999900 more items ]"
+    first, last = outcome_text(report(result=value)).splitlines()
+    assert re.fullmatch(r"=> \[ (1, )+.?.?… 7,025 characters cut …[1, ]+\.\.\. 999900 more items \]", first)
+    assert last == "[demo@13]"
+
+
 @pytest.mark.parametrize("length", [1, 15_000, 16_000, 17_000, 1_000_000])
 def test_no_text_is_over_the_limit(length: int) -> None:
     lines = tuple(Line("log", "x" * length) for _ in range(3))
@@ -66,7 +83,7 @@ def test_a_running_call_says_what_to_do_next() -> None:
     execution.session = "demo"
     execution.emit([Line("log", "a")])
     told = running_text(execution, 45.0, "[demo@12]")
-    assert told.startswith("running: not over after 45 s, and it goes on as e_1. 1 console lines so far.")
+    assert told.startswith("running: not over after 45 s, and it goes on as e_1. 1 console line so far.")
     assert 'get_execution_output {"execution_id":"e_1"}' in told
     assert 'cancel_execution {"execution_id":"e_1"}' in told
     assert told.endswith("[demo@12]")
@@ -87,8 +104,8 @@ def test_what_explains_an_abort_is_told() -> None:
     error = ErrorDetail(name="OutOfMemory", message="needed more than 128 MB of heap", undone=True)
     told = outcome_text(report(status="out_of_memory", duration_us=400_000, error=error))
     assert told == (
-        "out_of_memory after 0.4 s: needed more than 128 MB of heap. Hold less at once, or ask for more with "
-        "heap_memory_max_mb. Call undone. [demo@13]"
+        "out_of_memory after 0.4 s: needed more than 128 MB of heap. Hold less at once, or ask for more heap "
+        "with heap_memory_max_mb. Call undone. [demo@13]"
     )
 
 
