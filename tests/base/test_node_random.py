@@ -4,17 +4,15 @@ from __future__ import annotations
 
 import json
 import random
-import shutil
 import subprocess
 from collections.abc import Callable
-from pathlib import Path
 
 import pytest
 from isolates import Session as Isolate
+from nodes import HERE, golden_node
 
 MakeIsolate = Callable[..., Isolate]
 
-HERE = Path(__file__).parent
 SEEDS = range(3)
 CALLS = 150  # of the console, for each seed
 ALPHABET = "abcdefghij xyz'\"\\\n`漢é😀$"
@@ -126,14 +124,7 @@ class Generator:
 
 def printed_by_node(calls: list[str]) -> list[str]:
     """What Node prints for each of the calls."""
-    node = shutil.which("node")
-    if node is None:
-        pytest.skip("there is no node on this machine")
-    golden = json.loads((HERE / "node_golden.json").read_text("utf-8"))["node"]
-    asked = subprocess.run([node, "--version"], capture_output=True, text=True, check=True, timeout=30)
-    if asked.stdout.split(".")[0] != golden.split(".")[0]:
-        pytest.skip(f"this machine's node is {asked.stdout.strip()}, the golden file is of {golden}")
-    command = [node, HERE / "node_golden.mjs", "--calls"]
+    command = [golden_node(), HERE / "node_golden.mjs", "--calls"]
     made = subprocess.run(
         command, input=json.dumps(calls).encode(), capture_output=True, check=True, timeout=60
     )

@@ -6,6 +6,7 @@ import json
 import os
 import pty
 import resource
+import shlex
 import signal
 import socket
 import subprocess
@@ -132,11 +133,12 @@ def test_the_start_tells_where_it_listens_what_it_keeps_and_what_to_try(tmp_path
         assert f"Listening on {server.url}" in log
         assert f"Store: {tmp_path}" in log
         assert "Sandbox: " in log
-        line = next(line for line in log.splitlines() if line.startswith("Try: "))
-        ended = subprocess.run(
-            ["bash", "-c", line.removeprefix("Try: ")], capture_output=True, text=True, timeout=60, check=True
-        )
-    assert json.loads(ended.stdout)["result"] == "3"
+        tried = next(line for line in log.splitlines() if line.startswith("Try: "))
+        *curl, url, _, header, _, body = shlex.split(tried.removeprefix("Try: "))
+        assert (curl, header) == (["curl", "-X", "POST"], "Content-Type: application/json")
+        headers = {"content-type": "application/json"}
+        answer = httpx2.post(url, content=body, headers=headers, timeout=30).json()
+    assert answer["result"] == "3"
 
 
 def test_a_store_is_announced_by_its_absolute_path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

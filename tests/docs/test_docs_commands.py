@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import re
 import shlex
@@ -10,6 +9,7 @@ import shutil
 import subprocess
 from pathlib import Path
 
+import httpx2
 import pytest
 import trio
 from documents import DOCUMENTS, ROOT, Shown, command_lines, dialogues, fenced
@@ -84,13 +84,9 @@ def test_every_server_command_shown_serves(
     monkeypatch.chdir(tmp_path)
     port = free_port()
     command = line.replace(".venv/bin/mcp-v8", COMMAND).replace("8080", str(port))
-    with serving(shlex.split(command), port) as server:
-        answer = typed(
-            "curl -sf localhost:8080/api/exec -H 'Content-Type: application/json' -d '{\"code\":\"1\"}'",
-            server,
-            {},
-        )
-    assert json.loads(answer)["status"] == "completed"
+    with serving(shlex.split(command), port):
+        answer = httpx2.post(f"http://localhost:{port}/api/exec", json={"code": "1"}, timeout=30).json()
+    assert answer["status"] == "completed"
 
 
 @pytest.mark.parametrize("line", ENDING_LINES)
@@ -110,8 +106,8 @@ def test_a_server_with_the_configuration_file_shown_is_set_as_it_says(
     text = fenced(OPERATIONS, "toml")[0].replace("8080", str(port))
     Path("mcp-v8.toml").write_text(text.replace("/var/lib", str(tmp_path)))
     assert any(CONFIGURED_SERVER.match(line) for line in command_lines(OPERATIONS))
-    with serving([COMMAND, "--config", "mcp-v8.toml"], port) as server:
-        ready = json.loads(typed(f"curl -sf localhost:{port}/readyz", server, {}))
+    with serving([COMMAND, "--config", "mcp-v8.toml"], port):
+        ready = httpx2.get(f"http://localhost:{port}/readyz", timeout=30).json()
     assert ready["store"] == f"sqlite:{tmp_path}/mcp-v8"
 
 

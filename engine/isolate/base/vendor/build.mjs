@@ -5,9 +5,10 @@ import { execFileSync } from 'node:child_process';
 import { cpSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { tmpdir } from 'node:os';
-import { join, resolve } from 'node:path';
+import { dirname, join, resolve } from 'node:path';
+import { fileURLToPath } from 'node:url';
 
-const here = import.meta.dirname;
+const here = dirname(fileURLToPath(import.meta.url));
 const target = resolve(process.argv[2] ?? here);
 const work = mkdtempSync(join(tmpdir(), 'vendor-'));
 const bundled = ['@exodus/bytes', '@noble/hashes', 'punycode', 'tr46', 'whatwg-url'];
@@ -141,7 +142,7 @@ try {
   for (const file of ['package.json', 'package-lock.json', 'entry.mjs', 'whatwg.mjs']) {
     cpSync(join(here, file), join(work, file));
   }
-  execFileSync('npm', ['ci', '--ignore-scripts', '--no-audit', '--no-fund'], { cwd: work, stdio: 'ignore' });
+  execFileSync('npm', ['ci', '--ignore-scripts', '--no-audit', '--no-fund', '--prefer-offline'], { cwd: work, stdio: 'ignore' });
   const esbuild = await import(packageFile('esbuild', 'lib/main.js'));
   const packages = describe(JSON.parse(readFileSync(join(work, 'package-lock.json'))));
   writeFileSync(join(target, 'libraries.js'), await bundle(esbuild.default ?? esbuild));
