@@ -19,7 +19,7 @@ from msgspec import Struct
 
 from engine.errors import PlatformRefused
 from engine.isolate import native, throwaway
-from engine.isolate.isolate import Isolate
+from engine.isolate.isolate import BaseScripts, Isolate
 
 BASE_FILES = (
     "wasm.js",
@@ -39,6 +39,7 @@ BASE_FILES = (
     "table.js",
     "guestconsole.js",
     "clock.js",
+    "sfc32.js",
     "random.js",
     "weak.js",
     "timers.js",
@@ -61,11 +62,13 @@ BASE_FILES = (
     "web/buffers.js",
     "web/clone.js",
     "web/performance.js",
-    "natives.js",  # after all that installs globals
     "globals.js",
     "control.js",
 )
 """In the order in which they run; see base/README.md for how they fit together."""
+
+INLINED_FILES = frozenset({"sfc32.js", "vendor/libraries.js"})
+"""Those that calculate, call nothing of the guest's and throw nothing that it sees; see ``BaseScripts``."""
 
 BASE_SCRIPT = "mcp-v8:base"
 SEMANTICS = 3
@@ -113,16 +116,24 @@ def boot(image: BaseImage) -> Isolate:
     return isolate
 
 
-def base_source() -> str:
-    """The source of the function that installs the base image (see ``Isolate``)."""
+def base_source() -> BaseScripts:
+    """The scripts that install the base image."""
     folder = resources.files("engine.isolate") / "base"
-    calls = "".join(f"(\n{(folder / name).read_text('utf-8')}\n)(base);\n" for name in BASE_FILES)
-    source = (
-        "((native) => { 'use strict';\nconst base = { __proto__: null, native };\n"
-        f"{calls}return base.control; }})\n//# sourceURL={BASE_SCRIPT}"
+    calls, inlined = "", ""
+    for name in BASE_FILES:
+        file = f"(\n{(folder / name).read_text('utf-8')}\n)"
+        if name in INLINED_FILES:
+            inlined += f"{file},\n"
+            calls += "inlined.shift()(base);\n"
+        else:
+            calls += f"{file}(base);\n"
+    hidden = (
+        "((native, inlined) => { 'use strict';\nconst base = { __proto__: null, native };\n"
+        f"{calls}return base.control; }})"
     )
+    scripts = (f"{source}\n//# sourceURL={BASE_SCRIPT}" for source in (hidden, f"[{inlined}]"))
     # V8 keeps the source, with two bytes for each character if one of them is not Latin-1.
-    return _NON_ASCII.sub(_escaped, source)
+    return BaseScripts(*(_NON_ASCII.sub(_escaped, script) for script in scripts))
 
 
 def _escaped(character: re.Match[str]) -> str:
@@ -131,19 +142,19 @@ def _escaped(character: re.Match[str]) -> str:
     return "".join(f"\\u{units[i : i + 2].hex()}" for i in range(0, len(units), 2))
 
 
-def engine_id(source: str) -> str:
+def engine_id(source: BaseScripts) -> str:
     """32 hex digits that name V8 and its data, its flags, the machine, the base image and SEMANTICS."""
     library = native.library()
     digest = hashlib.sha256()
     for path in (library.path, library.path.with_name("icudtl.dat")):
         with path.open("rb") as file:
             digest.update(hashlib.file_digest(file, "sha256").digest())
-    for part in (str(SEMANTICS), library.version().decode(), *native.FLAGS, native.machine(), source):
+    for part in (str(SEMANTICS), library.version().decode(), *native.FLAGS, native.machine(), *source):
         digest.update(len(part).to_bytes(8, "big") + part.encode())
     return digest.hexdigest()[:32]
 
 
-def build(source: str, identity: str) -> BaseImage:
+def build(source: BaseScripts, identity: str) -> BaseImage:
     """Make the blob in throw-away children, finding the external references it needs one by one."""
     base = native.library().base
     references: list[int] = []

@@ -39,6 +39,17 @@ class Location(NamedTuple):
     source: str
 
 
+class BaseScripts(NamedTuple):
+    """The base image's source: one script of the platform, and one that V8 inlines.
+
+    ``hidden`` is a function that is called with the host function and the value of ``inlined``, and returns
+    the control object. Its functions show neither frames in stacks nor source, and V8 does not inline them.
+    """
+
+    hidden: str
+    inlined: str
+
+
 class Evaluation(NamedTuple):
     """What ``evaluate`` gave: a promise for the value, or the exception of a syntax error."""
 
@@ -60,11 +71,13 @@ class Isolate:
 
     ``blob`` is a snapshot made with the same ``references`` (offsets in the V8 library of native
     functions that the context's own installers use), or None for an empty context with every
-    shipping language feature. ``install`` is, for an empty context, the source of a function that is
-    called with the host function and returns the control object (see ``engine.isolate.image``).
+    shipping language feature. ``install`` is, for an empty context, the base image's scripts (see
+    ``engine.isolate.image``).
     """
 
-    def __init__(self, blob: bytes | None, references: Sequence[int], *, install: str | None = None) -> None:
+    def __init__(
+        self, blob: bytes | None, references: Sequence[int], *, install: BaseScripts | None = None
+    ) -> None:
         self._v8 = v8 = native.library()
         self.emit: Callable[[str], None] = lambda text: None
         """Receives the console's JSON chunks while code runs."""
@@ -321,18 +334,19 @@ class Isolate:
         struct.pack_into("<Q", params, native.PARAMS_EXTERNAL_REFERENCES, c.addressof(self._references))
         v8.creator_init(self._creator, self._isolate, params)
 
-    def _install(self, source: str) -> None:
+    def _install(self, scripts: BaseScripts) -> None:
         v8 = self._v8
-        script = v8.script_compile(self._context, self.string(source), None)
-        if not script:
+        inlined = self.run_script(scripts.inlined)
+        hidden = v8.script_compile_hidden(self._isolate, self.string(scripts.hidden))
+        if not hidden:
             raise RuntimeError("the base image has a syntax error")
-        function = v8.script_run(script, self._context)
+        function = v8.script_run(v8.script_bind(hidden), self._context)
         self._host = v8.function_new(self._context, _address(self._native_callback), None, 0, 0, 0)
-        values = (c.c_uint64 * 1)(self._host)
+        values = (c.c_uint64 * 2)(self._host, inlined)
         attempt = c.create_string_buffer(native.TRY_CATCH_SIZE)
         v8.try_init(attempt, self._isolate)
         result = v8.function_call(
-            function, self._isolate, self._context, v8.context_global(self._context), 1, values
+            function, self._isolate, self._context, v8.context_global(self._context), 2, values
         )
         if not result:
             raise RuntimeError(f"the base image threw {self.text(v8.try_exception(attempt))}")

@@ -226,6 +226,11 @@ SYMBOLS: dict[str, Symbol] = {
     "script_compile": Symbol(
         f"_ZN2v86Script7CompileE{_L_CONTEXT}NS1_INS_6StringEEEPNS_12ScriptOriginE", _ptr, (_ptr, _ptr, _ptr)
     ),
+    # *private*: compiles a script of the platform, whose functions have no frames in stacks and no source
+    "script_compile_hidden": Symbol(
+        "_ZN2v85debug22CompileInspectorScriptEPNS_7IsolateENS_5LocalINS_6StringEEE", _ptr, (_ptr, _ptr)
+    ),
+    "script_bind": Symbol("_ZN2v813UnboundScript20BindToCurrentContextEv", _ptr, (_ptr,)),
     "script_run": Symbol(f"_ZN2v86Script3RunE{_L_CONTEXT}", _ptr, (_ptr, _ptr)),
     "evaluate_global": Symbol(
         "_ZN2v85debug14EvaluateGlobalEPNS_7IsolateENS_5LocalINS_6StringEEENS0_18EvaluateGlobalModeEb",

@@ -85,3 +85,14 @@ def test_megabytes_are_encoded_and_decoded(value):
     """)
         == "[ 2500000, true, 1000000 ]"
     )
+
+
+def test_bytes_that_are_no_text_are_refused_as_node_refuses_them(evaluate):
+    assert (
+        evaluate("""
+        try { new TextDecoder('utf-8', { fatal: true }).decode(new Uint8Array([255])) }
+        catch (error) { [error.name, error.message, error.code] }
+    """)
+        == "[\n  'TypeError',\n  'The encoded data was not valid for encoding utf-8',\n"
+        "  'ERR_ENCODING_INVALID_ENCODED_DATA'\n]"
+    )

@@ -19,6 +19,59 @@ const functions = [...found].filter((one) => typeof one === 'function');
 """
 
 
+# functions that code comes to only through an instance
+BEHIND_INSTANCES = """
+[Object.getPrototypeOf(new URLSearchParams().keys()).next,
+ Object.getOwnPropertyDescriptor(new Event('x'), 'isTrusted').get]
+"""
+
+# what throws an error, or calls code, from within the base image
+STACKS = {
+    "a refused argument": "try { setTimeout(5) } catch (error) { error.stack }",
+    "a bad URL": "try { new URL('no') } catch (error) { error.stack }",
+    "a bad encoding": "try { new TextDecoder('no') } catch (error) { error.stack }",
+    "bytes that are no text": """
+        try { new TextDecoder('utf-8', { fatal: true }).decode(new Uint8Array([255])) } catch (error) { error.stack }
+    """,
+    "a conversion": "try { atob(Symbol()) } catch (error) { error.stack }",
+    "a conversion of options": "let s; setTimeout(() => 0, { valueOf() { s = new Error('x').stack; return 1 } }); s",
+    "a getter while cloning": "let s; structuredClone({ get a() { s = new Error('x').stack } }); s",
+    "a timer": "await new Promise((resolve) => setTimeout(() => resolve(new Error('x').stack)))",
+    "a microtask": "await new Promise((resolve) => queueMicrotask(() => resolve(new Error('x').stack)))",
+    "a listener": """
+        let s
+        const target = new EventTarget()
+        target.addEventListener('x', () => { s = new Error('x').stack })
+        target.dispatchEvent(new Event('x'))
+        s
+    """,
+}
+
+
+@pytest.mark.parametrize("code", STACKS.values(), ids=STACKS.keys())
+def test_a_stack_has_frames_of_the_session_only(Session, code):  # noqa: N803
+    stack = Session().run(code).outcome.result_json
+    assert "at " in stack
+    assert "exec-1.js" in stack
+    assert "mcp-v8" not in stack
+
+
+def test_a_hook_for_stacks_is_given_places_of_the_session_only(evaluate):
+    assert (
+        evaluate("""
+        Error.prepareStackTrace = (error, sites) => sites.map((site) => site.getScriptNameOrSourceURL())
+        let s
+        structuredClone({ get a() { s = new Error().stack } })
+        s
+    """)
+        == "[ 'exec-1.js', 'exec-1.js' ]"
+    )
+
+
+def test_functions_behind_instances_show_no_source_either(evaluate):
+    assert evaluate(f"{BEHIND_INSTANCES}.every((one) => /native code/.test(one))") == "true"
+
+
 @pytest.mark.parametrize(
     ("expression", "text"),
     [

@@ -31,7 +31,6 @@
 
   const MAX_STACK = 32_768; // characters, also of a message
   const FRAME = '\n    at ';
-  const OWN_SCRIPT = 'mcp-v8:base:';
 
   // --- reading ----------------------------------------------------------------------------------
 
@@ -73,33 +72,16 @@
     return `${cut(text, MAX_STACK / 2)}${slice(text, -MAX_STACK / 2)}`;
   };
 
-  /** A stack without the frames of the base image. */
-  const withoutOwnFrames = (stack) => {
-    if (!includes(stack, OWN_SCRIPT)) return stack;
-    let kept = '';
-    for (let from = 0; from < stack.length; ) {
-      const newline = indexOf(stack, '\n', from + 1);
-      const end = newline === -1 ? stack.length : newline;
-      const line = slice(stack, from, end);
-      if (!startsWith(line, FRAME) || !includes(line, OWN_SCRIPT)) kept += line;
-      from = end;
-    }
-    return kept;
-  };
-
   /** The text of a stack: header and frames; null where there is none that can be read quietly. */
   const stackOf = (error) => {
     const stack = rawStack(error);
-    return typeof stack === 'string' && stack !== '' ? withoutOwnFrames(shorten(stack)) : null;
+    return typeof stack === 'string' && stack !== '' ? shorten(stack) : null;
   };
 
   /** Sets what V8's `stack` of an error says. */
   base.setStack = (error, stack) => apply(stackSetter, error, [stack]);
 
-  /**
-   * Formats the stack of an error of ours now, without the frames of the base image: code that looks at it
-   * finds only its own. Where that would call the guest, it is left to V8.
-   */
+  /** Formats the stack of an error of ours now. Where that would call the guest, it is left to V8. */
   base.settleStack = (error) => {
     const stack = stackOf(error);
     if (stack !== null) base.setStack(error, stack);

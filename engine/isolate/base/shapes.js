@@ -18,6 +18,7 @@
   const { hasOwn } = Object;
   const { isArray } = Array;
   const endsWith = uncurryThis(String.prototype.endsWith);
+  const setHas = uncurryThis(Set.prototype.has);
   const startsWith = uncurryThis(String.prototype.startsWith);
   const functionToString = uncurryThis(Function.prototype.toString);
   const dateToISO = uncurryThis(Date.prototype.toISOString);
@@ -42,9 +43,13 @@
 
   // --- functions --------------------------------------------------------------------------------
 
+  const ownClasses = new Set(); // the web's interfaces: Node has them as classes, too
+  base.addClass = (constructor) => ownClasses.add(constructor);
+
   // A class has a prototype that cannot be assigned; of the functions that have one too (built-in
   // constructors) none has a source text that begins with "class".
   const isClass = (callable) => {
+    if (setHas(ownClasses, callable)) return true;
     const prototype = getOwnPropertyDescriptor(callable, 'prototype');
     return prototype !== undefined && !prototype.writable && startsWith(functionToString(callable), 'class');
   };

@@ -25,7 +25,7 @@
   const invalidToken = (token) =>
     new NativeTypeError(`Invalid unregisterToken ('${NativeString(token)}')`);
 
-  class GuestWeakRef {
+  const GuestWeakRef = class WeakRef {
     #target;
 
     constructor(target) {
@@ -37,9 +37,9 @@
       requireReceiver(#target in this, 'WeakRef.prototype.deref');
       return this.#target;
     }
-  }
+  };
 
-  class GuestFinalizationRegistry {
+  const GuestFinalizationRegistry = class FinalizationRegistry {
     // All that can ever be seen of a registration is whether there is one to take back. Targets and
     // held values are not kept: nothing will ask for them.
     #tokens = new NativeWeakSet();
@@ -69,14 +69,14 @@
       if (!canBeHeldWeakly(token)) throw invalidToken(token);
       return weakSetDelete(this.#tokens, token);
     }
-  }
-
-  const replace = (name, constructor) => {
-    defineProperty(constructor, 'name', { value: name }); // the other attributes stay
-    defineProperty(constructor.prototype, Symbol.toStringTag, { value: name, configurable: true });
-    defineProperty(globalThis, name, { value: constructor });
   };
 
-  replace('WeakRef', GuestWeakRef);
-  replace('FinalizationRegistry', GuestFinalizationRegistry);
+  const replace = (constructor) => {
+    const { name } = constructor;
+    defineProperty(constructor.prototype, Symbol.toStringTag, { value: name, configurable: true });
+    defineProperty(globalThis, name, { value: constructor }); // the other attributes stay
+  };
+
+  replace(GuestWeakRef);
+  replace(GuestFinalizationRegistry);
 }

@@ -28,6 +28,7 @@
   const setHas = uncurryThis(Set.prototype.has);
   const setForEach = uncurryThis(Set.prototype.forEach);
   const dateTime = uncurryThis(Date.prototype.getTime);
+  const sourceOf = uncurryThis(Function.prototype.toString);
   const symbolToString = uncurryThis(Symbol.prototype.toString);
 
   const getterOf = (prototype, name) => uncurryThis(Object.getOwnPropertyDescriptor(prototype, name).get);
@@ -50,7 +51,7 @@
   const label = (value, kind) => {
     if (typeof value === 'symbol') return symbolToString(value);
     if (kind === kinds.PROXY) return '#<Object>';
-    if (typeof value === 'function') return cut(base.sourceOf(value), MAX_SOURCE);
+    if (typeof value === 'function') return cut(sourceOf(value), MAX_SOURCE);
     return `#<${lineage(value, new NativeMap()).name ?? 'Object'}>`;
   };
 

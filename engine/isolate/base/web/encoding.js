@@ -4,7 +4,7 @@
   'use strict';
   const { isObject, newList } = base.values;
   const { add } = base.inspection;
-  const { expose, illegalInvocation, toDictionary, toUSVString, typeError } = base.webidl;
+  const { expose, illegalInvocation, setField, toDictionary, toUSVString, typeError } = base.webidl;
   const { TextDecoder: Decoder, TextEncoder: Encoder } = base.libraries;
   const { typedArrayName, viewOf } = base;
   const NativeRangeError = RangeError;
@@ -66,6 +66,13 @@
     return options === null ? {} : { fatal: !!options.fatal, ignoreBOM: !!options.ignoreBOM };
   };
 
+  /** What Node throws. */
+  const invalidData = (encoding) => {
+    const error = typeError(`The encoded data was not valid for encoding ${encoding}`);
+    setField(error, 'code', 'ERR_ENCODING_INVALID_ENCODED_DATA');
+    return error;
+  };
+
   let isDecoder, decoderOf;
 
   class TextDecoder {
@@ -100,7 +107,12 @@
       const decoder = decoderOf(this);
       const bytes = input === undefined ? undefined : viewOf(input, 'TextDecoder.decode');
       const dictionary = toDictionary(options, 'TextDecoder.decode');
-      return decoder.decode(bytes, { stream: dictionary !== null && !!dictionary.stream });
+      const stream = dictionary !== null && !!dictionary.stream;
+      try {
+        return decoder.decode(bytes, { stream });
+      } catch (error) {
+        throw decoder.fatal ? invalidData(decoder.encoding) : error;
+      }
     }
   }
 

@@ -6,7 +6,7 @@
   'use strict';
   const { isObject, newList, uncurryThis } = base.values;
   const { add } = base.inspection;
-  const { expose, illegalInvocation, requireArguments, toUSVString, typeError } = base.webidl;
+  const { expose, illegalInvocation, requireArguments, setField, toUSVString, typeError } = base.webidl;
   const { makeSearchParams, replaceSearchParams } = base;
   const {
     basicURLParse, cannotHaveAUsernamePasswordPort, hasAnOpaquePath, serializeHost, serializeInteger,
@@ -41,9 +41,6 @@
     const baseURL = basicURLParse(address);
     return baseURL === null ? null : basicURLParse(input, { __proto__: null, baseURL });
   };
-
-  const setField = (error, name, value) =>
-    defineProperty(error, name, { __proto__: null, value, writable: true, enumerable: true, configurable: true });
 
   /** What Node throws. */
   const invalidURL = (input, address) => {

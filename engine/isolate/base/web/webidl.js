@@ -23,6 +23,7 @@
     defineProperty(constructor, 'length', { value: length });
     makeEnumerable(constructor, ['length', 'name', 'prototype']);
     makeEnumerable(prototype, ['constructor']);
+    base.addClass(constructor);
     defineProperty(prototype, toStringTag, { value: name, configurable: true });
     defineProperty(globalThis, name, { value: constructor, writable: true, configurable: true });
   };
@@ -37,6 +38,10 @@
   };
 
   const typeError = (message) => new NativeTypeError(message);
+
+  /** Gives an error a property that is listed with it. */
+  const setField = (error, name, value) =>
+    defineProperty(error, name, { __proto__: null, value, writable: true, enumerable: true, configurable: true });
 
   /** What a method throws whose `this` is not of its class. */
   const illegalInvocation = () => typeError('Illegal invocation');
@@ -67,6 +72,7 @@
     illegalConstructor,
     illegalInvocation,
     requireArguments,
+    setField,
     toDictionary,
     toUSVString,
     typeError,
