@@ -167,8 +167,10 @@ class SessionActor:
                 command.answer(await session.close(command))
             case Tag():
                 command.answer(await session.tag(command))
-            case Look():
+            case Look() if command.wanted:
                 command.answer(await session.look())
+            case Look():
+                command.fail(Busy("nobody waited for the variables any more"))
 
     def _fail_queued(self) -> None:
         while True:

@@ -109,7 +109,9 @@ class Tag(Change):
 
 
 class Look(Request[StateView]):
-    """Say what variables the session has."""
+    """Say what variables the session has, unless nobody wants to know any more when its turn comes."""
+
+    wanted = True
 
 
 Command = Execute | Delete | Fork | Tag | Look

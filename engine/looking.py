@@ -16,6 +16,11 @@ from engine.workers import Worker, WorkerDied
 from persistence.eventlog import EventLog
 
 LOOK_SECONDS = 10.0
+"""What describing the variables may take."""
+PATIENCE_SECONDS = 45.0
+"""What a look may take together: its turn in the session, or the way to a point of the past, included."""
+MAX_LOOKS_BACK = 2
+"""Looks at points of the past that are on their way at once: each takes a worker, and may replay for long."""
 
 
 class Source(Protocol):

@@ -13,17 +13,16 @@ from typing import Any
 
 import trio
 
-from engine import acceptance, labels, stateless
+from engine import acceptance, labels, looking, stateless
 from engine.actor import SessionActor
 from engine.catalog import ExecutionSummary, SessionInfo, StateView, in_memory, page_size
 from engine.chain import Record
 from engine.commands import Change, Delete, Execute, Fork, Look, Request, Tag
-from engine.errors import Busy, EngineError, NotFound, Unavailable
+from engine.errors import Busy, EngineError, NotFound, TooLarge, Unavailable
 from engine.events import Caller
 from engine.execution import Execution, Status, Submission
 from engine.idempotency import Key, Keys
 from engine.limits import LimitPolicy
-from engine.looking import look_back
 from engine.observer import Observer, Observers
 from engine.placement import Placement
 from engine.places import Places
@@ -69,6 +68,7 @@ class Supervisor:
         self._keys = Keys(self._recorded_under)
         self._requests: set[Request[Any]] = set()
         """Commands that are not answered yet."""
+        self._looks_back = trio.CapacityLimiter(looking.MAX_LOOKS_BACK)
         self._held_bytes = 0
         self._finished = stateless.Finished(self._keys.forget)
         self._observers = observers
@@ -216,19 +216,24 @@ class Supervisor:
     async def state(self, owner: str, name: str, *, at: int | None) -> StateView:
         """The variables at ``name@at``. Nothing of it is recorded. A point of the past needs no turn.
 
-        Raises TooLarge where there is too much to describe, Conflict where the state cannot be restored.
+        Raises Conflict where the state cannot be restored, TooLarge where there is too much to describe, or
+        to replay for a point of the past, Busy where the session does not come to it soon.
         """
         sessions = self._sessions
         point = None if at is None else await sessions.catalog.state(owner, name, at)
         if point is None or await sessions.at_rest(owner, name, point):
-            command = Look(self._answered)
-            with self._asked(command):
-                await sessions.post(owner, name, command)
-            view = await command.result()
+            view = await self._look(owner, name)
             if point is None or view.heap == point.id.hex():  # else it has moved on meanwhile
                 return view
         self._admit()
-        return await look_back(sessions, name, point)
+        with trio.move_on_after(looking.PATIENCE_SECONDS):
+            async with self._looks_back:
+                return await looking.look_back(sessions, name, point)
+        raise TooLarge(
+            f"going back to {name}@{at} takes more than {looking.PATIENCE_SECONDS:g} s: fork it there, and "
+            "look at the fork, which stays there",
+            field="at",
+        )
 
     def status(self) -> dict[str, Any]:
         """What ``/readyz`` shows."""
@@ -306,6 +311,22 @@ class Supervisor:
         with self._asked(command):
             await self._sessions.post(owner, name, command)
         return await self._sessions.catalog.info((await command.result()).session)
+
+    async def _look(self, owner: str, name: str) -> StateView:
+        """Let the session show its variables, as long as somebody waits for that."""
+        look = Look(self._answered)
+        with self._asked(look):
+            await self._sessions.post(owner, name, look)
+        try:
+            with trio.move_on_after(looking.PATIENCE_SECONDS):
+                return await look.result()
+        finally:
+            look.wanted = False
+        raise Busy(
+            f"session {name} did not come to show its variables within {looking.PATIENCE_SECONDS:g} s, since "
+            "it runs code or is being rebuilt: try again later",
+            field="session",
+        )
 
     @contextmanager
     def _asked(self, command: Request[Any]) -> Iterator[None]:

@@ -29,6 +29,7 @@ from engine.events import Closed, Executed, Forked, Tagged
 from engine.history import history
 from engine.isolate import wire
 from engine.limits import LimitPolicy
+from engine.live import LiveSession
 from persistence.sqlite import open_sqlite_log
 
 LOOP = "console.log(1); for (;;);"
@@ -523,6 +524,50 @@ async def test_a_worker_that_dies_during_a_look_is_told_and_the_session_goes_on(
             await variables(engine, "a", at=at)
     monkeypatch.undo()
     assert await variables(engine, "a") == {"n": "1"}
+
+
+async def test_a_look_waits_so_long_and_is_not_done_when_nobody_waits_for_it(engine: Engine, monkeypatch):
+    loop = await looping(engine, "a")
+    looked: list[str] = []
+    monkeypatch.setattr(LiveSession, "look", lambda session: looked.append(session.name))
+    monkeypatch.setattr(looking, "PATIENCE_SECONDS", 0.01)
+    with pytest.raises(Busy, match="try again later"):
+        await variables(engine, "a")
+    loop.cancel()
+    assert await engine.value("1", session="a") == "1"
+    assert not looked
+    await engine.supervisor.drain(1)
+
+
+async def test_a_look_at_the_past_replays_so_long_and_gives_its_place_back(engine: Engine, monkeypatch):
+    await engine.run("for (const end = Date.now() + 200; Date.now() < end;);", session="a")
+    await engine.run("1", session="a")
+    taken = engine.supervisor.places.taken
+    monkeypatch.setattr(looking, "PATIENCE_SECONDS", 0.01)
+    with pytest.raises(TooLarge, match="a@1 takes more than") as refused:
+        await variables(engine, "a", at=1)
+    assert refused.value.field == "at"
+    assert engine.supervisor.places.taken == taken
+
+
+async def test_few_looks_at_the_past_are_on_their_way_at_once(engine: Engine, monkeypatch):
+    await engine.run("let n = 1", session="a")
+    await engine.run("n = 2", session="a")
+    look_back, under_way, most = looking.look_back, 0, 0
+
+    async def counted(*asked):
+        nonlocal under_way, most
+        under_way += 1
+        most = max(most, under_way)
+        view = await look_back(*asked)
+        under_way -= 1
+        return view
+
+    monkeypatch.setattr(looking, "look_back", counted)
+    async with trio.open_nursery() as nursery:
+        for _ in range(8):
+            nursery.start_soon(lambda: variables(engine, "a", at=1))
+    assert most == looking.MAX_LOOKS_BACK
 
 
 # --- together ----------------------------------------------------------------------------------------
