@@ -162,6 +162,15 @@ GROUPS: dict[str, tuple[click.Option, ...]] = {
         _number("--max-clock-reads", 1, 100_000, 1_000_000, "Changes of the clock that code can see."),
     ),
     "Limits of the server": (
+        _number("--max-body-bytes", 1_024, 4 * _MIB, 64 * _MIB, "Length of a request's body."),
+        _number(
+            "--max-answer-console-bytes",
+            0,
+            64_000,
+            16 * _MIB,
+            "Console in an answer; pages have the rest.",
+        ),
+        _number("--max-mcp-chars", 4_000, 16_000, _MIB, "Text of an answer to run_js."),
         _number("--max-queue", 1, 64, 10_000, "Executions waiting for one session."),
         _number("--max-executions", 1, 10_000, 1_000_000, "Executions waiting and running in all."),
         _number(

@@ -11,7 +11,7 @@ from msgspec import UNSET, Meta, Raw, Struct, UnsetType
 
 from engine.events import ErrorDetail, Line
 from engine.execution import Execution, Report, Status
-from transports.paging import MAX_PAGE_BYTES, joined
+from transports.paging import joined
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _encoder = msgspec.json.Encoder()
@@ -37,7 +37,7 @@ class Answer(Struct, frozen=True, kw_only=True):
     result_json: Raw | None = None
     """The same as JSON, where it is JSON."""
     output: str
-    """The console, at most 64,000 bytes of it; so far, while it runs."""
+    """The console, its first 64,000 bytes unless the server says otherwise; so far, while it runs."""
     output_truncated: bool
     error: str | None = None
     error_detail: ErrorDetail | None = None
@@ -54,14 +54,14 @@ class Answer(Struct, frozen=True, kw_only=True):
     """Present if timers are left that fire in later executions."""
 
 
-def encode(execution: Execution) -> bytes:
-    """The execution's JSON object, as UTF-8."""
-    return _encoder.encode(describe(execution))
+def encode(execution: Execution, console_bytes: int) -> bytes:
+    """The execution's JSON object, as UTF-8, with so much of its console."""
+    return _encoder.encode(describe(execution, console_bytes))
 
 
-def as_object(execution: Execution) -> dict[str, Any]:
+def as_object(execution: Execution, console_bytes: int) -> dict[str, Any]:
     """The same object as Python values; a result too deep for them is left out."""
-    described = describe(execution)
+    described = describe(execution, console_bytes)
     try:
         value = msgspec.json.decode(_encoder.encode(described))
     except (RecursionError, msgspec.DecodeError):
@@ -70,11 +70,11 @@ def as_object(execution: Execution) -> dict[str, Any]:
     return value
 
 
-def describe(execution: Execution) -> Answer:
+def describe(execution: Execution, console_bytes: int) -> Answer:
     """What is known of the execution now."""
     if execution.report is None:
-        return _describe_running(execution)
-    return _describe_report(execution.report)
+        return _describe_running(execution, console_bytes)
+    return _describe_report(execution.report, console_bytes)
 
 
 def error_text(error: ErrorDetail) -> str:
@@ -84,8 +84,8 @@ def error_text(error: ErrorDetail) -> str:
     return f"{error.name}: {error.message}" if error.message else error.name
 
 
-def _describe_running(execution: Execution) -> Answer:
-    output, truncated = _output(execution.console)
+def _describe_running(execution: Execution, console_bytes: int) -> Answer:
+    output, truncated = _output(execution.console, console_bytes)
     return Answer(
         execution_id=execution.id,
         session=execution.session,
@@ -96,8 +96,8 @@ def _describe_running(execution: Execution) -> Answer:
     )
 
 
-def _describe_report(report: Report) -> Answer:
-    output, truncated = _output(report.console)
+def _describe_report(report: Report, console_bytes: int) -> Answer:
+    output, truncated = _output(report.console, console_bytes)
     error = report.error
     return Answer(
         execution_id=report.execution_id,
@@ -121,14 +121,14 @@ def _describe_report(report: Report) -> Answer:
     )
 
 
-def _output(lines: Sequence[Line]) -> tuple[str, bool]:
+def _output(lines: Sequence[Line], limit: int) -> tuple[str, bool]:
     text = joined(lines)
-    if len(text) * 4 <= MAX_PAGE_BYTES:  # a character has at most four bytes
+    if len(text) * 4 <= limit:  # a character has at most four bytes
         return text, False
     data = text.encode()
-    if len(data) <= MAX_PAGE_BYTES:
+    if len(data) <= limit:
         return text, False
-    return data[:MAX_PAGE_BYTES].decode(errors="ignore"), True
+    return data[:limit].decode(errors="ignore"), True
 
 
 def _raw(text: str | None) -> Raw | None:

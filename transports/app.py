@@ -69,15 +69,15 @@ async def serve(
     answered (with 503, where they would run something), so that clients can tell a server that stops
     from one that is gone. Then MCP sessions end, and with them their open streams, then connections.
     """
-    mcp = McpDoor(engine)
+    mcp = McpDoor(engine, settings)
     metrics.watch(engine)
-    app = create_app(all_routes(engine, store=settings.store, failing=failing, metrics=metrics))
+    app = create_app(all_routes(engine, settings, failing=failing, metrics=metrics), settings.body_bytes)
     doors: dict[str, asgi.Application] = {
-        EXECUTE_PATH: ExecuteDoor(engine, exec_async=settings.exec_async),
+        EXECUTE_PATH: ExecuteDoor(engine, settings),
         MCP_PATH: mcp,
     }
     guard = HostGuard(settings.allowed_hosts)
-    app.asgi_app = Front(app.asgi_app, doors, EventsDoor(engine), guard)  # type: ignore[method-assign]
+    app.asgi_app = Front(app.asgi_app, doors, EventsDoor(engine, settings), guard)  # type: ignore[method-assign]
     drained = trio.Event()
     async with trio.open_nursery() as nursery:
         async with mcp.run():

@@ -8,7 +8,6 @@ from typing import Any
 import trio
 from msgspec import Struct
 
-MAX_BODY_BYTES = 4 << 20
 BODY_SECONDS = 60.0
 """Time that a request's body may take to arrive."""
 
@@ -28,7 +27,12 @@ class BodyRefused(Exception):
 
 
 class BodyTooLarge(BodyRefused):
-    """It is over MAX_BODY_BYTES."""
+    """It is over the limit."""
+
+    def __init__(self, limit: int) -> None:
+        super().__init__()
+        self.limit = limit
+        """In bytes."""
 
 
 class BodyTooLate(BodyRefused):
@@ -54,27 +58,28 @@ def header(scope: Scope, name: bytes) -> str | None:
     return None
 
 
-async def read_body(scope: Scope, receive: Receive) -> bytes:
-    """The request's body. Raises BodyTooLarge, BodyTooLate and Gone."""
+async def read_body(scope: Scope, receive: Receive, limit: int) -> bytes:
+    """The request's body, of at most so many bytes. Raises BodyTooLarge, BodyTooLate and Gone."""
     declared = header(scope, b"content-length")
-    if declared is not None and declared.isdigit() and int(declared) > MAX_BODY_BYTES:
-        raise BodyTooLarge
+    if declared is not None and declared.isdigit() and int(declared) > limit:
+        raise BodyTooLarge(limit)
     with trio.move_on_after(BODY_SECONDS):
-        return await _read(receive, MAX_BODY_BYTES)
+        return await _read(receive, limit)
     raise BodyTooLate
 
 
 async def _read(receive: Receive, limit: int) -> bytes:
     chunks: list[bytes] = []
+    room = limit
     more = True
     while more:
         message = await receive()
         if message["type"] == "http.disconnect":
             raise Gone
         chunks.append(message.get("body", b""))
-        limit -= len(chunks[-1])
-        if limit < 0:
-            raise BodyTooLarge
+        room -= len(chunks[-1])
+        if room < 0:
+            raise BodyTooLarge(limit)
         more = message.get("more_body", False)
     return b"".join(chunks)
 

@@ -9,7 +9,7 @@ import msgspec
 from msgspec import Struct
 
 from engine import errors
-from transports.asgi import BODY_SECONDS, MAX_BODY_BYTES, BodyRefused, BodyTooLarge, JsonAnswer
+from transports.asgi import BODY_SECONDS, BodyRefused, BodyTooLarge, JsonAnswer
 
 logger = logging.getLogger(__name__)
 
@@ -58,7 +58,7 @@ def method_answer(method: str, path: str, allowed: str) -> JsonAnswer:
 def body_answer(refused: BodyRefused) -> JsonAnswer:
     """The answer for a body that was too much or too slow."""
     if isinstance(refused, BodyTooLarge):
-        return answer(413, f"the body is over {MAX_BODY_BYTES:,} bytes", "too_large")
+        return answer(413, f"the body is over {refused.limit:,} bytes", "too_large")
     return answer(408, f"the body did not come within {BODY_SECONDS:g} s", "timeout")
 
 

@@ -29,6 +29,7 @@ from transports.asgi import (
     send_answer,
 )
 from transports.request import decode_object, number_from_text, query_parameters, submission
+from transports.settings import HttpSettings
 
 if TYPE_CHECKING:
     from engine.supervisor import Supervisor
@@ -65,12 +66,13 @@ class Preference(Struct, frozen=True):
 class ExecuteDoor:
     """An ASGI application for ``PATH``.
 
-    With ``exec_async`` it answers at once unless the client asks to wait.
+    With ``exec_async`` in the settings it answers at once unless the client asks to wait.
     """
 
-    def __init__(self, engine: Supervisor, *, exec_async: bool = False) -> None:
+    def __init__(self, engine: Supervisor, settings: HttpSettings) -> None:
         self._engine = engine
-        self._default_wait = 0.0 if exec_async else DEFAULT_WAIT
+        self._settings = settings
+        self._default_wait = 0.0 if settings.exec_async else DEFAULT_WAIT
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one HTTP request."""
@@ -89,7 +91,7 @@ class ExecuteDoor:
     async def _answer(self, scope: Scope, receive: Receive) -> JsonAnswer:
         if scope["method"] != "POST":
             return errors.method_answer(scope["method"], PATH, "POST")
-        body = await read_body(scope, receive)
+        body = await read_body(scope, receive, self._settings.body_bytes)
         headers: Headers = dict(scope["headers"])
         if (refusal := unsupported(headers)) is not None:
             return refusal
@@ -98,18 +100,18 @@ class ExecuteDoor:
         execution = await self._engine.submit(asked)
         if preference.wait:
             await _wait(execution, preference.wait, receive)
-        return execution_answer(execution, preference)
+        return execution_answer(execution, preference, self._settings.answer_console_bytes)
 
 
-def execution_answer(execution: Execution, preference: Preference) -> JsonAnswer:
+def execution_answer(execution: Execution, preference: Preference, console_bytes: int) -> JsonAnswer:
     """200 with the outcome, or 202 with where to find it (always when asked to answer at once)."""
     headers: tuple[tuple[str, str], ...] = ()
     if preference.applied is not None:
         headers = (("preference-applied", preference.applied),)
     if execution.report is not None and preference.wait:
-        return JsonAnswer(200, answer.encode(execution), headers)
+        return JsonAnswer(200, answer.encode(execution, console_bytes), headers)
     place = ("location", f"/api/executions/{execution.id}")
-    return JsonAnswer(202, answer.encode(execution), (place, *headers))
+    return JsonAnswer(202, answer.encode(execution, console_bytes), (place, *headers))
 
 
 async def _wait(execution: Execution, seconds: float, receive: Receive) -> None:

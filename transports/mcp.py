@@ -33,6 +33,7 @@ from transports.answer import as_object
 from transports.mcp_sessions import SCOPE_KEY, Session, Sessions
 from transports.mcp_tools import ENTRIES
 from transports.request import OWNER, submission
+from transports.settings import DEFAULTS, HttpSettings
 from transports.text import fault_text, handle, outcome_text, refusal_text, running_text
 
 if TYPE_CHECKING:
@@ -59,12 +60,12 @@ _STATEFUL = (
     "import, require, network, files or DOM. Omit `session` to use your connection's default, or to start "
     "a new one; each result ends with its handle `[name@n]`; pass `name@n` to branch from that point. A "
     "thrown error keeps earlier changes; a timeout or out-of-memory undoes the call. Print summaries: "
-    "output past 16,000 characters is cut."
+    "output past {} characters is cut."
 )
 _STATELESS = (
     "Run JavaScript in a fresh V8 isolate: nothing stays for later calls. Top-level await works. Returns "
     "console output and the last expression's value. No import, require, network, files or DOM. Print "
-    "summaries: output past 16,000 characters is cut."
+    "summaries: output past {} characters is cut."
 )
 
 Context = ServerRequestContext[Any, Request]
@@ -73,9 +74,10 @@ Context = ServerRequestContext[Any, Request]
 class McpDoor:
     """An ASGI application for ``PATH``. It serves while ``run`` is open."""
 
-    def __init__(self, engine: Supervisor) -> None:
+    def __init__(self, engine: Supervisor, settings: HttpSettings = DEFAULTS) -> None:
         self._engine = engine
-        self._tool = _run_js_tool(engine)
+        self._settings = settings
+        self._tool = _run_js_tool(engine, settings.mcp_chars)
         self._open = False
         server: Server[Any] = Server(
             "mcp-v8",
@@ -99,7 +101,7 @@ class McpDoor:
     async def __call__(self, scope: asgi.Scope, receive: asgi.Receive, send: asgi.Send) -> None:
         """Serve one HTTP request: its body is complete before the SDK hears of it."""
         try:
-            body = await asgi.read_body(scope, receive)
+            body = await asgi.read_body(scope, receive, self._settings.body_bytes)
         except asgi.Gone:
             logger.info("a client went away before its request was complete")
         except asgi.BodyRefused as refused:
@@ -136,11 +138,11 @@ class McpDoor:
         except EngineError as error:
             errors.engine_answer(error)  # logs what is not the client's fault
             if entry is not None:
-                return _result(fault_text(error), is_error=True)
+                return self._result(fault_text(error), is_error=True)
             end = await self._handle(_named_session(ctx, arguments))
-            return _result(refusal_text(error, end), is_error=True)
+            return self._result(refusal_text(error, end), is_error=True)
         except Exception as error:  # noqa: BLE001 (the SDK would tell the client the exception's text)
-            return _result(errors.internal_sentence(error), is_error=True)
+            return self._result(errors.internal_sentence(error), is_error=True)
 
     async def _run_js(self, ctx: Context, arguments: Mapping[str, object]) -> CallToolResult:
         execution = await self._submit(ctx, arguments)
@@ -153,8 +155,15 @@ class McpDoor:
             raise
         if report is None:
             end = await self._handle(execution.session) or handle(execution.session, None)
-            return _result(running_text(execution, CALL_SECONDS, end), execution, is_error=False)
-        return _result(outcome_text(report), execution, is_error=report.status != "completed")
+            return self._result(running_text(execution, CALL_SECONDS, end), execution, is_error=False)
+        return self._result(
+            outcome_text(report, self._settings.mcp_chars), execution, is_error=report.status != "completed"
+        )
+
+    def _result(self, text: str, execution: Execution | None = None, *, is_error: bool) -> CallToolResult:
+        console_bytes = self._settings.answer_console_bytes
+        meta = None if execution is None else {META_KEY: as_object(execution, console_bytes)}
+        return CallToolResult(content=[TextContent(text=text)], is_error=is_error, _meta=meta)
 
     async def _handle(self, name: object) -> str:
         """The handle of a session's state now; "" if there is no such session."""
@@ -224,12 +233,7 @@ def _caller(ctx: Context) -> Caller:
     )
 
 
-def _result(text: str, execution: Execution | None = None, *, is_error: bool) -> CallToolResult:
-    meta = None if execution is None else {META_KEY: as_object(execution)}
-    return CallToolResult(content=[TextContent(text=text)], is_error=is_error, _meta=meta)
-
-
-def _run_js_tool(engine: Supervisor) -> Tool:
+def _run_js_tool(engine: Supervisor, max_chars: int) -> Tool:
     """The tool's definition: it says only what is true of this server."""
     policy, usual = engine.policy, engine.policy.default
     properties: dict[str, dict[str, Any]] = {
@@ -249,7 +253,7 @@ def _run_js_tool(engine: Supervisor) -> Tool:
         properties["heap"] = {"type": "string", "description": "64 hex digits: a state to go on from"}
     return Tool(
         name="run_js",
-        description=_STATELESS if engine.stateless else _STATEFUL,
+        description=(_STATELESS if engine.stateless else _STATEFUL).format(f"{max_chars:,}"),
         input_schema={
             "type": "object",
             "properties": properties,

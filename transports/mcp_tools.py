@@ -117,7 +117,7 @@ async def get_output(engine: Supervisor, asked: OutputArguments) -> OutputResult
     if report is not None and report.result is not None:
         outcome["result"] = cut(report.result, MAX_VALUE_CHARS)
     if report is not None and report.error is not None:
-        outcome["error"] = failure_text(report.error, report)
+        outcome["error"] = failure_text(report.error, report, MAX_VALUE_CHARS)
     outcome["handle"] = _handle(report)
     return OutputResult(**asdict(part), **outcome)
 

@@ -14,7 +14,7 @@ from engine.errors import InvalidField
 from engine.events import Line
 
 MAX_PAGE_BYTES = 64_000
-"""Bytes of one page, and of the console that an answer carries."""
+"""Bytes of one page."""
 
 _NEWLINE = b"\n"
 

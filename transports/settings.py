@@ -14,5 +14,14 @@ class HttpSettings(Struct, frozen=True, kw_only=True):
     """Whether ``POST /api/exec`` answers 202 at once by default."""
     drain_seconds: float = 5.0
     """Time that running executions get to end at shutdown."""
+    answer_console_bytes: int = 64_000
+    """Console text, in bytes of UTF-8, that an answer over REST carries."""
+    mcp_chars: int = 16_000
+    """Characters of the text of a ``run_js``."""
+    body_bytes: int = 4 << 20
+    """Length of a request's body."""
     store: str = "none"
     """What the log is kept in, as ``/readyz`` tells it."""
+
+
+DEFAULTS = HttpSettings()

@@ -18,10 +18,8 @@ from transports.answer import error_text
 from transports.hints import hint
 from transports.paging import joined
 
-MAX_CHARS = 16_000
-"""Characters of an outcome's text."""
 MAX_VALUE_CHARS = 8_000
-"""Characters of the value or of the error in it; console lines get the rest."""
+"""Characters of a value or of an error, but at most half of the text; console lines get the rest."""
 MAX_FRAMES = 5
 MAX_DETAIL_LINES = 20
 """Lines of an error's cause, errors and properties."""
@@ -51,17 +49,18 @@ class Stack(Struct, frozen=True):
     """Lines that show its cause, errors and own properties."""
 
 
-def outcome_text(report: Report) -> str:
+def outcome_text(report: Report, max_chars: int) -> str:
     """Console, value or error, and the handle of the state to go on from."""
+    most = min(MAX_VALUE_CHARS, max_chars // 2)
     end = handle(report.session, report.event)
     if report.status == "completed":
-        tail = [_value(report), end]
+        tail = [_value(report, most), end]
     elif report.status == "failed" and report.error is not None:
-        tail = [failure_text(report.error, report), f"{_effect(report)} {end}".strip()]
+        tail = [failure_text(report.error, report, most), f"{_effect(report)} {end}".strip()]
     else:
         tail = [f"{_abort(report)} {_effect(report)} {end}".strip()]
     told = "\n".join(part for part in tail if part)
-    console = _console(report, MAX_CHARS - len(told) - 1)
+    console = _console(report, max_chars - len(told) - 1)
     return f"{console}\n{told}" if console else told
 
 
@@ -113,16 +112,16 @@ def take_apart(stack: str | None) -> Stack:
     return Stack(frames, lines[behind:-1])
 
 
-def failure_text(error: ErrorDetail, report: Report) -> str:
+def failure_text(error: ErrorDetail, report: Report, most: int) -> str:
     """What was thrown: the error, its place and cause, and advice."""
-    lines = [cut(error_text(error), MAX_VALUE_CHARS // 4)]
+    lines = [cut(error_text(error), most // 4)]
     if error.frame is not None:
-        lines.append(cut(error.frame.rstrip("\n"), MAX_VALUE_CHARS // 4))
+        lines.append(cut(error.frame.rstrip("\n"), most // 4))
     stack = take_apart(error.stack)
     lines += _first([f"at {cut(place, 200)}" for place in _places(stack, error, report)], MAX_FRAMES)
     if stack.details:
         details = _first(stack.details, MAX_DETAIL_LINES)
-        lines.append(cut("\n".join(details), MAX_VALUE_CHARS // 4))
+        lines.append(cut("\n".join(details), most // 4))
     if (advice := hint(error)) is not None:
         lines.append(advice)
     return "\n".join(lines)
@@ -136,12 +135,12 @@ def cut(text: str, limit: int) -> str:
     return f"{shown}… {len(text) - limit:,} characters cut …{end}"
 
 
-def _value(report: Report) -> str:
+def _value(report: Report, most: int) -> str:
     lines = []
     if report.pending:
         lines.append("=> a promise that is pending: nothing that is left can settle it")
     else:
-        lines.append(f"=> {cut(report.result or 'undefined', MAX_VALUE_CHARS)}")
+        lines.append(f"=> {cut(report.result or 'undefined', most)}")
     if report.result_json_omitted == _A_PROMISE:
         lines.append("Hint: That is a promise: put `await` before it to get its value.")
     if report.pending_timers:

@@ -16,6 +16,9 @@ FLAGS = {
     "--max-timers": 3,
     "--max-clock-reads": 5,
     "--max-offheap-memory": 8,
+    "--max-body-bytes": 20_000,
+    "--max-answer-console-bytes": 500,
+    "--max-mcp-chars": 4_000,
     "--max-queue": 2,
     "--max-executions": 4,
     "--max-session-events": 3,
@@ -48,9 +51,31 @@ def test_console_and_result_are_cut(server: httpx2.Client) -> None:
     answer = execute(server, "for (let i = 0; i < 100; i++) console.log('x'.repeat(90)); 'y'.repeat(900)")
     answer = answer.json()
     assert answer["output_truncated"]
-    assert 100 < len(answer["output"]) <= 1_024
+    assert 400 < len(answer["output"]) <= 500
+    page = server.get(f"/api/executions/{answer['execution_id']}/output").json()
+    assert 600 < page["total_bytes"] <= 1_024
     assert len(answer["result"]) <= 400
     assert answer["result_json"] is None
+
+
+@pytest.mark.parametrize("path", ["/api/exec", "/mcp", "/api/sessions/x/fork"])
+def test_a_longer_body_is_refused(server: httpx2.Client, path: str) -> None:
+    refusal = server.post(path, content=b"x" * 20_001, headers={"content-type": "application/json"})
+    assert (refusal.status_code, refusal.json()["error"]) == (413, "the body is over 20,000 bytes")
+
+
+def test_models_are_told_how_long_a_text_may_be(server: httpx2.Client) -> None:
+    headers = {"accept": "application/json, text/event-stream"}
+
+    def ask(method: str, **params: object) -> httpx2.Response:
+        asked = {"jsonrpc": "2.0", "id": 1, "method": method, "params": params}
+        answer = server.post("/mcp", json=asked, headers=headers)
+        if (session := answer.headers.get("mcp-session-id")) is not None:
+            headers["mcp-session-id"] = session
+        return answer
+
+    ask("initialize", protocolVersion="2025-06-18", capabilities={}, clientInfo={"name": "t", "version": "1"})
+    assert "output past 4,000 characters is cut" in ask("tools/list").text
 
 
 def test_timers_and_clock_are_counted(server: httpx2.Client) -> None:

@@ -26,6 +26,7 @@ from transports.answer import Answer
 from transports.metrics import Metrics
 from transports.request import FIELDS
 from transports.rest import all_routes
+from transports.settings import DEFAULTS
 
 API = ROOT / "docs" / "api.md"
 OPERATIONS = ROOT / "docs" / "operations.md"
@@ -119,7 +120,7 @@ def test_api_lists_every_field() -> None:
 
 
 def test_api_lists_every_route() -> None:
-    routes = all_routes(None, store="none", failing=lambda: None, metrics=Metrics())  # type: ignore[arg-type]
+    routes = all_routes(None, DEFAULTS, failing=lambda: None, metrics=Metrics())  # type: ignore[arg-type]
     known = {f"{route.method} {route.path}" for route in routes} - {"POST /api/exec"}
     assert {word for row in rows(API, "request") for word in words(row[0])} == known
 

@@ -17,6 +17,7 @@ from transports.metrics import STAGES, Metrics
 from transports.request import FIELDS
 from transports.rest import all_routes, openapi
 from transports.rest.submit import ExecBody, ExecQuery
+from transports.settings import DEFAULTS
 
 Samples = dict[tuple[str, frozenset[tuple[str, str]]], float]
 
@@ -106,7 +107,7 @@ def test_the_document_is_served_under_both_names(client: httpx2.Client) -> None:
 
 def test_the_document_tells_the_fields_of_exec_and_of_every_answer() -> None:
     document = openapi.document(
-        all_routes(None, store="none", failing=lambda: None, metrics=Metrics())  # type: ignore[arg-type]
+        all_routes(None, DEFAULTS, failing=lambda: None, metrics=Metrics())  # type: ignore[arg-type]
     )
     shapes = document["components"]["schemas"]
     assert set(shapes["ExecBody"]["properties"]) == set(FIELDS) == set(ExecBody.__struct_fields__)

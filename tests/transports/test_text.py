@@ -9,7 +9,13 @@ import pytest
 from engine.errors import NotFound, StoreFailed
 from engine.events import Caller, ErrorDetail, Line
 from engine.execution import Execution, Report
-from transports.text import MAX_CHARS, outcome_text, refusal_text, running_text, take_apart
+from transports import text
+from transports.settings import DEFAULTS
+from transports.text import refusal_text, running_text, take_apart
+
+
+def outcome_text(told: Report, max_chars: int = DEFAULTS.mcp_chars) -> str:
+    return text.outcome_text(told, max_chars)
 
 
 def report(**fields: object) -> Report:
@@ -66,7 +72,8 @@ def test_a_long_value_is_shown_with_its_end() -> None:
 
 
 @pytest.mark.parametrize("length", [1, 15_000, 16_000, 17_000, 1_000_000])
-def test_no_text_is_over_the_limit(length: int) -> None:
+@pytest.mark.parametrize("most", [4_000, 16_000, 100_000])
+def test_no_text_is_over_the_limit(length: int, most: int) -> None:
     lines = tuple(Line("log", "x" * length) for _ in range(3))
     error = ErrorDetail(
         name="E" * length, message="m" * length, frame="f" * length, stack="  at s\n" * length
@@ -75,7 +82,7 @@ def test_no_text_is_over_the_limit(length: int) -> None:
         report(result="r" * length, console=lines),
         report(status="failed", error=error, console=lines),
     ):
-        assert len(outcome_text(told)) <= MAX_CHARS
+        assert len(outcome_text(told, most)) <= most
 
 
 def test_a_running_call_says_what_to_do_next() -> None:

@@ -77,8 +77,9 @@ class OutputQuery(Struct, frozen=True, forbid_unknown_fields=True):
 class Executions:
     """The views."""
 
-    def __init__(self, engine: Supervisor) -> None:
+    def __init__(self, engine: Supervisor, console_bytes: int) -> None:
         self._engine = engine
+        self._console_bytes = console_bytes
 
     async def list(self, asked: Asked[ListQuery, None]) -> JsonAnswer:
         """The owner's executions, newest first."""
@@ -96,7 +97,7 @@ class Executions:
         """One execution."""
         execution = await self._engine.execution(OWNER, execution_id(asked.path["id"]))
         await execution.wait(min(asked.query.wait, MAX_WAIT))
-        return JsonAnswer(200, answer.encode(execution))
+        return JsonAnswer(200, answer.encode(execution, self._console_bytes))
 
     async def output(self, asked: Asked[OutputQuery, None]) -> JsonAnswer:
         """A page of its console."""
@@ -123,7 +124,7 @@ class Executions:
         was_over = (await self._engine.execution(OWNER, name)).done
         execution = await self._engine.cancel(OWNER, name)
         await execution.wait(CANCEL_SECONDS)
-        told = answer.describe(execution)
+        told = answer.describe(execution, self._console_bytes)
         ok = not was_over and told.status in ("running", "cancelled")
         place = () if execution.report else (("location", f"/api/executions/{execution.id}"),)
         return json_answer(CancelAnswer(ok=ok, **asdict(told)), 200 if execution.report else 202, *place)
@@ -136,9 +137,9 @@ def execution_id(text: str) -> str:
     return text
 
 
-def routes(engine: Supervisor) -> list[Route]:
+def routes(engine: Supervisor, console_bytes: int) -> list[Route]:
     """The routes of executions, but for ``POST /api/exec``."""
-    views = Executions(engine)
+    views = Executions(engine, console_bytes)
     group, one = "executions", "/api/executions/{id}"
     return [
         Route(

@@ -25,6 +25,7 @@ from transports.asgi import JsonAnswer, Receive, Scope, Send, cancel_when_gone, 
 from transports.request import OWNER
 from transports.rest.executions import execution_id
 from transports.rest.routes import NoQuery, decode_query
+from transports.settings import DEFAULTS, HttpSettings
 
 if TYPE_CHECKING:
     from engine.supervisor import Supervisor
@@ -60,8 +61,9 @@ class ConsoleEvent(Struct, frozen=True):
 class EventsDoor:
     """Serves the streams of all executions."""
 
-    def __init__(self, engine: Supervisor) -> None:
+    def __init__(self, engine: Supervisor, settings: HttpSettings = DEFAULTS) -> None:
         self._engine = engine
+        self._settings = settings
         self.open = 0
         """Streams being served."""
 
@@ -96,7 +98,7 @@ class EventsDoor:
         if after is not None and scope["method"] == "GET":
             async with trio.open_nursery() as nursery:
                 nursery.start_soon(cancel_when_gone, receive, nursery.cancel_scope)
-                await _stream(execution, after, send)
+                await _stream(execution, after, send, self._settings.answer_console_bytes)
                 nursery.cancel_scope.cancel()
         await send({"type": "http.response.body", "body": b"", "more_body": False})
 
@@ -119,7 +121,7 @@ class EventsDoor:
         return execution, int(last or 0)
 
 
-async def _stream(execution: Execution, after: int, send: Send) -> None:
+async def _stream(execution: Execution, after: int, send: Send, console_bytes: int) -> None:
     """Send the events behind line ``after``, up to the last."""
     data = b"retry: %d\n\n" % _RETRY_MS
     while True:
@@ -139,7 +141,7 @@ async def _stream(execution: Execution, after: int, send: Send) -> None:
                 await execution.wait_for_line(after)
             if quiet.cancelled_caught:
                 data = b": still running\n\n"
-    await send({"type": "http.response.body", "body": _end(execution), "more_body": True})
+    await send({"type": "http.response.body", "body": _end(execution, console_bytes), "more_body": True})
 
 
 def _line(number: int, line: Line, *, provisional: bool) -> bytes:
@@ -147,9 +149,12 @@ def _line(number: int, line: Line, *, provisional: bool) -> bytes:
     return b"id: %d\nevent: console\ndata: %b\n\n" % (number, msgspec.json.encode(told))
 
 
-def _end(execution: Execution) -> bytes:
+def _end(execution: Execution, console_bytes: int) -> bytes:
     if execution.report is not None:
-        return b"id: %b\nevent: done\ndata: %b\n\n" % (_LAST.encode(), answer.encode(execution))
+        return b"id: %b\nevent: done\ndata: %b\n\n" % (
+            _LAST.encode(),
+            answer.encode(execution, console_bytes),
+        )
     return b"id: %b\nevent: failure\ndata: %b\n\n" % (_LAST.encode(), _failure(execution).body)
 
 
