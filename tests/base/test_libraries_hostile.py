@@ -89,3 +89,20 @@ def test_built_ins_that_throw_or_lie_break_only_the_session_that_has_them(Sessio
     assert (failed.status, failed.error.message) == ("failed", "'mine'")
     assert session.value("crypto.randomUUID().length + btoa('abc').length") == "40"
     assert session.run("console.log(1n); 1 + 1").outcome.result == "2"
+
+
+def test_built_ins_that_answer_objects_bring_no_code_into_the_inspection_of_parameters(evaluate):
+    assert (
+        evaluate("""
+        let asked = 0
+        const object = { get length() { asked += 1; return 1 }, toString: () => 'text' }
+        const { apply } = Function.prototype
+        Function.prototype.apply = () => object
+        const params = new URLSearchParams('a=b')
+        Function.prototype.apply = apply
+        asked = 0
+        console.log(params)
+        asked
+    """)
+        == "0"
+    )

@@ -79,3 +79,34 @@ def test_its_members_refuse_what_is_not_of_its_class(value, name):
       return [...new Set(accepted)].join();
     """
     assert value(body) == "''"
+
+
+def test_a_function_put_above_a_class_is_given_nothing_of_the_platforms(evaluate):
+    assert (
+        evaluate("""
+        const file = new File(['a'], 'b')
+        const given = []
+        for (const made of [File, PerformanceMark, PerformanceMeasure, AbortSignal]) {
+          Object.setPrototypeOf(made, function (...args) { given.push(...args); return {} })
+        }
+        structuredClone(file)
+        new File(['c'], 'd')
+        performance.mark('m')
+        performance.measure('m')
+        new AbortController()
+        given
+    """)
+        == "[]"
+    )
+
+
+def test_a_class_of_the_session_may_extend_a_file_or_a_mark(evaluate):
+    assert (
+        evaluate("""
+        class Named extends File { #own = 1; get own() { return this.#own } }
+        class Timed extends PerformanceMark { #own = 2; get own() { return this.#own } }
+        const file = new Named(['a'], 'b'), mark = new Timed('c');
+        [file.own, file instanceof Named, await file.text(), mark.own, mark instanceof Timed, mark.name]
+    """)
+        == "[ 1, true, 'a', 2, true, 'c' ]"
+    )

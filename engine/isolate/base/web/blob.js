@@ -6,6 +6,7 @@
   const { viewOf } = base;
   const { TextDecoder: Decoder, TextEncoder: Encoder } = base.libraries;
   const { expose, illegalInvocation, requireArguments, toDictionary, toUSVString, typeError } = base.webidl;
+  const { construct } = Reflect;
   const { isFinite } = Number;
   const { floor, max, min, trunc } = Math;
   const { now } = Date; // of the recorded clock
@@ -178,8 +179,14 @@
 
   // --- File -------------------------------------------------------------------------------------
 
-  let isFile;
-  let fileOf; // of a file: { name, lastModified }; throws for anything else
+  // A file is a blob whose state has a name and a time, too
+
+  const isFile = (value) => isBlob(value) && stateOf(value).name !== undefined;
+
+  const fileOf = (value) => {
+    if (!isFile(value)) throw illegalInvocation();
+    return stateOf(value);
+  };
 
   const FILE = "Failed to construct 'File'";
 
@@ -189,29 +196,19 @@
     return isFinite(time) ? time + 0 : 0;
   };
 
+  // Not by `super`: the guest may have put a function of its own there, and it would be given the key
+  const makeFile = (newTarget, state) => construct(Blob, [KEY, state], newTarget);
+
   class File extends Blob {
-    #file;
-
-    static {
-      isFile = (value) => isObject(value) && #file in value;
-      fileOf = (file) => {
-        if (!isFile(file)) throw illegalInvocation();
-        return file.#file;
-      };
-    }
-
     constructor(parts, name, options = undefined) {
-      if (parts === KEY) {
-        super(KEY, name);
-        this.#file = options;
-        return;
-      }
       requireArguments(arguments.length, 2, FILE);
       if (parts === undefined) throw typeError(`${FILE}: the parts must be iterable`);
       const text = toUSVString(name);
-      super(parts, options);
+      const state = newState(parts, options, FILE);
       const time = options?.lastModified;
-      this.#file = { __proto__: null, name: text, lastModified: time === undefined ? now() : toTime(time) };
+      state.name = text;
+      state.lastModified = time === undefined ? now() : toTime(time);
+      return makeFile(new.target, state);
     }
 
     get name() {
@@ -229,14 +226,13 @@
 
   /** The clone of a blob or file; undefined for anything else. */
   base.cloneBlob = (value) => {
-    if (isFile(value)) return new File(KEY, stateOf(value), fileOf(value));
+    if (isFile(value)) return makeFile(File, stateOf(value));
     return isBlob(value) ? new Blob(KEY, stateOf(value)) : undefined;
   };
 
   const fields = (blob) => {
-    const { bytes, type } = stateOf(blob);
+    const { bytes, type, name, lastModified } = stateOf(blob);
     if (!isFile(blob)) return ['size', lengthOf(bytes), 'type', type];
-    const { name, lastModified } = fileOf(blob);
     return ['size', lengthOf(bytes), 'type', type, 'name', name, 'lastModified', lastModified];
   };
 

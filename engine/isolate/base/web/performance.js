@@ -9,7 +9,7 @@
   } = base.webidl;
   const { EventTarget } = base.targets;
   const { add } = base.inspection;
-  const { setPrototypeOf } = Reflect;
+  const { construct, setPrototypeOf } = Reflect;
   const { prototype: ArrayPrototype } = Array;
   const { isFinite } = Number;
   const NativeRangeError = RangeError;
@@ -84,6 +84,9 @@
 
   const cloneDetail = (detail) => (detail == null ? null : base.structuredClone(detail));
 
+  // Not by `super`: the guest may have put a function of its own there, and it would be given the key
+  const makeEntry = (newTarget, state) => construct(PerformanceEntry, [KEY, state], newTarget);
+
   class PerformanceMark extends PerformanceEntry {
     constructor(name, options = undefined) {
       const what = "Failed to construct 'PerformanceMark'";
@@ -94,7 +97,9 @@
       const at = init?.startTime;
       const start = at === undefined ? clock.now() : toMarkTime(at, what);
       const copied = cloneDetail(detail);
-      super(KEY, { __proto__: null, name: text, type: 'mark', start, duration: 0, detail: copied });
+      return makeEntry(new.target, {
+        __proto__: null, name: text, type: 'mark', start, duration: 0, detail: copied,
+      });
     }
 
     get detail() {
@@ -103,6 +108,10 @@
   }
 
   class PerformanceMeasure extends PerformanceEntry {
+    constructor() {
+      throw illegalConstructor();
+    }
+
     get detail() {
       return detailOf(this, 'measure');
     }
@@ -248,7 +257,7 @@
       const start = startOf(options);
       const detail = cloneDetail(options.detail);
       const state = { __proto__: null, name: text, type: 'measure', start, duration: end - start, detail };
-      return record(new PerformanceMeasure(KEY, state));
+      return record(makeEntry(PerformanceMeasure, state));
     }
 
     getEntries() {
