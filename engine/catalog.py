@@ -9,7 +9,7 @@ from typing import Literal, Protocol
 
 from msgspec import Struct
 
-from engine import outcomes
+from engine import labels, outcomes
 from engine.chain import Record
 from engine.errors import InvalidField, NotFound
 from engine.events import STATE_EVENTS, Aborted, ErrorDetail, Executed
@@ -49,7 +49,9 @@ class SessionInfo(Struct, frozen=True, kw_only=True):
     running: int
     """Requests that wait for their turn in it or have it now."""
     tags: dict[int, dict[str, str]]
-    """Labels, by the number of the state event that they are on."""
+    """Labels, by the number of the state event that they are on; in a list at most ``labels.LISTED``."""
+    more_tags: bool
+    """Whether there are more labels."""
     forked_from: str | None
     """``name@n`` of its parent, as that was called."""
     status: SessionStatus
@@ -121,7 +123,7 @@ class Catalog:
     ) -> Page[SessionInfo]:
         """An owner's sessions, last used first."""
         page = await self._log.sessions(owner, limit=page_size(limit), after=after, tag=tag)
-        return Page(await self._describe(page.items), page.next)
+        return Page(await self._describe(page.items, most_tags=labels.LISTED), page.next)
 
     async def session(self, owner: str, name: str) -> SessionInfo:
         """The session of that name."""
@@ -243,8 +245,10 @@ class Catalog:
             raise NotFound(f"there is no session {name}", field="session")
         return row
 
-    async def _describe(self, rows: Sequence[SessionRow]) -> tuple[SessionInfo, ...]:
-        details = await self._log.details([row.session for row in rows])
+    async def _describe(
+        self, rows: Sequence[SessionRow], *, most_tags: int = labels.MAX_OF_SESSION
+    ) -> tuple[SessionInfo, ...]:
+        details = await self._log.details([row.session for row in rows], most_tags=most_tags)
         infos = []
         for row in rows:
             origin = details[row.session].forked_from
@@ -261,6 +265,7 @@ class Catalog:
                     awake=present is not None and present.awake,
                     running=0 if present is None else present.pending,
                     tags=details[row.session].tags,
+                    more_tags=details[row.session].more_tags,
                     forked_from=None if origin is None else f"{origin[0]}@{origin[1]}",
                     status="ok" if present is None else present.status,
                 )

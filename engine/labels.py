@@ -10,6 +10,8 @@ MAX_KEY_CHARS = 64
 MAX_VALUE_CHARS = 256
 MAX_OF_STATE = 64
 MAX_OF_SESSION = 1_024
+LISTED = 16
+"""Labels of a session that a list of sessions shows: a page of them is bounded, whatever they are."""
 
 
 def check(tags: Mapping[str, str | None]) -> None:

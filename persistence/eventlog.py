@@ -8,6 +8,7 @@ from typing import Generic, Protocol, TypeVar
 from msgspec import Struct
 
 from engine.chain import Record
+from engine.labels import MAX_OF_SESSION
 
 T = TypeVar("T")
 
@@ -46,6 +47,8 @@ class SessionDetails(Struct, frozen=True, kw_only=True):
     """Name of the parent, and the number of the event at which it was forked."""
     tags: dict[int, dict[str, str]]
     """Labels, by the number of the state event that they are on; none for a closed session."""
+    more_tags: bool = False
+    """Whether there are more labels than were asked for."""
 
 
 class EventLog(Protocol):
@@ -94,8 +97,10 @@ class EventLog(Protocol):
         """
         ...
 
-    async def details(self, sessions: Sequence[str]) -> dict[str, SessionDetails]:
-        """More about the sessions with these internal ids, those that exist."""
+    async def details(
+        self, sessions: Sequence[str], *, most_tags: int = MAX_OF_SESSION
+    ) -> dict[str, SessionDetails]:
+        """More about the sessions with these internal ids, with so many labels of each."""
         ...
 
     async def executions(

@@ -47,15 +47,18 @@ def sessions(
     return Page(tuple(rows[:limit]), f"{last.last_at}.{last.session}" if last else None)
 
 
-def details(db: sqlite3.Connection, sessions: Sequence[str]) -> dict[str, SessionDetails]:
-    """Where sessions were forked, and their labels."""
+def details(db: sqlite3.Connection, sessions: Sequence[str], most_tags: int) -> dict[str, SessionDetails]:
+    """Where sessions were forked, and so many of their labels."""
     found: dict[str, SessionDetails] = {}
     for session in sessions:
         tags: dict[int, dict[str, str]] = {}
-        query = "SELECT target, key, value FROM tags WHERE session = ? ORDER BY target, key"
-        for target, key, value in db.execute(query, (session,)):
+        query = "SELECT target, key, value FROM tags WHERE session = ? ORDER BY target, key LIMIT ?"
+        rows = db.execute(query, (session, most_tags + 1)).fetchall()
+        for target, key, value in rows[:most_tags]:
             tags.setdefault(target, {})[key] = value
-        found[session] = SessionDetails(forked_from=_forked_from(db, session), tags=tags)
+        found[session] = SessionDetails(
+            forked_from=_forked_from(db, session), tags=tags, more_tags=len(rows) > most_tags
+        )
     return found
 
 

@@ -20,6 +20,7 @@ import trio
 
 from engine.chain import Record
 from engine.errors import StoreError, StoreFailed
+from engine.labels import MAX_OF_SESSION
 from persistence import listing, reader
 from persistence.eventlog import Page, SessionDetails, SessionRow
 from persistence.lock import own
@@ -125,9 +126,11 @@ class SqliteEventLog:
         """See ``EventLog``."""
         return await self._query(lambda db: listing.sessions(db, owner, limit, after, tag))
 
-    async def details(self, sessions: Sequence[str]) -> dict[str, SessionDetails]:
+    async def details(
+        self, sessions: Sequence[str], *, most_tags: int = MAX_OF_SESSION
+    ) -> dict[str, SessionDetails]:
         """See ``EventLog``."""
-        return await self._query(lambda db: listing.details(db, sessions))
+        return await self._query(lambda db: listing.details(db, sessions, most_tags))
 
     async def executions(
         self,

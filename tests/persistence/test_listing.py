@@ -110,6 +110,14 @@ async def test_labels_follow_the_events(log: SqliteEventLog) -> None:
     assert (await log.details(["s1"]))["s1"].tags == {}
 
 
+async def test_so_many_labels_of_a_session_are_read_as_are_asked_for(log: SqliteEventLog) -> None:
+    history = History()
+    await log.append([history.created(), history.tagged(0, a="1", b="2", c="3")])
+    for most, keys in ((2, "ab"), (3, "abc"), (4, "abc")):
+        details = (await log.details(["s1"], most_tags=most))["s1"]
+        assert ("".join(details.tags[0]), details.more_tags) == (keys, most < 3)
+
+
 async def test_a_label_whose_append_was_refused_is_not_there(log: SqliteEventLog) -> None:
     history = History()
     await log.append([history.created()])

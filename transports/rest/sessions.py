@@ -15,7 +15,6 @@ from transports.request import OWNER
 from transports.rest.executions import DEFAULT_PAGE
 from transports.rest.routes import Asked, Content, NoQuery, Route, json_answer
 from transports.rest.shapes import (
-    LISTED_TAGS,
     EventAnswer,
     EventNumber,
     EventsAnswer,
@@ -107,9 +106,7 @@ class Sessions:
             key, colon, value = query.tag.partition(":")
             tag = key, value if colon else None
         found = await self._engine.sessions(OWNER, limit=query.limit, after=query.after or None, tag=tag)
-        return json_answer(
-            SessionsAnswer([session_answer(one, most_tags=LISTED_TAGS) for one in found.items], found.next)
-        )
+        return json_answer(SessionsAnswer(list(map(session_answer, found.items)), found.next))
 
     async def show(self, asked: Asked[NoQuery, None]) -> JsonAnswer:
         """One session."""

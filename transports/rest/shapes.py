@@ -16,8 +16,6 @@ from engine.outcomes import status_of
 from transports.answer import Answer, Time, error_text, time_of
 from transports.paging import joined
 
-LISTED_TAGS = 16
-"""Labels of a session in a list."""
 LISTED_CHARS = 2_000
 """Characters of each text of an event in a list."""
 SHOWN_CHARS = 1 << 20
@@ -192,12 +190,8 @@ def execution_entry(one: ExecutionSummary) -> ExecutionEntry:
     )
 
 
-def session_answer(info: SessionInfo, *, most_tags: int = labels.MAX_OF_SESSION) -> SessionAnswer:
-    """The session as clients see it, with so many of its labels."""
-    pairs = [(event, key) for event, tags in info.tags.items() for key in tags]
-    tags: dict[str, dict[str, str]] = {}
-    for event, key in pairs[:most_tags]:
-        tags.setdefault(str(event), {})[key] = info.tags[event][key]
+def session_answer(info: SessionInfo) -> SessionAnswer:
+    """The session as clients see it."""
     return SessionAnswer(
         session=info.name,
         event=info.head_seq,
@@ -207,8 +201,8 @@ def session_answer(info: SessionInfo, *, most_tags: int = labels.MAX_OF_SESSION)
         events=info.events,
         awake=info.awake,
         running=info.running,
-        tags=tags,
-        tags_truncated=len(pairs) > most_tags,
+        tags=tags_by_event(info),
+        tags_truncated=info.more_tags,
         forked_from=info.forked_from,
         status=info.status,
     )
