@@ -167,7 +167,7 @@ class Writer:
                 db.execute(_INSERT_SESSION, session_values(after))
             else:
                 db.execute(_UPDATE_SESSION, (*session_values(after)[4:], after.session))
-                _label(db, append.records)
+            _label(db, append.records)
         except AppendConflict as conflict:
             append.failure = conflict
         except sqlite3.IntegrityError as violated:
