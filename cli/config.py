@@ -42,9 +42,9 @@ def settings(choices: Choices) -> Settings:
     """The settings that follow from the choices. Raises ConfigError."""
     chosen = {name: choice.value for name, choice in choices.items()}
     store: Path | None = chosen["directory_path"]
-    bound = chosen["bind_host"].strip()
+    bound = chosen["bind_host"].strip().strip("[]")
     return Settings(
-        bind_host=chosen["bind_host"],
+        bind_host=bound,
         http_port=chosen["http_port"],
         store=store,
         cache_dir=environment.cache_directory(),

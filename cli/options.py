@@ -7,6 +7,7 @@ variable ``MCP_V8_SOME_NAME`` and the key ``some_name`` of a configuration file 
 from __future__ import annotations
 
 import math
+import os
 from pathlib import Path
 from typing import Any
 
@@ -25,8 +26,16 @@ NO_SETTINGS = ("config", "peers")
 """Options of which no value is kept."""
 
 
+class Whole(click.IntRange):
+    """A whole number in a range."""
+
+    name = "whole number"
+
+
 class Seconds(click.FloatRange):
     """A number in a range, which NaN is in for Click."""
+
+    name = "number of seconds"
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
         """The number. Fails for anything else."""
@@ -37,13 +46,14 @@ class Seconds(click.FloatRange):
 
 
 class Directory(click.Path):
-    """A directory's path; the empty one would mean the current directory."""
+    """A directory's path; the empty one would mean the current directory, and ``~`` is the home."""
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
         """The path. Fails for an empty one, and for a file."""
         if value == "":
             self.fail("the path is empty", param, ctx)
-        return super().convert(value, param, ctx)
+        # what pathlib has for it fails for the home of a user who is not there
+        return super().convert(os.path.expanduser(value), param, ctx)  # noqa: PTH111
 
 
 class Setting(click.Option):
@@ -70,7 +80,7 @@ def _option(flag: str, **settings: Any) -> click.Option:
 def _number(
     name: str, least: int, default: int | None, most: int, help: str, unit: str = "N"
 ) -> click.Option:
-    kind = click.IntRange(least, most)
+    kind = Whole(least, most)
     return _option(name, type=kind, default=default, metavar=unit, help=help)
 
 
@@ -87,8 +97,8 @@ def _read_config(ctx: click.Context, _: click.Parameter, path: Path | None) -> P
 def _refuse_peers(ctx: click.Context, _: click.Parameter, value: str | None) -> None:
     if value is not None:
         raise click.UsageError(
-            "there is no --peers: servers do not form a cluster among themselves, but through etcd, "
-            "which is --cluster-etcd",
+            "there is no --peers, and in this version no cluster: servers will form one through etcd, "
+            "which will be --cluster-etcd",
             ctx,
         )
 

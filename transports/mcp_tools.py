@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Generic, TypeVar
 import msgspec
 from mcp_types import CallToolResult, TextContent, Tool
 from msgspec import UNSET, Meta, Struct, UnsetType
-from msgspec.structs import asdict
+from msgspec.structs import asdict, fields
 
 from engine.errors import InvalidField
 from engine.execution import Report, Status
@@ -91,9 +91,10 @@ class Entry(Struct, Generic[A], frozen=True):
     async def call(self, engine: Supervisor, arguments: Mapping[str, object]) -> CallToolResult:
         """Run it. Raises EngineError, for arguments too."""
         try:
-            asked = msgspec.convert(arguments, self.arguments)
+            asked = msgspec.convert(arguments, self.arguments, strict=False)  # models write "1" for 1
         except msgspec.ValidationError as wrong:
-            raise InvalidField(f"{self.name}: {wrong}") from wrong
+            takes = ", ".join(field.name for field in fields(self.arguments))
+            raise InvalidField(f"{self.name} takes {takes}: {wrong}") from wrong
         told = await self.run(engine, asked)
         return CallToolResult(
             content=[TextContent(text=msgspec.json.encode(told).decode())],

@@ -182,6 +182,19 @@ def test_a_wrong_value_of_a_variable_names_the_variable() -> None:
     assert told == "Invalid value for the variable MCP_V8_MAX_QUEUE: 0 is not in the range 1<=x<=10000."
 
 
+def test_a_word_that_is_no_number_is_told_in_plain_words() -> None:
+    told = refusal("--max-queue", "many")
+    assert told == "Invalid value for '--max-queue': 'many' is not a valid whole number."
+    told = refusal("--drain-seconds", "soon")
+    assert told == "Invalid value for '--drain-seconds': 'soon' is not a valid number of seconds."
+
+
+def test_a_directory_may_be_below_the_home(tmp_path: Path) -> None:
+    file = tmp_path / "a.toml"
+    file.write_text('directory-path = "~/store"')
+    assert settings("--config", str(file))["directory_path"][0] == str(Path.home() / "store")
+
+
 def test_a_word_that_is_no_command_is_named() -> None:
     ended = CliRunner().invoke(main, ["cofnig"])
     assert ended.exit_code == 2
@@ -189,7 +202,9 @@ def test_a_word_that_is_no_command_is_named() -> None:
 
 
 def test_peers_are_led_to_etcd() -> None:
-    assert "--cluster-etcd" in refusal("--peers", "a:1,b:1")
+    told = refusal("--peers", "a:1,b:1")
+    assert "no cluster" in told
+    assert "--cluster-etcd" in told
     assert "--peers" not in CliRunner().invoke(main, ["--help"]).output
 
 

@@ -213,7 +213,8 @@ async def test_the_rest_of_a_long_line_is_read_by_bytes(server: ServerProcess, n
 @pytest.mark.parametrize(
     ("tool", "arguments", "told"),
     [
-        ("get_execution_output", {}, "invalid_field: "),
+        ("get_execution_output", {}, "invalid_field: get_execution_output takes execution_id, line_offset"),
+        ("get_execution_output", {"execution_id": "e_0000000000000000", "line_limit": "2"}, "not_found: "),
         ("get_execution_output", {"execution_id": "e_1"}, "invalid_field: "),
         ("get_execution_output", {"execution_id": "e_0000000000000000"}, "not_found: "),
         ("get_execution_output", {"execution_id": "e_0000000000000000", "line": 1}, "invalid_field: "),
