@@ -8,10 +8,9 @@ JavaScript. Blobs are exchanged only between processes of the same engine id.
 from __future__ import annotations
 
 import hashlib
+import os
 import re
 import sys
-import tempfile
-from importlib import resources
 from pathlib import Path
 
 import msgspec
@@ -118,7 +117,7 @@ def boot(image: BaseImage) -> Isolate:
 
 def base_source() -> BaseScripts:
     """The scripts that install the base image."""
-    folder = resources.files("engine.isolate") / "base"
+    folder = Path(__file__).with_name("base")
     calls, inlined = "", ""
     for name in BASE_FILES:
         file = f"(\n{(folder / name).read_text('utf-8')}\n)"
@@ -185,8 +184,8 @@ def _write(path: Path, image: BaseImage) -> None:
     body = msgspec.msgpack.encode(image)
     try:
         path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        with tempfile.NamedTemporaryFile(dir=path.parent, suffix=".tmp", delete=False) as file:
-            file.write(hashlib.sha256(body).digest() + body)
-        Path(file.name).replace(path)
+        temporary = path.with_name(f"{path.name}.{os.urandom(8).hex()}.tmp")
+        temporary.write_bytes(hashlib.sha256(body).digest() + body)
+        temporary.replace(path)
     except OSError as failed:  # it costs the next start some 0.2 s, no more
         print(f"mcp-v8: the base image is not kept in {path.parent}: {failed}", file=sys.stderr)  # noqa: T201

@@ -10,7 +10,8 @@ Nothing here releases the GIL (``PyDLL``): a worker has one thread, and V8 calls
 from __future__ import annotations
 
 import ctypes as c
-import platform
+import importlib.util
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -350,11 +351,13 @@ class Library:
     """
 
     def __init__(self) -> None:
-        from py_mini_racer._dll import init_mini_racer
-
-        loaded = init_mini_racer(flags=FLAGS)
-        self.path = Path(loaded._name)
+        # The wheel's library alone: its package would bring asyncio and TLS into every process.
+        wheel = importlib.util.find_spec("py_mini_racer")
+        assert wheel is not None
+        assert wheel.origin is not None
+        self.path = Path(wheel.origin).with_name("libmini_racer.so")
         library = c.PyDLL(str(self.path))
+        library.mr_init_v8(" ".join(FLAGS).encode(), bytes(self.path.with_name("icudtl.dat")))
         self.missing: list[str] = []
         for name, symbol in SYMBOLS.items():
             try:
@@ -380,7 +383,7 @@ def _mapping_of(path: Path) -> int:
 
 def machine() -> str:
     """The architecture, as in ``ARCHITECTURES`` where it is supported."""
-    return platform.machine()
+    return os.uname().machine
 
 
 _library: Library | None = None

@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import ctypes
 import os
-import platform
 import resource
 import struct
 from typing import Final
@@ -163,7 +162,7 @@ def enter(data_limit: int, program: bytes) -> SandboxReport:
 
 def this_architecture() -> Architecture:
     """The table for this machine; raises PlatformRefused where there is none."""
-    machine = platform.machine()
+    machine = os.uname().machine
     if machine not in ARCHITECTURES:
         raise PlatformRefused(
             f"the sandbox knows the system calls of {' and '.join(ARCHITECTURES)}, not of {machine}"

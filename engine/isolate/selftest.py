@@ -7,7 +7,6 @@ wrong layout is a crash. Both return the first difference as a sentence, or None
 from __future__ import annotations
 
 import ctypes as c
-import importlib.metadata
 import time
 from collections.abc import Callable
 
@@ -56,10 +55,20 @@ def versions() -> str | None:
     """What is wrong with the machine or the installed wheel, without loading V8."""
     if native.machine() not in native.ARCHITECTURES:
         return f"this machine is {native.machine()}; only {' and '.join(native.ARCHITECTURES)} are supported"
-    installed = importlib.metadata.version("mini-racer")
+    ended = throwaway.run(_installed)
+    if ended.status:
+        return f"the look for mini-racer {ended.describe()}"
+    installed = ended.output.decode()
     if installed != native.MINI_RACER_VERSION:
         return f"mini-racer is {installed}; this program needs exactly {native.MINI_RACER_VERSION}"
     return None
+
+
+def _installed() -> bytes:
+    """Of mini-racer. Only here is the import of so much that the zygote and its workers can do without."""
+    from importlib import metadata
+
+    return metadata.version("mini-racer").encode()
 
 
 def layouts() -> bytes:

@@ -15,9 +15,14 @@ _CHUNK = 1 << 14
 """Bytes read at once. Python allocates as much for each read, and what is large comes from mmap."""
 
 
+_WARM_ROUNDS = 4
+"""Python and V8 rewrite what they have run a few times, in memory that is shared if it happens here."""
+
+
 def warm(executor: Executor) -> None:
-    """Do once what every worker will do, so that those forked from here share what it took."""
-    executor.warm()
+    """Do what every worker will do, so that those forked from here share what it took."""
+    for _ in range(_WARM_ROUNDS):
+        executor.warm()
     frames: wire.FrameBuffer[wire.ToWorker] = wire.FrameBuffer(wire.ToWorker)
     frames.feed(wire.encode(wire.Look()))
     frames.next()

@@ -1,4 +1,4 @@
-"""The server's end of the zygote, with the test in the zygote's place."""
+"""The server's end of the zygote, with the test in the zygote's place; and what a zygote loads."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import array
 import os
 import socket
 import subprocess
+import sys
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -138,3 +139,16 @@ async def test_a_cache_that_cannot_be_written_is_named_and_done_without(
         zygote = await client.start_zygote({}, cache_dir=tmp_path / "file", data_budget_mb=512)
         await zygote.aclose()
     assert f"the base image is not kept in {tmp_path / 'file'}" in capfd.readouterr().err
+
+
+def test_the_zygote_imports_nothing_that_its_workers_do_not_need() -> None:
+    """Every page that it has written to costs each fork, and many of them each worker's memory."""
+    code = (
+        "import sys; from engine.isolate import image, native, selftest, zygote; "
+        "selftest.versions(); native.library(); image.base_source(); print(*sys.modules)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-I", "-c", code], env={}, capture_output=True, text=True, check=True, timeout=60
+    )
+    needless = {"asyncio", "email", "importlib.metadata", "logging", "random", "ssl", "tempfile", "threading"}
+    assert needless.isdisjoint(done.stdout.split())
