@@ -172,7 +172,7 @@ _HINTS = (
     _Hint("SyntaxError", r"missing \)", _NO_TYPES, _CODE + r"[\w)\]}]\s+(?:as|satisfies)\s+[\w{]"),
     _Hint("SyntaxError", r"Unexpected ", _NO_TYPES, _CODE + r"\b(?:private|public|protected|readonly)\s+\w"),
     _Hint("SyntaxError", r"Unexpected token '[<>)]'|Missing initializer", _NO_TYPES, _GENERIC),
-    _Hint("SyntaxError", r"Unexpected token '!'", _NO_TYPES, _CODE + r"[\w)\]]!"),
+    _Hint("SyntaxError", r"Unexpected token '!'", _NO_TYPES, _CODE + r"[\w)\]]![.\[,;)]"),
     _Hint(
         "SyntaxError",
         r"Unexpected token '<'",

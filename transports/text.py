@@ -142,7 +142,7 @@ def _value(report: Report, most: int) -> str:
     else:
         lines.append(f"=> {cut(report.result or 'undefined', most)}")
     if report.result_json_omitted == _A_PROMISE:
-        lines.append("Hint: That is a promise: put `await` before it to get its value.")
+        lines.append("Hint: That is a promise: put `await` before it for its value or error.")
     if report.pending_timers:
         lines.append(_timers(report.pending_timers))
     return "\n".join(lines)

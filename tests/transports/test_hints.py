@@ -122,6 +122,7 @@ HINTED = {
 
 UNHINTED = [
     "str.length",
+    "Hello, world!",
     "const x;",
     "null.id",
     "throw new Error('Not supported')",

@@ -60,7 +60,7 @@ def test_a_value_that_is_a_promise_comes_with_advice_to_await_it() -> None:
     told = outcome_text(report(result="Promise { 5 }", result_json_omitted="a Promise is not JSON"))
     assert (
         told
-        == "=> Promise { 5 }\nHint: That is a promise: put `await` before it to get its value.\n[demo@13]"
+        == "=> Promise { 5 }\nHint: That is a promise: put `await` before it for its value or error.\n[demo@13]"
     )
 
 
