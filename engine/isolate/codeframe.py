@@ -32,7 +32,7 @@ def code_frame(code: str, line: int, column: int) -> str | None:
         if number == line or text.strip():
             frame.append(f"{marker} {number:{digits}} | {text}".rstrip())
         if number == line:
-            before = sum(map(_cells, text[: at - start])) + max(0, at - start - len(text))
+            before = _width(text[: at - start]) + max(0, at - start - len(text))
             frame.append(f"  {'':{digits}} | {' ' * before}^")
     return "\n".join(frame)
 
@@ -44,7 +44,14 @@ def _window(line: str, start: int) -> str:
         text = f"…{text[1:]}"
     if len(line) > start + _WIDTH:
         text = f"{text[:-1]}…"
+    if text.isprintable():
+        return text
     return "".join(" " if unicodedata.category(character) == "Cc" else character for character in text)
+
+
+def _width(text: str) -> int:
+    """How many cells the text takes; it has no control characters."""
+    return len(text) if text.isascii() else sum(map(_cells, text))
 
 
 def _cells(character: str) -> int:
