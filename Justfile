@@ -8,9 +8,13 @@ bin := ".venv/bin"
 serve *flags:
     {{bin}}/mcp-v8 --http-port 8080 {{flags}}
 
-# All tests, or those named
+# All tests, or those named (`just test -n 2` in two processes, as CI does)
 test *args:
     {{bin}}/python -m pytest {{args}}
+
+# The long randomized tests
+torture *args:
+    {{bin}}/python -m pytest -m torture {{args}}
 
 # What CI checks: format, lint, strict types, tests
 verify: lint types test
@@ -34,6 +38,10 @@ bench *args:
 # The Web Platform Tests as a table; words choose cases by name
 wpt *words:
     {{bin}}/python -m tests.wpt {{words}}
+
+# What Node prints, again, after a change of the values that are compared with it
+golden:
+    node tests/base/node_golden.mjs > tests/base/node_golden.json
 
 # The bundled JavaScript libraries again, from npm
 vendor:

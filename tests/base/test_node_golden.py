@@ -1,8 +1,7 @@
 """Values and console lines read as in Node, but for the differences listed here.
 
-The answers of Node are in node_golden.json. After a change of node_values.js or node_console.js:
-
-    node tests/base/node_golden.mjs > tests/base/node_golden.json
+The answers of Node are in node_golden.json; after a change of node_values.js or node_console.js,
+`just golden` asks again.
 """
 
 from __future__ import annotations
