@@ -55,8 +55,8 @@ class Diverged(Conflict):
     def __init__(self, divergence: Divergence) -> None:
         super().__init__(
             f"this session is read-only: replaying event {divergence.seq} gave another {divergence.field} "
-            f"than recorded (expected {divergence.expected!r}, got {divergence.got!r}); go on from the last "
-            f"event that agrees with heap {divergence.agreed.id.hex()}",
+            f"than recorded (expected {divergence.expected!r}, got {divergence.got!r}); "
+            f"{_from(divergence.agreed)}",
             field="session",
         )
         self.divergence = divergence
@@ -70,10 +70,15 @@ class ReplayFailed(Conflict):
     def __init__(self, seq: int, event: str, agreed: ForkPoint) -> None:
         super().__init__(
             f"this session is read-only: replaying event {seq} ({event}) ended its worker "
-            f"{MAX_CRASHES} times; go on from the state before it with heap {agreed.id.hex()}",
+            f"{MAX_CRASHES} times; {_from(agreed)}",
             field="session",
         )
         self.seq = seq
+
+
+def _from(agreed: ForkPoint) -> str:
+    # the number comes first: the heap is not found where it is of a parent that was deleted
+    return f"go on from its last good state as name@{agreed.seq}, or with heap {agreed.id.hex()}"
 
 
 class ReplayCrashed(EngineError):

@@ -188,6 +188,20 @@ async def test_a_history_that_does_not_reproduce_makes_the_session_read_only(ope
         assert (saved.result, saved.created) == ("7", True)
 
 
+async def test_a_diverged_fork_of_a_deleted_session_goes_on_from_the_number_in_the_refusal(
+    open_engine, tmp_path
+):
+    async with open_engine(tmp_path) as engine:
+        await engine.run("let n = 1", session="a")
+        await _append_altered(engine, "a", "n * 10", result="'not what it gives'")
+        await engine.supervisor.fork(OWNER, "a", at=None, into="b", caller=CALLER)
+        await engine.supervisor.delete(OWNER, "a", CALLER)
+    async with open_engine(tmp_path) as engine:
+        with pytest.raises(Diverged, match=r"as name@1, or with heap \w{64}$"):
+            await engine.run("n", session="b")
+        assert await engine.value("n", session="b", at=1) == "1"
+
+
 async def test_another_engines_texts_may_differ_but_its_json_may_not(open_engine, tmp_path):
     async with open_engine(tmp_path) as engine:
         await engine.run("let n = 7", session="drift")
