@@ -194,9 +194,9 @@ async def test_a_diverged_fork_of_a_deleted_session_goes_on_from_the_number_in_t
     async with open_engine(tmp_path) as engine:
         await engine.run("let n = 1", session="a")
         await _append_altered(engine, "a", "n * 10", result="'not what it gives'")
+    async with open_engine(tmp_path) as engine:
         await engine.supervisor.fork(OWNER, "a", at=None, into="b", caller=CALLER)
         await engine.supervisor.delete(OWNER, "a", CALLER)
-    async with open_engine(tmp_path) as engine:
         with pytest.raises(Diverged, match=r"as name@1, or with heap \w{64}$"):
             await engine.run("n", session="b")
         assert await engine.value("n", session="b", at=1) == "1"
