@@ -40,6 +40,7 @@ def run(settings: Settings, warnings: Sequence[str]) -> None:
 
     Exits with one sentence if the server cannot start or fails.
     """
+    open_standard_streams()
     try:
         with logging_to_stderr(settings.log_level, settings.log_format):
             for warning in warnings:
@@ -52,6 +53,15 @@ def run(settings: Settings, warnings: Sequence[str]) -> None:
         if len(expected) != len(list(_leaves(group))):
             raise
         _fail(expected[0])
+
+
+def open_standard_streams() -> None:
+    """Where stdin, stdout or stderr is closed, make it /dev/null: the next file or connection would get its
+    number, and then what is written to stderr.
+    """
+    while (descriptor := os.open(os.devnull, os.O_RDWR)) <= 2:
+        os.set_inheritable(descriptor, True)
+    os.close(descriptor)
 
 
 async def _serve(settings: Settings) -> None:

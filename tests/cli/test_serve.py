@@ -10,6 +10,7 @@ import shlex
 import signal
 import socket
 import subprocess
+import sys
 from pathlib import Path
 
 import httpx2
@@ -312,3 +313,20 @@ def test_what_was_answered_survives_a_kill(tmp_path: Path) -> None:
         fields = {"code": "xs.push(3); xs", "session": "demo"}
         answer = httpx2.post(f"{server.url}/api/exec", json=fields, timeout=30).json()
     assert (answer["result"], answer["event"]) == ("[ 1, 2, 3 ]", 2)
+
+
+def test_no_file_takes_the_place_of_a_closed_stderr() -> None:
+    told = subprocess.run(
+        [
+            sys.executable,
+            "-c",
+            "import os\nfrom cli.serve import open_standard_streams\n"
+            "os.close(0), os.close(2)\nopen_standard_streams()\n"
+            "print(os.readlink('/proc/self/fd/0'), os.readlink('/proc/self/fd/2'), os.dup(1) > 2)",
+        ],
+        stdout=subprocess.PIPE,
+        text=True,
+        timeout=60,
+        check=True,
+    ).stdout
+    assert told == "/dev/null /dev/null True\n"
