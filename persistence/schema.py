@@ -11,6 +11,7 @@ A database of an older version is brought to this one when it is opened, in one 
 
 from __future__ import annotations
 
+import logging
 import os
 import sqlite3
 from contextlib import closing
@@ -24,6 +25,8 @@ from engine.errors import StoreCorrupt, StoreError
 from engine.events import Aborted, Event, Executed
 from engine.outcomes import status_of
 from persistence.eventlog import SessionRow
+
+_log = logging.getLogger(__name__)
 
 DATABASE_NAME = "events.db"
 STORE_VERSION = 2
@@ -146,6 +149,7 @@ def _adopt(db: sqlite3.Connection, path: Path) -> None:
     if new:
         _change(db, f"PRAGMA application_id = {APPLICATION_ID}; {_TABLES} {_INDEXES}")
     elif version == 1:
+        _log.info("%s has store format 1: bringing it to format %d, event by event", path, STORE_VERSION)
         db.create_function("execution_status", 4, _status)
         _change(db, _FROM_VERSION_1)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import sqlite3
 from contextlib import closing
 from pathlib import Path
@@ -115,6 +116,17 @@ async def test_a_store_of_version_1_is_read_listed_and_continued(directory: Path
     with closing(sqlite3.connect(path)) as db:
         assert db.execute("PRAGMA user_version").fetchone()[0] == STORE_VERSION
         assert db.execute("PRAGMA integrity_check").fetchone()[0] == "ok"
+
+
+async def test_bringing_a_store_to_this_version_is_told_once(
+    directory: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    make_version_1(directory, *old_histories())
+    caplog.set_level(logging.INFO)
+    for _ in range(2):
+        async with open_sqlite_log(directory):
+            pass
+    assert len([line for line in caplog.messages if "has store format 1" in line]) == 1
 
 
 async def test_an_old_store_gets_the_same_tables_as_a_new_one(tmp_path: Path) -> None:
