@@ -36,6 +36,31 @@ const walk = rooms()
 await walk.next()
 """
 
+WEB_STATE = """
+console.group('outer'); console.group('inner'); console.count('calls'); console.time('since')
+const heard = [], bus = new EventTarget(), control = new AbortController()
+bus.addEventListener('go', (event) => heard.push(event.detail), { signal: control.signal })
+bus.addEventListener('go', () => heard.push('once'), { once: true })
+const late = AbortSignal.timeout(3_600_000), both = AbortSignal.any([control.signal, late])
+both.onabort = () => heard.push(both.reason.name)
+const note = new File(['a€', new Blob(['b'])], 'note.txt', { type: 'text/plain' })
+const url = new URL('https://example.org/a?x=1#h'), query = url.searchParams
+const decoder = new TextDecoder(); const half = decoder.decode(Uint8Array.of(0xe2, 0x82), { stream: true })
+performance.mark('begun', { detail: [1] })
+setTimeout(() => heard.push('much later'), 3_600_000)
+const drawn = crypto.randomUUID()
+drawn
+"""
+
+USE_WEB_STATE = """
+console.log('indented'); console.count('calls')
+bus.dispatchEvent(new CustomEvent('go', { detail: heard.length }))
+query.append('y', '2')
+const told = { heard: heard.join(), note: await note.text(), href: url.href, drawn, late: late.aborted,
+  rest: decoder.decode(Uint8Array.of(0xac)), mark: performance.getEntriesByName('begun')[0].detail }
+told
+"""
+
 READ_CLOCKS = """
 class Later extends Date {}
 const format = { dateStyle: 'full', timeStyle: 'full', timeZone: 'UTC' }
@@ -63,6 +88,30 @@ const clocks = {
 }
 "read"
 """
+
+
+async def test_what_the_web_and_the_console_remember_survives_kills(tmp_path: Path) -> None:
+    with trio.fail_after(120):
+        async with restarting(tmp_path) as server:
+            first = await execute(server, session="demo", code=WEB_STATE)
+            await server.kill_and_restart()
+            later = await execute(server, session="demo", code=USE_WEB_STATE)
+            assert later["output"] == "    indented\n    calls: 2\n"
+            assert later["pending_timers"] == 2
+            assert later["result_json"] == {
+                "heard": "0,once",
+                "note": "a€b",
+                "href": "https://example.org/a?x=1&y=2#h",
+                "drawn": first["result_json"],
+                "late": False,
+                "rest": "€",
+                "mark": [1],
+            }
+            await server.kill_and_restart()
+            code = "console.groupEnd(); console.count('calls'); control.abort(); bus.dispatchEvent(new Event('go')); heard"
+            last = await execute(server, session="demo", code=code)
+            assert last["output"] == "  calls: 3\n"
+            assert last["result_json"] == [0, "once", "AbortError"]
 
 
 async def test_live_objects_survive_a_kill_between_two_calls(tmp_path: Path) -> None:
