@@ -14,7 +14,9 @@ _LINE_END = re.compile("\r\n|[\n\r\u2028\u2029]")
 
 def lines_of(code: str) -> list[str]:
     """The lines, without their ends."""
-    return _LINE_END.split(code)
+    for end in _OTHER_ENDS:
+        code = code.replace(end, "\n")
+    return code.split("\n")
 
 
 def units(text: str) -> int:
