@@ -4,19 +4,6 @@ from __future__ import annotations
 
 import pytest
 
-
-@pytest.fixture(scope="module")
-def session(Session):  # noqa: N803
-    """A session shared by tests whose names do not meet."""
-    return Session()
-
-
-@pytest.fixture
-def value(session):
-    """The text of what a function body returns."""
-    return lambda body: session.value(f"await (async () => {{ {body} }})()")
-
-
 TARGET = "const target = new EventTarget(), log = []; const on = (...a) => target.addEventListener(...a);"
 
 

@@ -6,19 +6,6 @@ import pytest
 
 from engine.limits import Limits
 
-
-@pytest.fixture(scope="module")
-def session(Session):  # noqa: N803
-    """A session shared by tests whose names do not meet."""
-    return Session()
-
-
-@pytest.fixture
-def value(session):
-    """The text of what a function body returns."""
-    return lambda body: session.value(f"await (async () => {{ {body} }})()")
-
-
 SHOW = """
   const show = (value) => {
     const out = [], seen = new Map();

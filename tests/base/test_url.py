@@ -5,18 +5,6 @@ from __future__ import annotations
 import pytest
 
 
-@pytest.fixture(scope="module")
-def session(Session):  # noqa: N803
-    """A session shared by tests that leave nothing behind."""
-    return Session()
-
-
-@pytest.fixture
-def value(session):
-    """The text of what a function body returns."""
-    return lambda body: session.value(f"await (async () => {{ {body} }})()")
-
-
 def test_a_url_is_shown_as_node_shows_it(value):
     assert value("return new URL('https://user:pass@example.org:8080/p/a?x=1&y=2#top')") == (
         "URL {\n"
