@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import re
 from codecs import utf_16_le_decode, utf_16_le_encode
 
-_LINE_END = re.compile("\r\n|[\n\r\u2028\u2029]")
+_OTHER_ENDS = ("\r\n", "\r", "\u2028", "\u2029")
 
 
 # These functions and not the codec of that name, which would be imported when it is first used: the
