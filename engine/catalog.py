@@ -55,7 +55,7 @@ class SessionInfo(Struct, frozen=True, kw_only=True):
     forked_from: str | None
     """``name@n`` of its parent, as that was called."""
     status: SessionStatus
-    """Whether its history can be replayed, as far as this engine has had to find out."""
+    """Whether its history can be replayed, as far as was found out since it was last idle for long."""
 
 
 class ExecutionSummary(Struct, frozen=True, kw_only=True):

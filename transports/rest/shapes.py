@@ -93,13 +93,14 @@ class SessionAnswer(Struct, frozen=True, kw_only=True):
     """Events that led here, those before a fork included."""
     awake: bool
     running: int
-    """Executions that wait or run."""
+    """Requests that wait or have their turn."""
     tags: dict[str, dict[str, str]]
     """Labels of its states, by the number of the state's event; in a list at most 16."""
     tags_truncated: bool
     forked_from: str | None
     """``name@n``."""
     status: SessionStatus
+    """Whether its history can be replayed, as far as was found out since it was last idle for long."""
 
 
 class SessionsAnswer(Struct, frozen=True):
