@@ -6,6 +6,7 @@ on what it did before, so a replay could go another way. Instead the process exi
 EXIT_OUT_OF_MEMORY in the places of V8 that every such failure passes, whatever asked for memory:
 
 - the functions that make the errors for it, and the one that grows a WebAssembly memory;
+- the one that ends the process where an array would be longer than V8 can make one;
 - its imports of ``mmap`` and ``mprotect``, where the kernel refuses more than RLIMIT_DATA allows.
 
 Shared WebAssembly memories are refused in the same manner: they would give guest code the
@@ -45,6 +46,7 @@ _NewRangeError = c.PYFUNCTYPE(_word, _ptr, _int, _ptr, c.c_size_t)
 _NewError = c.PYFUNCTYPE(_word, _ptr, _ptr, _ptr, _ptr)
 _GrowMemory = c.PYFUNCTYPE(c.c_int32, _ptr, _ptr, c.c_uint32)
 _NewMemory = c.PYFUNCTYPE(_word, _ptr, _int, _int, c.c_uint8, c.c_uint8)
+_FatalSize = c.PYFUNCTYPE(None, c.c_char_p)
 _NotifyPressure = c.PYFUNCTYPE(None, _ptr, _int, c.c_bool)
 _Map = c.CFUNCTYPE(_word, _ptr, c.c_size_t, _int, _int, _int, c.c_int64, use_errno=True)
 _Protect = c.CFUNCTYPE(_int, _ptr, c.c_size_t, _int, use_errno=True)
@@ -65,6 +67,7 @@ class MemoryGuard:
         self._new_error = self._replace("new_error", _NewError, self._on_error)
         self._grow_memory = self._replace("wasm_memory_grow", _GrowMemory, self._on_grow)
         self._new_memory = self._replace("wasm_memory_new", _NewMemory, self._on_new_memory)
+        self._replace("fatal_size", _FatalSize, self._on_fatal_size)
         self._notify_pressure = self._replace("memory_pressure", _NotifyPressure, self._on_pressure)
         libc = c.CDLL(None)
         for name, kind, failed in (
@@ -124,6 +127,9 @@ class MemoryGuard:
         if any(phrase in text for phrase in _IN_ERROR_TEXTS):
             os._exit(EXIT_OUT_OF_MEMORY)
         return int(self._new_error(factory, constructor, message, options))
+
+    def _on_fatal_size(self, _message: bytes) -> None:
+        os._exit(EXIT_OUT_OF_MEMORY)
 
     def _on_grow(self, isolate: int, memory: int, pages: int) -> int:
         """Growing fails at the declared maximum, or after V8 tried in vain to make room."""

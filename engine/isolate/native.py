@@ -186,6 +186,7 @@ SYMBOLS: dict[str, Symbol] = {
         c.c_uint64,
         (_ptr, _ptr, _ptr, _ptr),
     ),
+    "fatal_size": Symbol("_ZN2v84base21FatalNoSecurityImpactEPKcz", None, (c.c_char_p,)),
     "memory_pressure": Symbol(
         "_ZN2v88internal4Heap26MemoryPressureNotificationENS_19MemoryPressureLevelEb",
         None,

@@ -105,6 +105,11 @@ ABORTS = {
         "out_of_memory",
         "OutOfMemory",
     ),
+    "an array longer than there can be": (
+        "n = 2; 'x'.repeat(2 ** 28).split('')",
+        "out_of_memory",
+        "OutOfMemory",
+    ),
     "a huge buffer": ("n = 2; new ArrayBuffer(1e9)", "out_of_memory", "OutOfMemory"),
     "a huge buffer, caught": ("n = 2; try { new ArrayBuffer(1e9) } catch {}", "out_of_memory", "OutOfMemory"),
     "many buffers": (
