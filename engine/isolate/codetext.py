@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
+# These functions and not the codec of that name, which would be imported when it is first used: the
+# sandbox ends a worker that does.
 from codecs import utf_16_le_decode, utf_16_le_encode
 
 _OTHER_ENDS = ("\r\n", "\r", "\u2028", "\u2029")
-
-
-# These functions and not the codec of that name, which would be imported when it is first used: the
-# sandbox ends a worker that does.
 
 
 def lines_of(code: str) -> list[str]:
