@@ -180,7 +180,7 @@ class Execution:
             with trio.move_on_after(seconds):
                 await self._finished.wait()
         if self.failure is not None:
-            raise self.failure
+            raise self.failure.with_traceback(None)  # else it would grow with each time it is raised
         return self.report
 
     async def wait_for_line(self, number: int) -> bool:

@@ -123,7 +123,7 @@ class LiveSession:
     async def execute(self, command: Execute) -> None:
         """Run code, record what came of it and tell. Raises EngineError; nothing is recorded then."""
         if self.broken is not None:
-            raise self.broken
+            raise self.broken.with_traceback(None)  # else it would grow with each refusal
         execution, asked = command.execution, command.submission
         seq = self._next_seq()
         self._check_room(seq)
@@ -182,7 +182,7 @@ class LiveSession:
     async def look(self) -> StateView:
         """The variables. Raises NotFound, Diverged, ReplayFailed, TooLarge, Unavailable, StoreError."""
         if self.broken is not None:
-            raise self.broken
+            raise self.broken.with_traceback(None)  # else it would grow with each refusal
         point = self._state()
         worker = await self._ready_worker()
         try:

@@ -184,6 +184,10 @@ async def test_a_history_that_does_not_reproduce_makes_the_session_read_only(ope
             "70",
         )
         assert refused.value.code == "session_diverged"
+        frames = len(refused.traceback)
+        with pytest.raises(Diverged) as again:
+            await engine.run("n", session="a")
+        assert (again.value, len(again.traceback)) == (refused.value, frames)
         saved = await engine.run("n", heap=report.agreed.id.hex())
         assert (saved.result, saved.created) == ("7", True)
 
