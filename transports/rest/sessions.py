@@ -252,7 +252,8 @@ def routes(engine: Supervisor) -> list[Route]:
             "GET",
             f"{one}/state",
             "The variables of a session, with types and previews",
-            "Now, or after event n with `?event=n`. Looking runs no code of the session and changes nothing.",
+            "Now, or after event n with `?event=n`. Looking runs no code of the session and changes nothing. "
+            "It takes its turn, and at most 45 s: then it is refused, and what runs goes on.",
             view=views.state,
             query=PointQuery,
             answers={200: Content("The variables", StateAnswer)},
