@@ -29,7 +29,7 @@ _PYTHON = (
     r"|(?:if|for|while|with)\s+[^(\s].*:\s*$|(?:try|else|finally)\s*:)"
     r"|\blambda\b.*:|\[.*\sfor\s+\w+\s+in\s|\bf[\"']"
 )
-_NO_MODULES = "There are no modules here: write the function yourself, it stays in the session."
+_NO_MODULES = "There are no modules here: write the function yourself."
 _NO_TYPES = "If this is TypeScript: leave types, interfaces, enums and `as` out."
 
 
@@ -75,7 +75,7 @@ _HINTS = (
     _Hint(
         "ReferenceError",
         r"(window|document|localStorage|sessionStorage|navigator|location|alert|prompt) is not defined",
-        "There is no browser here, so no DOM: variables stay in the session, and console.log prints.",
+        "There is no browser here, so no DOM: keep values in variables, print with console.log.",
     ),
     _Hint("ReferenceError", r"(global|self) is not defined", "It is called globalThis here."),
     _Hint(
@@ -85,8 +85,14 @@ _HINTS = (
     ),
     _Hint(
         "ReferenceError",
-        r"(Readable|Writable|Transform|Compression|Decompression)Stream is not defined",
+        r"(Readable|Writable|Transform|Text(De|En)coder|Compression|Decompression)Stream is not defined",
         "There are no streams here: use whole values, or async generators.",
+    ),
+    _Hint("ReferenceError", r"request(AnimationFrame|IdleCallback) is not defined", "Use setTimeout."),
+    _Hint(
+        "TypeError",
+        r"crypto\.(createHash|subtle\.\w+) is not a function",
+        "There are digests only: await crypto.subtle.digest('SHA-256', bytes).",
     ),
     _Hint(
         "ReferenceError", r"input is not defined", "It is the argument `input`, which no call has had yet."

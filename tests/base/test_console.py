@@ -325,3 +325,7 @@ def test_lone_surrogates_become_replacement_characters(run: Run) -> None:
 def test_a_huge_line_is_cut(run: Run, code: str) -> None:
     _, lines = run(code)
     assert [line.text for line in lines] == ["x" * (2**20 - COST) + MARK]
+
+
+def test_clear_takes_nothing_back(session):
+    assert printed(session, "console.log(1); console.clear(); console.log(2)") == [("log", "1"), ("log", "2")]

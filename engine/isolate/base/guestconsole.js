@@ -184,6 +184,7 @@
     groupEnd() {
       if (groups > 0) groups -= 1;
     },
+    clear() {}, // as in Node where there is no terminal
   };
   Object.defineProperty(guestConsole, Symbol.toStringTag, { value: 'console', configurable: true });
   Object.defineProperty(globalThis, 'console', {
