@@ -92,3 +92,14 @@ def test_marks_survive_a_snapshot(Session):  # noqa: N803
     assert second.value(
         "performance.measure('m', 'before', 'before').duration + performance.getEntries()[0].name"
     ) == ("'0before'")
+
+
+def test_a_measure_takes_no_longer_however_many_entries_there_are(evaluate):
+    assert (
+        evaluate("""
+        performance.mark('first')
+        for (let i = 0; i < 20_000; i++) { performance.mark('m' + i); performance.measure('n', 'first') }
+        performance.getEntriesByName('n').length
+    """)
+        == "20000"
+    )

@@ -13,12 +13,17 @@
   const { prototype: ArrayPrototype } = Array;
   const { isFinite } = Number;
   const NativeRangeError = RangeError;
+  const mapClear = uncurryThis(Map.prototype.clear);
+  const mapDelete = uncurryThis(Map.prototype.delete);
+  const mapGet = uncurryThis(Map.prototype.get);
+  const mapSet = uncurryThis(Map.prototype.set);
   const sort = uncurryThis(Array.prototype.sort);
 
   const MAX_ENTRIES = 100_000;
   const KEY = Object.freeze({ __proto__: null }); // who has it may make entries
 
   let entries = newList(); // in the order in which they were made
+  const markTimes = new Map(); // name → start of the latest mark
 
   // --- entries ----------------------------------------------------------------------------------
 
@@ -156,10 +161,8 @@
 
   /** When the latest mark of that name was made. */
   const timeOfMark = (name) => {
-    for (let i = entries.length - 1; i >= 0; i--) {
-      const state = stateOf(entries[i]);
-      if (state.type === 'mark' && state.name === name) return state.start;
-    }
+    const time = mapGet(markTimes, name);
+    if (time !== undefined) return time;
     throw new DOMException(`The "${name}" performance mark has not been set`, 'SyntaxError');
   };
 
@@ -241,7 +244,10 @@
     mark(name, options = undefined) {
       own(this);
       requireArguments(arguments.length, 1, "Failed to execute 'mark' on 'Performance'");
-      return record(new PerformanceMark(name, options));
+      const entry = record(new PerformanceMark(name, options));
+      const state = stateOf(entry);
+      mapSet(markTimes, state.name, state.start);
+      return entry;
     }
 
     measure(name, startOrOptions = undefined, endMark = undefined) {
@@ -282,7 +288,10 @@
 
     clearMarks(name = undefined) {
       own(this);
-      clear('mark', name === undefined ? undefined : `${name}`);
+      const text = name === undefined ? undefined : `${name}`;
+      if (text === undefined) mapClear(markTimes);
+      else mapDelete(markTimes, text);
+      clear('mark', text);
     }
 
     clearMeasures(name = undefined) {
