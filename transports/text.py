@@ -144,14 +144,16 @@ def _value(report: Report, most: int) -> str:
     if report.result_json_omitted == _A_PROMISE:
         lines.append("Hint: That is a promise: put `await` before it for its value or error.")
     if report.pending_timers:
-        lines.append(_timers(report.pending_timers))
+        lines.append(_timers(report))
     return "\n".join(lines)
 
 
-def _timers(count: int) -> str:
-    if count == 1:
-        return "1 timer pending: it fires during a later call"
-    return f"{count:,} timers pending: they fire during later calls"
+def _timers(report: Report) -> str:
+    one = report.pending_timers == 1
+    pending = "1 timer pending" if one else f"{report.pending_timers:,} timers pending"
+    if report.session is None:
+        return f"{pending}: nothing is kept, so {'it does' if one else 'they do'} not fire"
+    return f"{pending}: {'it fires during a later call' if one else 'they fire during later calls'}"
 
 
 def _places(stack: Stack, error: ErrorDetail, report: Report) -> list[str]:

@@ -51,6 +51,11 @@ def test_what_is_pending_is_told() -> None:
     assert "\n1 timer pending: it fires" in outcome_text(report(result="1", pending_timers=1))
 
 
+def test_without_sessions_no_timer_is_said_to_fire_later() -> None:
+    told = outcome_text(report(result="1", pending_timers=1, session=None, event=None))
+    assert told == "=> 1\n1 timer pending: nothing is kept, so it does not fire"
+
+
 def test_lines_that_were_dropped_are_told() -> None:
     told = outcome_text(report(result="1", console=(Line("log", "a"),), console_dropped=1_203))
     assert told == "a\n… 1,203 lines more were not kept: the console was full\n=> 1\n[demo@13]"
