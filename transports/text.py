@@ -30,7 +30,6 @@ _NOTE_CHARS = 200
 """Room for the lines that say what was cut."""
 _FRAME = "    at "
 _WITHOUT_FRAMES = re.compile(r"\[.*?\] \{(.*)\}", re.DOTALL)
-_A_PROMISE = "a Promise is not JSON"
 """What the base image says of a value that is one."""
 _UNTOLD = ("timed_out", "cancelled")
 """Statuses that need no sentence to explain them."""
@@ -141,8 +140,6 @@ def _value(report: Report, most: int) -> str:
         lines.append("=> a promise that is pending: nothing that is left can settle it")
     else:
         lines.append(f"=> {cut(report.result or 'undefined', most)}")
-    if report.result_json_omitted == _A_PROMISE:
-        lines.append("Hint: That is a promise: put `await` before it for its value or error.")
     if report.pending_timers:
         lines.append(_timers(report))
     return "\n".join(lines)

@@ -198,10 +198,9 @@ class Executor:
         if promise is None:
             assert evaluation.exception is not None
             return self._finish(_THROWN, evaluation.exception, nothing), evaluation.location
-        state = isolate.promise_state(promise)
+        state, value, promise = isolate.settlement(promise)
         if state == PENDING:
             return self._finish(_UNSETTLED, nothing, promise), None
-        value = isolate.promise_result(promise)
         if state != REJECTED:
             return self._finish(_VALUE, value, promise), None
         location = isolate.locate(value)
@@ -213,7 +212,7 @@ class Executor:
         for code in _BIND_INPUT:
             with isolate.scope():
                 promise = isolate.evaluate(code).promise
-                if promise is not None and isolate.boolean(isolate.promise_result(promise)):
+                if promise is not None and isolate.boolean(isolate.settlement(promise).value):
                     return
         isolate.control("inputHidden")
 
@@ -221,8 +220,8 @@ class Executor:
         """Fire the timers that the value, or the design's settling rules, wait for."""
         isolate = self._isolate
         while True:
-            settled = promise is None or isolate.promise_state(promise) != PENDING
             with isolate.scope():
+                settled = promise is None or isolate.settlement(promise).state != PENDING
                 wait = isolate.float(isolate.control("settle", isolate.integer(settled)))
             if wait < 0:
                 return

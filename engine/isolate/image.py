@@ -70,7 +70,7 @@ INLINED_FILES = frozenset({"sfc32.js", "vendor/libraries.js"})
 """Those that calculate, call nothing of the guest's and throw nothing that it sees; see ``BaseScripts``."""
 
 BASE_SCRIPT = "mcp-v8:base"
-SEMANTICS = 3
+SEMANTICS = 4
 """Raise it when Python here changes what an execution's digest covers: how code is wrapped and settled,
 how outcomes are put together."""
 _MAX_REFERENCES = 64

@@ -50,6 +50,17 @@ class BaseScripts(NamedTuple):
     inlined: str
 
 
+class Settlement(NamedTuple):
+    """How it stands with evaluated code."""
+
+    state: int
+    """PENDING, FULFILLED or REJECTED."""
+    value: Handle
+    """The value, or what was thrown; of no use while pending."""
+    promise: Handle
+    """The promise that has it."""
+
+
 class Evaluation(NamedTuple):
     """What ``evaluate`` gave: a promise for the value, or the exception of a syntax error."""
 
@@ -195,14 +206,24 @@ class Isolate:
         """PENDING, FULFILLED or REJECTED."""
         return int(self._v8.promise_state(promise))
 
-    def promise_result(self, promise: Handle) -> Handle:
-        """The value of a settled promise of ``evaluate``: its fulfilment is unwrapped."""
-        result: Handle = self._v8.promise_result(promise)
-        if self.promise_state(promise) == REJECTED:
-            self._v8.promise_mark_handled(promise)
-            return result
-        # A REPL script fulfils with {".repl_result": value}, an object that V8 itself made.
-        return self._v8.object_get(result, self._context, self.string(".repl_result")) or result
+    def settlement(self, promise: Handle) -> Settlement:
+        """What became of a promise of ``evaluate``.
+
+        The code's last expression need not say ``await``: where it is a promise, that one decides.
+        """
+        v8, state = self._v8, self.promise_state(promise)
+        if state == FULFILLED:
+            # A REPL script fulfils with {".repl_result": value}, an object that V8 itself made.
+            completion = v8.promise_result(promise)
+            value = v8.object_get(completion, self._context, self.string(".repl_result")) or completion
+            if not v8.IsPromise(value):
+                return Settlement(FULFILLED, value, promise)
+            promise, state = value, self.promise_state(value)
+        if state == PENDING:
+            return Settlement(PENDING, promise, promise)
+        if state == REJECTED:
+            v8.promise_mark_handled(promise)
+        return Settlement(state, v8.promise_result(promise), promise)
 
     def locate(self, error: Handle) -> Location | None:
         """Where a thrown value was made, as far as V8 knows."""

@@ -153,7 +153,7 @@ def _optimization(image: BaseImage) -> bytes:
             "globalThis.hot = (n) => { let sum = 0; for (let i = 0; i < n; i++) sum += i & 7; return sum; };"
             "for (let i = 0; i < 200; i++) hot(20_000); hot(8)",
         )
-        function = isolate.promise_result(_evaluated(isolate, "hot"))
+        function = isolate.settlement(_evaluated(isolate, "hot")).value
         status = c.PyDLL(str(v8.path))[_OPTIMIZATION_STATUS]
         status.restype, status.argtypes = c.c_uint64, (c.c_int, c.c_void_p, c.c_void_p)
         bits = (status(1, function, isolate._isolate) & 0xFFFFFFFF) >> native.SMI_SHIFT
@@ -249,7 +249,7 @@ def _evaluated(isolate: Isolate, code: str) -> int:
 
 
 def _number(isolate: Isolate, code: str) -> float:
-    return isolate.float(isolate.promise_result(_evaluated(isolate, code)))
+    return isolate.float(isolate.settlement(_evaluated(isolate, code)).value)
 
 
 def _written(raw: bytes) -> int:

@@ -434,21 +434,21 @@ Object.assign(new DataView(new ArrayBuffer(1)), { x: 1 })
 ({ view: new DataView(new ArrayBuffer(2)) })
 
 // promises
-Promise.resolve(1)
-Promise.resolve({ a: 1 })
-Promise.resolve('text')
-Promise.resolve([1, 2, 3, 4, 5, 6, 7, 8])
-new Promise(() => {})
-(() => { const p = Promise.reject(3); p.catch(() => {}); return p })()
-(() => { const p = Promise.reject(Object.assign(new Error('no'), { stack: 'Error: no\n    at f (x.js:1:1)' })); p.catch(() => {}); return p })()
-(() => { const p = Promise.reject(Object.assign(new Error('no'), { stack: 'Error: no' })); p.catch(() => {}); return p })()
-Object.assign(Promise.resolve(1), { x: 2 })
-new (class Task extends Promise {})(() => {})
-(async () => {})()
-(async () => 5)()
+[Promise.resolve(1)]
+[Promise.resolve({ a: 1 })]
+[Promise.resolve('text')]
+[Promise.resolve([1, 2, 3, 4, 5, 6, 7, 8])]
+[new Promise(() => {})]
+[(() => { const p = Promise.reject(3); p.catch(() => {}); return p })()]
+[(() => { const p = Promise.reject(Object.assign(new Error('no'), { stack: 'Error: no\n    at f (x.js:1:1)' })); p.catch(() => {}); return p })()]
+[(() => { const p = Promise.reject(Object.assign(new Error('no'), { stack: 'Error: no' })); p.catch(() => {}); return p })()]
+[Object.assign(Promise.resolve(1), { x: 2 })]
+[new (class Task extends Promise {})(() => {})]
+[(async () => {})()]
+[(async () => 5)()]
 [Promise.resolve(1), new Promise(() => {})]
-Promise.resolve({ a: { b: { c: 1 } } })
-Promise.resolve(undefined)
+[Promise.resolve({ a: { b: { c: 1 } } })]
+[Promise.resolve(undefined)]
 
 // errors
 new Error('message')
@@ -555,7 +555,7 @@ Object.setPrototypeOf([1], null)
 Object.setPrototypeOf([], null)
 Object.setPrototypeOf(new Map([[1, 2]]), null)
 Object.setPrototypeOf(new Set([1]), null)
-Object.setPrototypeOf(Promise.resolve(1), null)
+[Object.setPrototypeOf(Promise.resolve(1), null)]
 Object.setPrototypeOf({ a: 1 }, Array.prototype)
 Object.setPrototypeOf([1], Object.prototype)
 Object.setPrototypeOf({ a: 1 }, { constructor: 5 })

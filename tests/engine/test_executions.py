@@ -30,6 +30,36 @@ async def test_top_level_await_gives_the_value(engine):
     assert await engine.value("await Promise.resolve([1, 2])", session="a") == "[ 1, 2 ]"
 
 
+PROMISES = {
+    "(async () => { await null; return [7] })()": "[ 7 ]",
+    "new Promise(resolve => setTimeout(resolve, 5, 'late'))": "'late'",
+    "let n = 0; new Promise(resolve => { const t = setInterval(() => { if (++n > 2) { clearInterval(t); resolve(n) } }, 1) })": "3",
+    "new (class Task extends Promise {})(resolve => resolve(1))": "1",
+    "[Promise.resolve(1)]": "[ Promise { 1 } ]",
+    "const thenable = { then(f) { f(4) } }; thenable": "{ then: [Function: then] }",
+    "Promise.resolve({ get '.repl_result'() { throw 1 } })": "{ '.repl_result': [Getter] }",
+}
+
+
+@pytest.mark.parametrize("code", PROMISES)
+async def test_a_promise_at_the_end_is_awaited_and_nothing_else_is(engine, code):
+    assert await engine.value(code) == PROMISES[code]
+
+
+async def test_a_promise_at_the_end_that_rejects_is_a_failure_with_its_place_and_no_line_of_the_console(
+    engine,
+):
+    await engine.run("const main = async () => {\n  null.x\n}", session="a")
+    failed = await engine.run("main()", session="a")
+    assert (failed.status, failed.error.name, failed.console) == ("failed", "TypeError", ())
+    assert failed.error.frame.splitlines()[1] == "> 2 |   null.x"
+
+
+async def test_a_promise_at_the_end_that_nothing_can_settle_is_pending(engine):
+    done = await engine.run("new Promise(() => {})", session="a")
+    assert (done.status, done.pending, done.result) == ("completed", True, None)
+
+
 async def test_a_leading_brace_is_an_object_and_a_block_where_it_does_not_parse_as_one(engine):
     assert await engine.value("{ a: 1 }") == "{ a: 1 }"
     assert await engine.value("{ let q = 2; q }") == "2"

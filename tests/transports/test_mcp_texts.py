@@ -79,9 +79,7 @@ TEXTS = {
     "undefined": "=> undefined\n[{0}@1]",
     "console.log('a\\nb')": "a\nb\n=> undefined\n[{0}@1]",
     "({ a: 1 })": "=> {{ a: 1 }}\n[{0}@1]",
-    "(async () => 5)()": (
-        "=> Promise {{ 5 }}\nHint: That is a promise: put `await` before it for its value or error.\n[{0}@1]"
-    ),
+    "(async () => 5)()": "=> 5\n[{0}@1]",
     "await new Promise(() => {})": (
         "=> a promise that is pending: nothing that is left can settle it\n[{0}@1]"
     ),

@@ -61,14 +61,6 @@ def test_lines_that_were_dropped_are_told() -> None:
     assert told == "a\n… 1,203 lines more were not kept: the console was full\n=> 1\n[demo@13]"
 
 
-def test_a_value_that_is_a_promise_comes_with_advice_to_await_it() -> None:
-    told = outcome_text(report(result="Promise { 5 }", result_json_omitted="a Promise is not JSON"))
-    assert (
-        told
-        == "=> Promise { 5 }\nHint: That is a promise: put `await` before it for its value or error.\n[demo@13]"
-    )
-
-
 def test_a_long_value_is_shown_with_its_end() -> None:
     value = f"[ {'1, ' * 5_000}... 999900 more items ]"
     first, last = outcome_text(report(result=value)).splitlines()
