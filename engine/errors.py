@@ -13,7 +13,11 @@
     │   ├── StoreLocked         another process owns the store
     │   ├── StoreCorrupt        a record does not hash to its name, or a chain has a gap
     │   ├── AppendConflict      the sequence number is taken, or its predecessor is missing
-    │   └── StoreFailed         the write definitely did not happen (disk full, I/O error)
+    │   ├── StoreFailed         the write definitely did not happen (disk full, I/O error)
+    │   └── BlobError           a blob, which is only a shortcut, could not be kept or had
+    │       ├── BlobMissing     there is none of that name: it was collected, or lost
+    │       ├── BlobCorrupt     what is there does not hash to its name, or is no such blob
+    │       └── BlobStoreFailed the store is full, read-only or gone: it may work later
     ├── PlatformRefused         V8 here is not the one this engine was written for
     └── WorkerFailed            a worker process or the zygote broke its protocol or could not start
 
@@ -111,6 +115,30 @@ class StoreFailed(StoreError):
     """The append definitely did not happen; nothing of it is in the log."""
 
     code = "store_failed"
+
+
+class BlobError(StoreError):
+    """A blob could not be kept or had; the log is not affected."""
+
+    code = "blob_error"
+
+
+class BlobMissing(BlobError):
+    """There is no blob of that name."""
+
+    code = "blob_missing"
+
+
+class BlobCorrupt(BlobError):
+    """What is stored under a name is not what was put there, or not what it should be."""
+
+    code = "blob_corrupt"
+
+
+class BlobStoreFailed(BlobError):
+    """The blob store did not do it; it may later."""
+
+    code = "blob_store_failed"
 
 
 class PlatformRefused(EngineError):

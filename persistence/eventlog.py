@@ -8,6 +8,7 @@ from typing import Generic, Protocol, TypeVar
 from msgspec import Struct
 
 from engine.chain import Record
+from engine.checkpoints import Checkpoint
 from engine.labels import MAX_OF_SESSION
 
 T = TypeVar("T")
@@ -130,4 +131,28 @@ class EventLog(Protocol):
 
     async def idempotent(self, owner: str, key: str) -> Record | None:
         """The record of the execution that an owner asked for under that idempotency key."""
+        ...
+
+    async def add_checkpoint(self, checkpoint: Checkpoint, forget: Sequence[Checkpoint] = ()) -> None:
+        """Remember a checkpoint whose blob is stored, and no longer know those in ``forget``.
+
+        One of the same state, engine and session takes the place of the one before. Raises StoreFailed.
+        """
+        ...
+
+    async def forget_checkpoints(self, checkpoints: Sequence[Checkpoint]) -> None:
+        """No longer know these, as where their blobs are of no use. Raises StoreFailed."""
+        ...
+
+    async def checkpoints(self, session: str, first: int = 0, last: int | None = None) -> list[Checkpoint]:
+        """A session's own checkpoints of states with ``first <= seq <= last``, newest state first, of every
+        engine.
+        """
+        ...
+
+    async def checkpoint_blobs(self) -> set[str]:
+        """Names of all blobs that a checkpoint of a session needs that is open, or has open forks.
+
+        Forgets the checkpoints of all others first. Raises StoreFailed.
+        """
         ...
