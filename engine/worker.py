@@ -10,21 +10,23 @@ zygote's report (why). A ``Done`` that is complete in the socket counts, whateve
 
 from __future__ import annotations
 
+import array
 import contextlib
 import os
 import select
 import signal
 import socket
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Final, Literal, TypeVar
 
 import trio
 
 from engine.errors import WorkerFailed
 from engine.events import Line
-from engine.isolate import wire
+from engine.isolate import copy_wire, wire
 from engine.limits import MIB, Limits
 
+_MAX_REASON: Final = 200
 CLOSE_SECONDS: Final = 1.0
 """How long a killed process may take to be gone, and the zygote to tell: longer than they do."""
 _CHUNK: Final = 1 << 16
@@ -62,6 +64,41 @@ def allowance(limits: Limits) -> int:
 
 def _look_allowance(message: wire.Look) -> int:
     return MIB + message.max_globals * (4 * message.preview_chars + 4 * 1024)
+
+
+class CheckpointDeclined(WorkerFailed):
+    """There is no snapshot of this state, or not now; the worker is as it was."""
+
+
+class Copy:
+    """A forked copy of a worker, which makes a snapshot and ends. Owns ``descriptor``, where it writes to.
+
+    It goes with its worker: when that is closed, the copy is killed.
+    """
+
+    def __init__(self, descriptor: int) -> None:
+        self._stream = trio.lowlevel.FdStream(descriptor)
+
+    async def snapshot(self) -> bytes:
+        """The snapshot, once the copy has ended. Raises CheckpointDeclined.
+
+        Large states take long: bound it with a cancel scope. The descriptor is closed then.
+        """
+        written = bytearray()
+        async with self._stream:
+            async for chunk in self._stream:
+                written += chunk
+                if len(written) > copy_wire.MAX_WRITTEN:
+                    raise CheckpointDeclined("the process that made the snapshot told more than one may have")
+        made = copy_wire.read(bytes(written))
+        if isinstance(made, copy_wire.Declined):
+            raise CheckpointDeclined(made.reason)
+        return made
+
+    async def aclose(self) -> None:
+        """Not wait for it: it ends when it writes. Further calls do nothing."""
+        with trio.CancelScope(shield=True):  # it only closes the descriptor
+            await self._stream.aclose()
 
 
 class Worker:
@@ -134,10 +171,44 @@ class Worker:
         Raises WorkerDied. Looking takes as long as what is looked at is large: bound it with a cancel
         scope. If it is cancelled, the worker cannot be used again.
         """
-        return await self._ask(message, _look_allowance(message), self._receive_seen)
+        return await self._ask(message, _look_allowance(message), self._receive_one(wire.Seen))
+
+    async def restore(self, snapshot: bytes) -> None:
+        """Begin in the state of a snapshot; to be asked of a worker that has run nothing.
+
+        Raises WorkerDied, also where it is a snapshot that V8 cannot restore. Bound it with a cancel scope.
+        """
+        await self._ask(wire.Restore(snapshot), MIB, self._receive_one(wire.Restored))
+
+    async def checkpoint(self) -> Copy:
+        """Fork a copy that makes a snapshot, between two runs: the worker is free again when this returns.
+
+        Raises WorkerDied, and CheckpointDeclined where there can be no copy.
+        """
+        try:
+            source, sink = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
+        except OSError as failed:
+            raise CheckpointDeclined(f"the server has no descriptors for it: {failed.strerror}") from failed
+        copy = Copy(source)
+        try:
+            os.set_blocking(sink, True)
+            forked = await self._ask(wire.Checkpoint(), MIB, self._receive_one(wire.Forked), sink)
+        except BaseException:
+            await copy.aclose()
+            raise
+        finally:
+            os.close(sink)
+        if forked.failure is not None:
+            await copy.aclose()
+            raise CheckpointDeclined(forked.failure[:_MAX_REASON])
+        return copy
 
     async def _ask(
-        self, message: wire.ToWorker, allowance: int, receive: Callable[[], Awaitable[A | None]]
+        self,
+        message: wire.ToWorker,
+        allowance: int,
+        receive: Callable[[], Awaitable[A | None]],
+        *descriptors: int,
     ) -> A:
         """Send one message and receive all that answers it, at most ``allowance`` bytes."""
         if not self._usable:
@@ -145,7 +216,7 @@ class Worker:
         self._usable = False
         self._allowance = allowance
         try:
-            await self._send(wire.encode(message))
+            await self._send(wire.encode(message), descriptors)
             answer = await receive()
         except (WorkerFailed, trio.ClosedResourceError) as broken:
             raise self._translate(broken) from broken
@@ -220,17 +291,21 @@ class Worker:
         with contextlib.suppress(ChildProcessError):
             os.waitid(os.P_PIDFD, self._pidfd, os.WEXITED | os.WNOHANG)
 
-    async def _send(self, data: bytes) -> None:
+    async def _send(self, data: bytes, descriptors: Sequence[int] = ()) -> None:
+        """Send it all; ``descriptors`` go with the first byte."""
         rest = memoryview(data)
+        rights = array.array("i", descriptors)
         while rest:
             try:
-                sent = self._socket.send(rest)
+                ancillary = [(socket.SOL_SOCKET, socket.SCM_RIGHTS, rights)] if rights else ()
+                sent = self._socket.sendmsg([rest], ancillary)
             except BlockingIOError:
                 await trio.lowlevel.wait_writable(self._socket)
             except ConnectionError:
                 return  # it has ended; what it said last is still to be read
             else:
                 rest = rest[sent:]
+                rights = array.array("i")
 
     async def _receive_done(self) -> wire.Done | None:
         """Pass console on until Done; None at the end of the socket."""
@@ -243,12 +318,16 @@ class Worker:
                 case other:
                     raise WorkerFailed(f"said {type(other).__name__} where Done was expected")
 
-    async def _receive_seen(self) -> wire.Seen | None:
-        """What a look saw; None at the end of the socket."""
-        message = await self._receive()
-        if message is not None and not isinstance(message, wire.Seen):
-            raise WorkerFailed(f"said {type(message).__name__} where Seen was expected")
-        return message
+    def _receive_one(self, kind: type[A]) -> Callable[[], Awaitable[A | None]]:
+        """Receives a message of that kind; None at the end of the socket."""
+
+        async def receive() -> A | None:
+            message = await self._receive()
+            if message is not None and not isinstance(message, kind):
+                raise WorkerFailed(f"said {type(message).__name__} where {kind.__name__} was expected")
+            return message
+
+        return receive
 
     async def _receive(self) -> wire.FromWorker | None:
         """The next message; None at the end of the socket."""

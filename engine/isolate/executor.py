@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 import msgspec
 from msgspec import UNSET, Struct
@@ -16,13 +16,20 @@ from engine.isolate.exhaustion import MemoryGuard
 from engine.isolate.isolate import PENDING, REJECTED, Evaluation, Isolate, Location, Terminated
 from engine.isolate.script import Script
 from engine.isolate.stack import StackGuard
+from engine.isolate.survey import Survey, format_stacks
 from engine.isolate.wire import EXIT_BROKEN, EXIT_OUT_OF_MEMORY, Done, Look, Run, Seen
 from engine.limits import Limits
 
-CONTROL_FUNCTIONS = ("begin", "inputHidden", "overdue", "settle", "rejected", "finish", "look")
+CONTROL_FUNCTIONS = ("begin", "inputHidden", "overdue", "settle", "rejected", "finish", "look", "formatStack")
 
 _VALUE, _UNSETTLED, _THROWN = 0, 1, 2  # kinds of ``finish``
 
+_ROOM_TO_RESTORE_MB = 4_000
+"""What the heap and the buffers may take while a snapshot is restored: RLIMIT_DATA is the limit then."""
+
+_WARM_ROUNDS = 10
+"""Python and V8 rewrite what they have run a few times, in memory that is shared if it happens here; and a
+snapshot of a small state is smaller if what ran makes little difference (4 rounds were too few for that)."""
 _WARM_UP = (
     "1 + 1",
     "({ a: [1, 'x', null], b: new Map([[1, 2]]) })",
@@ -76,13 +83,37 @@ class Executor:
         isolate.bind_control(*CONTROL_FUNCTIONS)
 
     def warm(self) -> None:
-        """Run code of each kind once, so that processes forked from here share what it compiled.
+        """Run code of each kind a few times, so that processes forked from here share what it compiled.
 
-        Leaves no trace in the session: a start of 0 is outside of its time.
+        Leaves no trace in the session: a start of 0 is outside of its time. The last round reads no clock,
+        so that the state after it is the same to the last byte whenever it is made.
         """
-        for code in _WARM_UP:
-            run = Run(seq=0, code=code, limits=Limits(), start=0, seed=bytes(16))
-            self.execute(run, lambda lines: None, time.sleep)
+        seed = bytes(16)
+        for trace in (*(None,) * _WARM_ROUNDS, Trace(start=0, seed=seed)):
+            for code in _WARM_UP:
+                run = Run(seq=0, code=code, limits=Limits(), start=0, seed=seed, trace=trace)
+                self.execute(run, lambda lines: None, time.sleep)
+
+    def restore(self, blob: bytes) -> None:
+        """Go on in the state of a snapshot, in another isolate."""
+        self._isolate.dispose()
+        isolate = Isolate(blob, self._isolate.references, heap_mb=_ROOM_TO_RESTORE_MB)
+        isolate.bind_control(*CONTROL_FUNCTIONS)
+        self._isolate = self._stack.isolate = self._memory.isolate = isolate
+
+    def survey(self, kinds: Mapping[int, str]) -> Survey:
+        """What is alive. For a process that makes a snapshot and ends."""
+        self._memory.lift()
+        return Survey(self._isolate, kinds)
+
+    def format_stacks(self, errors: list[int]) -> bool:
+        """See ``engine.isolate.survey``. For a process that makes a snapshot and ends."""
+        self._stack.arm(replay=True)
+        return format_stacks(self._isolate, errors) and not self._stack.reached()
+
+    def snapshot(self) -> bytes:
+        """The state as a blob, for ``restore``. For a process that ends after that: see ``Isolate``."""
+        return self._isolate.snapshot()
 
     def execute(
         self, run: Run, console: Callable[[tuple[Line, ...]], None], sleep: Callable[[float], None]

@@ -38,6 +38,8 @@ _REPLAY_MEMORY = 2
 _SLACK = 64 * MIB
 """Beside heap and buffers: the young generation, compilers, tables, and what Python needs."""
 
+_UNLIMITED = 1 << 40
+
 _SHARED = 1  # v8::internal::SharedFlag::kShared
 _FAILED = -1
 
@@ -55,10 +57,10 @@ _MAP_FAILED = (1 << 64) - 1
 
 
 class MemoryGuard:
-    """Sets the memory limits of an isolate's executions and ends the process at them. One for a process."""
+    """Sets the memory limits of executions in ``isolate`` and ends the process at them. One for a process."""
 
     def __init__(self, isolate: Isolate) -> None:
-        self._isolate, self._v8 = isolate, native.library()
+        self.isolate, self._v8 = isolate, native.library()
         self._base = process.data_bytes()
         self._pressure = 0
         self._templates = frozenset(_template(self._v8, text) for text in _OUT_OF_MEMORY)
@@ -82,14 +84,21 @@ class MemoryGuard:
         """Set the limits of the next execution."""
         times = _REPLAY_MEMORY if replay else 1
         heap, buffers = limits.heap_mb * times * MIB, limits.offheap_mb * times * MIB
-        self._isolate.heap.arm(heap)
-        self._isolate.buffers.budget = buffers
+        self.isolate.heap.arm(heap)
+        self.isolate.buffers.budget = buffers
         self._pressure = 0
         _, hard = resource.getrlimit(resource.RLIMIT_DATA)
         soft = self._base + heap + buffers + _SLACK
         resource.setrlimit(
             resource.RLIMIT_DATA, (soft if hard == resource.RLIM_INFINITY else min(soft, hard), hard)
         )
+
+    def lift(self) -> None:
+        """Allow as much as the process may ever have, for what is not an execution."""
+        self.isolate.heap.arm(_UNLIMITED)
+        self.isolate.buffers.budget = _UNLIMITED
+        _, hard = resource.getrlimit(resource.RLIMIT_DATA)
+        resource.setrlimit(resource.RLIMIT_DATA, (hard, hard))
 
     def _replace(self, name: str, kind: Any, replacement: Any) -> Any:
         """Let V8 call ``replacement`` instead of its function; that function, to be called from it."""
@@ -123,7 +132,7 @@ class MemoryGuard:
         return int(self._new_range_error(factory, template, values, count))
 
     def _on_error(self, factory: int, constructor: int, message: int, options: int) -> int:
-        text = self._isolate.text(message)
+        text = self.isolate.text(message)
         if any(phrase in text for phrase in _IN_ERROR_TEXTS):
             os._exit(EXIT_OUT_OF_MEMORY)
         return int(self._new_error(factory, constructor, message, options))
@@ -146,7 +155,7 @@ class MemoryGuard:
     def _on_new_memory(self, isolate: int, initial: int, maximum: int, shared: int, kind: int) -> int:
         if shared != _SHARED:
             return int(self._new_memory(isolate, initial, maximum, shared, kind))
-        text = self._isolate.string("WebAssembly: shared memory is not available here")
+        text = self.isolate.string("WebAssembly: shared memory is not available here")
         self._v8.throw_exception(isolate, self._v8.type_error(text, None))
         return 0
 

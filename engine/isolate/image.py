@@ -11,14 +11,17 @@ import hashlib
 import os
 import re
 import sys
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import msgspec
 from msgspec import Struct
+from msgspec.structs import replace
 
 from engine.errors import PlatformRefused
-from engine.isolate import native, throwaway
-from engine.isolate.isolate import BaseScripts, Isolate
+from engine.isolate import native, survey, throwaway
+from engine.isolate.executor import Executor
+from engine.isolate.isolate import BASE_SCRIPT, BaseScripts, Isolate
 
 BASE_FILES = (
     "wasm.js",
@@ -69,7 +72,6 @@ BASE_FILES = (
 INLINED_FILES = frozenset({"sfc32.js", "vendor/libraries.js"})
 """Those that calculate, call nothing of the guest's and throw nothing that it sees; see ``BaseScripts``."""
 
-BASE_SCRIPT = "mcp-v8:base"
 SEMANTICS = 4
 """Raise it when Python here changes what an execution's digest covers: how code is wrapped and settled,
 how outcomes are put together."""
@@ -79,12 +81,21 @@ _UNKNOWN_REFERENCE = re.compile(r"Unknown external reference (0x[0-9a-f]+)")
 
 
 class BaseImage(Struct, frozen=True, kw_only=True):
-    """A base blob and what is needed to restore it."""
+    """A base blob, and what is needed to restore it and the snapshots of sessions."""
 
     engine_id: str
     references: tuple[int, ...]
     """Offsets in the V8 library of native functions that V8's own installers refer to."""
     blob: bytes
+    idle: bytes
+    """Snapshot of a session in which nothing happened yet, which others are compressed against."""
+    kinds: dict[int, str]
+    """What a snapshot needs to know of what is alive; see ``engine.isolate.survey``."""
+
+    @property
+    def fingerprint(self) -> bytes:
+        """16 bytes: with another one, snapshots of sessions cannot be restored."""
+        return hashlib.sha256(msgspec.msgpack.encode((self.references, self.idle))).digest()[:16]
 
 
 def load(cache: Path | None) -> BaseImage:
@@ -154,17 +165,50 @@ def engine_id(source: BaseScripts) -> str:
 
 
 def build(source: BaseScripts, identity: str) -> BaseImage:
-    """Make the blob in throw-away children, finding the external references it needs one by one."""
+    """Make the image in throw-away children. Raises PlatformRefused if V8 cannot make it."""
+    references, blob = _base_blob(source)
+    kinds = _child("name what is in a heap", lambda: _kinds(blob, references))
+    image = BaseImage(
+        engine_id=identity,
+        references=tuple(references),
+        blob=blob,
+        idle=b"",
+        kinds=msgspec.msgpack.decode(kinds, type=dict[int, str]),
+    )
+    return replace(image, idle=_child("make a snapshot of an idle session", lambda: _idle(image)))
+
+
+def _base_blob(source: BaseScripts) -> tuple[list[int], bytes]:
+    """The blob and the external references that it needs, which are found one by one."""
     base = native.library().base
     references: list[int] = []
     while True:
         ended = throwaway.run(lambda: Isolate(None, references, install=source).snapshot())
         if ended.status == 0:
-            return BaseImage(engine_id=identity, references=tuple(references), blob=ended.output)
+            return references, ended.output
         unknown = _UNKNOWN_REFERENCE.search(ended.stderr)
         if unknown is None or len(references) == _MAX_REFERENCES:
             raise PlatformRefused(f"V8 could not make the base image: the child {ended.describe()}")
         references.append(int(unknown[1], 16) - base)
+
+
+def _kinds(blob: bytes, references: Sequence[int]) -> bytes:
+    return msgspec.msgpack.encode(survey.kinds(Isolate(blob, references)))
+
+
+def _idle(image: BaseImage) -> bytes:
+    """Made in the way in which those of sessions are."""
+    executor = Executor(boot(image))
+    executor.warm()
+    executor.survey({})
+    return executor.snapshot()
+
+
+def _child(what: str, function: Callable[[], bytes]) -> bytes:
+    ended = throwaway.run(function)
+    if ended.status:
+        raise PlatformRefused(f"V8 could not {what}: the child {ended.describe()}")
+    return ended.output
 
 
 def _read(path: Path, identity: str) -> BaseImage | None:

@@ -14,7 +14,7 @@ import ctypes as c
 import os
 import struct
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import NamedTuple
 
 from engine.errors import PlatformRefused
@@ -37,6 +37,10 @@ class Location(NamedTuple):
     line: int
     column: int
     source: str
+
+
+BASE_SCRIPT = "mcp-v8:base"
+"""The name of the base image's scripts."""
 
 
 class BaseScripts(NamedTuple):
@@ -83,11 +87,16 @@ class Isolate:
     ``blob`` is a snapshot made with the same ``references`` (offsets in the V8 library of native
     functions that the context's own installers use), or None for an empty context with every
     shipping language feature. ``install`` is, for an empty context, the base image's scripts (see
-    ``engine.isolate.image``).
+    ``engine.isolate.image``). ``heap_mb`` is the size to which its heap may grow while it is made.
     """
 
     def __init__(
-        self, blob: bytes | None, references: Sequence[int], *, install: BaseScripts | None = None
+        self,
+        blob: bytes | None,
+        references: Sequence[int],
+        *,
+        install: BaseScripts | None = None,
+        heap_mb: int = BOOT_HEAP_MB,
     ) -> None:
         self._v8 = v8 = native.library()
         self.emit: Callable[[str], None] = lambda text: None
@@ -98,11 +107,12 @@ class Isolate:
         self._brands = [(brand, getattr(v8, name)) for brand, name in native.BRANDS]
         self._isolate: int = v8.isolate_allocate()
         self._creator = c.create_string_buffer(native.SNAPSHOT_CREATOR_SIZE)
+        self.references = tuple(references)
         self._references = (c.c_int64 * (len(references) + 2))(
             _address(self._native_callback), *(v8.base + offset for offset in references), 0
         )
-        self.buffers = BufferAllocator(v8)
-        self._create(blob)
+        self.buffers = BufferAllocator(v8, heap_mb << 20)
+        startup = self._create(blob, heap_mb)
         self._serializer_enabled = c.c_uint8.from_address(self._isolate + native.SERIALIZER_ENABLED)
         if self._serializer_enabled.value != 1:
             raise PlatformRefused("V8's serializer flag is not where this program was written for")
@@ -128,6 +138,7 @@ class Isolate:
                 raise PlatformRefused("the snapshot has no control functions in it")
         elif install is not None:
             self._install(install)
+        del startup  # only other new contexts would need it
         self._reject_callback = native.PromiseRejectCallback(self._on_reject)
         if self._control:
             v8.set_reject_callback(self._isolate, _address(self._reject_callback))
@@ -312,6 +323,23 @@ class Isolate:
 
     # --- snapshots -----------------------------------------------------------------------------
 
+    @property
+    def cage(self) -> int:
+        """See ``native.cage_of``; objects of V8's own may be elsewhere."""
+        return native.cage_of(c.c_uint64.from_address(self._context).value)
+
+    def objects(self) -> Iterator[int]:
+        """All objects in the heap that are alive, as tagged pointers. Nothing may be allocated meanwhile."""
+        v8, heap = self._v8, self._isolate + native.HEAP
+        v8.collect_garbage(heap, native.GC_FOR_SNAPSHOT)
+        walk = c.create_string_buffer(native.HEAP_ITERATOR_SIZE)
+        v8.heap_walk_init(walk, heap, native.NO_FILTERING)
+        try:
+            while tagged := v8.heap_walk_next(walk):
+                yield tagged
+        finally:
+            v8.heap_walk_free(walk)
+
     def snapshot(self) -> bytes:
         """The whole state as a blob. Consumes the isolate: call it in a forked child.
 
@@ -334,6 +362,16 @@ class Isolate:
         data = v8.creator_blob(self._creator, 0)  # kClear: compiled code is not kept
         return c.string_at(data.data, data.raw_size)
 
+    def dispose(self) -> None:
+        """End it. Isolates share what a snapshot has of constants, so that one must be gone before another is
+        made from another snapshot.
+        """
+        v8 = self._v8
+        v8.context_exit(self._context)
+        self._scope.__exit__()
+        v8.creator_free(self._creator)
+        v8.isolate_dispose(self._isolate)
+
     def _forget_metrics(self) -> None:
         """Once WebAssembly was used, V8's metrics hold the context, which no blob can have."""
         number = self._v8.metrics_id(self._context)
@@ -342,18 +380,21 @@ class Isolate:
 
     # --- setting up ----------------------------------------------------------------------------
 
-    def _create(self, blob: bytes | None) -> None:
+    def _create(self, blob: bytes | None, heap_mb: int) -> object:
+        """Set the isolate up; what must be kept until the context is there."""
         v8 = self._v8
         params = c.create_string_buffer(native.PARAMS_SIZE)
         v8.params_init(params)
+        startup = None
         if blob is not None:
-            self._blob = c.create_string_buffer(blob, len(blob))
-            self._startup = native.StartupData(c.addressof(self._blob), len(blob))
-            struct.pack_into("<Q", params, native.PARAMS_SNAPSHOT_BLOB, c.addressof(self._startup))
-        struct.pack_into("<Q", params, native.PARAMS_MAX_OLD_GENERATION, BOOT_HEAP_MB << 20)
+            data = c.create_string_buffer(blob, len(blob))
+            startup = (data, native.StartupData(c.addressof(data), len(blob)))
+            struct.pack_into("<Q", params, native.PARAMS_SNAPSHOT_BLOB, c.addressof(startup[1]))
+        struct.pack_into("<Q", params, native.PARAMS_MAX_OLD_GENERATION, heap_mb << 20)
         struct.pack_into("<Q", params, native.PARAMS_ALLOCATOR, self.buffers.address)
         struct.pack_into("<Q", params, native.PARAMS_EXTERNAL_REFERENCES, c.addressof(self._references))
         v8.creator_init(self._creator, self._isolate, params)
+        return startup
 
     def _install(self, scripts: BaseScripts) -> None:
         v8 = self._v8

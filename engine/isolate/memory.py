@@ -54,32 +54,31 @@ class BufferAllocator:
     """V8's ArrayBuffer allocator with a budget.
 
     A copy of the default allocator's virtual table in which allocating counts towards the budget:
-    V8 requires buffers to lie in its own address range, which only its allocator knows.
+    V8 requires buffers to lie in its own address range, which only its allocator knows. Its method for
+    uninitialized memory calls the one for zeroed memory, so that one sees all.
     """
 
-    def __init__(self, v8: native.Library) -> None:
+    def __init__(self, v8: native.Library, budget: int) -> None:
         self._inner: int = v8.default_allocator()
         original = c.c_uint64.from_address(self._inner).value
         self._table = (c.c_uint64 * native.ALLOCATOR_SLOTS).from_buffer_copy(
             c.string_at(original, 8 * native.ALLOCATOR_SLOTS)
         )
         self._allocate = native.AllocateCallback(self._table[native.ALLOCATOR_ALLOCATE])
-        self._uninitialized = native.AllocateCallback(self._table[native.ALLOCATOR_ALLOCATE_UNINITIALIZED])
         self._free = native.FreeCallback(self._table[native.ALLOCATOR_FREE])
         self._callbacks = (
-            native.AllocateCallback(lambda _, size: self._take(self._allocate, size)),
-            native.AllocateCallback(lambda _, size: self._take(self._uninitialized, size)),
+            native.AllocateCallback(self._take),
             native.FreeCallback(self._give_back),
         )
         for slot, callback in zip(
-            (native.ALLOCATOR_ALLOCATE, native.ALLOCATOR_ALLOCATE_UNINITIALIZED, native.ALLOCATOR_FREE),
+            (native.ALLOCATOR_ALLOCATE, native.ALLOCATOR_FREE),
             self._callbacks,
             strict=True,
         ):
             self._table[slot] = c.cast(callback, c.c_void_p).value or 0
         # the default allocator has no fields that its methods read: the table is the object
         c.c_uint64.from_address(self._inner).value = c.addressof(self._table)
-        self.budget = 64 << 20
+        self.budget = budget
         """Bytes that buffers may take together."""
         self.used = 0
 
@@ -88,11 +87,11 @@ class BufferAllocator:
         """The v8::ArrayBuffer::Allocator*."""
         return self._inner
 
-    def _take(self, allocate: object, size: int) -> int:
+    def _take(self, _this: int, size: int) -> int:
         try:
             if self.used + size > self.budget:
                 return 0
-            pointer: int | None = allocate(self._inner, size)  # type: ignore[operator]
+            pointer: int | None = self._allocate(self._inner, size)
             if not pointer:
                 return 0
             self.used += size

@@ -27,6 +27,11 @@ FLAGS: tuple[str, ...] = (
     "--no-maglev-osr",
     # Hot WebAssembly is optimized at once: elsewhere a helper thread would do it, and here nobody.
     "--wasm-sync-tier-up",
+    # The same image comes out whenever it is built, so that snapshots outlive the cache folder; a session
+    # that floods its own hash tables harms only itself.
+    "--hash-seed=1",
+    "--no-rehash-snapshot",
+    "--random-seed=1",
 )
 ARCHITECTURES = ("x86_64", "aarch64")
 
@@ -51,7 +56,6 @@ SNAPSHOT_CREATOR_SIZE = 8  # v8::SnapshotCreator: one pointer
 # v8::ArrayBuffer::Allocator's virtual table (v8-array-buffer.h)
 ALLOCATOR_SLOTS = 8
 ALLOCATOR_ALLOCATE = 2
-ALLOCATOR_ALLOCATE_UNINITIALIZED = 3
 ALLOCATOR_FREE = 4
 
 # std::__Cr::vector<v8::Global<v8::String>>: {begin*, end*, capacity_end*} (libc++); a Global is the
@@ -64,6 +68,13 @@ WEAK_CALLBACK_WORDS = 5
 # *private* v8::internal::Isolate::serializer_enabled_: SnapshotCreatorImpl::InitInternal stores 1
 # there. While it is 0 the optimizing compilers run; CreateBlob demands 1.
 SERIALIZER_ENABLED = 0x10270
+
+# *private* the v8::internal::Heap in an isolate: Isolate::LowMemoryNotification adds it before it calls the
+# heap's garbage collection.
+HEAP = 0xF150
+HEAP_ITERATOR_SIZE = 512  # *private* v8::internal::HeapObjectIterator, generously
+NO_FILTERING = 0  # *private* v8::internal::HeapObjectsFiltering
+GC_FOR_SNAPSHOT = 14  # *private* v8::internal::GarbageCollectionReason: kSnapshotCreator
 
 # Smi (pointer-compressed builds): a small integer n is the 32-bit word n << 1.
 SMI_SHIFT = 1
@@ -137,6 +148,8 @@ SYMBOLS: dict[str, Symbol] = {
     "creator_blob": Symbol(
         "_ZN2v815SnapshotCreator10CreateBlobENS0_20FunctionCodeHandlingE", StartupData, (_ptr, _int)
     ),
+    "creator_free": Symbol("_ZN2v815SnapshotCreatorD1Ev", None, (_ptr,)),
+    "isolate_dispose": Symbol("_ZN2v87Isolate7DisposeEv", None, (_ptr,)),
     "default_allocator": Symbol("_ZN2v811ArrayBuffer9Allocator19NewDefaultAllocatorEv", _ptr, ()),
     "set_microtasks_policy": Symbol(
         "_ZN2v87Isolate19SetMicrotasksPolicyENS_16MicrotasksPolicyE", None, (_ptr, _int)
@@ -165,6 +178,17 @@ SYMBOLS: dict[str, Symbol] = {
     "deoptimize_all": Symbol(
         "_ZN2v88internal11Deoptimizer13DeoptimizeAllEPNS0_7IsolateE", None, (_ptr,)
     ),  # *private*
+    # *private*: all objects that are alive
+    "collect_garbage": Symbol(
+        "_ZN2v88internal4Heap26CollectAllAvailableGarbageENS0_23GarbageCollectionReasonE", None, (_ptr, _int)
+    ),
+    "heap_walk_init": Symbol(
+        "_ZN2v88internal18HeapObjectIteratorC1EPNS0_4HeapENS1_20HeapObjectsFilteringE",
+        None,
+        (_ptr, _ptr, _int),
+    ),
+    "heap_walk_next": Symbol("_ZN2v88internal18HeapObjectIterator4NextEv", c.c_uint64, (_ptr,)),
+    "heap_walk_free": Symbol("_ZN2v88internal18HeapObjectIteratorD1Ev", None, (_ptr,)),
     # the number under which metrics know a context, and a weak callback that forgets it
     "metrics_id": Symbol(f"_ZN2v87metrics8Recorder12GetContextIdE{_L_CONTEXT}", c.c_uint64, (_ptr,)),
     "forget_metrics_id": Symbol(
@@ -334,10 +358,22 @@ BRANDS: tuple[tuple[int, str], ...] = (
 def instance_type(handle: int) -> int:
     """The type of the value to which a handle points, in V8's own numbering; -1 for a small integer."""
     tagged = c.c_uint64.from_address(handle).value
-    if tagged & 1 == 0:
-        return -1
-    tagged_map = tagged & ~0xFFFF_FFFF | c.c_uint32.from_address(tagged - 1).value
-    return c.c_uint16.from_address(tagged_map - 1 + MAP_INSTANCE_TYPE).value
+    return -1 if tagged & 1 == 0 else type_of_map(cage_of(tagged), map_word(tagged))
+
+
+def cage_of(tagged: int) -> int:
+    """The address of the 4 GB that a JavaScript object is in, and all maps with it."""
+    return tagged & ~0xFFFF_FFFF
+
+
+def map_word(tagged: int) -> int:
+    """The first word of an object: its map, as a compressed pointer."""
+    return c.c_uint32.from_address(tagged - 1).value
+
+
+def type_of_map(cage: int, word: int) -> int:
+    """The type of the objects with that map."""
+    return c.c_uint16.from_address((cage | word) - 1 + MAP_INSTANCE_TYPE).value
 
 
 for _, _name in BRANDS:

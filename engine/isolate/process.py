@@ -14,6 +14,7 @@ from typing import Final, NoReturn
 from engine.errors import PlatformRefused
 
 PR_SET_PDEATHSIG: Final = 1
+PR_SET_CHILD_SUBREAPER: Final = 36
 PR_SET_NO_NEW_PRIVS: Final = 38
 
 MAX_DESCRIPTORS: Final = 64
@@ -55,6 +56,19 @@ def die_with(parent: int) -> None:
         kill_self()
 
 
+def adopt_orphans() -> None:
+    """Become the parent of descendants whose own parent ends, to reap them."""
+    prctl(PR_SET_CHILD_SUBREAPER, 1)
+
+
+def kill_group(leader: int) -> None:
+    """Kill what is left of the group of a process that has ended and was not reaped: until then its number,
+    and so the group's, is nobody else's.
+    """
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(leader, signal.SIGKILL)
+
+
 def kill_self() -> NoReturn:
     """End as if killed, with nothing of Python running any more."""
     os.kill(os.getpid(), signal.SIGKILL)
@@ -62,7 +76,7 @@ def kill_self() -> NoReturn:
 
 
 def keep_only(keep: socket.socket) -> socket.socket:
-    """Move ``keep`` to descriptor 3 and close all others; 0, 1 and 2 become what 0 is.
+    """Move ``keep`` to descriptor 3 and close all others but 0, and 1, which becomes what 0 is.
 
     Returns the socket at its new place. Expects 0 to be /dev/null and no descriptor at or above
     ``MAX_DESCRIPTORS``.
@@ -71,8 +85,8 @@ def keep_only(keep: socket.socket) -> socket.socket:
     if descriptor != 3:
         os.dup2(descriptor, 3, inheritable=False)
     os.closerange(4, MAX_DESCRIPTORS)
-    for standard in (1, 2):
-        os.dup2(0, standard)
+    os.dup2(0, 1)
+    os.close(2)
     return socket.socket(socket.AF_UNIX, socket.SOCK_STREAM, 0, fileno=3)
 
 

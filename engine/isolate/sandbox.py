@@ -40,19 +40,22 @@ class Architecture(Struct, frozen=True):
     capset: int
     prctl: int
     prlimit64: int
+    clone: int
     allowed: dict[str, int]
 
 
 # Reading and writing what is open, memory for heap and compilers, time, and ending. Where libc has a
 # choice (poll or ppoll) both are here. pkey_mprotect is what V8 uses in place of mprotect on processors
-# with protection keys. Absent on purpose: everything that opens, forks, executes, signals, or passes
-# descriptors.
+# with protection keys. A copy that makes a snapshot needs set_robust_list, as any child of glibc's fork, and
+# makes itself nicer. Descriptors are received, from the server. Absent on purpose: everything that opens,
+# executes, signals, or sends descriptors.
 X86_64: Final = Architecture(
     audit=0xC000003E,
     seccomp=317,
     capset=126,
     prctl=157,
     prlimit64=302,
+    clone=56,
     allowed={
         "read": 0,
         "write": 1,
@@ -70,11 +73,12 @@ X86_64: Final = Architecture(
         "nanosleep": 35,
         "getpid": 39,
         "sendto": 44,
-        "recvfrom": 45,
+        "recvmsg": 47,
         "exit": 60,
         "gettimeofday": 96,
         "getrusage": 98,
         "sigaltstack": 131,
+        "setpriority": 141,
         "gettid": 186,
         "time": 201,
         "futex": 202,
@@ -83,6 +87,7 @@ X86_64: Final = Architecture(
         "clock_nanosleep": 230,
         "exit_group": 231,
         "ppoll": 271,
+        "set_robust_list": 273,
         "getrandom": 318,
         "pkey_mprotect": 329,
     },
@@ -93,6 +98,7 @@ AARCH64: Final = Architecture(
     capset=91,
     prctl=167,
     prlimit64=261,
+    clone=220,
     allowed={
         "close": 57,
         "read": 63,
@@ -101,6 +107,7 @@ AARCH64: Final = Architecture(
         "exit": 93,
         "exit_group": 94,
         "futex": 98,
+        "set_robust_list": 99,
         "nanosleep": 101,
         "clock_gettime": 113,
         "clock_nanosleep": 115,
@@ -109,12 +116,13 @@ AARCH64: Final = Architecture(
         "sigaltstack": 132,
         "rt_sigprocmask": 135,
         "rt_sigreturn": 139,
+        "setpriority": 140,
         "getrusage": 165,
         "gettimeofday": 169,
         "getpid": 172,
         "gettid": 178,
         "sendto": 206,
-        "recvfrom": 207,
+        "recvmsg": 212,
         "brk": 214,
         "munmap": 215,
         "mremap": 216,
@@ -129,6 +137,10 @@ ARCHITECTURES: Final = {"x86_64": X86_64, "aarch64": AARCH64}
 
 PR_SET_VMA: Final = 0x53564D41
 """The one prctl that is allowed: V8 names its memory areas with it."""
+FORK_FLAGS: Final = 0x01200011
+"""What fork of glibc gives to clone: CLONE_CHILD_CLEARTID | CLONE_CHILD_SETTID | SIGCHLD."""
+MAX_PROCESSES: Final = 4_096
+"""Of the user together: so many checkpoints are never made at once, and a fork bomb ends there."""
 
 # Actions of a filter (linux/seccomp.h).
 ALLOW: Final = 0x7FFF0000
@@ -181,9 +193,9 @@ def landlock_abi() -> int:
 def filter_program(architecture: Architecture) -> bytes:
     """The seccomp filter as classic BPF instructions of 8 bytes each.
 
-    Allowed calls jump to the end. Two are allowed with certain arguments alone, all of which are ints
-    to the kernel, so that the low words decide: ``prctl`` for PR_SET_VMA, and ``prlimit64`` for the
-    process itself (0) and RLIMIT_DATA, within the hard limit.
+    Allowed calls jump to the end. Three are allowed with certain arguments alone, all of which are ints
+    to the kernel, so that the low words decide: ``prctl`` for PR_SET_VMA, ``prlimit64`` for the process
+    itself (0) and RLIMIT_DATA, within the hard limit, and ``clone`` for a plain fork.
     """
     load, equal, give = 0x20, 0x15, 0x06
     number_at, architecture_at, arguments_at = 0, 4, (16, 24)
@@ -198,6 +210,11 @@ def filter_program(architecture: Architecture) -> bytes:
         (equal, 0, 4, architecture.prctl),
         (load, 0, 0, arguments_at[0]),
         (equal, 0, 1, PR_SET_VMA),
+        (give, 0, 0, ALLOW),
+        (give, 0, 0, EPERM),
+        (equal, 0, 4, architecture.clone),
+        (load, 0, 0, arguments_at[0]),
+        (equal, 0, 1, FORK_FLAGS),
         (give, 0, 0, ALLOW),
         (give, 0, 0, EPERM),
         (equal, 0, 4, architecture.prlimit64),
@@ -225,7 +242,7 @@ def _limit_resources(data_limit: int) -> None:
         (resource.RLIMIT_DATA, data_limit),
         (resource.RLIMIT_CORE, 0),
         (resource.RLIMIT_FSIZE, 0),
-        (resource.RLIMIT_NPROC, 0),
+        (resource.RLIMIT_NPROC, MAX_PROCESSES),
         (resource.RLIMIT_NOFILE, 4),  # the standard three and the socket
     ):
         _, hard = resource.getrlimit(what)

@@ -8,8 +8,7 @@ from msgspec import Struct
 
 from engine.isolate import codetext
 from engine.isolate.codeframe import code_frame
-from engine.isolate.image import BASE_SCRIPT
-from engine.isolate.isolate import Location
+from engine.isolate.isolate import BASE_SCRIPT, Location
 
 _OBJECT_LITERAL = re.compile(r"\s*\{(?!.*;\s*\Z)", re.DOTALL)
 _GUEST_FRAME = re.compile(r"^    at (?:.*\()?(exec-\d+\.js):(\d{1,9}):(\d{1,9})", re.MULTILINE)

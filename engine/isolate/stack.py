@@ -30,10 +30,10 @@ _ThrowOverflow = c.PYFUNCTYPE(c.c_uint64, c.c_void_p)
 
 
 class StackGuard:
-    """Sets an isolate's stack limit and notices when code came to it. One for a process."""
+    """Sets the stack limit of ``isolate`` and notices when code came to it. One for a process."""
 
     def __init__(self, isolate: Isolate) -> None:
-        self._isolate = isolate
+        self.isolate = isolate
         self._limit = 0
         self._thrown = False
         v8 = native.library()
@@ -47,9 +47,9 @@ class StackGuard:
 
     def arm(self, *, replay: bool) -> None:
         """Before each run, from the function that will run the guest's code."""
-        top = self._isolate.probe_stack()
+        top = self.isolate.probe_stack()
         self._limit = (top - (REPLAY_BYTES if replay else LIVE_BYTES)) & ~4095
-        self._isolate.set_stack_limit(self._limit)
+        self.isolate.set_stack_limit(self._limit)
         c.memmove(self._limit, _PATTERN, _MARK_BYTES)
         self._thrown = False
 

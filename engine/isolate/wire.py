@@ -3,7 +3,8 @@
 A frame is a 4-byte little-endian length and that many bytes of MessagePack: one of the messages
 below, tagged by ``type``. The parent sends ``Run``; the worker answers with any number of
 ``Console`` and then exactly one ``Done``, or dies. Between runs it may send ``Look``, answered by
-``Seen``. A worker speaks first, with ``Ready``.
+``Seen``, and ``Checkpoint``, answered by ``Forked``. A worker speaks first, with ``Ready``; its first message
+may be ``Restore``, answered by ``Restored``.
 
 Pure: no socket here. ``FrameBuffer`` turns received chunks into messages.
 """
@@ -54,6 +55,18 @@ class Look(Struct, frozen=True, kw_only=True, tag="look"):
     preview_chars: int = 200
 
 
+class Restore(Struct, frozen=True, tag="restore"):
+    """Begin in the state of a snapshot."""
+
+    snapshot: bytes
+
+
+class Checkpoint(Struct, frozen=True, tag="checkpoint"):
+    """Fork a copy that makes a snapshot. The frame carries a descriptor, to which the copy writes; see
+    ``engine.isolate.checkpoint``.
+    """
+
+
 class Ready(Struct, frozen=True, tag="ready"):
     """The worker is sandboxed and waits for ``Run``."""
 
@@ -98,8 +111,18 @@ class Seen(Struct, frozen=True, tag="seen"):
     """How many were left out."""
 
 
-ToWorker = Run | Look
-FromWorker = Ready | Console | Done | Seen
+class Restored(Struct, frozen=True, tag="restored"):
+    """The worker is in the state of the snapshot."""
+
+
+class Forked(Struct, frozen=True, tag="forked"):
+    """A copy makes the snapshot; or there is none, and why."""
+
+    failure: str | None = None
+
+
+ToWorker = Run | Look | Restore | Checkpoint
+FromWorker = Ready | Console | Done | Seen | Restored | Forked
 M = TypeVar("M")
 
 _encoder = msgspec.msgpack.Encoder()

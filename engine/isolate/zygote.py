@@ -31,6 +31,7 @@ import msgspec
 from engine.errors import PlatformRefused
 from engine.isolate import image, process, sandbox, selftest, stack, worker
 from engine.isolate import zygote_wire as wire
+from engine.isolate.checkpoint import Snapshots
 from engine.isolate.executor import Executor
 from engine.isolate.wire import EXIT_BROKEN
 
@@ -49,14 +50,16 @@ def run(arguments: list[str]) -> int:
     control = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET, 0, fileno=int(descriptor))
     control.set_inheritable(False)
     process.die_with(int(server))
+    process.adopt_orphans()
     process.ignore_termination()
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     resource.setrlimit(resource.RLIMIT_NOFILE, (process.MAX_DESCRIPTORS, process.MAX_DESCRIPTORS))
     try:
         process.allow_stack(stack.PROCESS_BYTES)
-        executor, engine_id = boot(Path(cache[0]) if cache else None)
-        zygote = Zygote(control, executor, process.data_bytes() + (int(budget_mib) << 20))
-        booted = wire.Booted(engine_id=engine_id, sandbox=zygote.try_sandbox())
+        executor, base = boot(Path(cache[0]) if cache else None)
+        limit = process.data_bytes() + (int(budget_mib) << 20)
+        zygote = Zygote(control, executor, Snapshots(base), limit)
+        booted = wire.Booted(engine_id=base.engine_id, sandbox=zygote.try_sandbox())
     except PlatformRefused as refused:
         control.send(wire.encode(wire.Refused(wire.clip(refused.message))))
         return 1
@@ -71,8 +74,8 @@ def run(arguments: list[str]) -> int:
     return 0
 
 
-def boot(cache: Path | None) -> tuple[Executor, str]:
-    """An executor in a warm isolate, and the engine id. Raises PlatformRefused if the self-test says no."""
+def boot(cache: Path | None) -> tuple[Executor, image.BaseImage]:
+    """An executor in a warm isolate, and its image. Raises PlatformRefused if the self-test says no."""
     difference = selftest.versions()
     if difference is not None:
         raise PlatformRefused(difference)
@@ -82,15 +85,18 @@ def boot(cache: Path | None) -> tuple[Executor, str]:
         raise PlatformRefused(difference)
     executor = Executor(image.boot(base))
     worker.warm(executor)
-    return executor, base.engine_id
+    return executor, base
 
 
 class Zygote:
     """Forks workers, reaps them, and reports both."""
 
-    def __init__(self, control: socket.socket, executor: Executor, data_limit: int) -> None:
+    def __init__(
+        self, control: socket.socket, executor: Executor, snapshots: Snapshots, data_limit: int
+    ) -> None:
         self._control = control
         self._executor = executor
+        self._snapshots = snapshots
         self._data_limit = data_limit
         self._filter = sandbox.filter_program(sandbox.this_architecture())
         self._pid = os.getpid()
@@ -118,10 +124,14 @@ class Zygote:
         return found
 
     def _enter_or_reason(self) -> sandbox.SandboxReport | str:
+        signal.signal(signal.SIGCHLD, signal.SIG_IGN)
         try:
-            return sandbox.enter(self._data_limit, self._filter)
+            report = sandbox.enter(self._data_limit, self._filter)
+            if os.fork() == 0:  # as for a checkpoint
+                os._exit(0)
         except OSError as refused:
             return str(refused)
+        return report
 
     def serve(self) -> None:
         """Until the server closes the control socket or is gone; then no child is left."""
@@ -185,22 +195,27 @@ class Zygote:
 
     def _become_worker(self, theirs: socket.socket) -> NoReturn:
         process.die_with(self._pid)
+        os.setpgid(0, 0)  # all that it will fork ends with it: see _reap
         signal.set_wakeup_fd(-1)
-        signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+        signal.signal(signal.SIGCHLD, signal.SIG_IGN)
         process.prefer_for_oom_kill()
         own = process.keep_only(theirs)
         sandbox.enter(self._data_limit, self._filter)
-        worker.serve(self._executor, own)
+        worker.serve(self._executor, self._snapshots, own)
 
     def _reap(self) -> None:
         while True:
             try:
-                pid, status = os.waitpid(-1, os.WNOHANG)
+                ended = os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT)
             except ChildProcessError:
                 return
-            if pid == 0:
+            if ended is None:
                 return
+            pid = ended.si_pid
             number = self._numbers.pop(pid, None)
+            if number is not None:
+                process.kill_group(pid)
+            _, status = os.waitpid(pid, 0)
             if number is not None:
                 self._report(wire.Exited(number, status))
 
@@ -208,6 +223,8 @@ class Zygote:
         for pid in self._numbers:
             os.kill(pid, signal.SIGKILL)
         for pid in self._numbers:
+            os.waitid(os.P_PID, pid, os.WEXITED | os.WNOWAIT)
+            process.kill_group(pid)
             os.waitpid(pid, 0)
         self._numbers.clear()
 

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from engine.isolate.image import BASE_SCRIPT
-from engine.isolate.isolate import Location
+from engine.isolate.isolate import BASE_SCRIPT, Location
 from engine.isolate.script import Script
 
 CODE = "first()\nconst { a, list: [b] } = second()\nlast()"

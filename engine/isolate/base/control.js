@@ -196,6 +196,8 @@
   };
 
   const { freeze } = Object;
-  const { look } = base;
-  base.control = freeze({ __proto__: null, begin, inputHidden, overdue, settle, rejected, finish, look });
+  const { look, formatStack } = base;
+  base.control = freeze({
+    __proto__: null, begin, inputHidden, overdue, settle, rejected, finish, look, formatStack,
+  });
 }

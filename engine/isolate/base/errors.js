@@ -81,6 +81,16 @@
   /** Sets what V8's `stack` of an error says. */
   base.setStack = (error, stack) => apply(stackSetter, error, [stack]);
 
+  /**
+   * Formats the stack of an error now, if that has not been done, whatever the error's own `stack` is; false
+   * where that might call the guest.
+   */
+  base.formatStack = (error) => {
+    if (!isUnhooked() || !isQuiet(error, 'name') || !isQuiet(error, 'message')) return false;
+    apply(stackGetter, error, []);
+    return true;
+  };
+
   /** Formats the stack of an error of ours now. Where that would call the guest, it is left to V8. */
   base.settleStack = (error) => {
     const stack = stackOf(error);
