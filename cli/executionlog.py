@@ -1,10 +1,11 @@
-"""A line in the log for each execution and each change of a session: who asked, and what came of it."""
+"""A line in the log for each execution, change of a session and checkpoint: who asked, what came of it."""
 
 from __future__ import annotations
 
 import logging
 
 from cli.logformat import FIELDS
+from engine.checkpointer import Made
 from engine.commands import Change, Delete, Fork
 from engine.errors import RequestError
 from engine.events import Caller, Line
@@ -32,6 +33,12 @@ class ExecutionLog:
         level = _level(change.failure)
         if _log.isEnabledFor(level):
             _log.log(level, _kind(change), extra={FIELDS: _change(change)})
+
+    def checkpointed(self, made: Made) -> None:
+        """Log a checkpoint, at ``debug``; that there is none, and why, at ``info``."""
+        level = logging.DEBUG if made.declined is None else logging.INFO
+        if _log.isEnabledFor(level):
+            _log.log(level, "checkpoint", extra={FIELDS: _checkpoint(made)})
 
 
 def _level(failure: Exception | None) -> int:
@@ -74,6 +81,18 @@ def _change(change: Change) -> dict[str, object]:
         "seq": None if change.told is None else change.told.event,
     }
     return _said({**fields, **_caller(change.caller)})
+
+
+def _checkpoint(made: Made) -> dict[str, object]:
+    return _said(
+        {
+            "declined": made.declined,
+            "session_id": made.session,
+            "seq": made.seq,
+            "bytes": made.size or None,
+            "took_ms": made.took_us / 1_000,
+        }
+    )
 
 
 def _caller(caller: Caller) -> dict[str, str]:

@@ -21,7 +21,8 @@ from cli.logformat import FIELDS
 from cli.logs import logging_to_stderr
 from engine.errors import EngineError, StoreCorrupt
 from engine.observer import Observer
-from engine.supervisor import Supervisor, open_supervisor
+from engine.supervisor import Stores, Supervisor, open_supervisor
+from persistence.directory_blobs import DirectoryBlobStore
 from persistence.sqlite import SqliteEventLog, open_sqlite_log
 from transports import app
 from transports.metrics import Metrics
@@ -93,8 +94,12 @@ def _open_engine(
         # This thread alone: the log's, which is there already, mostly waits and computes outside
         # of Python, and may do so anywhere.
         os.sched_setaffinity(0, settings.placement.server)
+    stores = None
+    if log is not None:
+        assert settings.store is not None
+        stores = Stores(log, DirectoryBlobStore(settings.store))
     return open_supervisor(
-        log=log,
+        stores=stores,
         policy=settings.policy,
         cache_dir=settings.cache_dir,
         max_workers=settings.max_workers,

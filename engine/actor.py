@@ -11,7 +11,7 @@ from engine.catalog import SessionStatus
 from engine.commands import Command, Delete, Execute, Fork, Look, Tag
 from engine.errors import AppendConflict, Busy, EngineError, RequestError, Unavailable
 from engine.live import LiveSession, Surroundings
-from engine.recovery import Diverged, ReplayFailed
+from engine.replay import Diverged, ReplayFailed
 from engine.session import ForkPoint, Position
 
 _log = logging.getLogger(__name__)
@@ -40,9 +40,12 @@ class SessionActor:
         self.busy = False
         """Whether a command is being carried out."""
         self.last_used = trio.current_time()
+        self.ended = trio.Event()
+        """The actor is gone, and its worker with it."""
         self._host = host
         self._session = LiveSession(host, owner, name, position, birth)
         self._waiting = trio.CancelScope()
+        self._retiring = False
         self._send, self._receive = trio.open_memory_channel[Command](host.policy.max_queue)
 
     # --- called by the supervisor, never waiting ------------------------------------------------
@@ -87,16 +90,26 @@ class SessionActor:
             case ReplayFailed():
                 return "failed"
 
-    def sleep(self) -> None:
-        """Give the worker up; the next execution restores the state. An idle actor ends with that."""
-        if self.awake:
-            self._session.sleep()
+    @property
+    def is_retiring(self) -> bool:
+        """Whether it is about to give its worker up."""
+        return self._retiring
+
+    @property
+    def is_costly_to_wake(self) -> bool:
+        """Whether its state could not be kept, so that it would have to be replayed."""
+        return self._session.debt.declined is not None
+
+    def retire(self) -> None:
+        """Give the worker up soon; the next execution restores the state. An idle actor ends with that."""
+        if self.awake and not self._retiring:
+            self._retiring = True
             self._waiting.cancel()
 
     # --- the task -------------------------------------------------------------------------------
 
     async def work(self, idle_seconds: float) -> None:
-        """Work until there was nothing to do for ``idle_seconds``, or the session was put to sleep.
+        """Work until there was nothing to do for ``idle_seconds``, or the session was to retire.
 
         So there are no more actors than workers and sessions with something to do. The worker is
         given up on return.
@@ -107,15 +120,23 @@ class SessionActor:
                 if command is None:
                     return
                 await self._process(command)
+                await self._session.pay_debt()
         finally:
-            self.sleep()
+            self._session.sleep()
             self._fail_queued()
+            self.ended.set()
 
     async def _next(self, idle_seconds: float) -> Command | None:
         """The next command; None when there was none for that long, or the session has gone to sleep."""
         if self.awake or self.status != "ok":
             with trio.move_on_after(idle_seconds) as self._waiting:
-                return await self._receive.receive()
+                if not self._retiring:
+                    return await self._receive.receive()
+            self._retiring = True
+            try:
+                await self._session.retire()
+            finally:
+                self._retiring = False
         try:
             return self._receive.receive_nowait()
         except trio.WouldBlock:

@@ -45,10 +45,10 @@ def seal(state: bytes, engine: str, snapshot: bytes) -> bytes:
     return _HEADER.pack(_MAGIC, state, bytes.fromhex(engine)) + snapshot
 
 
-def unseal(envelope: bytes, state: bytes, engine: str) -> memoryview:
+def unseal(envelope: bytes, state: bytes, engine: str) -> bytes:
     """The compressed snapshot in an envelope. Raises BlobCorrupt if it is another."""
     if len(envelope) < _HEADER.size or envelope[: _HEADER.size] != _HEADER.pack(
         _MAGIC, state, bytes.fromhex(engine)
     ):
         raise BlobCorrupt("the blob is not a checkpoint of that state for this engine")
-    return memoryview(envelope)[_HEADER.size :]
+    return envelope[_HEADER.size :]

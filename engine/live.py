@@ -18,19 +18,23 @@ import trio
 from engine import chain, labels, outcomes
 from engine.attempt import Attempt, conclude, prepare, run
 from engine.catalog import StateView
+from engine.checkpointer import Making
 from engine.commands import Changed, Delete, Execute, Fork, Tag
+from engine.debt import Debt
 from engine.errors import AppendConflict, Conflict, NotFound, StoreError
-from engine.events import TICKS_PER_MS, Caller, Closed, Created, Event, Forked, Tagged
+from engine.events import TICKS_PER_MS, Caller, Closed, Created, Event, Executed, Forked, Tagged
 from engine.execution import Execution, Submission
 from engine.history import position_named, state_at
 from engine.isolate.wire import Done
 from engine.limits import LimitPolicy
-from engine.looking import Source, look, worker_at
+from engine.looking import look
 from engine.outcomes import Abort
-from engine.recovery import Diverged, ReplayFailed
+from engine.recovery import Recovery
+from engine.replay import Diverged, ReplayFailed
+from engine.restoring import Source, worker_at
 from engine.session import GIVEN_NAME, ForkPoint, Position, apply
 from engine.timestamps import now_us
-from engine.workers import Worker
+from engine.workers import Worker, WorkerDied
 
 _log = logging.getLogger(__name__)
 
@@ -39,6 +43,12 @@ class Surroundings(Source, Protocol):
     """What a session needs of the engine."""
 
     policy: LimitPolicy
+    restore_target_seconds: float
+    """What a recovery should take: checkpoints are made accordingly."""
+
+
+RETIRE_SECONDS = 30.0
+"""What a checkpoint before sleep may take; without it the session wakes by a replay."""
 
 
 class LiveSession:
@@ -62,6 +72,11 @@ class LiveSession:
         """When it got its worker, in Trio's time."""
         self.broken: Diverged | ReplayFailed | None = None
         """Why its state cannot be restored."""
+        self.debt = Debt(round(engine.restore_target_seconds * 1_000_000))
+        """What a recovery would have to replay."""
+        self.recovery: Recovery | None = None
+        """The recovery that goes on now."""
+        self._making: Making | None = None
         self._engine = engine
         self._birth = birth
         self._worker: Worker | None = None
@@ -71,8 +86,22 @@ class LiveSession:
         """Whether it has a worker."""
         return self._worker is not None
 
+    async def pay_debt(self) -> None:
+        """Between two commands: begin to make a checkpoint if one is due."""
+        if self.debt.is_due:
+            await self._checkpoint()
+
+    async def retire(self) -> None:
+        """Give the worker up, after a checkpoint if that is worth it."""
+        if self._worker is not None and self.debt.is_worth_it_before_sleep:
+            await self._checkpoint(wait=True)
+        if self._making is not None:
+            with trio.move_on_after(RETIRE_SECONDS):
+                await self._making.copied.wait()
+        self.sleep()
+
     def sleep(self) -> None:
-        """Give the worker up."""
+        """Give the worker up now."""
         if self._worker is not None:
             worker, self._worker = self._worker, None
             self._engine.places.give_back(worker)
@@ -139,6 +168,8 @@ class LiveSession:
         position = await self._record([*birth, event])
         execution.passed("appended_us")
         execution.finish(outcomes.report(event, session=self.name, heap=position.heap, created=created))
+        if isinstance(event, Executed):
+            self.debt.ran(event.cpu_us)
 
     async def begin(self, command: Fork) -> Changed:
         """Record that this fork begins. Raises Conflict, StoreError."""
@@ -217,13 +248,29 @@ class LiveSession:
             self.sleep()
             target = self._birth if self.position is None else self._state()
             try:
-                self._worker = await worker_at(self._engine, target)
+                self._worker = await worker_at(self._engine, target, self.debt, self._begun)
             except (Diverged, ReplayFailed) as broken:
                 self.broken = broken
                 raise
             finally:
+                self.recovery = None
                 self.awake_since = trio.current_time()
         return self._worker
+
+    def _begun(self, recovery: Recovery) -> None:
+        self.recovery = recovery
+
+    async def _checkpoint(self, *, wait: bool = False) -> None:
+        """Begin to make a checkpoint of the state, if there is room for it (or wait for that)."""
+        if self._worker is None or self.position is None:
+            return
+        try:
+            self._making = await self._engine.checkpointer.begin(
+                self._worker, self._state(), self.debt, wait=wait
+            )
+        except WorkerDied as died:
+            _log.warning("session %s lost its worker: %s", self.name, died.message)
+            self.sleep()
 
     def _state(self) -> ForkPoint:
         """The state that the session is in. Raises NotFound if it has no event."""

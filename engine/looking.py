@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Protocol
-
 import trio
 
 from engine.catalog import StateView
+from engine.debt import Debt
 from engine.errors import TooLarge, Unavailable
 from engine.isolate import wire
-from engine.places import Places
-from engine.recovery import restore
+from engine.restoring import Source, worker_at
 from engine.session import ForkPoint
 from engine.workers import Worker, WorkerDied
-from persistence.eventlog import EventLog
 
 LOOK_SECONDS = 10.0
 """What describing the variables may take."""
@@ -21,48 +18,6 @@ PATIENCE_SECONDS = 45.0
 """What a look may take together: its turn in the session, or the way to a point of the past, included."""
 MAX_LOOKS_BACK = 2
 """Looks at points of the past that are on their way at once: each takes a worker, and may replay for long."""
-
-
-class Source(Protocol):
-    """What it takes to bring a worker to some state."""
-
-    @property
-    def log(self) -> EventLog:
-        """Where events are."""
-        ...
-
-    @property
-    def engine_id(self) -> str:
-        """Names V8, its flags and the base image."""
-        ...
-
-    @property
-    def places(self) -> Places:
-        """Where workers come from."""
-        ...
-
-
-async def worker_at(source: Source, target: ForkPoint | None) -> Worker:
-    """A worker in the state ``target``, or in that of a new session; it counts until ``give_back``.
-
-    Raises Diverged, ReplayFailed, StoreError, Unavailable.
-    """
-    taken: list[Worker] = []
-
-    async def acquire() -> Worker:
-        while taken:  # a worker that died while it replayed
-            source.places.give_back(taken.pop())
-        taken.append(await source.places.take())
-        return taken[-1]
-
-    try:
-        if target is None:
-            return await acquire()
-        return await restore(source.log, target, source.engine_id, acquire)
-    except BaseException:
-        while taken:
-            source.places.give_back(taken.pop())
-        raise
 
 
 async def look(worker: Worker, session: str, point: ForkPoint) -> StateView:
@@ -96,7 +51,7 @@ async def look_back(source: Source, session: str, point: ForkPoint) -> StateView
 
     Raises what ``worker_at`` and ``look`` do.
     """
-    worker = await worker_at(source, point)
+    worker = await worker_at(source, point, Debt(0))
     try:
         return await look(worker, session, point)
     finally:

@@ -6,6 +6,7 @@ import logging
 from collections.abc import Callable, Sequence
 from typing import Protocol, TypeVar
 
+from engine.checkpointer import Made
 from engine.commands import Change
 from engine.execution import Execution
 
@@ -15,7 +16,7 @@ T = TypeVar("T")
 
 
 class Observer(Protocol):
-    """Is told once of everything that was accepted, on the server's event loop: be quick, never wait."""
+    """Is told once of everything that is over, on the server's event loop: be quick, never wait."""
 
     def executed(self, execution: Execution) -> None:
         """An execution is over: it has a durable ``report``, or a ``failure``."""
@@ -23,6 +24,10 @@ class Observer(Protocol):
 
     def changed(self, change: Change) -> None:
         """A session was deleted, forked or labelled: it was ``told``, or there is a ``failure``."""
+        ...
+
+    def checkpointed(self, made: Made) -> None:
+        """A checkpoint was kept, or there is none and why."""
         ...
 
 
@@ -41,6 +46,11 @@ class Observers:
         """Tell every observer."""
         for observer in self._observers:
             self._tell(observer.changed, change)
+
+    def checkpointed(self, made: Made) -> None:
+        """Tell every observer."""
+        for observer in self._observers:
+            self._tell(observer.checkpointed, made)
 
     def _tell(self, tell: Callable[[T], None], of: T) -> None:
         try:

@@ -34,16 +34,26 @@ class Holder(Protocol):
         """Whether it has nothing to do."""
         ...
 
-    def sleep(self) -> None:
-        """Give the worker up, by ``Places.give_back``."""
+    @property
+    def is_retiring(self) -> bool:
+        """Whether it is about to give its worker up."""
+        ...
+
+    @property
+    def is_costly_to_wake(self) -> bool:
+        """Whether it would take long to bring another worker to where this one is."""
+        ...
+
+    def retire(self) -> None:
+        """Give the worker up soon, by ``Places.give_back``."""
         ...
 
 
 class Places:
     """Hands out at most ``limit`` workers at a time.
 
-    When all places are taken, the holder that has been idle longest goes to sleep; where none is
-    idle, the first that is done with a job after its turn.
+    When all places are taken, the holder that has been idle longest retires, those last that are costly to
+    wake; where none is idle, the first that is done with a job after its turn.
     """
 
     def __init__(
@@ -63,7 +73,7 @@ class Places:
     async def take(self) -> Worker:
         """A fresh worker, which counts until ``give_back``. Raises Unavailable."""
         if self._free.value == 0:
-            self._put_one_to_sleep()
+            self._let_one_retire()
         await self._free.acquire()
         try:
             return await self._workers.acquire()
@@ -81,9 +91,11 @@ class Places:
         """Others may be waiting for the place of ``holder``."""
         had_its_turn = trio.current_time() - holder.awake_since > TURN_SECONDS
         if self._free.statistics().tasks_waiting and (holder.idle or had_its_turn):
-            holder.sleep()
+            holder.retire()
 
-    def _put_one_to_sleep(self) -> None:
-        idle = [holder for holder in self._holders() if holder.awake and holder.idle]
+    def _let_one_retire(self) -> None:
+        idle = [
+            holder for holder in self._holders() if holder.awake and holder.idle and not holder.is_retiring
+        ]
         if idle:
-            min(idle, key=lambda holder: holder.last_used).sleep()
+            min(idle, key=lambda holder: (holder.is_costly_to_wake, holder.last_used)).retire()

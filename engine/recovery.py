@@ -1,224 +1,223 @@
-"""Recovery: bring a worker to a past state by replaying the log, and notice when it differs.
+"""Recovery: bring a worker to a past state, from the nearest usable checkpoint and the log.
 
-One function serves crash, eviction, rollback, forks and time travel: ``restore``.
+One way serves crash, eviction, rollback, forks and time travel. A checkpoint is only a shortcut: one that is
+missing, altered or cannot be restored is left out with a warning, and one of another engine without. Where
+the replay from a checkpoint does not agree with the log, an older one is tried, and then the beginning: the
+history diverges only if it does so from there.
 """
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+import logging
+from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import aclosing
 
 import trio
-from msgspec import Struct
 
-from engine.chain import Record
-from engine.errors import Conflict, EngineError, Unavailable
-from engine.events import Created, Executed, Forked, Line
-from engine.history import history
-from engine.isolate.wire import Done, Run
+from engine import checkpoints
+from engine.checkpoints import Checkpoint
+from engine.debt import Debt
+from engine.errors import BlobError, BlobStoreFailed, StoreError, Unavailable
+from engine.history import history, lineage
+from engine.replay import MAX_CRASHES, Diverged, ReplayCrashed, ReplayFailed, replay
 from engine.session import ForkPoint
 from engine.workers import Worker, WorkerDied
+from persistence.blobstore import BlobStore
 from persistence.eventlog import EventLog
 
-MAX_CRASHES = 3
-"""Replays of one event that may kill a worker before the session counts as failed."""
+_log = logging.getLogger(__name__)
+
 MAX_LOST = 10
 """Workers killed from outside during one recovery before it is put off."""
-_PATIENCE = 4.0
-"""A replayed event may take this many times its time limit (the machine may be busy),"""
-_MIN_SECONDS = 60.0
-"""but always that long."""
-_SHOWN = 2_000
-"""Characters of a differing value kept in a report."""
+MAX_FAILURES = 2
+"""Checkpoints from which the replay may fail before it begins from the first event."""
+RESTORE_SECONDS = 60.0
+"""What V8 may take to restore a snapshot."""
+TELL_SECONDS = 5.0
+"""How often the progress of a long recovery is logged."""
 
 Acquire = Callable[[], Awaitable[Worker]]
+Between = Callable[[Worker, ForkPoint], Awaitable[None]]
 
 
-class Divergence(Struct, frozen=True, kw_only=True):
-    """A replayed event did not do what the log says it did."""
-
-    seq: int
-    event: str
-    """Id of the event, hex."""
-    field: str
-    expected: str
-    got: str
-    agreed: ForkPoint
-    """The last state that the replay reproduced: fork there to go on."""
+async def _nothing(_worker: Worker, _point: ForkPoint) -> None:
+    """Nothing is to be done between two events."""
 
 
-class Diverged(Conflict):
-    """The session's history cannot be reproduced; it is read-only."""
+class Recovery:
+    """One recovery of a state. ``restore`` it once; its progress can be looked at meanwhile.
 
-    code = "session_diverged"
-
-    def __init__(self, divergence: Divergence) -> None:
-        super().__init__(
-            f"this session is read-only: replaying event {divergence.seq} gave another {divergence.field} "
-            f"than recorded (expected {divergence.expected!r}, got {divergence.got!r}); "
-            f"{_from(divergence.agreed)}",
-            field="session",
-        )
-        self.divergence = divergence
-
-
-class ReplayFailed(Conflict):
-    """Replaying one event killed a worker several times; the session is read-only."""
-
-    code = "session_failed"
-
-    def __init__(self, seq: int, event: str, agreed: ForkPoint) -> None:
-        super().__init__(
-            f"this session is read-only: replaying event {seq} ({event}) ended its worker "
-            f"{MAX_CRASHES} times; {_from(agreed)}",
-            field="session",
-        )
-        self.seq = seq
-
-
-def _from(agreed: ForkPoint) -> str:
-    # the number comes first: the heap is not found where it is of a parent that was deleted
-    return f"go on from its last good state as name@{agreed.seq}, or with heap {agreed.id.hex()}"
-
-
-class ReplayCrashed(EngineError):
-    """A worker died while it replayed an event; another try may do better.
-
-    ``lost`` where it was killed from outside, which says nothing of the event.
+    ``blobs`` None: from the first event. ``debt`` is kept up to date, if there is one. ``between`` is called
+    after each replayed event with the worker and the state it is in; what it raises ends the recovery.
     """
 
-    def __init__(self, seq: int, event: str, agreed: ForkPoint, *, lost: bool) -> None:
-        super().__init__(f"a worker died while replaying event {seq}")
-        self.seq, self.event, self.agreed, self.lost = seq, event, agreed, lost
+    def __init__(
+        self,
+        log: EventLog,
+        blobs: BlobStore | None,
+        engine: str,
+        *,
+        debt: Debt | None = None,
+        between: Between = _nothing,
+    ) -> None:
+        self.reached = 0
+        """Number of the event after which the worker's state is now."""
+        self.target = 0
+        """Number of the event whose state is to be restored."""
+        self._log, self._blobs, self._engine = log, blobs, engine
+        self._debt = debt or Debt(0)
+        self._between = between
+        self._useless: list[Checkpoint] = []
+        self._told = trio.current_time()
 
+    async def restore(self, target: ForkPoint, acquire: Acquire) -> Worker:
+        """A worker in the state ``target``; ``acquire`` gives fresh ones.
 
-async def restore(log: EventLog, target: ForkPoint, engine: str, acquire: Acquire) -> Worker:
-    """A worker in the state ``target``, by replaying everything before it.
-
-    ``engine`` is the current engine id: where an event was recorded by another one, only what does
-    not depend on V8's wording is compared. Raises Diverged, ReplayFailed, StoreCorrupt, Unavailable.
-    """
-    crashes: dict[int, int] = {}
-    lost = 0
-    while True:
-        worker = await acquire()
-        try:
-            await _replay(log, target, engine, worker)
-        except ReplayCrashed as crash:
-            await _discard(worker)
-            if crash.lost:
-                lost += 1
-                if lost < MAX_LOST:
+        Raises Diverged, ReplayFailed, StoreCorrupt, StoreError, Unavailable.
+        """
+        self.target = target.seq
+        failures: list[Diverged | ReplayFailed] = []
+        async with aclosing(self._candidates(target)) as candidates:
+            async for checkpoint in candidates:
+                snapshot = await self._snapshot(checkpoint)
+                if snapshot is None:
                     continue
-                raise Unavailable("workers are being killed from outside; try again later") from crash
-            crashes[crash.seq] = crashes.get(crash.seq, 0) + 1
-            if crashes[crash.seq] >= MAX_CRASHES:
-                raise ReplayFailed(crash.seq, crash.event, crash.agreed) from crash
-        except BaseException:
-            await _discard(worker)
-            raise
-        else:
-            return worker
+                try:
+                    worker = await self._from(checkpoint, snapshot, target, acquire)
+                except (Diverged, ReplayFailed) as failed:
+                    self._reject(checkpoint, f"the replay from there failed: {failed.message}")
+                    failures.append(failed)
+                    if len(failures) == MAX_FAILURES:
+                        break
+                    continue
+                if worker is not None:
+                    await self._forget()
+                    return worker
+                self._reject(checkpoint, "V8 cannot restore it")
+        worker = await self._from(None, b"", target, acquire)
+        assert worker is not None, "only a checkpoint can be of no use"
+        await self._forget()
+        return worker
+
+    async def _candidates(self, target: ForkPoint) -> AsyncGenerator[Checkpoint, None]:
+        """Checkpoints at or before the state that were made by this engine, newest first."""
+        if self._blobs is None:
+            return
+        for session, first, last in reversed(await lineage(self._log, target.session, target.seq)):
+            for checkpoint in await self._log.checkpoints(session, first, last):
+                if checkpoint.engine == self._engine:
+                    yield checkpoint
+
+    async def _snapshot(self, checkpoint: Checkpoint) -> bytes | None:
+        """What is in the checkpoint's blob; None if that cannot be used."""
+        assert self._blobs is not None
+        try:
+            envelope = await self._blobs.get(checkpoint.blob)
+            return checkpoints.unseal(envelope, checkpoint.state, checkpoint.engine)
+        except BlobStoreFailed as failed:  # it may work again
+            _log.warning("%s cannot be had: %s", _named(checkpoint), failed.message)
+        except BlobError as useless:
+            self._reject(checkpoint, useless.message)
+        return None
+
+    async def _from(
+        self, checkpoint: Checkpoint | None, snapshot: bytes, target: ForkPoint, acquire: Acquire
+    ) -> Worker | None:
+        """A worker in the state, by way of a checkpoint or from the beginning.
+
+        None if V8 cannot restore the checkpoint. Raises Diverged, ReplayFailed, Unavailable.
+        """
+        crashes: dict[int, int] = {}
+        lost = 0
+        while True:
+            worker = await acquire()
+            try:
+                if checkpoint is not None and not await _restored(worker, snapshot):
+                    await _discard(worker)
+                    return None
+                await self._replay(worker, checkpoint, target)
+            except WorkerDied as died:  # killed from outside, while it restored
+                await _discard(worker)
+                lost = _lost_another(lost, died)
+            except ReplayCrashed as crash:
+                await _discard(worker)
+                if crash.lost:
+                    lost = _lost_another(lost, crash)
+                    continue
+                crashes[crash.seq] = crashes.get(crash.seq, 0) + 1
+                if crashes[crash.seq] >= MAX_CRASHES:
+                    raise ReplayFailed(crash.seq, crash.event, crash.agreed) from crash
+            except BaseException:
+                await _discard(worker)
+                raise
+            else:
+                return worker
+
+    async def _replay(self, worker: Worker, checkpoint: Checkpoint | None, target: ForkPoint) -> None:
+        first, agreed = 0, None
+        if checkpoint is not None:
+            first = checkpoint.seq + 1
+            agreed = ForkPoint(checkpoint.session, checkpoint.seq, checkpoint.state)
+            self.reached = checkpoint.seq
+        self._debt.is_now(0)
+        if first > target.seq:
+            return
+        began = trio.current_time()
+
+        async def on_event(point: ForkPoint) -> None:
+            nonlocal began
+            self._debt.is_now(self._debt.replay_us + round((trio.current_time() - began) * 1_000_000))
+            self.reached = point.seq
+            self._tell(target)
+            await self._between(worker, point)
+            began = trio.current_time()
+
+        async with aclosing(history(self._log, target.session, target.seq, first)) as records:
+            await replay(worker, records, agreed, self._engine, on_event)
+
+    def _tell(self, target: ForkPoint) -> None:
+        if trio.current_time() - self._told > TELL_SECONDS:
+            self._told = trio.current_time()
+            _log.info("replaying %s: event %d of %d", target.session, self.reached, self.target)
+
+    def _reject(self, checkpoint: Checkpoint, why: str) -> None:
+        _log.warning("%s is not used: %s", _named(checkpoint), why)
+        self._useless.append(checkpoint)
+
+    async def _forget(self) -> None:
+        """Once the state was restored another way: not to try the useless ones again and again."""
+        if self._useless:
+            try:
+                await self._log.forget_checkpoints(self._useless)
+            except StoreError as failed:
+                _log.warning("checkpoints of no use are still known: %s", failed.message)
 
 
-async def _replay(log: EventLog, target: ForkPoint, engine: str, worker: Worker) -> None:
-    agreed = target
-    async with aclosing(history(log, target.session, target.seq)) as records:
-        async for record in records:
-            event = record.event
-            if isinstance(event, Executed):
-                await _replay_event(worker, record, event, engine, agreed)
-                agreed = ForkPoint(event.session, event.seq, record.id)
-            elif isinstance(event, (Created, Forked)):
-                agreed = ForkPoint(event.session, event.seq, record.id)
-
-
-async def _replay_event(
-    worker: Worker, record: Record, event: Executed, engine: str, agreed: ForkPoint
-) -> None:
-    console: list[Line] = []
-    run = Run(
-        seq=event.seq,
-        code=event.code,
-        input=event.input,
-        limits=event.limits,
-        start=event.trace.start,
-        seed=event.trace.seed,
-        trace=event.trace,
-    )
-    seconds = max(_MIN_SECONDS, _PATIENCE * event.limits.time_ms / 1_000)
+async def _restored(worker: Worker, snapshot: bytes) -> bool:
+    """Whether the worker is in the state of the snapshot. Raises WorkerDied if it was killed from outside."""
     try:
-        with trio.move_on_after(seconds) as patience:
-            done = await worker.run(run, console.extend)
+        with trio.fail_after(RESTORE_SECONDS):
+            await worker.restore(snapshot)
     except WorkerDied as died:
-        raise ReplayCrashed(event.seq, record.id.hex(), agreed, lost=died.lost) from died
-    if patience.cancelled_caught:
+        if died.lost:
+            raise
+        return False
+    except trio.TooSlowError:
         raise Unavailable(
-            f"replaying event {event.seq} took more than {seconds:g} s: the machine is too busy; "
+            f"a checkpoint was not restored within {RESTORE_SECONDS:g} s: the machine is too busy; "
             "try again later"
-        )
-    if done.overflow:
-        raise ReplayCrashed(event.seq, record.id.hex(), agreed, lost=False)
-    difference = compare(event, done, tuple(console), same_engine=event.engine == engine)
-    if difference is not None:
-        field, expected, got = difference
-        raise Diverged(
-            Divergence(
-                seq=event.seq,
-                event=record.id.hex(),
-                field=field,
-                expected=expected[:_SHOWN],
-                got=got[:_SHOWN],
-                agreed=agreed,
-            )
-        )
+        ) from None
+    return True
 
 
-def compare(
-    event: Executed, done: Done, console: tuple[Line, ...], *, same_engine: bool
-) -> tuple[str, str, str] | None:
-    """The first field in which a replay differs from the record: (field, expected, got).
-
-    The digests decide for the same engine; across engines status and JSON result must agree, while
-    texts may change.
-    """
-    if same_engine and done.digest == event.digest:
-        return None
-    was, now = event.outcome, done.outcome
-    strict: tuple[tuple[str, object, object], ...] = (
-        ("status", was.status, now.status),
-        ("result_json", was.result_json, now.result_json),
-        ("pending", was.pending, now.pending),
-        ("timers", (event.trace.timers_before, event.trace.timers_after), _timers(done)),
-    )
-    for field, expected, got in strict:
-        if expected != got:
-            return field, str(expected), str(got)
-    if not same_engine:
-        return None
-    texts: tuple[tuple[str, object, object], ...] = (
-        ("result", was.result, now.result),
-        ("error", was.error, now.error),
-        ("console", event.console, console),
-        ("clock", event.trace.clock, done.trace.clock),
-        ("pending_timers", was.pending_timers, now.pending_timers),
-    )
-    for field, expected, got in texts:
-        if expected != got:
-            return field, *_first_difference(str(expected), str(got))
-    return "digest", event.digest.hex(), done.digest.hex()
+def _lost_another(lost: int, cause: Exception) -> int:
+    if lost + 1 >= MAX_LOST:
+        raise Unavailable("workers are being killed from outside; try again later") from cause
+    return lost + 1
 
 
-def _timers(done: Done) -> tuple[tuple[int, ...], tuple[int, ...]]:
-    return done.trace.timers_before, done.trace.timers_after
-
-
-def _first_difference(expected: str, got: str) -> tuple[str, str]:
-    """The two texts from shortly before where they part."""
-    pairs = enumerate(zip(expected, got, strict=False))
-    at = next((i for i, (a, b) in pairs if a != b), min(len(expected), len(got)))
-    start = max(0, at - 40)
-    return expected[start:], got[start:]
+def _named(checkpoint: Checkpoint) -> str:
+    return f"the checkpoint of {checkpoint.session} at event {checkpoint.seq} ({checkpoint.blob[:12]})"
 
 
 async def _discard(worker: Worker) -> None:

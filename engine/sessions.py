@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import os
 import secrets
 from collections.abc import Collection
 
@@ -10,13 +11,16 @@ import trio
 
 from engine.actor import SessionActor
 from engine.catalog import Catalog
+from engine.checkpointer import Checkpointer
 from engine.commands import Command, Execute, Fork
 from engine.errors import Conflict, InvalidField, NotFound
 from engine.history import position_named
 from engine.limits import LimitPolicy
 from engine.places import Places
 from engine.session import GIVEN_NAME, ForkPoint, check_name
+from engine.turns import Turns
 from engine.workers import Workers
+from persistence.blobstore import BlobStore
 from persistence.eventlog import EventLog
 
 
@@ -30,12 +34,21 @@ class Sessions:
         places: Places,
         log: EventLog,
         policy: LimitPolicy,
+        blobs: BlobStore,
+        checkpointer: Checkpointer,
         *,
         idle_seconds: float,
+        restore_target_seconds: float,
+        max_recovery_seconds: float,
     ) -> None:
         self.log = log
+        self.blobs = blobs
         self.policy = policy
         self.places = places
+        self.checkpointer = checkpointer
+        self.turns = Turns(max(1, (os.cpu_count() or 1) // 2))
+        self.restore_target_seconds = restore_target_seconds
+        self.max_recovery_seconds = max_recovery_seconds
         self.catalog = Catalog(log, lambda owner, name: self._actors.get((owner, name)))
         self._nursery = nursery
         self._workers = workers

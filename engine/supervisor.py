@@ -9,7 +9,7 @@ import logging
 from collections.abc import AsyncIterator, Collection, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import trio
 
@@ -17,6 +17,7 @@ from engine import acceptance, labels, looking, stateless
 from engine.actor import SessionActor
 from engine.catalog import ExecutionSummary, SessionInfo, StateView, in_memory, page_size
 from engine.chain import Record
+from engine.checkpointer import Checkpointer
 from engine.commands import Change, Delete, Execute, Fork, Look, Request, Tag
 from engine.errors import Busy, EngineError, NotFound, TooLarge, Unavailable
 from engine.events import Caller
@@ -29,6 +30,7 @@ from engine.places import Places
 from engine.sessions import Sessions, given_name, random_id
 from engine.timestamps import now_us
 from engine.workers import Workers, open_workers
+from persistence.blobstore import BlobStore
 from persistence.eventlog import EventLog, Page
 
 _log = logging.getLogger(__name__)
@@ -41,6 +43,17 @@ _MIB_PER_WORKER_BASE = 128
 """Private writable memory that a worker needs beside heap and buffers, in MiB."""
 
 
+CHECKPOINTS_AT_ONCE = 2
+"""Each takes a copy of a worker, and then a worker that tries it, at low priority."""
+
+
+class Stores(NamedTuple):
+    """Where sessions are kept."""
+
+    log: EventLog
+    blobs: BlobStore
+
+
 class Supervisor:
     """The engine's front: everything that transports and the CLI ask of it."""
 
@@ -48,12 +61,14 @@ class Supervisor:
         self,
         nursery: trio.Nursery,
         workers: Workers,
-        log: EventLog | None,
+        stores: Stores | None,
         policy: LimitPolicy,
         *,
         max_workers: int,
         max_executions: int,
         idle_seconds: float,
+        restore_target_seconds: float,
+        max_recovery_seconds: float,
         observers: Observers,
     ) -> None:
         self.policy = policy
@@ -62,8 +77,24 @@ class Supervisor:
         self._max_executions = max_executions
         self.places = Places(workers, nursery, max_workers, lambda: self._actors)
         self._registry: Sessions | None = None
-        if log is not None:
-            self._registry = Sessions(nursery, workers, self.places, log, policy, idle_seconds=idle_seconds)
+        self._checkpointer: Checkpointer | None = None
+        if stores is not None:
+            self._checkpointer = Checkpointer(
+                nursery, workers, stores.log, stores.blobs, CHECKPOINTS_AT_ONCE, observers.checkpointed
+            )
+            nursery.start_soon(self._checkpointer.collect)
+            self._registry = Sessions(
+                nursery,
+                workers,
+                self.places,
+                stores.log,
+                policy,
+                stores.blobs,
+                self._checkpointer,
+                idle_seconds=idle_seconds,
+                restore_target_seconds=restore_target_seconds,
+                max_recovery_seconds=max_recovery_seconds,
+            )
         self._unfinished: dict[str, Execution] = {}
         self._keys = Keys(self._recorded_under)
         self._requests: set[Request[Any]] = set()
@@ -261,7 +292,11 @@ class Supervisor:
         return min(sum(actor.busy for actor in self._actors), len(self._unfinished))
 
     async def drain(self, seconds: float) -> None:
-        """Accept nothing more; let what runs end within ``seconds``, cancel and record the rest."""
+        """Accept nothing more; let what runs end within ``seconds``, cancel and record the rest.
+
+        What is left of the time is for checkpoints.
+        """
+        deadline = trio.current_time() + seconds
         self._draining = True
         self._check_drained()
         with trio.move_on_after(seconds):
@@ -270,6 +305,18 @@ class Supervisor:
             execution.cancel()
         with trio.move_on_after(_CANCEL_SECONDS):
             await self._drained.wait()
+        if self._checkpointer is not None:
+            with trio.move_on_at(deadline):
+                await self._put_to_sleep(self._checkpointer)
+
+    async def _put_to_sleep(self, checkpointer: Checkpointer) -> None:
+        """Let every session retire, with a checkpoint where that is worth it."""
+        awake = [actor for actor in self._actors if actor.awake]
+        for actor in awake:
+            actor.retire()
+        for actor in awake:
+            await actor.ended.wait()
+        await checkpointer.idle()
 
     # --- accepting -----------------------------------------------------------------------------
 
@@ -385,22 +432,26 @@ class Supervisor:
 @asynccontextmanager
 async def open_supervisor(
     *,
-    log: EventLog | None,
+    stores: Stores | None,
     policy: LimitPolicy,
     cache_dir: Path | None,
     max_workers: int,
     spares: int = 2,
     max_executions: int = 10_000,
     idle_seconds: float = 600.0,
+    restore_target_seconds: float = 0.5,
+    max_recovery_seconds: float = 600.0,
     placement: Placement | None = None,
     observers: Sequence[Observer] = (),
 ) -> AsyncIterator[Supervisor]:
-    """A running engine. ``log`` None means stateless.
+    """A running engine. ``stores`` None means stateless.
 
     ``max_workers`` bounds the worker processes that hold a session, ``spares`` are kept ready beside
     them; ``max_executions`` bounds what is queued and running; a session that was idle for
-    ``idle_seconds`` gives its worker up; workers run where ``placement`` says, or where this process does.
-    ``observers`` are told of every execution and change that is over; what they raise is only logged.
+    ``idle_seconds`` gives its worker up. Checkpoints are made so that a recovery takes about
+    ``restore_target_seconds``, and one that takes ``max_recovery_seconds`` is put off. Workers run where
+    ``placement`` says, or where this process does. ``observers`` are told of every execution, change and
+    checkpoint that is over; what they raise is only logged.
     Leaving the context kills what still runs: ``drain`` first.
     Raises PlatformRefused or WorkerFailed at start.
     """
@@ -414,11 +465,13 @@ async def open_supervisor(
         yield Supervisor(
             nursery,
             workers,
-            log,
+            stores,
             policy,
             max_workers=max_workers,
             max_executions=max_executions,
             idle_seconds=idle_seconds,
+            restore_target_seconds=restore_target_seconds,
+            max_recovery_seconds=max_recovery_seconds,
             observers=Observers(observers),
         )
         nursery.cancel_scope.cancel()

@@ -29,7 +29,7 @@ from persistence.eventlog import SessionRow
 _log = logging.getLogger(__name__)
 
 DATABASE_NAME = "events.db"
-STORE_VERSION = 2
+STORE_VERSION = 3
 APPLICATION_ID = int.from_bytes(b"mcv8")
 """Marks a database as this program's."""
 
@@ -86,6 +86,21 @@ CREATE INDEX tags_key ON tags (key, value);
 """
 """What version 2 added: both are derived from the events."""
 
+_CHECKPOINTS = """
+CREATE TABLE checkpoints (
+    session TEXT NOT NULL,
+    seq     INTEGER NOT NULL,
+    engine  TEXT NOT NULL,
+    state   BLOB NOT NULL,
+    blob    TEXT NOT NULL,
+    size    INTEGER NOT NULL,
+    made_at INTEGER NOT NULL,
+    cost_us INTEGER NOT NULL,
+    PRIMARY KEY (session, seq, engine)
+) WITHOUT ROWID;
+"""
+"""What version 3 added: where recoveries may begin."""
+
 _FROM_VERSION_1 = f"""
 ALTER TABLE events RENAME COLUMN key_owner TO owner;
 ALTER TABLE events ADD COLUMN status TEXT;
@@ -94,6 +109,7 @@ UPDATE events SET
     status = execution_status(id, prev, body, large)
 WHERE execution_id IS NOT NULL;
 {_INDEXES}
+{_CHECKPOINTS}
 """  # noqa: S608
 
 _large = msgspec.msgpack.Decoder(dict[bytes, bytes])
@@ -147,11 +163,13 @@ def _adopt(db: sqlite3.Connection, path: Path) -> None:
         raise StoreCorrupt(f"{path} has store format {version}, which no mcp-v8 ever wrote")
     db.execute("PRAGMA journal_mode = WAL")
     if new:
-        _change(db, f"PRAGMA application_id = {APPLICATION_ID}; {_TABLES} {_INDEXES}")
+        _change(db, f"PRAGMA application_id = {APPLICATION_ID}; {_TABLES} {_INDEXES} {_CHECKPOINTS}")
     elif version == 1:
         _log.info("%s has store format 1: bringing it to format %d, event by event", path, STORE_VERSION)
         db.create_function("execution_status", 4, _status)
         _change(db, _FROM_VERSION_1)
+    elif version == 2:
+        _change(db, _CHECKPOINTS)
 
 
 def _change(db: sqlite3.Connection, statements: str) -> None:

@@ -19,9 +19,10 @@ import outcome
 import trio
 
 from engine.chain import Record
+from engine.checkpoints import Checkpoint
 from engine.errors import StoreError, StoreFailed
 from engine.labels import MAX_OF_SESSION
-from persistence import listing, reader
+from persistence import listing, pointers, reader
 from persistence.eventlog import Page, SessionDetails, SessionRow
 from persistence.lock import own
 from persistence.schema import connect, prepare, read_error
@@ -90,7 +91,9 @@ class SqliteEventLog:
 
     async def append(self, records: Sequence[Record]) -> None:
         """See ``EventLog``. Cannot be cancelled, not even before it began. No records: only try to write."""
-        append = Append(records, trio.lowlevel.current_task())
+        await self._append(Append(records, trio.lowlevel.current_task()))
+
+    async def _append(self, append: Append) -> None:
         if self._queued + append.size > MAX_QUEUED_BYTES or self._door.locked():
             await self._wait_for_room(append.size)
         if self._closed:
@@ -155,6 +158,26 @@ class SqliteEventLog:
     async def idempotent(self, owner: str, key: str) -> Record | None:
         """See ``EventLog``."""
         return await self._query(lambda db: reader.record_by(db, owner=owner, idempotency_key=key))
+
+    async def add_checkpoint(self, checkpoint: Checkpoint, forget: Sequence[Checkpoint] = ()) -> None:
+        """See ``EventLog``."""
+        await self._note([pointers.remember(checkpoint), *pointers.forget(forget)])
+
+    async def forget_checkpoints(self, checkpoints: Sequence[Checkpoint]) -> None:
+        """See ``EventLog``."""
+        await self._note(pointers.forget(checkpoints))
+
+    async def checkpoints(self, session: str, first: int = 0, last: int | None = None) -> list[Checkpoint]:
+        """See ``EventLog``."""
+        return await self._query(lambda db: pointers.of_session(db, session, first, last))
+
+    async def checkpoint_blobs(self) -> set[str]:
+        """See ``EventLog``."""
+        return await self._query(pointers.blobs)
+
+    async def _note(self, notes: Sequence[pointers.Statement]) -> None:
+        if notes:
+            await self._append(Append((), trio.lowlevel.current_task(), notes))
 
     async def _write(self, task_status: trio.TaskStatus[None]) -> None:
         """Run the writer's thread until ``_close``; answer what it left unanswered if it failed."""

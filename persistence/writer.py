@@ -22,6 +22,7 @@ from engine.errors import AppendConflict, StoreError, StoreFailed
 from engine.events import Closed, Created, Forked, Tagged
 from persistence.eventlog import SessionRow
 from persistence.heads import advance
+from persistence.pointers import Statement
 from persistence.schema import (
     EVENT_COLUMNS,
     SESSION_COLUMNS,
@@ -63,13 +64,16 @@ _TAKEN = {
 class Append:
     """Records that are to be written together, the task that waits, and what came of it.
 
-    Without records it only tries whether something can be written.
+    Without records it only tries whether something can be written, ``notes`` beside the log for example.
     """
 
-    __slots__ = ("failure", "records", "size", "task")
+    __slots__ = ("failure", "notes", "records", "size", "task")
 
-    def __init__(self, records: Sequence[Record], task: trio.lowlevel.Task) -> None:
+    def __init__(
+        self, records: Sequence[Record], task: trio.lowlevel.Task, notes: Sequence[Statement] = ()
+    ) -> None:
         self.records = records
+        self.notes = notes
         self.task = task
         self.size = sum(1_024 + len(r.body) + sum(map(len, r.large.values())) for r in records)
         """Bytes of memory, roughly."""
@@ -150,7 +154,10 @@ class Writer:
     def _insert(self, db: sqlite3.Connection, append: Append, heads: dict[str, SessionRow]) -> bool:
         """Write one append into the open transaction, all or none; whether it passed."""
         if not append.records:
-            _write_over(db)
+            for statement, values in append.notes:
+                db.execute(statement, values)
+            if not append.notes:
+                _write_over(db)
             return True
         first = append.records[0].event
         begins = isinstance(first, (Created, Forked))

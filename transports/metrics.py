@@ -14,6 +14,7 @@ from prometheus_client.exposition import choose_encoder
 from prometheus_client.metrics_core import GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
+from engine.checkpointer import Made
 from engine.commands import Change
 from engine.errors import AppendConflict, StoreFailed
 from engine.execution import Execution
@@ -33,7 +34,7 @@ _GAUGES = {
 
 
 class Metrics:
-    """Observes executions and changes, and tells what it has seen."""
+    """Observes executions, changes and checkpoints, and tells what it has seen."""
 
     def __init__(self) -> None:
         self._registry = CollectorRegistry(auto_describe=True)
@@ -61,6 +62,21 @@ class Metrics:
             "Executions and changes that were not stored",
             registry=self._registry,
         )
+        self._checkpoints = Counter(
+            "mcp_v8_checkpoints",
+            "Attempts to make a checkpoint, by result: kept, or declined",
+            ["result"],
+            registry=self._registry,
+        )
+        self._checkpoint_bytes = Counter(
+            "mcp_v8_checkpoint_bytes", "Bytes of checkpoints that were stored", registry=self._registry
+        )
+        self._checkpoint_seconds = Histogram(
+            "mcp_v8_checkpoint_seconds",
+            "Time from the fork of the copy until the checkpoint was kept or declined",
+            buckets=_BUCKETS,
+            registry=self._registry,
+        )
         ProcessCollector(registry=self._registry)
 
     def executed(self, execution: Execution) -> None:
@@ -75,6 +91,12 @@ class Metrics:
     def changed(self, change: Change) -> None:
         """Count what was stored of a deletion, a fork or a change of labels."""
         self._count_append(change.told is not None and change.told.event is not None, change.failure)
+
+    def checkpointed(self, made: Made) -> None:
+        """Count an attempt to make a checkpoint."""
+        self._checkpoints.labels("kept" if made.declined is None else "declined").inc()
+        self._checkpoint_bytes.inc(made.size)
+        self._checkpoint_seconds.observe(made.took_us / 1_000_000)
 
     def _count_append(self, stored: bool, failure: Exception | None) -> None:
         if stored:

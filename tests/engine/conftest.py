@@ -12,7 +12,8 @@ import trio
 from engines import Engine
 
 from engine.limits import LimitPolicy
-from engine.supervisor import open_supervisor
+from engine.supervisor import Stores, open_supervisor
+from persistence.directory_blobs import DirectoryBlobStore
 from persistence.sqlite import open_sqlite_log
 
 OpenEngine = Callable[..., AbstractAsyncContextManager[Engine]]
@@ -30,12 +31,14 @@ def open_engine(cache_dir: Path) -> OpenEngine:
         common = {"policy": policy, "cache_dir": cache_dir, "max_workers": max_workers, **options}
         with trio.fail_after(120):
             if directory is None:
-                async with open_supervisor(log=None, **common) as supervisor:
+                async with open_supervisor(stores=None, **common) as supervisor:
                     yield Engine(supervisor, None)
             else:
                 async with (
                     open_sqlite_log(directory) as log,
-                    open_supervisor(log=log, **common) as supervisor,
+                    open_supervisor(
+                        stores=Stores(log, DirectoryBlobStore(directory)), **common
+                    ) as supervisor,
                 ):
                     yield Engine(supervisor, log)
 

@@ -42,6 +42,8 @@ libc.mprotect.argtypes = [ctypes.c_void_p, ctypes.c_size_t, ctypes.c_int]
 libc.munmap.argtypes = [ctypes.c_void_p, ctypes.c_size_t]
 
 X86 = platform.machine() == "x86_64"
+# Flags of clone(2), from linux/sched.h, with which a child is no plain copy of its parent.
+CLONE_VM, CLONE_PTRACE, CLONE_NEWUSER, SIGCHLD = 0x100, 0x2000, 0x10000000, 17
 ANONYMOUS = mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS
 
 
@@ -75,6 +77,12 @@ def change_memory_limit() -> None:
     resource.setrlimit(resource.RLIMIT_DATA, (allowed, hard))
 
 
+def fork_and_end() -> None:
+    """As a worker does for a checkpoint; the child is reaped by the test's own end."""
+    if os.fork() == 0:
+        os._exit(0)
+
+
 def foreign_call() -> None:
     """getpid by the 32-bit entry: mov eax, 20; int 0x80; ret."""
     code = b"\xb8\x14\x00\x00\x00\xcd\x80\xc3"
@@ -101,10 +109,11 @@ def probes(sock: socket.socket) -> dict[str, Callable[[], object]]:
         "socket": lambda: socket.socket(socket.AF_INET),
         "socketpair": socket.socketpair,
         "pass a descriptor": lambda: sock.sendmsg([b"x"], rights),
-        "receive a descriptor": lambda: sock.recvmsg(1, 100, socket.MSG_DONTWAIT),
         "dup": lambda: os.dup(0),
         "pipe": os.pipe,
-        "fork": os.fork,
+        "fork for a debugger": raw(56, 220, CLONE_PTRACE | SIGCHLD, 0, 0, 0, 0),
+        "share memory with a child": raw(56, 220, CLONE_VM | SIGCHLD, 0, 0, 0, 0),
+        "fork into a new namespace": raw(56, 220, CLONE_NEWUSER | SIGCHLD, 0, 0, 0, 0),
         "vfork": raw(58, 220, 0, 0),
         "clone3": raw(435, 435, 0, 0),
         "exec": lambda: os.execv("/bin/true", ["true"]),
@@ -139,7 +148,9 @@ def probes(sock: socket.socket) -> dict[str, Callable[[], object]]:
         "memory over the budget": lambda: map_memory(LARGE, mmap.PROT_READ | mmap.PROT_WRITE),
         # must go on working
         "write": lambda: sock.send(b"ping"),
-        "read": lambda: sock.recv(4),
+        "read": lambda: sock.recvmsg(4, 100),
+        "fork": fork_and_end,
+        "be nicer": lambda: os.setpriority(os.PRIO_PROCESS, 0, 19),
         "poll": lambda: poll.poll(1000),
         "memory within the budget": lambda: map_memory(BUDGET // 4, mmap.PROT_READ | mmap.PROT_WRITE),
         "reserve address space": lambda: map_memory(LARGE, 0),

@@ -16,7 +16,7 @@ from engine import chain
 from engine.errors import AppendConflict, Busy, Conflict, NotFound, Unavailable
 from engine.events import Executed, Forked
 from engine.limits import LimitPolicy
-from engine.recovery import Diverged, ReplayFailed
+from engine.replay import Diverged, ReplayFailed
 
 
 async def test_a_session_survives_the_end_of_the_engine(open_engine, tmp_path):

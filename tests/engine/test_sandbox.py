@@ -21,15 +21,15 @@ CHILD = Path(__file__).with_name("sandbox_child.py")
 
 DENIED = (
     "open", "create", "stat", "fstat", "listdir", "readlink", "chdir", "unlink",
-    "socket", "socketpair", "pass a descriptor", "receive a descriptor", "dup", "pipe",
-    "fork", "vfork", "clone3", "exec", "thread",
+    "socket", "socketpair", "pass a descriptor", "dup", "pipe",
+    "fork for a debugger", "share memory with a child", "fork into a new namespace", "vfork", "clone3", "exec", "thread",
     "kill parent", "kill self", "tgkill", "pidfd_open", "ptrace", "process_vm_readv", "process_vm_writev",
     "memfd_create", "io_uring_setup", "userfaultfd", "bpf", "perf_event_open", "unshare", "mount", "keyctl",
     "ioctl", "fcntl", "setrlimit", "limit another process", "raise the hard limit", "setuid", "rt_sigaction",
     "clear the parent-death signal", "become dumpable", "another filter",
 )  # fmt: skip
 ALLOWED = (
-    "write", "read", "poll", "memory within the budget", "reserve address space", "compile and run",
+    "write", "read", "fork", "be nicer", "poll", "memory within the budget", "reserve address space", "compile and run",
     "lower the memory limit and raise it again", "clock", "sleep", "random", "close",
 )  # fmt: skip
 
@@ -104,7 +104,12 @@ def test_the_kernel_shows_the_filter_and_no_new_privileges(probed: tuple[dict[st
 
 @pytest.mark.parametrize(
     ("limit", "value"),
-    [("Max core file size", 0), ("Max file size", 0), ("Max processes", 0), ("Max open files", 4)],
+    [
+        ("Max core file size", 0),
+        ("Max file size", 0),
+        ("Max processes", sandbox.MAX_PROCESSES),
+        ("Max open files", 4),
+    ],
 )
 def test_limits_are_hard(probed: tuple[dict[str, Any], int], limit: str, value: int) -> None:
     lines = Path(f"/proc/{probed[1]}/limits").read_text().splitlines()
@@ -180,6 +185,21 @@ def test_the_filter_allows_prctl_only_to_name_memory(machine: str) -> None:
     assert decide(program, name_memory) == sandbox.ALLOW
     for option in (0, 1, 4, 22, 38, 59):
         assert decide(program, call(architecture.audit, architecture.prctl, option)) == sandbox.EPERM
+
+
+@pytest.mark.parametrize("machine", sandbox.ARCHITECTURES)
+def test_the_filter_allows_a_plain_fork_and_no_other_child(machine: str) -> None:
+    architecture = sandbox.ARCHITECTURES[machine]
+    program = sandbox.filter_program(architecture)
+
+    def clone(flags: int) -> int:
+        return decide(program, call(architecture.audit, architecture.clone, flags))
+
+    assert clone(sandbox.FORK_FLAGS) == sandbox.ALLOW
+    assert clone(0x11) == sandbox.EPERM  # SIGCHLD alone, which no libc uses
+    assert all(clone(sandbox.FORK_FLAGS ^ 1 << bit) == sandbox.EPERM for bit in range(32)), (
+        "a flag more or less is another call"
+    )
 
 
 @pytest.mark.parametrize("machine", sandbox.ARCHITECTURES)

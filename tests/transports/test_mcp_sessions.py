@@ -119,7 +119,7 @@ def test_a_client_that_leaves_half_a_request_leaves_one_line(
 
 @pytest.fixture
 async def door(cache_dir: Path) -> AsyncIterator[McpDoor]:
-    opened = open_supervisor(log=None, policy=LimitPolicy(), cache_dir=cache_dir, max_workers=2)
+    opened = open_supervisor(stores=None, policy=LimitPolicy(), cache_dir=cache_dir, max_workers=2)
     async with opened as engine:
         door = McpDoor(engine)
         async with door.run():

@@ -16,7 +16,8 @@ from mcp_types import CallToolResult
 from server_process import ServerProcess
 
 from engine.limits import LimitPolicy
-from engine.supervisor import open_supervisor
+from engine.supervisor import Stores, open_supervisor
+from persistence.directory_blobs import DirectoryBlobStore
 from persistence.sqlite import open_sqlite_log
 from transports import mcp as mcp_door
 from transports.mcp import McpDoor
@@ -235,7 +236,7 @@ async def test_a_call_that_goes_on_can_be_watched_and_stopped(
     common = {"policy": LimitPolicy(), "cache_dir": cache_dir, "max_workers": 4}
     async with (
         open_sqlite_log(tmp_path / "store") as log,
-        open_supervisor(log=log, **common) as engine,  # type: ignore[arg-type]
+        open_supervisor(stores=Stores(log, DirectoryBlobStore(tmp_path / "store")), **common) as engine,  # type: ignore[arg-type]
     ):
         door = McpDoor(engine)
         async with door.run(), serving(door) as served:

@@ -1,0 +1,210 @@
+"""Makes checkpoints of live sessions: asks a worker for a copy, tries what the copy made, and keeps it.
+
+The session waits only for the fork. The copy makes the snapshot at low priority; a fresh worker restores it
+once, since V8 makes snapshots that it cannot restore, and these are known only by trying; then the blob is
+stored, and only then the log knows of it. Whatever goes wrong costs a checkpoint and nothing else: it is
+told, and the next attempt waits longer (``engine.debt``).
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+
+import trio
+from msgspec import Struct
+
+from engine import checkpoints
+from engine.checkpoints import Checkpoint
+from engine.debt import Debt
+from engine.errors import EngineError
+from engine.retention import superfluous
+from engine.session import ForkPoint
+from engine.timestamps import now_us
+from engine.worker import CheckpointDeclined, Copy, Worker
+from engine.workers import WorkerDied, Workers
+from persistence.blobstore import BlobStore
+from persistence.eventlog import EventLog
+
+_log = logging.getLogger(__name__)
+
+COPY_SECONDS = 300.0
+"""What a copy may take: that of a large state, at low priority on a busy machine."""
+TRIAL_SECONDS = 60.0
+SWEEP_SECONDS = 600.0
+"""How often blobs that nothing needs are looked for."""
+GRACE_SECONDS = 3_600.0
+"""A blob that the log does not know is kept that long: it may be about to."""
+
+
+class Made(Struct, frozen=True, kw_only=True):
+    """What became of an attempt to make a checkpoint."""
+
+    session: str
+    """Internal id."""
+    seq: int
+    """Number of the event whose state it is."""
+    size: int
+    """Bytes stored; 0 if there is none."""
+    took_us: int
+    """From the fork until it was kept, or given up."""
+    declined: str | None
+    """Why there is none."""
+
+
+class Making:
+    """A checkpoint that is being made."""
+
+    def __init__(self) -> None:
+        self.copied = trio.Event()
+        """The copy has ended: its worker may be closed."""
+
+
+class Checkpointer:
+    """Makes at most ``at_once`` checkpoints at a time, in ``nursery``. ``told`` hears of each."""
+
+    def __init__(
+        self,
+        nursery: trio.Nursery,
+        workers: Workers,
+        log: EventLog,
+        blobs: BlobStore,
+        at_once: int,
+        told: Callable[[Made], object],
+    ) -> None:
+        self._nursery = nursery
+        self._workers = workers
+        self._log = log
+        self._blobs = blobs
+        self._slots = trio.CapacityLimiter(at_once)
+        self._told = told
+        self._idle = trio.Event()
+        self._idle.set()
+
+    async def begin(
+        self, worker: Worker, point: ForkPoint, debt: Debt, *, wait: bool = False
+    ) -> Making | None:
+        """Let the worker, which is in the state ``point`` and in no run, fork; the rest goes on by itself.
+
+        None if there is no room now (unless it shall ``wait``), or no copy. Raises WorkerDied.
+        """
+        making = Making()
+        try:
+            if wait:
+                await self._slots.acquire_on_behalf_of(making)
+            else:
+                self._slots.acquire_on_behalf_of_nowait(making)
+        except trio.WouldBlock:
+            return None
+        began = trio.current_time()
+        debt.begin()
+        try:
+            copy = await worker.checkpoint()
+        except CheckpointDeclined as declined:
+            self._end(making, point, debt, began, declined)
+            return None
+        except BaseException:
+            self._end(making, point, debt, began, CheckpointDeclined("its worker died, or was needed"))
+            raise
+        if self._idle.is_set():
+            self._idle = trio.Event()
+        self._nursery.start_soon(self._finish, making, copy, point, debt, began)
+        return making
+
+    async def idle(self) -> None:
+        """Wait until none is being made."""
+        await self._idle.wait()
+
+    async def collect(self) -> None:
+        """Remove blobs that nothing needs, from time to time, for ever."""
+        while True:
+            await trio.sleep(SWEEP_SECONDS)
+            try:
+                swept = await self._blobs.sweep(await self._log.checkpoint_blobs(), older_than=GRACE_SECONDS)
+            except EngineError as failed:
+                _log.warning("blobs that nothing needs were not removed: %s", failed.message)
+            else:
+                _log.info(
+                    "blobs: %d removed (%d bytes), %d kept (%d bytes)",
+                    swept.removed,
+                    swept.removed_bytes,
+                    swept.kept,
+                    swept.kept_bytes,
+                )
+
+    async def _finish(self, making: Making, copy: Copy, point: ForkPoint, debt: Debt, began: float) -> None:
+        outcome: Checkpoint | EngineError = CheckpointDeclined("the server stopped meanwhile")
+        try:
+            snapshot = await self._snapshot(copy)
+            making.copied.set()
+            await self._try(snapshot)
+            outcome = await self._keep(snapshot, point, began)
+        except EngineError as failed:
+            outcome = failed
+        except Exception:  # noqa: BLE001 - it is only a shortcut: the server goes on
+            _log.exception("a checkpoint of %s at event %d failed", point.session, point.seq)
+            outcome = EngineError("the engine failed; the server's log has the details")
+        finally:
+            self._end(making, point, debt, began, outcome)
+
+    async def _snapshot(self, copy: Copy) -> bytes:
+        with trio.move_on_after(COPY_SECONDS):
+            return await copy.snapshot()
+        raise CheckpointDeclined(f"the snapshot was not made within {COPY_SECONDS:g} s")
+
+    async def _try(self, snapshot: bytes) -> None:
+        """Restore it once. Raises CheckpointDeclined, Unavailable."""
+        worker = await self._workers.acquire()
+        try:
+            with trio.move_on_after(TRIAL_SECONDS):
+                await worker.restore(snapshot)
+                return
+        except WorkerDied as died:
+            raise CheckpointDeclined(f"V8 cannot restore the snapshot: {died.message}") from died
+        finally:
+            await worker.aclose()
+        raise CheckpointDeclined(f"the snapshot was not restored within {TRIAL_SECONDS:g} s")
+
+    async def _keep(self, snapshot: bytes, point: ForkPoint, began: float) -> Checkpoint:
+        """Store it, then remember it. Raises BlobError, StoreError."""
+        engine = self._workers.engine_id
+        envelope = checkpoints.seal(point.id, engine, snapshot)
+        checkpoint = Checkpoint(
+            session=point.session,
+            seq=point.seq,
+            state=point.id,
+            engine=engine,
+            blob=await self._blobs.put(envelope),
+            size=len(envelope),
+            made_at=now_us(),
+            cost_us=_took_us(began),
+        )
+        known = [one for one in await self._log.checkpoints(point.session) if one.engine == engine]
+        others = [one for one in known if one.seq != point.seq]
+        await self._log.add_checkpoint(checkpoint, superfluous([checkpoint, *others]))
+        return checkpoint
+
+    def _end(
+        self,
+        making: Making,
+        point: ForkPoint,
+        debt: Debt,
+        began: float,
+        outcome: Checkpoint | EngineError,
+    ) -> None:
+        making.copied.set()
+        self._slots.release_on_behalf_of(making)
+        if not self._slots.borrowed_tokens:
+            self._idle.set()
+        took = _took_us(began)
+        if isinstance(outcome, Checkpoint):
+            debt.paid(took)
+            size, declined = outcome.size, None
+        else:
+            debt.refused(outcome.message)
+            size, declined = 0, outcome.message
+        self._told(Made(session=point.session, seq=point.seq, size=size, took_us=took, declined=declined))
+
+
+def _took_us(began: float) -> int:
+    return round((trio.current_time() - began) * 1_000_000)

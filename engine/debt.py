@@ -1,0 +1,75 @@
+"""When a checkpoint of a session is worth what it costs. Pure.
+
+The *debt* of a session is what a replay from its last checkpoint would take. Once it is above a target, and
+twice what a checkpoint costs, a checkpoint is due; before the session goes to sleep, one that costs less than
+the debt is worth it. A state that cannot be in a checkpoint is tried again when the debt has doubled.
+"""
+
+from __future__ import annotations
+
+REPLAY_US = 400
+"""What the replay of one event takes beside its code: messages between two processes, and reading the log."""
+COST_US = 40_000
+"""What a checkpoint is thought to cost before the first one was made: that of a small state."""
+_MAX_DOUBLINGS = 10
+
+
+class Debt:
+    """Of one session. ``target_us`` is what a recovery may take: the restore target."""
+
+    def __init__(self, target_us: int) -> None:
+        self._target_us = target_us
+        self.replay_us = 0
+        """The debt, in microseconds."""
+        self.cost_us = COST_US
+        """What the last checkpoint took, in microseconds."""
+        self.declined: str | None = None
+        """Why the last attempt gave none."""
+        self._declines = 0
+        """Attempts in a row that gave none."""
+        self._covered: int | None = None
+        """The debt when the checkpoint was begun that is being made."""
+
+    @property
+    def is_being_paid(self) -> bool:
+        """Whether a checkpoint is being made."""
+        return self._covered is not None
+
+    @property
+    def is_due(self) -> bool:
+        """Whether a checkpoint should be made now."""
+        return self._is_over(max(self._target_us, 2 * self.cost_us))
+
+    @property
+    def is_worth_it_before_sleep(self) -> bool:
+        """Whether the session should not sleep without one."""
+        return self._is_over(self.cost_us)
+
+    def ran(self, cpu_us: int) -> None:
+        """The session is one event further, whose code took so much CPU time."""
+        self.replay_us += cpu_us + REPLAY_US
+
+    def is_now(self, replay_us: int) -> None:
+        """The state was restored, and so much of that was replay."""
+        self.replay_us = replay_us
+
+    def begin(self) -> None:
+        """A checkpoint of the state as it is now is being made."""
+        self._covered = self.replay_us
+
+    def paid(self, cost_us: int) -> None:
+        """It was made and kept."""
+        assert self._covered is not None
+        self.replay_us = max(0, self.replay_us - self._covered)
+        self.cost_us = cost_us
+        self._covered = self.declined = None
+        self._declines = 0
+
+    def refused(self, why: str) -> None:
+        """It was not."""
+        self._covered, self.declined = None, why
+        self._declines += 1
+
+    def _is_over(self, threshold_us: int) -> bool:
+        doubled = threshold_us << min(self._declines, _MAX_DOUBLINGS)
+        return not self.is_being_paid and self.replay_us > doubled

@@ -1,0 +1,103 @@
+"""A worker in some state, from the places that there are: for sessions, and for looks at the past."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Protocol
+
+import trio
+
+from engine.checkpointer import Checkpointer
+from engine.debt import Debt
+from engine.errors import Unavailable
+from engine.places import Places
+from engine.recovery import Recovery
+from engine.session import ForkPoint
+from engine.turns import Turns
+from engine.workers import Worker
+from persistence.blobstore import BlobStore
+from persistence.eventlog import EventLog
+
+
+class Source(Protocol):
+    """What it takes to bring a worker to some state."""
+
+    max_recovery_seconds: float
+    """What one recovery may take. The next goes on from the checkpoints that it made."""
+
+    @property
+    def log(self) -> EventLog:
+        """Where events are."""
+        ...
+
+    @property
+    def blobs(self) -> BlobStore:
+        """Where snapshots are."""
+        ...
+
+    @property
+    def engine_id(self) -> str:
+        """Names V8, its flags and the base image."""
+        ...
+
+    @property
+    def places(self) -> Places:
+        """Where workers come from."""
+        ...
+
+    @property
+    def checkpointer(self) -> Checkpointer:
+        """Who makes checkpoints."""
+        ...
+
+    @property
+    def turns(self) -> Turns:
+        """Who may replay for long."""
+        ...
+
+
+async def worker_at(
+    source: Source,
+    target: ForkPoint | None,
+    debt: Debt,
+    begun: Callable[[Recovery], object] = lambda recovery: None,
+) -> Worker:
+    """A worker in the state ``target``, or in that of a new session; it counts until ``give_back``.
+
+    A long replay makes checkpoints on its way, by ``debt``. ``begun`` is told of the recovery, to look at its
+    progress. Raises Diverged, ReplayFailed, StoreError, Unavailable.
+    """
+    taken: list[Worker] = []
+
+    async def acquire() -> Worker:
+        while taken:  # a worker that died while it replayed
+            source.places.give_back(taken.pop())
+        taken.append(await source.places.take())
+        return taken[-1]
+
+    async def between(worker: Worker, point: ForkPoint) -> None:
+        if debt.is_due:
+            await source.checkpointer.begin(worker, point, debt)
+        await turn.step()
+
+    turn = source.turns.turn()
+    try:
+        if target is None:
+            return await acquire()
+        recovery = Recovery(source.log, source.blobs, source.engine_id, debt=debt, between=between)
+        begun(recovery)
+        try:
+            with trio.fail_after(source.max_recovery_seconds):
+                return await recovery.restore(target, acquire)
+        except trio.TooSlowError:
+            raise Unavailable(
+                f"the session was not rebuilt within {source.max_recovery_seconds:g} s, only to event "
+                f"{recovery.reached} of {recovery.target}: the next request goes on from its last "
+                "checkpoint; --max-recovery-seconds allows more"
+            ) from None
+    except BaseException:
+        while taken:
+            source.places.give_back(taken.pop())
+        raise
+    finally:
+        turn.end()

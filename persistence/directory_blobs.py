@@ -1,0 +1,160 @@
+"""Blobs in a directory: one file each, in ``blobs/``, named by the hash of what is in it.
+
+A blob is written under a temporary name, synced, and renamed; then the folder is synced, and only then
+``put`` returns. So a name that is there has all of its bytes, whatever ended the process. Folders are made
+when they are needed, again where somebody removed them: what went wrong once may work the next time.
+
+Everything blocks in threads, a few at a time.
+"""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+import os
+import re
+import secrets
+import time
+from collections.abc import Callable, Collection, Iterator
+from pathlib import Path
+from typing import Final, TypeVar
+
+import trio
+
+from engine.errors import BlobCorrupt, BlobMissing, BlobStoreFailed
+from persistence.blobstore import Swept
+
+FOLDER: Final = "blobs"
+THREADS: Final = 4
+"""Reads and writes that go on at once."""
+_NAME: Final = re.compile(r"[0-9a-f]{64}")
+_TEMPORARY: Final = ".tmp"
+_FULL: Final = (errno.ENOSPC, errno.EDQUOT)
+
+T = TypeVar("T")
+
+
+class DirectoryBlobStore:
+    """A ``BlobStore`` in ``directory``, which one process owns (see ``persistence.lock``)."""
+
+    def __init__(self, directory: Path) -> None:
+        self._folder = directory / FOLDER
+        self._threads = trio.CapacityLimiter(THREADS)
+
+    async def put(self, data: bytes) -> str:
+        """See ``BlobStore``. Once it has begun, a cancellation waits for its end."""
+        return await self._run(lambda: self._put(data))
+
+    async def get(self, name: str) -> bytes:
+        """See ``BlobStore``."""
+        return await self._run(lambda: self._get(name))
+
+    async def sweep(self, keep: Collection[str], *, older_than: float) -> Swept:
+        """See ``BlobStore``."""
+        return await self._run(lambda: self._sweep(keep, older_than))
+
+    async def _run(self, work: Callable[[], T]) -> T:
+        try:
+            return await trio.to_thread.run_sync(work, limiter=self._threads)
+        except OSError as failed:
+            raise self._failure(failed) from failed
+
+    def _failure(self, failed: OSError) -> BlobStoreFailed:
+        advice = "free some space" if failed.errno in _FULL else "see that it is there and can be written"
+        return BlobStoreFailed(f"{self._folder}: {os.strerror(failed.errno or errno.EIO)}: {advice}")
+
+    # --- in threads -----------------------------------------------------------------------------
+
+    def _put(self, data: bytes) -> str:
+        name = hashlib.sha256(data).hexdigest()
+        path = self._path(name)
+        if self._is_there(path, len(data)):
+            return name
+        _make_folders(path.parent)
+        temporary = path.with_name(f"{name}.{secrets.token_hex(8)}{_TEMPORARY}")
+        try:
+            _write(temporary, data)
+            temporary.rename(path)
+        except BaseException:
+            temporary.unlink(missing_ok=True)
+            raise
+        _sync(path.parent)
+        return name
+
+    def _is_there(self, path: Path, size: int) -> bool:
+        """Whether the blob is, intact as far as its size tells; then it counts as new."""
+        try:
+            if path.stat().st_size != size:
+                return False
+            os.utime(path)
+        except FileNotFoundError:
+            return False
+        return True
+
+    def _get(self, name: str) -> bytes:
+        path = self._path(name)
+        try:
+            data = path.read_bytes()
+        except FileNotFoundError:
+            raise BlobMissing(f"there is no blob {name} in {self._folder}") from None
+        if hashlib.sha256(data).hexdigest() != name:
+            raise BlobCorrupt(f"{path} is not what was put there: the disk or somebody altered it")
+        return data
+
+    def _sweep(self, keep: Collection[str], older_than: float) -> Swept:
+        kept = kept_bytes = removed = removed_bytes = 0
+        before = time.time() - older_than
+        for path in self._files():
+            try:
+                found = path.stat()
+                if path.name in keep or found.st_mtime > before:
+                    kept += 1
+                    kept_bytes += found.st_size
+                    continue
+                path.unlink()
+            except FileNotFoundError:  # somebody else removed it
+                continue
+            removed += 1
+            removed_bytes += found.st_size
+        return Swept(kept=kept, kept_bytes=kept_bytes, removed=removed, removed_bytes=removed_bytes)
+
+    def _files(self) -> Iterator[Path]:
+        """Blobs and what interrupted writes have left; nothing else that is in the folder."""
+        for path in self._folder.glob("??/*"):
+            name, _, rest = path.name.partition(".")
+            if _NAME.fullmatch(name) and (not rest or rest.endswith(_TEMPORARY)):
+                yield path
+
+    def _path(self, name: str) -> Path:
+        if not _NAME.fullmatch(name):
+            raise BlobMissing(f"{name[:80]!r} is no name of a blob")
+        return self._folder / name[:2] / name
+
+
+def _make_folders(folder: Path) -> None:
+    """Make the folder and its parent, names and all durable."""
+    for path in (folder.parent, folder):
+        try:
+            path.mkdir(mode=0o700)
+        except FileExistsError:
+            continue
+        _sync(path.parent)
+
+
+def _write(path: Path, data: bytes) -> None:
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+    try:
+        rest = memoryview(data)
+        while rest:
+            rest = rest[os.write(descriptor, rest) :]
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _sync(folder: Path) -> None:
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
