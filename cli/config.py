@@ -30,6 +30,9 @@ class Settings(Struct, frozen=True, kw_only=True):
     cache_dir: Path
     max_workers: int
     max_executions: int
+    restore_target_seconds: float
+    max_recovery_seconds: float
+    idle_seconds: float
     placement: Placement | None
     """Processors for the server and for its workers; None leaves them to the kernel."""
     policy: LimitPolicy
@@ -50,6 +53,9 @@ def settings(choices: Choices) -> Settings:
         cache_dir=environment.cache_directory(),
         max_workers=chosen["max_workers"],
         max_executions=chosen["max_executions"],
+        restore_target_seconds=chosen["restore_target"],
+        max_recovery_seconds=chosen["max_recovery_seconds"],
+        idle_seconds=chosen["idle_seconds"],
         placement=place(
             os.sched_getaffinity(0),
             # executions without sessions are nearly all worker: they need every processor

@@ -158,6 +158,23 @@ GROUPS: dict[str, tuple[click.Option, ...]] = {
             "[default: with sessions, on 2 or 3 processors]",
         ),
     ),
+    "Checkpoints": (
+        _seconds(
+            "--restore-target",
+            0,
+            0.5,
+            3_600,
+            "Time in which a session should be rebuilt; 0 makes a checkpoint after every execution.",
+        ),
+        _seconds(
+            "--max-recovery-seconds",
+            1,
+            600.0,
+            86_400,
+            "Time after which rebuilding a session is put off; the next try goes on from there.",
+        ),
+        _seconds("--idle-seconds", 1, 600.0, 604_800, "Time after which a session without requests sleeps."),
+    ),
     "Limits of an execution": (
         _seconds("--execution-timeout", 0.001, 30.0, 86_400, "Time, unless the request says otherwise."),
         _seconds("--max-execution-timeout", 0.001, 300.0, 86_400, "Most time that a request gets."),

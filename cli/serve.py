@@ -104,6 +104,9 @@ def _open_engine(
         cache_dir=settings.cache_dir,
         max_workers=settings.max_workers,
         max_executions=settings.max_executions,
+        idle_seconds=settings.idle_seconds,
+        restore_target_seconds=settings.restore_target_seconds,
+        max_recovery_seconds=settings.max_recovery_seconds,
         placement=settings.placement,
         observers=observers,
     )

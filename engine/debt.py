@@ -15,7 +15,10 @@ _MAX_DOUBLINGS = 10
 
 
 class Debt:
-    """Of one session. ``target_us`` is what a recovery may take: the restore target."""
+    """Of one session. ``target_us`` is what a recovery may take: the restore target.
+
+    0: as little as possible, with a checkpoint after every event, whatever that costs.
+    """
 
     def __init__(self, target_us: int) -> None:
         self._target_us = target_us
@@ -38,7 +41,7 @@ class Debt:
     @property
     def is_due(self) -> bool:
         """Whether a checkpoint should be made now."""
-        return self._is_over(max(self._target_us, 2 * self.cost_us))
+        return self._is_over(self._target_us and max(self._target_us, 2 * self.cost_us))
 
     @property
     def is_worth_it_before_sleep(self) -> bool:

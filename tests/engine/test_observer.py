@@ -7,6 +7,7 @@ import logging
 import pytest
 from engines import CALLER, OWNER, submission
 
+from engine.checkpointer import Made
 from engine.commands import Change, Delete, Fork, Tag
 from engine.errors import Conflict, NotFound, Unavailable
 from engine.execution import Execution
@@ -28,6 +29,9 @@ class Seen:
         """Remember it."""
         self.changes.append(change)
 
+    def checkpointed(self, made: Made) -> None:
+        """Nothing of that here."""
+
 
 class Broken:
     """Fails at everything."""
@@ -39,6 +43,10 @@ class Broken:
     def changed(self, change: Change) -> None:
         """Fail."""
         raise RuntimeError(change.session)
+
+    def checkpointed(self, made: Made) -> None:
+        """Fail."""
+        raise RuntimeError(made.session)
 
 
 async def test_an_observer_is_told_once_of_each_execution_with_its_caller_and_stages(open_engine, tmp_path):
