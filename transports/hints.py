@@ -18,8 +18,10 @@ _ANNOTATION = (
 )
 _FIELD = rf"^[\w\s]+[?!]?:\s*(?:{_TYPE}(?:\[\])?\s*[=;]|(?:string|number|boolean|any)\s*$)"
 _DECLARATION = (
-    r"^\s*(?:export\s+)?(?:declare\s+|abstract\s+)?(?:interface|type|enum|namespace|abstract|declare)\s+\w"
+    r"^\s*(?:export\s+)?(?:declare\s+|abstract\s+|const\s+(?=enum\s))?"
+    r"(?:interface|type|enum|namespace|abstract|declare)\s+\w"
 )
+_MEMBER = rf"\bclass\b[^{{]*\{{(?:[^'\"`]*[;{{}}])?\s*[\w$]+\s*:\s*{_TYPE}\b"
 _GENERIC = (
     _CODE + r"(?:\b(?:function|class)\s+\w+\s*<|\bnew\s+\w+<|<[A-Z]\w*(?:\s+extends\s[^>]*)?>\("
     r"|\w?<(?:string|number|boolean|any|unknown)(?:\[\])?[,>])"
@@ -172,11 +174,18 @@ _HINTS = (
         _NO_TYPES,
         _ANNOTATION,
     ),
-    _Hint("SyntaxError", r"Unexpected identifier", _NO_TYPES, _FIELD),
+    _Hint("SyntaxError", r"Unexpected token '[?!]'", _NO_TYPES, _CODE + r"[\w$\]})][?!]\s*:"),
+    _Hint("SyntaxError", r"Unexpected token 'this'", _NO_TYPES, r"\(\s*this\s*:"),
+    _Hint("SyntaxError", r"Unexpected identifier", _NO_TYPES, f"{_FIELD}|{_MEMBER}"),
     _Hint("SyntaxError", r"Unexpected ", _NO_TYPES, _DECLARATION),
     _Hint("SyntaxError", r"Unexpected identifier '(as|satisfies)'", _NO_TYPES),
     _Hint("SyntaxError", r"missing \)", _NO_TYPES, _CODE + r"[\w)\]}]\s+(?:as|satisfies)\s+[\w{]"),
-    _Hint("SyntaxError", r"Unexpected ", _NO_TYPES, _CODE + r"\b(?:private|public|protected|readonly)\s+\w"),
+    _Hint(
+        "SyntaxError",
+        r"Unexpected ",
+        _NO_TYPES,
+        _CODE + r"\b(?:private|public|protected|readonly|implements)\s+[\w#]",
+    ),
     _Hint("SyntaxError", r"Unexpected token '[<>)]'|Missing initializer", _NO_TYPES, _GENERIC),
     _Hint("SyntaxError", r"Unexpected token '!'", _NO_TYPES, _CODE + r"[\w)\]]![.\[,;)]"),
     _Hint(

@@ -84,6 +84,18 @@ HINTED = {
     "let v = a!.b": TYPESCRIPT,
     "class A { private x = 1 }": TYPESCRIPT,
     "class A {\n  x: number = 1\n}": TYPESCRIPT,
+    "class A { private #x = 1 }": TYPESCRIPT,
+    "class A { x: number = 1 }": TYPESCRIPT,
+    "class A { x = 1; y: string }": TYPESCRIPT,
+    "class A { x?: number }": TYPESCRIPT,
+    "class A {\n  x?: Foo\n}": TYPESCRIPT,
+    "class A {\n  x!: Foo\n}": TYPESCRIPT,
+    "class A implements B {}": TYPESCRIPT,
+    "class A extends Map implements B {}": TYPESCRIPT,
+    "const enum E { A }": TYPESCRIPT,
+    "function f(a?: string) {}": TYPESCRIPT,
+    "function f({ a }?: Foo) {}": TYPESCRIPT,
+    "function f(this: Foo) {}": TYPESCRIPT,
     "<div>hello</div>": "no HTML or JSX",
     "const x = <div>hello</div>": "no HTML or JSX",
     "<!DOCTYPE html>": "no HTML or JSX",
@@ -136,6 +148,8 @@ UNHINTED = [
     "const o = { a: b, c: d e }",
     "let x = 1 2",
     "x ? y : z w",
+    "class A { x: 5 }",
+    "f(this, , 1)",
 ]
 
 
