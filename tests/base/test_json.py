@@ -64,6 +64,8 @@ OMITTED = {
     "(function () { return arguments })(1)": "an object that is not plain is not JSON",
     "({ get a() { return 1 } })": "a getter at $.a is not JSON",
     "Object.defineProperty([1], 0, { get() { return 1 } })": "a getter at $[0] is not JSON",
+    "JSON.rawJSON('1e400')": "an object of JSON.rawJSON is not JSON",
+    "[JSON.rawJSON('1')]": "an object of JSON.rawJSON at $[0] is not JSON",
     "new Proxy({}, {})": "a Proxy is not JSON",
     "[new Proxy([], {})]": "a Proxy at $[0] is not JSON",
     "new Number(1)": "a Number is not JSON",

@@ -11,7 +11,7 @@
   const { isArray } = Array;
   const { isFinite } = Number;
   const { floor } = Math;
-  const { stringify } = JSON;
+  const { isRawJSON, stringify } = JSON;
   const CapturedMap = Map;
   const { prototype: objectPrototype } = Object;
   const { prototype: arrayPrototype } = Array;
@@ -182,6 +182,8 @@
     if (isArray(value)) {
       return prototype === arrayPrototype ? encodeArray(value, budget, depth + 1) : refuse(budget, classNoun(value));
     }
+    // stringify would write its text, and not its one property
+    if (prototype === null && isRawJSON(value)) return refuse(budget, 'an object of JSON.rawJSON');
     const isPlain = prototype === objectPrototype || prototype === null;
     return isPlain ? encodeObject(value, budget, depth + 1) : refuse(budget, classNoun(value));
   }
