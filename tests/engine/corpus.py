@@ -283,4 +283,51 @@ SCRIPTS: dict[str, list[str]] = {
         "const sum = new WebAssembly.Instance(new WebAssembly.Module(bytes)).exports.add(40, 2)",
         "sum + (await WebAssembly.instantiate(bytes)).instance.exports.add(1, 1)",
     ],
+    "tables, traces and assertions of the console": [
+        "const rows = [{ a: 1, b: 'x' }, { a: 2, c: [3] }], pairs = new Map([[1, rows]]); console.table(rows); console.table(pairs); console.table([[1, 2], [3]], [1])",
+        "rows[0].self = rows[0]; console.dir(rows, { depth: 0, showHidden: true }); console.dirxml(pairs, rows); console.groupCollapsed('folded'); console.trace('here %o', pairs)",
+        "console.assert(rows.length === 3, 'rows: %d', rows.length); console.assert(true, 'not shown'); console.groupEnd(); console.clear(); console.timeEnd('never begun'); console.countReset('never counted')",
+        "console.log('%s|%d|%i|%f|%j|%o|%O|%c|%%', rows, '1.5', 1.5, '2.5x', rows, rows, rows, 'color: red'); rows.length",
+    ],
+    "timers taken away": [
+        "const ran = []; const first = setTimeout(() => ran.push('never'), 1), second = setImmediate(() => ran.push('never')); setImmediate((x) => ran.push(x), 'at once')",
+        "clearTimeout(first); clearImmediate(second); queueMicrotask(() => ran.push('microtask')); setTimeout(() => { ran.push('due'); clearTimeout(third) }); const third = setTimeout(() => ran.push('never'), 5)",
+        "ran.join()",
+    ],
+    "errors reported, limits of the web": [
+        "const caught = []; const attempt = (f) => { try { f() } catch (e) { caught.push(e); return String(e) } }; reportError(new URIError('told')); reportError({ plain: true })",
+        "attempt(() => crypto.getRandomValues(new Uint8Array(65_537))); attempt(() => crypto.getRandomValues(new Float64Array(1))); attempt(() => atob('?')); attempt(() => AbortSignal.abort().throwIfAborted())",
+        "console.log(caught); [caught.map((e) => `${e.name} ${e.code}`).join(), caught[0] instanceof QuotaExceededError, URL.parse('no'), crypto instanceof Crypto, crypto.subtle instanceof SubtleCrypto]",
+    ],
+    "every digest": [
+        "const bytes = new TextEncoder().encode('durable'), digests = {}",
+        "for (const name of ['SHA-1', 'SHA-256', 'SHA-384', 'SHA-512']) digests[name] = new Uint8Array(await crypto.subtle.digest(name, bytes)).toHex()",
+        "try { await crypto.subtle.digest('MD5', bytes) } catch (e) { digests.MD5 = e.name } digests",
+    ],
+    "parts of addresses": [
+        "const url = new URL('https://user:pass@example.org:8443/a/b?x=1&x=2#top'); const parts = () => [url.origin, url.protocol, url.username, url.password, url.host, url.hostname, url.port, url.pathname, url.search, url.hash].join(' ')",
+        "const before = parts(); url.protocol = 'http'; url.host = 'Übung.example'; url.pathname = '/ä b'; url.search = 'q=%20&y'; url.hash = ''; url.username = url.password = ''",
+        "const each = []; url.searchParams.forEach((value, key) => each.push(key + value)); [before, parts(), each.join(), url.searchParams.getAll('q').length, JSON.stringify({ url })]",
+    ],
+    "entries of performance": [
+        "performance.mark('a'); performance.measure('m', 'a'); const entries = performance.getEntries(); entries.map((e) => [e instanceof PerformanceEntry, e instanceof PerformanceMark, e instanceof PerformanceMeasure].join()).join('|')",
+        "performance.clearMarks('a'); performance.mark('b'); performance.clearMeasures()",
+        "[performance instanceof Performance, performance.getEntries().length, entries.length, performance.timeOrigin === performance.toJSON().timeOrigin, await new Blob(['x']).arrayBuffer().then((b) => b.byteLength)]",
+    ],
+    "the older parts of the language": [
+        "const kinds = [Int8Array, Uint16Array, Int16Array, Int32Array, Uint8ClampedArray, BigInt64Array, BigUint64Array].map((Kind) => new Kind(2)); const view = new DataView(kinds[1].buffer); view.setUint16(2, 513, true)",
+        "kinds[4][0] = 300; kinds[5][1] = BigInt(-5); Atomics.add(kinds[3], 1, 7); const uris = [encodeURI('ä b/'), encodeURIComponent('ä b/'), decodeURI('%C3%A4'), decodeURIComponent('%2F'), escape('ä'), unescape('%E4')]",
+        "const classes = [EvalError, ReferenceError, SyntaxError, SuppressedError].map((Kind) => { const error = new Kind('m'); error.stack; return error }); await using stack = new AsyncDisposableStack(); stack.defer(async () => uris.push('disposed'))",
+        "const registry = new FinalizationRegistry(() => uris.push('never')); registry.register(classes, 1); console.log(kinds, classes, registry); [uris.join(), isFinite('1'), isNaN('x'), parseFloat('1.5x'), parseInt('0x1f'), Number('12'), Boolean(''), Reflect.ownKeys(kinds[0]).length, -Infinity, typeof undefined]",
+    ],
+    "events stopped and prevented": [
+        "const target = new EventTarget(), heard = []; const gone = () => heard.push('never'); target.addEventListener('a', gone); target.removeEventListener('a', gone)",
+        "target.addEventListener('a', (e) => { e.preventDefault(); e.stopPropagation(); heard.push(e.target === e.currentTarget, e.composedPath().length, e.defaultPrevented) }); target.addEventListener('a', (e) => e.stopImmediatePropagation()); target.addEventListener('a', gone)",
+        "const event = new Event('a', { bubbles: true, cancelable: true }); const kept = target.dispatchEvent(event); console.log(event); [kept, event.bubbles, event.cancelable, event.composed, heard.join()]",
+    ],
+    "text encoded in place": [
+        "const encoder = new TextEncoder(), room = new Uint8Array(4); const done = encoder.encodeInto('a€😀', room)",
+        "const decoder = new TextDecoder('utf-16le', { ignoreBOM: true }); room.set(new Uint8Array([255, 254]))",
+        "[JSON.stringify(done), room.join(), encoder.encoding, decoder.encoding, decoder.ignoreBOM, decoder.decode(room)]",
+    ],
 }

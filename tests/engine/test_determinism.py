@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import datetime as dt
+import json
+import re
 
 import pytest
 from corpus import SCRIPTS
@@ -18,6 +20,19 @@ for (let i = 0; i < 300; i++) { let left = 50; (function warm() { if (left--) wa
 try { down() } catch {}
 'done'
 """
+INTERFACES = """
+[[globalThis, ''], [console, 'console.'], ...[
+  'URL', 'URLSearchParams', 'TextEncoder', 'TextDecoder', 'AbortController', 'Event', 'EventTarget', 'Blob',
+  'Crypto', 'SubtleCrypto', 'Performance',
+].map((name) => [globalThis[name].prototype, `${name}.`])]
+  .flatMap(([object, owner]) => Object.getOwnPropertyNames(object).map((name) => owner + name))
+  .filter((path) => !path.endsWith('.constructor'))
+"""
+# What the corpus says nothing of: the phases of an event, of which there is only one, and old names of what it uses.
+UNUSED = {
+    *("Event.NONE", "Event.CAPTURING_PHASE", "Event.AT_TARGET", "Event.BUBBLING_PHASE", "Event.eventPhase"),
+    *("Event.srcElement", "Event.returnValue", "Event.cancelBubble", "Event.initEvent"),
+}
 
 
 def live(session, codes: list[str]) -> list[tuple[Done, tuple]]:
@@ -34,7 +49,14 @@ def seen(runs: list[tuple[Done, tuple]]) -> list:
 
 
 def test_no_script_is_lost():
-    assert len(SCRIPTS) >= 54
+    assert len(SCRIPTS) >= 63
+
+
+def test_every_interface_of_a_session_is_used_by_some_script(Session):  # noqa: N803
+    """A new global or method comes with a script that shows that a replay of it agrees."""
+    words = set(re.findall(r"[\w$]+", " ".join(code for codes in SCRIPTS.values() for code in codes)))
+    paths = json.loads(Session().run(INTERFACES).outcome.result_json)
+    assert {path for path in paths if path.split(".")[-1] not in words} == UNUSED
 
 
 @pytest.mark.parametrize("name", SCRIPTS)
