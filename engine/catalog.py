@@ -118,9 +118,7 @@ class Catalog:
         self._log = log
         self._present = present
 
-    async def sessions(
-        self, owner: str, limit: int, after: str | None, tag: tuple[str, str | None] | None
-    ) -> Page[SessionInfo]:
+    async def sessions(self, owner: str, limit: int, after: str | None, tag: str | None) -> Page[SessionInfo]:
         """An owner's sessions, last used first."""
         page = await self._log.sessions(owner, limit=page_size(limit), after=after, tag=tag)
         return Page(await self._describe(page.items, most_tags=labels.LISTED), page.next)

@@ -161,9 +161,9 @@ class Supervisor:
         *,
         limit: int = 100,
         after: str | None = None,
-        tag: tuple[str, str | None] | None = None,
+        tag: str | None = None,
     ) -> Page[SessionInfo]:
-        """An owner's sessions, last used first; with ``tag`` (key and value, or None for any value)
+        """An owner's sessions, last used first; with ``tag`` (key, for any value, or key:value)
         only those with a state so labelled. ``after`` is a page's ``next``. Raises InvalidField.
         """
         if self.stateless:

@@ -89,11 +89,11 @@ class EventLog(Protocol):
         ...
 
     async def sessions(
-        self, owner: str, *, limit: int, after: str | None = None, tag: tuple[str, str | None] | None = None
+        self, owner: str, *, limit: int, after: str | None = None, tag: str | None = None
     ) -> Page[SessionRow]:
         """Open sessions of an owner, last used first; only those with a state labelled ``tag``.
 
-        ``tag`` is key and value, or None for any value. ``after`` is a page's ``next``. A session
+        ``tag`` is key, for any value, or key:value. ``after`` is a page's ``next``. A session
         that is used while a client turns pages may be missed. Raises InvalidField for a bad ``after``.
         """
         ...

@@ -26,7 +26,7 @@ _IS_OPEN = "EXISTS (SELECT 1 FROM sessions WHERE sessions.session = events.sessi
 
 
 def sessions(
-    db: sqlite3.Connection, owner: str, limit: int, after: str | None, tag: tuple[str, str | None] | None
+    db: sqlite3.Connection, owner: str, limit: int, after: str | None, tag: str | None
 ) -> Page[SessionRow]:
     """Open sessions of an owner, last used first. Raises InvalidField."""
     conditions, values = ["owner = ?", "NOT closed"], [owner]
@@ -35,16 +35,23 @@ def sessions(
         conditions.append("(last_at < ? OR last_at = ? AND session > ?)")
         values += [last_at, last_at, session]
     if tag is not None:
-        key, value = tag
-        labelled = "key = ?" if value is None else "key = ? AND value = ?"
+        labelled, read = _labelled(tag)
         conditions.append(f"session IN (SELECT session FROM tags WHERE {labelled})")  # noqa: S608
-        values += [key] if value is None else [key, value]
+        values += read
     query = f"SELECT {SESSION_COLUMNS} FROM sessions WHERE {' AND '.join(conditions)}"  # noqa: S608
     found = db.execute(f"{query} ORDER BY last_at DESC, session LIMIT ?", (*values, limit + 1))
     rows = [session_row(row) for row in found]
     more = len(rows) > limit
     last = rows[limit - 1] if more else None
     return Page(tuple(rows[:limit]), f"{last.last_at}.{last.session}" if last else None)
+
+
+def _labelled(tag: str) -> tuple[str, list[str]]:
+    """What a label has to be: its key, or key:value. Both may have colons, so each could part them."""
+    colons = [at for at, char in enumerate(tag) if char == ":"]
+    pairs = [part for at in colons for part in (tag[:at], tag[at + 1 :])]
+    rows = ", ".join(["(?, ?)"] * len(colons))
+    return f"key = ? OR (key, value) IN (VALUES {rows})" if rows else "key = ?", [tag, *pairs]
 
 
 def details(db: sqlite3.Connection, sessions: Sequence[str], most_tags: int) -> dict[str, SessionDetails]:

@@ -124,7 +124,7 @@ class SqliteEventLog:
         return await self._query(lambda db: reader.session_by_id(db, session))
 
     async def sessions(
-        self, owner: str, *, limit: int, after: str | None = None, tag: tuple[str, str | None] | None = None
+        self, owner: str, *, limit: int, after: str | None = None, tag: str | None = None
     ) -> Page[SessionRow]:
         """See ``EventLog``."""
         return await self._query(lambda db: listing.sessions(db, owner, limit, after, tag))

@@ -48,7 +48,14 @@ class ListQuery(Struct, frozen=True, forbid_unknown_fields=True):
     """Which sessions."""
 
     tag: (
-        Annotated[str, Meta(description="Only those with such a label: key or key:value", min_length=1)]
+        Annotated[
+            str,
+            Meta(
+                description="Only those with such a label: key or key:value",
+                min_length=1,
+                max_length=labels.MAX_KEY_CHARS + len(":") + labels.MAX_VALUE_CHARS,
+            ),
+        ]
         | UnsetType
     ) = UNSET
     limit: Limit = DEFAULT_PAGE
@@ -101,11 +108,9 @@ class Sessions:
     async def list(self, asked: Asked[ListQuery, None]) -> JsonAnswer:
         """The owner's sessions, last used first."""
         query = asked.query
-        tag = None
-        if query.tag is not UNSET:
-            key, colon, value = query.tag.partition(":")
-            tag = key, value if colon else None
-        found = await self._engine.sessions(OWNER, limit=query.limit, after=query.after or None, tag=tag)
+        found = await self._engine.sessions(
+            OWNER, limit=query.limit, after=query.after or None, tag=query.tag or None
+        )
         return json_answer(SessionsAnswer(list(map(session_answer, found.items)), found.next))
 
     async def show(self, asked: Asked[NoQuery, None]) -> JsonAnswer:
