@@ -53,11 +53,11 @@ async def history(log: EventLog, session: str, last: int, first: int = 0) -> Asy
                 yield record
 
 
-async def state_at(log: EventLog, session: str, seq: int) -> ForkPoint:
-    """The state event that ``session@seq`` stands for. Raises NotFound if there is no such event."""
+async def state_at(log: EventLog, session: str, seq: int, *, field: str = "at") -> ForkPoint:
+    """The state event that ``session@seq`` stands for. Raises NotFound, of ``field``, if there is none."""
     head = await log.session(session)
     if head is None or not 0 <= seq <= head.head_seq:
-        raise NotFound(f"this session has no event {seq}", field="session")
+        raise NotFound(f"this session has no event {seq}", field=field)
     if seq >= head.state_seq:
         return ForkPoint(session, head.state_seq, head.state_id)
     for ancestor, first, last in reversed(await lineage(log, session, seq)):

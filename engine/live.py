@@ -140,7 +140,7 @@ class LiveSession:
             return ForkPoint(record.event.session, record.event.seq, record.id)
         if asked.at is None:
             return None
-        point = await state_at(self._engine.log, position.session, asked.at)
+        point = await state_at(self._engine.log, position.session, asked.at, field="session")  # name@n
         return None if point.id == position.state_id else point
 
     def fork_point(self) -> ForkPoint | None:

@@ -125,8 +125,10 @@ def test_a_point_that_is_not_there_is_a_404_that_names_it(client: httpx2.Client,
         client.put(f"{path}/tags", json={"event": 9, "tags": {"k": "v"}}),
         client.delete(f"{path}/tags?event=9&key=k"),
     ):
-        assert (response.status_code, response.json()["code"]) == (404, "not_found")
+        refused(response, 404, "not_found", "event")
         assert "event 9" in response.json()["error"]
+    response = client.post("/api/exec", json={"session": f"{name}@9", "code": "1"})
+    refused(response, 404, "not_found", "session")
 
 
 def test_a_state_can_be_labelled_and_found_by_its_label(client: httpx2.Client, name: str) -> None:
