@@ -273,3 +273,21 @@ async def test_a_websocket_is_refused_where_there_is_none(server: ServerProcess,
 def test_the_answer_to_a_request_at_fault_repeats_nothing_at_length(client: httpx2.Client) -> None:
     response = client.post("/api/exec", content=json.dumps({"code": "1", "y" * 100_000: 1}), headers=JSON)
     assert len(response.content) < 1_000
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "sentence"),
+    [
+        ("GET", "executions?status=done", "`status` must be one of cancelled, completed, crashed, failed, "),
+        ("GET", "executions?after=2", "`after` must be `next` of the page before"),
+        ("GET", "sessions?after=2", "`after` must be `next` of the page before"),
+        ("GET", "executions?session=a%20b", "`session` must be a session's name: 1 to 128 of the characters"),
+        ("POST", "sessions/a/fork", "`name` must be a session's name: 1 to 128 of the characters"),
+    ],
+)
+def test_a_value_of_the_wrong_form_is_told_what_it_could_be(
+    client: httpx2.Client, method: str, path: str, sentence: str
+) -> None:
+    answer = client.request(method, f"/api/{path}", json={"name": "a b"} if method == "POST" else None)
+    field = sentence.split("`")[1]
+    assert refused(answer, 400, "invalid_field", field).startswith(sentence)

@@ -27,6 +27,8 @@ T = TypeVar("T")
 
 _object = msgspec.json.Decoder(dict[str, Any])
 _MISSING = re.compile(r"missing required field `([^`]*)`")
+_FORM = re.compile("Invalid enum value|Expected `str` matching regex")
+"""What says nothing to a reader of what the value could be instead."""
 _PLACE = re.compile(r"(?P<what>.*?) - at .*?`\$\.(?P<field>\w+).*", re.DOTALL)
 """A message of msgspec's, and the field that it is about."""
 
@@ -149,14 +151,30 @@ def _convert(fields: Mapping[str, object], kind: type[T], what: str, *, strict: 
     try:
         return msgspec.convert(fields, kind, strict=strict)
     except msgspec.ValidationError as wrong:
-        raise _invalid(wrong) from wrong
+        raise _invalid(wrong, kind) from wrong
 
 
-def _invalid(wrong: msgspec.ValidationError) -> InvalidField:
+def _invalid(wrong: msgspec.ValidationError, kind: type) -> InvalidField:
     """The sentence for a field that is missing or wrong."""
     if missing := _MISSING.search(str(wrong)):
         return InvalidField(f"`{missing[1]}` is missing", field=missing[1])
     match = _PLACE.fullmatch(str(wrong))
     assert match is not None
     field, why = match["field"], match["what"]
+    if _FORM.match(why) and (expected := _expected(kind, field)):
+        return InvalidField(f"`{field}` must be {expected}", field=field)
     return InvalidField(f"`{field}` is wrong: {why[0].lower()}{why[1:300]}", field=field)
+
+
+def _expected(kind: type, name: str) -> str | None:
+    """The words that a field may be, or what the schema says of its form."""
+    described = msgspec.inspect.type_info(kind)
+    assert isinstance(described, msgspec.inspect.StructType)
+    field = next(field.type for field in described.fields if field.encode_name == name)
+    for part in field.types if isinstance(field, msgspec.inspect.UnionType) else (field,):
+        if isinstance(part, msgspec.inspect.LiteralType):
+            return f"one of {', '.join(map(str, part.values))}"
+        if isinstance(part, msgspec.inspect.Metadata) and part.extra_json_schema:
+            text = str(part.extra_json_schema["description"])
+            return text[:1].lower() + text[1:]
+    return None

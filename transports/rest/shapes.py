@@ -21,7 +21,13 @@ LISTED_CHARS = 2_000
 SHOWN_CHARS = 1 << 20
 """Characters of each text of an event that is asked for by its number."""
 
-SessionName = Annotated[str, Meta(description="A session's name", pattern="^[A-Za-z0-9._-]{1,128}$")]
+SessionName = Annotated[
+    str,
+    Meta(
+        description="A session's name: 1 to 128 of the characters A-Z a-z 0-9 . _ -",
+        pattern="^[A-Za-z0-9._-]{1,128}$",
+    ),
+]
 Limit = Annotated[int, Meta(description="Entries of the page", ge=1, le=MAX_PAGE)]
 EventNumber = Annotated[int, Meta(description="Number of an event", ge=0, le=10**15)]
 TagValue = Annotated[str, Meta(max_length=labels.MAX_VALUE_CHARS)]
