@@ -96,6 +96,9 @@ def test_a_stateless_server_has_no_sessions_and_says_so() -> None:
         response = client.get("/api/sessions/a")
         assert response.status_code in (400, 404)
         assert "stateless" in response.json()["error"]
+        told_to_models = client.get("/llms.txt").text
+        assert "nothing stays" in told_to_models
+        assert not re.search("session|heap|remember", told_to_models)
 
 
 def test_the_document_is_served_under_both_names(client: httpx2.Client) -> None:

@@ -35,7 +35,7 @@ def all_routes(
         *sessions.routes(engine),
         *server.routes(engine, settings.store, failing, metrics),
     ]
-    return [*served, *docs.routes(served)]
+    return [*served, *docs.routes(engine, served)]
 
 
 def create_app(routes: list[Route], body_bytes: int) -> QuartTrio:

@@ -8,7 +8,7 @@ import re
 from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import jinja2
 import msgspec
@@ -19,6 +19,9 @@ from transports.asgi import JsonAnswer
 from transports.rest import openapi
 from transports.rest.routes import Asked, Content, NoQuery, Route, View
 
+if TYPE_CHECKING:
+    from engine.supervisor import Supervisor
+
 _PAGES = Path(__file__).with_name("pages")
 _CODE = re.compile(r"`([^`]+)`")
 
@@ -26,7 +29,8 @@ _CODE = re.compile(r"`([^`]+)`")
 class Docs:
     """The views; each document is made when it is first asked for."""
 
-    def __init__(self) -> None:
+    def __init__(self, engine: Supervisor) -> None:
+        self._engine = engine
         self.routes: Sequence[Route] = ()
         """All routes, the ones of this class included."""
 
@@ -42,12 +46,7 @@ class Docs:
     def _page(self) -> tuple[bytes, str]:
         """The page, and its Content-Security-Policy: nothing but the page's own style."""
         style = (_PAGES / "docs.css").read_text()
-        environment = jinja2.Environment(
-            loader=jinja2.FileSystemLoader(_PAGES), autoescape=True, undefined=jinja2.StrictUndefined
-        )
-        environment.filters["marked"] = _marked
-        environment.filters["shape"] = _shape
-        page = environment.get_template("docs.html").render(api=self._document, style=Markup(style))  # noqa: S704 (ours)
+        page = _templates().get_template("docs.html").render(api=self._document, style=Markup(style))  # noqa: S704 (ours)
         digest = base64.b64encode(hashlib.sha256(style.encode()).digest()).decode()
         policy = (
             f"default-src 'none'; style-src 'sha256-{digest}'; base-uri 'none'; form-action 'none'; "
@@ -57,7 +56,7 @@ class Docs:
 
     @cached_property
     def _llms(self) -> bytes:
-        return (_PAGES / "llms.txt").read_bytes()
+        return _templates().get_template("llms.txt").render(stateless=self._engine.stateless).encode()
 
     async def openapi(self, asked: Asked[NoQuery, None]) -> JsonAnswer:  # noqa: ARG002
         """The OpenAPI document."""
@@ -74,9 +73,9 @@ class Docs:
         return Response(self._llms, content_type="text/plain; charset=utf-8")
 
 
-def routes(others: Sequence[Route]) -> list[Route]:
+def routes(engine: Supervisor, others: Sequence[Route]) -> list[Route]:
     """The routes of the documents, which tell of ``others`` and of themselves."""
-    views = Docs()
+    views = Docs(engine)
 
     def get(name: str, path: str, summary: str, content: Content, view: View) -> Route:
         return Route(
@@ -99,6 +98,20 @@ def routes(others: Sequence[Route]) -> list[Route]:
     ]
     views.routes = [*others, *own]
     return own
+
+
+def _templates() -> jinja2.Environment:
+    """The pages; what is put into HTML is escaped."""
+    environment = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(_PAGES),
+        autoescape=jinja2.select_autoescape(["html"], default=False),
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        keep_trailing_newline=True,
+    )
+    environment.filters["marked"] = _marked
+    environment.filters["shape"] = _shape
+    return environment
 
 
 def _marked(text: str) -> Markup:
