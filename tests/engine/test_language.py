@@ -19,6 +19,11 @@ CASES: dict[str, tuple[str, str, str]] = {
         "{ using c = open('c') } closed.join()",
         "'body,b,a,c'",
     ),
+    "using at the top level, where the variable stays": (
+        "const closed = []; using kept = { [Symbol.dispose]() { closed.push('never') } }; await using too = null; 0",
+        "[typeof kept[Symbol.dispose], too, closed.length].join()",
+        "'function,,0'",
+    ),
     "await using": (
         "const closed = []; { await using a = { async [Symbol.asyncDispose]() { await null; closed.push('a') } }; closed.push('body') }",
         "{ await using b = { [Symbol.dispose]() { closed.push('b') } } } closed.join()",
