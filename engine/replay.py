@@ -92,7 +92,7 @@ async def replay(
     """Run events in a worker that is in the state before them, ``agreed`` (None: that of a new session).
 
     ``engine`` is the current engine id: where an event was recorded by another one, only what does not depend
-    on V8's wording is compared. ``on_event`` is called after each state event, with the state reached.
+    on V8's wording is compared. ``on_event`` is called after each event that was run, with the state reached.
     Raises Diverged, ReplayCrashed (the worker is of no use then), StoreCorrupt, Unavailable.
     """
     async for record in records:
@@ -100,10 +100,10 @@ async def replay(
         reached = ForkPoint(event.session, event.seq, record.id)
         if isinstance(event, Executed):
             await _replay_event(worker, record, event, engine, agreed or reached)
-        elif not isinstance(event, (Created, Forked)):
-            continue
-        agreed = reached
-        await on_event(reached)
+            agreed = reached
+            await on_event(reached)
+        elif isinstance(event, (Created, Forked)):
+            agreed = reached
 
 
 async def _replay_event(

@@ -7,7 +7,7 @@ from typing import Protocol
 
 import trio
 
-from engine.checkpointer import Checkpointer
+from engine.checkpointer import Checkpointer, Making
 from engine.debt import Debt
 from engine.errors import Unavailable
 from engine.places import Places
@@ -17,6 +17,9 @@ from engine.turns import Turns
 from engine.workers import Worker
 from persistence.blobstore import BlobStore
 from persistence.eventlog import EventLog
+
+LAST_COPY_SECONDS = 30.0
+"""What the copy that was made last may still take before its worker, and it with that, is ended."""
 
 
 class Source(Protocol):
@@ -75,9 +78,12 @@ async def worker_at(
         taken.append(await source.places.take())
         return taken[-1]
 
+    making: Making | None = None
+
     async def between(worker: Worker, point: ForkPoint) -> None:
+        nonlocal making
         if debt.is_due:
-            await source.checkpointer.begin(worker, point, debt)
+            making = await source.checkpointer.begin(worker, point, debt) or making
         await turn.step()
 
     turn = source.turns.turn()
@@ -90,6 +96,9 @@ async def worker_at(
             with trio.fail_after(source.max_recovery_seconds):
                 return await recovery.restore(target, acquire)
         except trio.TooSlowError:
+            if making is not None:
+                with trio.move_on_after(LAST_COPY_SECONDS):
+                    await making.copied.wait()
             raise Unavailable(
                 f"the session was not rebuilt within {source.max_recovery_seconds:g} s, only to event "
                 f"{recovery.reached} of {recovery.target}: the next request goes on from its last "
