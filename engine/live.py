@@ -93,10 +93,10 @@ class LiveSession:
 
     async def retire(self) -> None:
         """Give the worker up, after a checkpoint if that is worth it."""
-        if self._worker is not None and self.debt.is_worth_it_before_sleep:
-            await self._checkpoint(wait=True)
-        if self._making is not None:
-            with trio.move_on_after(RETIRE_SECONDS):
+        with trio.move_on_after(RETIRE_SECONDS):
+            if self._worker is not None and self.debt.is_worth_it_before_sleep:
+                await self._checkpoint(wait=True)
+            if self._making is not None:
                 await self._making.copied.wait()
         self.sleep()
 
