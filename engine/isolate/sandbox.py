@@ -46,7 +46,7 @@ class Architecture(Struct, frozen=True):
 
 # Reading and writing what is open, memory for heap and compilers, time, and ending. Where libc has a
 # choice (poll or ppoll) both are here. pkey_mprotect is what V8 uses in place of mprotect on processors
-# with protection keys. A copy that makes a snapshot needs set_robust_list, as any child of glibc's fork, and
+# with protection keys. A copy that makes a snapshot comes from a plain fork, as glibc or musl make one, and
 # makes itself nicer. Descriptors are received, from the server. Absent on purpose: everything that opens,
 # executes, signals, or sends descriptors.
 X86_64: Final = Architecture(
@@ -74,6 +74,7 @@ X86_64: Final = Architecture(
         "getpid": 39,
         "sendto": 44,
         "recvmsg": 47,
+        "fork": 57,
         "exit": 60,
         "gettimeofday": 96,
         "getrusage": 98,
@@ -82,6 +83,7 @@ X86_64: Final = Architecture(
         "gettid": 186,
         "time": 201,
         "futex": 202,
+        "set_tid_address": 218,
         "restart_syscall": 219,
         "clock_gettime": 228,
         "clock_nanosleep": 230,
@@ -106,6 +108,7 @@ AARCH64: Final = Architecture(
         "ppoll": 73,
         "exit": 93,
         "exit_group": 94,
+        "set_tid_address": 96,
         "futex": 98,
         "set_robust_list": 99,
         "nanosleep": 101,
@@ -137,8 +140,9 @@ ARCHITECTURES: Final = {"x86_64": X86_64, "aarch64": AARCH64}
 
 PR_SET_VMA: Final = 0x53564D41
 """The one prctl that is allowed: V8 names its memory areas with it."""
-FORK_FLAGS: Final = 0x01200011
-"""What fork of glibc gives to clone: CLONE_CHILD_CLEARTID | CLONE_CHILD_SETTID | SIGCHLD."""
+FORK_FLAGS: Final = (0x01200011, 0x11)
+"""What fork of glibc gives to clone, CLONE_CHILD_CLEARTID | CLONE_CHILD_SETTID | SIGCHLD, and that of musl
+where there is no call named fork: SIGCHLD."""
 MAX_PROCESSES: Final = 4_096
 """Of the user together: so many checkpoints are never made at once, and a fork bomb ends there."""
 
@@ -212,9 +216,10 @@ def filter_program(architecture: Architecture) -> bytes:
         (equal, 0, 1, PR_SET_VMA),
         (give, 0, 0, ALLOW),
         (give, 0, 0, EPERM),
-        (equal, 0, 4, architecture.clone),
+        (equal, 0, 5, architecture.clone),
         (load, 0, 0, arguments_at[0]),
-        (equal, 0, 1, FORK_FLAGS),
+        (equal, 1, 0, FORK_FLAGS[0]),
+        (equal, 0, 1, FORK_FLAGS[1]),
         (give, 0, 0, ALLOW),
         (give, 0, 0, EPERM),
         (equal, 0, 4, architecture.prlimit64),

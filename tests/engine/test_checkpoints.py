@@ -43,16 +43,19 @@ async def test_a_restart_begins_from_the_checkpoint_and_replays_what_came_after_
     assert replayed == [3]
 
 
-async def test_a_checkpoint_is_made_once_replaying_would_take_longer_than_the_target(open_engine, tmp_path):
+async def test_a_checkpoint_is_made_once_replaying_would_take_longer_than_the_target(
+    open_engine, tmp_path, monkeypatch
+):
+    monkeypatch.setattr(debt, "COST_US", 1)
     told = Checkpoints()
-    async with open_engine(tmp_path, observers=[told], restore_target_seconds=0.1) as engine:
-        await engine.run(
-            "let n = 0; for (const end = Date.now() + 150; Date.now() < end; ) n++; n > 0", session="a"
-        )
-        await told.of(1)
+    async with open_engine(tmp_path, observers=[told], restore_target_seconds=0.02) as engine:
+        await engine.run("let n = 0", session="a")
+        busy = "for (const end = Date.now() + 200; Date.now() < end; ) n++; n > 0"
+        await engine.run(busy, session="a")
+        await told.of(2)
         await engine.run("n = 1", session="a")
         assert await engine.value("n", session="a") == "1"
-    assert told.kept == [1]
+    assert told.kept == [2]
 
 
 async def test_a_session_goes_on_while_its_checkpoint_is_made(open_engine, tmp_path):

@@ -195,11 +195,10 @@ def test_the_filter_allows_a_plain_fork_and_no_other_child(machine: str) -> None
     def clone(flags: int) -> int:
         return decide(program, call(architecture.audit, architecture.clone, flags))
 
-    assert clone(sandbox.FORK_FLAGS) == sandbox.ALLOW
-    assert clone(0x11) == sandbox.EPERM  # SIGCHLD alone, which no libc uses
-    assert all(clone(sandbox.FORK_FLAGS ^ 1 << bit) == sandbox.EPERM for bit in range(32)), (
-        "a flag more or less is another call"
-    )
+    for flags in sandbox.FORK_FLAGS:
+        assert clone(flags) == sandbox.ALLOW
+        for bit in range(32):  # a flag more or less is another call
+            assert clone(flags ^ 1 << bit) == sandbox.EPERM
 
 
 @pytest.mark.parametrize("machine", sandbox.ARCHITECTURES)
