@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 import sqlite3
 from collections.abc import Sequence
+from typing import Any
 
 import msgspec
 
@@ -17,9 +18,21 @@ from engine.checkpoints import Checkpoint
 _log = logging.getLogger(__name__)
 
 _COLUMNS = ("session", "seq", "state", "engine", "blob", "size", "made_at", "cost_us")
-_SELECT = f"SELECT {', '.join(_COLUMNS)} FROM checkpoints"  # noqa: S608
+_TEXTS = ("session", "engine", "blob")
+_RAW = ", ".join(f"CAST({column} AS BLOB)" if column in _TEXTS else column for column in _COLUMNS)
+_SELECT = f"SELECT {_RAW} FROM checkpoints"  # noqa: S608
+"""Texts as bytes: of a damaged one SQLite's would end the whole query."""
 _INSERT = f"INSERT OR REPLACE INTO checkpoints ({', '.join(_COLUMNS)}) VALUES (?,?,?,?,?,?,?,?)"  # noqa: S608
 _DELETE = "DELETE FROM checkpoints WHERE session = ? AND seq = ? AND engine = ? AND blob = ?"
+_DELETE_OF_SESSION = "DELETE FROM checkpoints WHERE session = CAST(? AS TEXT)"
+_UNNEEDED = """
+WITH RECURSIVE needed (session) AS (
+    SELECT session FROM sessions WHERE NOT closed
+    UNION
+    SELECT parent FROM sessions JOIN needed USING (session) WHERE parent IS NOT NULL
+)
+SELECT DISTINCT CAST(session AS BLOB) FROM checkpoints WHERE session NOT IN needed
+"""
 
 Statement = tuple[str, tuple[object, ...]]
 """SQL and its values."""
@@ -35,18 +48,44 @@ def forget(checkpoints: Sequence[Checkpoint]) -> list[Statement]:
     return [(_DELETE, (one.session, one.seq, one.engine, one.blob)) for one in checkpoints]
 
 
+def forget_all_of(session: bytes) -> Statement:
+    """Removes all checkpoints of a session, whose id is given in UTF-8."""
+    return _DELETE_OF_SESSION, (session,)
+
+
+def unneeded(db: sqlite3.Connection) -> list[bytes]:
+    """The ids, in UTF-8, of closed sessions with checkpoints of which no fork is open, nor a fork of a fork.
+
+    Looks at open sessions and those that they come from, not at events.
+    """
+    return [session for (session,) in db.execute(_UNNEEDED)]
+
+
 def of_session(db: sqlite3.Connection, session: str, first: int, last: int | None) -> list[Checkpoint]:
-    """Those of states with ``first <= seq <= last``, newest first."""
+    """Those of states with ``first <= seq <= last``, newest first; as many as can be read."""
     query = f"{_SELECT} WHERE session = ? AND seq >= ? AND (? IS NULL OR seq <= ?) ORDER BY seq DESC"
     found = []
-    for row in db.execute(query, (session, first, last, last)):
-        try:
-            found.append(msgspec.convert(dict(zip(_COLUMNS, row, strict=True)), Checkpoint))
-        except msgspec.ValidationError as broken:
-            _log.warning("a checkpoint of session %s is left out, its row is damaged: %s", session, broken)
+    try:
+        for row in db.execute(query, (session, first, last, last)):
+            try:
+                found.append(_checkpoint(row))
+            except (msgspec.ValidationError, UnicodeDecodeError) as broken:
+                _log.warning(
+                    "a checkpoint of session %s is left out, its row is damaged: %s", session, broken
+                )
+    except sqlite3.DatabaseError as failure:
+        _log.warning("not all checkpoints of session %s can be read: %s", session, failure)
     return found
+
+
+def _checkpoint(row: tuple[Any, ...]) -> Checkpoint:
+    values = dict(zip(_COLUMNS, row, strict=True))
+    for column in _TEXTS:
+        values[column] = str(values[column], "utf-8")
+    return msgspec.convert(values, Checkpoint)
 
 
 def blobs(db: sqlite3.Connection) -> set[str]:
     """The names of all blobs that are needed."""
-    return {str(row[0]) for row in db.execute("SELECT DISTINCT blob FROM checkpoints")}
+    names = db.execute("SELECT DISTINCT CAST(blob AS BLOB) FROM checkpoints")
+    return {str(name, "utf-8", "replace") for (name,) in names}

@@ -68,7 +68,8 @@ CREATE TABLE sessions (
     head_id    BLOB NOT NULL,
     state_seq  INTEGER NOT NULL,
     state_id   BLOB NOT NULL,
-    closed     INTEGER NOT NULL
+    closed     INTEGER NOT NULL,
+    parent     TEXT
 ) WITHOUT ROWID;
 CREATE UNIQUE INDEX sessions_open ON sessions (owner, name) WHERE NOT closed;
 """
@@ -99,7 +100,17 @@ CREATE TABLE checkpoints (
     PRIMARY KEY (session, seq, engine)
 ) WITHOUT ROWID;
 """
-"""What version 3 added: where recoveries may begin."""
+"""What version 3 added, beside the column ``parent`` of sessions: where recoveries may begin."""
+
+_FROM_VERSION_2 = f"""
+ALTER TABLE sessions ADD COLUMN parent TEXT;
+UPDATE sessions SET parent = (
+    SELECT origin.session FROM events AS first JOIN events AS origin ON origin.id = first.prev
+    WHERE first.session = sessions.session ORDER BY first.seq LIMIT 1
+);
+{_CHECKPOINTS}
+"""  # noqa: S608
+"""Of all first events only a fork's follows another one."""
 
 _FROM_VERSION_1 = f"""
 ALTER TABLE events RENAME COLUMN key_owner TO owner;
@@ -109,7 +120,7 @@ UPDATE events SET
     status = execution_status(id, prev, body, large)
 WHERE execution_id IS NOT NULL;
 {_INDEXES}
-{_CHECKPOINTS}
+{_FROM_VERSION_2}
 """  # noqa: S608
 
 _large = msgspec.msgpack.Decoder(dict[bytes, bytes])
@@ -169,7 +180,7 @@ def _adopt(db: sqlite3.Connection, path: Path) -> None:
         db.create_function("execution_status", 4, _status)
         _change(db, _FROM_VERSION_1)
     elif version == 2:
-        _change(db, _CHECKPOINTS)
+        _change(db, _FROM_VERSION_2)
 
 
 def _change(db: sqlite3.Connection, statements: str) -> None:

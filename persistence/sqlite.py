@@ -173,6 +173,7 @@ class SqliteEventLog:
 
     async def checkpoint_blobs(self) -> set[str]:
         """See ``EventLog``."""
+        await self._note([pointers.forget_all_of(one) for one in await self._query(pointers.unneeded)])
         return await self._query(pointers.blobs)
 
     async def _note(self, notes: Sequence[pointers.Statement]) -> None:
@@ -210,7 +211,7 @@ class SqliteEventLog:
             if append.failure is None:
                 if self.failing is not None:
                     self.failing, self._failed = None, trio.Event()
-            elif isinstance(append.failure, StoreFailed):
+            elif isinstance(append.failure, StoreFailed) and not append.notes:
                 self.failing = append.failure.message
                 self._failed.set()
             answer = outcome.Value(None) if append.failure is None else outcome.Error(append.failure)

@@ -1,10 +1,11 @@
 """The thread that appends: it owns the write connection and commits in groups.
 
 It takes everything that is queued, checks each append against the state of its session, writes what
-passes in one transaction, and syncs once. An append that does not pass is alone in failing. A writer
-answers for every append that it took, in one of three ways: ``failure`` None (durable), an
-AppendConflict or StoreFailed (nothing of it is in the log, and never will be), or, when a commit
-failed and nothing can be found out, by dying with a StoreError: then only a restart can tell.
+passes in one transaction, and syncs once. An append that does not pass is alone in failing. What is
+noted beside the log has a transaction of its own. A writer answers for every append that it took, in
+one of three ways: ``failure`` None (durable), an AppendConflict or StoreFailed (nothing of it is in
+the log, and never will be), or, when a commit failed and nothing can be found out, by dying with a
+StoreError: then only a restart can tell.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from __future__ import annotations
 import sqlite3
 import time
 from collections.abc import Callable, Sequence
+from itertools import groupby
 from pathlib import Path
 from queue import Empty, SimpleQueue
 
@@ -40,7 +42,7 @@ RETRY_SECONDS = (0.0, 0.1, 0.5, 1.0, 2.0)
 """Pauses before the attempts to find out what came of a commit that failed."""
 
 _INSERT_EVENT = f"INSERT INTO events ({EVENT_COLUMNS}) VALUES (?,?,?,?,?,?,?,?,?,?)"  # noqa: S608
-_INSERT_SESSION = f"INSERT INTO sessions ({SESSION_COLUMNS}) VALUES (?,?,?,?,?,?,?,?,?,?)"  # noqa: S608
+_INSERT_SESSION = f"INSERT INTO sessions ({SESSION_COLUMNS}, parent) VALUES (?,?,?,?,?,?,?,?,?,?,?)"  # noqa: S608
 _SELECT_SESSION = f"SELECT {SESSION_COLUMNS} FROM sessions WHERE session = ?"  # noqa: S608
 _UPDATE_SESSION = (
     "UPDATE sessions SET last_at = ?, head_seq = ?, head_id = ?, state_seq = ?, state_id = ?, closed = ? "
@@ -82,7 +84,7 @@ class Append:
 
 class Writer:
     """Appends to the database at ``path``. ``settle`` is called in the writer's thread, once for
-    each batch, with the appends whose outcome is known."""
+    each transaction, with the appends whose outcome is known."""
 
     def __init__(self, path: Path, settle: Callable[[list[Append]], object]) -> None:
         self._path = path
@@ -106,10 +108,13 @@ class Writer:
         """Write what is queued until ``stop``. Raises StoreError when it cannot answer."""
         try:
             while batch := self._gather():
-                self.unanswered = batch
-                self._write(batch)
-                self._settle(batch)
-                self.unanswered = []
+                self.unanswered = sorted(batch, key=_is_beside)
+                # Apart: for a note that cannot be written no event may fail.
+                for _, group in groupby(list(self.unanswered), _is_beside):
+                    part = list(group)
+                    self._write(part)
+                    self._settle(part)
+                    del self.unanswered[: len(part)]
         finally:
             self._disconnect()
 
@@ -171,7 +176,8 @@ class Writer:
                 _check_parent(db, first, append.records[0].prev)
             db.executemany(_INSERT_EVENT, map(event_row, append.records))
             if begins:
-                db.execute(_INSERT_SESSION, session_values(after))
+                parent = first.parent if isinstance(first, Forked) else None
+                db.execute(_INSERT_SESSION, (*session_values(after), parent))
             else:
                 db.execute(_UPDATE_SESSION, (*session_values(after)[4:], after.session))
             _label(db, append.records)
@@ -212,7 +218,8 @@ class Writer:
             db.execute("COMMIT")
         except sqlite3.Error as failure:
             self._roll_back()
-            if failure.sqlite_errorcode in _UNWRITTEN or not self._has_committed(written, failure):
+            certain = failure.sqlite_errorcode in _UNWRITTEN or all(map(_is_beside, written))
+            if certain or not self._has_committed(written, failure):
                 self._fail(written, failure)
                 return False
         return True
@@ -245,8 +252,9 @@ class Writer:
     def _fail(self, appends: list[Append], failure: sqlite3.Error) -> None:
         todo = "free space in" if failure.sqlite_errorcode in _UNWRITTEN else "look at the disk of"
         for append in appends:
+            what = "what is known of a checkpoint" if append.notes else "the event"
             append.failure = StoreFailed(
-                f"the event could not be stored, and was not ({failure}): {todo} {self._path.parent}"
+                f"{what} could not be stored, and was not ({failure}): {todo} {self._path.parent}"
             )
 
     def _connection(self) -> sqlite3.Connection:
@@ -265,6 +273,11 @@ class Writer:
         if self._db is not None:
             db, self._db = self._db, None
             db.close()
+
+
+def _is_beside(append: Append) -> bool:
+    """Whether it only writes beside the log, what may as well be lost or come back."""
+    return bool(append.notes)
 
 
 def _label(db: sqlite3.Connection, records: Sequence[Record]) -> None:

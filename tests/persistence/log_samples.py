@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractContextManager
 from typing import Any
 
 from engine.chain import GENESIS, Record, seal
+from engine.checkpoints import Checkpoint
 from engine.events import (
     Aborted,
     Caller,
@@ -147,6 +149,22 @@ def every_kind() -> tuple[History, History]:
     fork.executed()
     history.closed()
     return history, fork
+
+
+def checkpoint_of(record: Record, **changes: Any) -> Checkpoint:
+    """What a log remembers of a checkpoint of the state after an event."""
+    fields: dict[str, Any] = {
+        "session": record.event.session,
+        "seq": record.event.seq,
+        "state": record.id,
+        "engine": "0123abcd",
+        "blob": hashlib.sha256(record.id).hexdigest(),
+        "size": 4_096,
+        "made_at": 3_000,
+        "cost_us": 70,
+        **changes,
+    }
+    return Checkpoint(**fields)
 
 
 async def collect(records: AsyncIterator[Record]) -> list[Record]:

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import logging
 import sqlite3
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import closing
 from pathlib import Path
 
 import msgspec
 import pytest
-from log_samples import History, collect
+from log_samples import History, checkpoint_of, collect
 
 from engine.chain import Record
 from engine.errors import AppendConflict, StoreCorrupt, StoreError
 from engine.events import Aborted, Executed, Outcome, Tagged
+from engine.outcomes import status_of
 from persistence import schema
 from persistence.heads import advance
 from persistence.schema import APPLICATION_ID, DATABASE_NAME, STORE_VERSION, session_values
@@ -51,20 +53,86 @@ CREATE UNIQUE INDEX sessions_open ON sessions (owner, name) WHERE NOT closed;
 """The tables as version 1 made them. Never to be changed: there are stores that have them."""
 
 
+VERSION_2 = """
+CREATE TABLE events (
+    session         TEXT NOT NULL,
+    seq             INTEGER NOT NULL,
+    id              BLOB NOT NULL UNIQUE,
+    prev            BLOB NOT NULL,
+    body            BLOB NOT NULL,
+    large           BLOB,
+    execution_id    TEXT,
+    owner           TEXT,
+    idempotency_key TEXT,
+    status          TEXT,
+    UNIQUE (session, seq)
+);
+CREATE UNIQUE INDEX events_execution ON events (execution_id) WHERE execution_id IS NOT NULL;
+CREATE UNIQUE INDEX events_key ON events (owner, idempotency_key) WHERE idempotency_key IS NOT NULL;
+CREATE TABLE sessions (
+    session    TEXT PRIMARY KEY,
+    owner      TEXT NOT NULL,
+    name       TEXT NOT NULL,
+    created_at INTEGER NOT NULL,
+    last_at    INTEGER NOT NULL,
+    head_seq   INTEGER NOT NULL,
+    head_id    BLOB NOT NULL,
+    state_seq  INTEGER NOT NULL,
+    state_id   BLOB NOT NULL,
+    closed     INTEGER NOT NULL
+) WITHOUT ROWID;
+CREATE UNIQUE INDEX sessions_open ON sessions (owner, name) WHERE NOT closed;
+CREATE INDEX events_status ON events (owner, status) WHERE status IS NOT NULL;
+CREATE TABLE tags (
+    session TEXT NOT NULL,
+    target  INTEGER NOT NULL,
+    key     TEXT NOT NULL,
+    value   TEXT NOT NULL,
+    PRIMARY KEY (session, target, key)
+) WITHOUT ROWID;
+CREATE INDEX tags_key ON tags (key, value);
+"""
+"""The same of version 2."""
+
+INSERTS = {
+    1: "INSERT INTO events (session, seq, execution_id, key_owner, idempotency_key, id, prev, body, large) "
+    "VALUES (?,?,?,?,?,?,?,?,?)",
+    2: "INSERT INTO events (session, seq, execution_id, owner, idempotency_key, status, id, prev, body, large) "
+    "VALUES (?,?,?,?,?,?,?,?,?,?)",
+}
+
+Make = Callable[..., Path]
+
+
 def make_version_1(directory: Path, *histories: History) -> Path:
     """A store with these sessions, as version 1 wrote it."""
+    return make_store(directory, 1, VERSION_1, map(version_1_row, merged(histories)), histories)
+
+
+def make_version_2(directory: Path, *histories: History) -> Path:
+    """A store with these sessions, as version 2 wrote it; its labels are left out."""
+    return make_store(directory, 2, VERSION_2, map(version_2_row, merged(histories)), histories)
+
+
+def merged(histories: Sequence[History]) -> list[Record]:
+    return [record for history in histories for record in history.records]
+
+
+def make_store(
+    directory: Path,
+    version: int,
+    tables: str,
+    rows: Iterable[tuple[object, ...]],
+    histories: Sequence[History],
+) -> Path:
     directory.mkdir()
     path = directory / DATABASE_NAME
     with closing(sqlite3.connect(path)) as db:
-        db.executescript(VERSION_1)
+        db.executescript(tables)
         db.execute(f"PRAGMA application_id = {APPLICATION_ID}")
-        db.execute("PRAGMA user_version = 1")
+        db.execute(f"PRAGMA user_version = {version}")
+        db.executemany(INSERTS[version], rows)
         for history in histories:
-            db.executemany(
-                "INSERT INTO events (session, seq, execution_id, key_owner, idempotency_key, id, prev, body, "
-                "large) VALUES (?,?,?,?,?,?,?,?,?)",
-                map(version_1_row, history.records),
-            )
             values = session_values(advance(None, history.records))
             db.execute(f"INSERT INTO sessions VALUES ({','.join('?' * len(values))})", values)
         db.commit()
@@ -77,6 +145,15 @@ def version_1_row(record: Record) -> tuple[object, ...]:
     if isinstance(event, (Executed, Aborted)):
         key = event.idempotency_key
         keys = (event.execution_id, None if key is None else event.owner, key)
+    large = msgspec.msgpack.encode(record.large) if record.large else None
+    return (event.session, event.seq, *keys, record.id, record.prev, record.body, large)
+
+
+def version_2_row(record: Record) -> tuple[object, ...]:
+    event = record.event
+    keys: tuple[object, ...] = (None, None, None, None)
+    if isinstance(event, (Executed, Aborted)):
+        keys = (event.execution_id, event.owner, event.idempotency_key, status_of(event))
     large = msgspec.msgpack.encode(record.large) if record.large else None
     return (event.session, event.seq, *keys, record.id, record.prev, record.body, large)
 
@@ -94,9 +171,13 @@ def old_histories() -> tuple[History, History]:
     return history, fork
 
 
-async def test_a_store_of_version_1_is_read_listed_and_continued(directory: Path) -> None:
+OLD = pytest.mark.parametrize("make", [make_version_1, make_version_2], ids=["version 1", "version 2"])
+
+
+@OLD
+async def test_an_old_store_is_read_listed_and_continued(directory: Path, make: Make) -> None:
     history, fork = old_histories()
-    path = make_version_1(directory, history, fork)
+    path = make(directory, history, fork)
     async with open_sqlite_log(directory) as log:
         assert await collect(log.read("s1")) == history.records
         assert await collect(log.read("s2")) == fork.records
@@ -129,8 +210,9 @@ async def test_bringing_a_store_to_this_version_is_told_once(
     assert len([line for line in caplog.messages if "has store format 1" in line]) == 1
 
 
-async def test_an_old_store_gets_the_same_tables_as_a_new_one(tmp_path: Path) -> None:
-    make_version_1(tmp_path / "old", *old_histories())
+@OLD
+async def test_an_old_store_gets_the_same_tables_as_a_new_one(tmp_path: Path, make: Make) -> None:
+    make(tmp_path / "old", *old_histories())
     shapes = []
     for name in ("old", "new"):
         async with open_sqlite_log(tmp_path / name):
@@ -151,19 +233,53 @@ async def test_an_old_store_gets_the_same_tables_as_a_new_one(tmp_path: Path) ->
     assert shapes[0] == shapes[1]
 
 
+@OLD
+async def test_the_forks_in_an_old_store_keep_checkpoints_of_what_they_come_from(
+    directory: Path, make: Make
+) -> None:
+    """A fork of a fork is open: it has no checkpoint, those that it comes from have."""
+    first, alone = History("s1"), History("alone")
+    first.created()
+    first.executed()
+    first.executed()
+    second, third = History("s2"), History("s3")
+    second.forked(first.records[1])
+    second.executed()
+    third.forked(second.head)
+    alone.created()
+    for history in (first, second, alone):
+        history.closed()
+    make(directory, first, second, third, alone)
+    async with open_sqlite_log(directory) as log:
+        for history in (first, second, alone):
+            await log.add_checkpoint(checkpoint_of(history.records[-2], blob=history.session))
+        assert await log.checkpoint_blobs() == {"s1", "s2"}
+        await log.append([third.closed()])
+        assert await log.checkpoint_blobs() == set()
+
+
+@pytest.mark.parametrize(
+    ("make", "version", "statements"),
+    [
+        (make_version_1, 1, "_FROM_VERSION_1"),
+        (make_version_2, 2, "_FROM_VERSION_2"),
+    ],
+)
 async def test_a_migration_that_fails_leaves_the_old_store(
-    directory: Path, monkeypatch: pytest.MonkeyPatch
+    directory: Path, monkeypatch: pytest.MonkeyPatch, make: Make, version: int, statements: str
 ) -> None:
     histories = old_histories()
-    path = make_version_1(directory, *histories)
+    path = make(directory, *histories)
     with monkeypatch.context() as patch:
-        patch.setattr(schema, "_FROM_VERSION_1", f"{schema._FROM_VERSION_1} INSERT INTO nowhere VALUES (1);")
+        broken = f"{getattr(schema, statements)} INSERT INTO nowhere VALUES (1);"
+        patch.setattr(schema, statements, broken)
         with pytest.raises(StoreError, match="nowhere"):
             async with open_sqlite_log(directory):
                 pass
     with closing(sqlite3.connect(path)) as db:
-        assert db.execute("PRAGMA user_version").fetchone()[0] == 1
-        assert "status" not in [row[1] for row in db.execute("PRAGMA table_info(events)")]
+        assert db.execute("PRAGMA user_version").fetchone()[0] == version
+        assert "parent" not in [row[1] for row in db.execute("PRAGMA table_info(sessions)")]
+        assert ("status" in [row[1] for row in db.execute("PRAGMA table_info(events)")]) == (version == 2)
     async with open_sqlite_log(directory) as log:
         assert await collect(log.read("s1")) == histories[0].records
 
