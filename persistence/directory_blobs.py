@@ -1,19 +1,24 @@
 """Blobs in a directory: one file each, in ``blobs/``, named by the hash of what is in it.
 
-A blob is written under a temporary name, synced, and renamed; then the folder is synced, and only then
+A blob is written under a temporary name, synced, and renamed; then the folders are synced, and only then
 ``put`` returns. So a name that is there has all of its bytes, whatever ended the process. Folders are made
 when they are needed, again where somebody removed them: what went wrong once may work the next time.
+
+A blob that is there already is read, and written again if it was altered. The folders are synced then, too:
+that it can be seen does not mean that its name is on the disk, if an earlier sync failed or is going on.
 
 Everything blocks in threads, a few at a time.
 """
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import hashlib
 import os
 import re
 import secrets
+import threading
 import time
 from collections.abc import Callable, Collection, Iterator
 from pathlib import Path
@@ -40,6 +45,8 @@ class DirectoryBlobStore:
     def __init__(self, directory: Path) -> None:
         self._folder = directory / FOLDER
         self._threads = trio.CapacityLimiter(THREADS)
+        self._deciding = threading.Lock()
+        """Held while it is decided of one blob whether it stays: a put may say so while a sweep removes."""
 
     async def put(self, data: bytes) -> str:
         """See ``BlobStore``. Once it has begun, a cancellation waits for its end."""
@@ -68,28 +75,33 @@ class DirectoryBlobStore:
     def _put(self, data: bytes) -> str:
         name = hashlib.sha256(data).hexdigest()
         path = self._path(name)
-        if self._is_there(path, len(data)):
-            return name
-        _make_folders(path.parent)
-        temporary = path.with_name(f"{name}.{secrets.token_hex(8)}{_TEMPORARY}")
-        try:
-            _write(temporary, data)
-            temporary.rename(path)
-        except BaseException:
-            temporary.unlink(missing_ok=True)
-            raise
-        _sync(path.parent)
+        if not self._is_there(path, data):
+            self._write(path, data)
+        for folder in self._folders(path):
+            _sync(folder)
         return name
 
-    def _is_there(self, path: Path, size: int) -> bool:
-        """Whether the blob is, intact as far as its size tells; then it counts as new."""
+    def _is_there(self, path: Path, data: bytes) -> bool:
+        """Whether the blob is, every byte of it; then it counts as new."""
         try:
-            if path.stat().st_size != size:
-                return False
-            os.utime(path)
-        except FileNotFoundError:
+            with self._deciding:
+                os.utime(path)
+            return path.stat().st_size == len(data) and path.read_bytes() == data
+        except OSError:  # if it is more than that there is none, writing it will say so
             return False
-        return True
+
+    def _write(self, path: Path, data: bytes) -> None:
+        for folder in self._folders(path)[1:]:
+            folder.mkdir(mode=0o700, exist_ok=True)
+        temporary = path.with_name(f"{path.name}.{secrets.token_hex(8)}{_TEMPORARY}")
+        try:
+            _write(temporary, data)
+            with self._deciding:
+                temporary.rename(path)
+        except BaseException:
+            with contextlib.suppress(OSError):  # what went wrong first is told
+                temporary.unlink(missing_ok=True)
+            raise
 
     def _get(self, name: str) -> bytes:
         path = self._path(name)
@@ -106,12 +118,13 @@ class DirectoryBlobStore:
         before = time.time() - older_than
         for path in self._files():
             try:
-                found = path.stat()
-                if path.name in keep or found.st_mtime > before:
-                    kept += 1
-                    kept_bytes += found.st_size
-                    continue
-                path.unlink()
+                with self._deciding:
+                    found = path.stat()
+                    if path.name in keep or found.st_mtime > before:
+                        kept += 1
+                        kept_bytes += found.st_size
+                        continue
+                    path.unlink()
             except FileNotFoundError:  # somebody else removed it
                 continue
             removed += 1
@@ -130,15 +143,9 @@ class DirectoryBlobStore:
             raise BlobMissing(f"{name[:80]!r} is no name of a blob")
         return self._folder / name[:2] / name
 
-
-def _make_folders(folder: Path) -> None:
-    """Make the folder and its parent, names and all durable."""
-    for path in (folder.parent, folder):
-        try:
-            path.mkdir(mode=0o700)
-        except FileExistsError:
-            continue
-        _sync(path.parent)
+    def _folders(self, path: Path) -> tuple[Path, Path, Path]:
+        """Those in which a blob's name stands, outermost first; the first is not made here."""
+        return self._folder.parent, self._folder, path.parent
 
 
 def _write(path: Path, data: bytes) -> None:
