@@ -27,6 +27,7 @@ from typing import Final, TypeVar
 import trio
 
 from engine.errors import BlobCorrupt, BlobMissing, BlobStoreFailed
+from persistence import folders
 from persistence.blobstore import Swept
 
 FOLDER: Final = "blobs"
@@ -78,7 +79,7 @@ class DirectoryBlobStore:
         if not self._is_there(path, data):
             self._write(path, data)
         for folder in self._folders(path):
-            _sync(folder)
+            folders.sync(folder)
         return name
 
     def _is_there(self, path: Path, data: bytes) -> bool:
@@ -154,14 +155,6 @@ def _write(path: Path, data: bytes) -> None:
         rest = memoryview(data)
         while rest:
             rest = rest[os.write(descriptor, rest) :]
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
-
-
-def _sync(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)

@@ -24,6 +24,7 @@ from engine.chain import Record, unseal
 from engine.errors import StoreCorrupt, StoreError
 from engine.events import Aborted, Event, Executed
 from engine.outcomes import status_of
+from persistence import folders
 from persistence.eventlog import SessionRow
 
 _log = logging.getLogger(__name__)
@@ -153,7 +154,7 @@ def prepare(directory: Path) -> Path:
             _adopt(db, path)
     except sqlite3.Error as failure:
         raise read_error(failure, path) from failure
-    _sync_directory(directory)
+    folders.sync(directory)
     return path
 
 
@@ -172,7 +173,13 @@ def _adopt(db: sqlite3.Connection, path: Path) -> None:
         )
     if not new and version < 1:
         raise StoreCorrupt(f"{path} has store format {version}, which no mcp-v8 ever wrote")
-    db.execute("PRAGMA journal_mode = WAL")
+    # Which says so instead of failing. With another journal a commit would not be durable when it returns.
+    journal = db.execute("PRAGMA journal_mode = WAL").fetchone()[0]
+    if journal != "wal":
+        raise StoreError(
+            f"{path} cannot be given a write-ahead log (SQLite keeps to {journal!r}): see that there is "
+            f"space in {path.parent}, and that it is on a local disk"
+        )
     if new:
         _change(db, f"PRAGMA application_id = {APPLICATION_ID}; {_TABLES} {_INDEXES} {_CHECKPOINTS}")
     elif version == 1:
@@ -195,15 +202,6 @@ def _status(name: bytes, prev: bytes, body: bytes, large: bytes | None) -> str |
     except (StoreCorrupt, msgspec.DecodeError):
         return None
     return status_of(event) if isinstance(event, (Executed, Aborted)) else None
-
-
-def _sync_directory(directory: Path) -> None:
-    """Make the names of new files as durable as their contents."""
-    descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 def read_error(failure: sqlite3.Error, path: Path) -> StoreError:

@@ -22,7 +22,7 @@ from engine.chain import Record
 from engine.checkpoints import Checkpoint
 from engine.errors import StoreError, StoreFailed
 from engine.labels import MAX_OF_SESSION
-from persistence import listing, pointers, reader
+from persistence import folders, listing, pointers, reader
 from persistence.eventlog import Page, SessionDetails, SessionRow
 from persistence.lock import own
 from persistence.schema import connect, prepare, read_error
@@ -47,7 +47,7 @@ async def open_sqlite_log(directory: Path) -> AsyncIterator[SqliteEventLog]:
     Leaving the block writes what is queued first. Raises StoreLocked if another process owns the
     store, StoreCorrupt or StoreError if it cannot be used, OSError if the directory cannot.
     """
-    await trio.to_thread.run_sync(_make_directory, directory)
+    await trio.to_thread.run_sync(folders.make, directory)
     with own(directory):
         log = SqliteEventLog(await trio.to_thread.run_sync(prepare, directory))
         try:
@@ -60,10 +60,6 @@ async def open_sqlite_log(directory: Path) -> AsyncIterator[SqliteEventLog]:
                     log._close()
         finally:
             await log._disconnect()
-
-
-def _make_directory(directory: Path) -> None:
-    directory.mkdir(mode=0o700, parents=True, exist_ok=True)
 
 
 class SqliteEventLog:
