@@ -24,7 +24,7 @@ from typing import Final
 
 import trio
 
-from engine.errors import Unavailable, WorkerFailed
+from engine.errors import PlatformRefused, Unavailable, WorkerFailed
 from engine.isolate.sandbox import SandboxReport
 from engine.placement import Placement
 from engine.worker import DeathReason, OnConsole, Worker, WorkerDied
@@ -166,7 +166,7 @@ class Workers:
     async def _supervise(self) -> None:
         """Serve the zygote, and its successors when it dies.
 
-        Raises WorkerFailed after too many deaths in a row, PlatformRefused if V8 was changed.
+        Raises WorkerFailed after too many deaths in a row, and if V8 was changed.
         """
         deaths = 0
         while True:
@@ -196,7 +196,8 @@ class Workers:
             await trio.sleep(BACKOFF_SECONDS * (2 ** (deaths - 1) - 1))
             try:
                 zygote = await self._start()
-            except WorkerFailed as failed:
+            except (WorkerFailed, PlatformRefused) as failed:
+                # the platform was fit for the first one: something has killed a child of the self-test
                 _log.error("no zygote: %s", failed.message)
                 deaths += 1
                 continue

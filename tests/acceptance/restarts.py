@@ -24,8 +24,8 @@ RETRY = (429, 503)
 class RestartingServer:
     """A server that comes back. Each start takes a free port."""
 
-    def __init__(self, directory: Path) -> None:
-        self._directory = directory
+    def __init__(self, directory: Path, *flags: str) -> None:
+        self._flags = ("--directory-path", str(directory), *flags)
         self._process: ServerProcess | None = None
         self._up = trio.Event()
 
@@ -41,10 +41,9 @@ class RestartingServer:
             await self._up.wait()
         return self._process.url
 
-    async def start(self, *flags: str) -> None:
+    async def start(self) -> None:
         """Start it, and wait until it serves."""
-        arguments = ("--directory-path", str(self._directory), *flags)
-        self._process = await trio.to_thread.run_sync(lambda: ServerProcess(*arguments))
+        self._process = await trio.to_thread.run_sync(lambda: ServerProcess(*self._flags))
         self._up.set()
 
     async def kill(self) -> None:
@@ -78,9 +77,9 @@ class RestartingServer:
 
 
 @asynccontextmanager
-async def restarting(directory: Path) -> AsyncIterator[RestartingServer]:
+async def restarting(directory: Path, *flags: str) -> AsyncIterator[RestartingServer]:
     """A server on the store in ``directory`` that can be killed and started until the end of the block."""
-    server = RestartingServer(directory)
+    server = RestartingServer(directory, *flags)
     try:
         await server.start()
         yield server
@@ -114,8 +113,8 @@ async def insist(
         if response.status_code in RETRY:
             await trio.lowlevel.checkpoint()
             continue
+        assert response.status_code == 200, f"{response.text}\n{server.process.log[-8000:]}"
         answer = response.json()
-        assert response.status_code == 200, answer
         assert isinstance(answer, dict)
         return answer
 
