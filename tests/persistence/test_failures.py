@@ -263,6 +263,26 @@ async def test_a_stranger_that_holds_the_database_too_long_makes_an_append_fail(
         assert await collect(log.read("s1")) == history.records
 
 
+async def test_a_database_that_gets_no_write_ahead_log_is_refused(
+    directory: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As where its disk is full: SQLite goes on with another journal, which a power cut brings back."""
+
+    class Stubborn(sqlite3.Connection):
+        def execute(self, sql: str, *args: Any) -> sqlite3.Cursor:
+            return super().execute(sql.replace("journal_mode = WAL", "journal_mode"), *args)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(sqlite3, "connect", partial(sqlite3.connect, factory=Stubborn))
+        with pytest.raises(
+            StoreError, match=r"cannot be given a write-ahead log.*'delete'.*see that there is space"
+        ):
+            async with open_sqlite_log(directory):
+                raise AssertionError("opened")
+    async with open_sqlite_log(directory) as log:
+        await log.append([History().created()])
+
+
 FILLED_DISKS = """
 import resource, shutil, sys, trio
 from pathlib import Path

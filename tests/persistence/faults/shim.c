@@ -483,7 +483,7 @@ ssize_t write(int fd, const void *data, size_t length) {
                   syscall(SYS_write, fd, data, length))
 }
 
-ssize_t pwrite64(int fd, const void *data, size_t length, off64_t offset) {
+ssize_t pwrite64(int fd, const void *data, size_t length, off_t offset) {
     ON_DESCRIPTOR(ssize_t, "write", offset, length, written(fd, data, length, offset, path),
                   syscall(SYS_pwrite64, fd, data, length, offset))
 }
@@ -495,7 +495,7 @@ ssize_t writev(int fd, const struct iovec *parts, int number) {
                   syscall(SYS_writev, fd, parts, number))
 }
 
-ssize_t pwritev64(int fd, const struct iovec *parts, int number, off64_t offset) {
+ssize_t pwritev64(int fd, const struct iovec *parts, int number, off_t offset) {
     ON_DESCRIPTOR(ssize_t, "write", offset, number, gathered(fd, parts, number, offset, path),
                   syscall(SYS_pwritev, fd, parts, number, offset, 0L))
 }
@@ -504,7 +504,7 @@ ssize_t pwritev(int fd, const struct iovec *parts, int number, off_t offset) {
     return pwritev64(fd, parts, number, offset);
 }
 
-int ftruncate64(int fd, off64_t size) {
+int ftruncate64(int fd, off_t size) {
     ON_DESCRIPTOR(int, "truncate", 0, size, sized(fd, size, path), syscall(SYS_ftruncate, fd, size))
 }
 
@@ -516,7 +516,7 @@ static int allocated(int fd, off_t end, const char *path) {
     return sized(fd, end > found.st_size ? end : found.st_size, path);
 }
 
-int fallocate64(int fd, int mode, off64_t offset, off64_t length) {
+int fallocate64(int fd, int mode, off_t offset, off_t length) {
     ON_DESCRIPTOR(int, "allocate", offset, length,
                   mode ? (int)refused(EOPNOTSUPP) : allocated(fd, offset + length, path),
                   syscall(SYS_fallocate, fd, mode, offset, length))
@@ -524,7 +524,7 @@ int fallocate64(int fd, int mode, off64_t offset, off64_t length) {
 
 int fallocate(int fd, int mode, off_t offset, off_t length) { return fallocate64(fd, mode, offset, length); }
 
-int posix_fallocate64(int fd, off64_t offset, off64_t length) {
+int posix_fallocate64(int fd, off_t offset, off_t length) {
     return fallocate64(fd, 0, offset, length) ? errno : 0;
 }
 
