@@ -146,7 +146,7 @@ class EventLog(Protocol):
 
     async def checkpoints(self, session: str, first: int = 0, last: int | None = None) -> list[Checkpoint]:
         """A session's own checkpoints of states with ``first <= seq <= last``, newest state first, of every
-        engine.
+        engine; without those that are damaged.
         """
         ...
 

@@ -119,10 +119,12 @@ class Client:
         await self._answered("blob", [blob], self._blobs.put, BLOBS[blob])
 
     async def sweep(self) -> None:
-        try:
-            needed = await self._log.checkpoint_blobs()
-        except StoreError as failed:
-            self._say("failed", "pointer", [], failed.message)
+        needed: set[str] = set()
+
+        async def find() -> None:
+            needed.update(await self._log.checkpoint_blobs())
+
+        if not await self._answered("pointer", ["needed"], find):
             return
         for name, data in BLOBS.items():
             if sha256(data).hexdigest() not in needed:
