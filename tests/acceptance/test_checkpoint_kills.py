@@ -99,7 +99,7 @@ async def test_no_kill_of_any_process_costs_an_acknowledged_execution(tmp_path: 
 
 
 @pytest.mark.torture
-@pytest.mark.parametrize("turn", range(10))
-async def test_no_kill_of_a_thousand_costs_an_acknowledged_execution(tmp_path: Path, turn: int) -> None:
+@pytest.mark.parametrize("rounds", [100] * 10)
+async def test_no_kill_of_a_thousand_costs_an_acknowledged_execution(tmp_path: Path, rounds: int) -> None:
     with trio.fail_after(1_800):
-        await storm(tmp_path, rounds=100)
+        await storm(tmp_path, rounds=rounds)
