@@ -28,7 +28,7 @@ from persistence.eventlog import EventLog
 
 _log = logging.getLogger(__name__)
 
-COPY_SECONDS = 120.0
+COPY_SECONDS = 300.0
 """What a copy may take: that of a large state, at low priority on a busy machine."""
 TRIAL_SECONDS = 60.0
 SWEEP_SECONDS = 600.0

@@ -105,7 +105,7 @@ class Workers:
                     raise Unavailable("the server is stopping") from None
                 if isinstance(worker, Unavailable):
                     raise worker
-                if worker.alive and self._up:
+                if worker.running() and self._up:
                     return worker
                 # It died while it waited here, or is about to, with its zygote.
                 await worker.aclose()

@@ -15,6 +15,7 @@ import os
 import struct
 import time
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from typing import NamedTuple
 
 from engine.errors import PlatformRefused
@@ -335,8 +336,7 @@ class Isolate:
         walk = c.create_string_buffer(native.HEAP_ITERATOR_SIZE)
         v8.heap_walk_init(walk, heap, native.NO_FILTERING)
         try:
-            while tagged := v8.heap_walk_next(walk):
-                yield tagged
+            yield from iter(partial(v8.heap_walk_next, c.addressof(walk)), 0)
         finally:
             v8.heap_walk_free(walk)
 

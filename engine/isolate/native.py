@@ -82,6 +82,7 @@ SMI_SHIFT = 1
 # Any other value is a tagged pointer, 1 above the object; its first word is the tagged pointer to the
 # object's map in the same 4 GB, where the instance type is (v8-internal.h, kMapInstanceTypeOffset).
 MAP_INSTANCE_TYPE = 8
+CAGE_MASK = 0xFFFF_FFFF
 JS_OBJECT_TYPE = 1057  # v8-internal.h, kJSObjectType
 JS_ARRAY_TYPE = 2119  # *private* objects of no other kind have these types, so no brand is asked for
 
@@ -363,7 +364,12 @@ def instance_type(handle: int) -> int:
 
 def cage_of(tagged: int) -> int:
     """The address of the 4 GB that a JavaScript object is in, and all maps with it."""
-    return tagged & ~0xFFFF_FFFF
+    return tagged & ~CAGE_MASK
+
+
+def words_of(cage: int) -> c.Array[c.c_uint32]:
+    """The words of those 4 GB; only where there are objects may one be looked at."""
+    return (c.c_uint32 * (1 << 30)).from_address(cage)
 
 
 def map_word(tagged: int) -> int:

@@ -1,0 +1,278 @@
+"""Whatever happens to a session, in whatever order: it is in the state that a simple model says, on every road.
+
+``python -m pytest -m torture`` runs many more and longer histories.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import tempfile
+from copy import deepcopy
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import hypothesis
+import pytest
+from engines import CALLER, OWNER, Engine, first_line, submission
+from hypothesis import HealthCheck, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import (
+    Bundle,
+    RuleBasedStateMachine,
+    consumes,
+    precondition,
+    rule,
+    run_state_machine_as_test,
+)
+from world import World
+
+from engine.isolate.wire import Look
+from engine.recovery import Recovery
+from engine.session import ForkPoint
+from persistence.directory_blobs import FOLDER
+
+BEGIN = (
+    "const xs = []; const inc = ((k) => () => ++k)(0); class P { #v = 0; add(d) { return (this.#v += d) } };"
+    " const p = new P(); const it = (function* () { for (let i = 0; ; i += 2) yield i })(); 0"
+)
+SHOW = "[xs.join(), inc(), p.add(0), it.next().value]"
+
+
+@dataclass
+class State:
+    """What a session's variables are."""
+
+    xs: list[int] = field(default_factory=list)
+    calls: int = 0
+    total: int = 0
+
+    def shown(self) -> str:
+        """What SHOW gives, which counts."""
+        self.calls += 1
+        return f"[ '{','.join(map(str, self.xs))}', {self.calls}, {self.total}, {2 * (self.calls - 1)} ]"
+
+
+@dataclass
+class Model:
+    """A session: its state now, and at each event that made one."""
+
+    name: str
+    seq: int = 0
+    state: State = field(default_factory=State)
+    past: dict[int, State] = field(default_factory=dict)
+
+    def moved(self) -> None:
+        """One more event, which made the state."""
+        self.seq += 1
+        self.past[self.seq] = deepcopy(self.state)
+
+
+class Sessions(RuleBasedStateMachine):
+    """Sessions and what can happen to them."""
+
+    sessions = Bundle("sessions")
+    cache_dir: Path
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.folder = tempfile.TemporaryDirectory()
+        self.world = World(Path(self.folder.name), self.cache_dir)
+        self.models: dict[str, Model] = {}
+        self.made = 0
+
+    def teardown(self) -> None:
+        """All that is left is as it should be, also after the end of the engine."""
+        try:
+            self.world.restart(drain=False)
+            for model in self.models.values():
+                self.show(model)
+        finally:
+            self.world.close()
+            self.folder.cleanup()
+
+    def run(self, model: Model, code: str, **options: Any) -> Any:
+        return self.world.call(lambda engine: engine.run(code, session=model.name, **options))
+
+    def new(self) -> Model:
+        self.made += 1
+        return Model(f"session-{self.made}")
+
+    # --- executions -------------------------------------------------------------------------------
+
+    @rule(target=sessions)
+    def begin(self) -> Model:
+        model = self.new()
+        assert self.run(model, BEGIN).status == "completed"
+        model.moved()
+        self.models[model.name] = model
+        return model
+
+    @rule(model=sessions, number=st.integers(-9, 9))
+    def add(self, model: Model, number: int) -> None:
+        report = self.run(model, f"xs.push({number}); p.add({number}); {SHOW}")
+        model.state.xs.append(number)
+        model.state.total += number
+        assert report.result == model.state.shown()
+        model.moved()
+        assert report.event == model.seq
+
+    @rule(model=sessions)
+    def show(self, model: Model) -> None:
+        assert self.run(model, SHOW).result == model.state.shown()
+        model.moved()
+
+    @rule(model=sessions, number=st.integers(-9, 9))
+    def throw(self, model: Model, number: int) -> None:
+        assert self.run(model, f"xs.push({number}); throw new RangeError('x')").status == "failed"
+        model.state.xs.append(number)
+        model.moved()
+
+    @rule(model=sessions)
+    def time_out(self, model: Model) -> None:
+        report = self.run(model, "xs.length = 0; inc(); for (;;);", time_ms=30)
+        assert report.status == "timed_out"
+        model.seq += 1
+
+    @rule(model=sessions)
+    def overflow(self, model: Model) -> None:
+        report = self.run(model, "xs.length = 0; try { (function f() { f() })() } catch {} 1")
+        assert (report.status, report.error.undone) == ("failed", True)
+        model.seq += 1
+
+    @rule(model=sessions)
+    def cancel(self, model: Model) -> None:
+        async def cancelled(engine: Engine) -> str:
+            asked = submission("xs.length = 0; console.log('runs'); for (;;);", session=model.name)
+            execution = await engine.supervisor.submit(asked)
+            await first_line(execution)
+            execution.cancel()
+            report = await execution.wait(30)
+            assert report is not None
+            return str(report.status)
+
+        assert self.world.call(cancelled) == "cancelled"
+        model.seq += 1
+
+    # --- processes --------------------------------------------------------------------------------
+
+    @rule()
+    def crash_workers(self) -> None:
+        async def crash(engine: Engine) -> None:
+            for pid in engine.worker_pids():
+                os.kill(pid, signal.SIGKILL)
+
+        self.world.call(crash)
+
+    @rule(model=sessions)
+    def evict(self, model: Model) -> None:
+        async def retire(engine: Engine) -> None:
+            for actor in engine.supervisor._actors:
+                if actor.name == model.name:
+                    actor.retire()
+
+        self.world.call(retire)
+
+    @rule(drain=st.booleans())
+    def restart(self, drain: bool) -> None:
+        self.world.restart(drain=drain)
+
+    @rule()
+    def let_checkpoints_be_made(self) -> None:
+        self.world.call(lambda engine: engine.supervisor._checkpointer.idle())
+
+    # --- sessions ---------------------------------------------------------------------------------
+
+    @rule(target=sessions, model=sessions, data=st.data())
+    def fork(self, model: Model, data: st.DataObject) -> Model:
+        at = data.draw(st.sampled_from(sorted(model.past)))
+        fork = self.new()
+
+        async def begin(engine: Engine) -> int:
+            info = await engine.supervisor.fork(OWNER, model.name, at=at, into=fork.name, caller=CALLER)
+            return int(info.head_seq)
+
+        fork.seq = self.world.call(begin)
+        fork.state = deepcopy(model.past[at])
+        fork.past = {seq: state for seq, state in model.past.items() if seq <= at}
+        fork.past[fork.seq] = deepcopy(fork.state)
+        self.models[fork.name] = fork
+        return fork
+
+    @precondition(lambda self: len(self.models) > 1)
+    @rule(model=consumes(sessions))
+    def delete(self, model: Model) -> None:
+        self.world.call(lambda engine: engine.supervisor.delete(OWNER, model.name, CALLER))
+        del self.models[model.name]
+
+    # --- checkpoints ------------------------------------------------------------------------------
+
+    @rule(which=st.integers(0, 99), where=st.integers(0, 9_999), flip=st.integers(0, 255))
+    def harm_a_blob(self, which: int, where: int, flip: int) -> None:
+        blobs = sorted((self.world.directory / FOLDER).glob("??/*"))
+        if not blobs:
+            return
+        path = blobs[which % len(blobs)]
+        try:
+            if flip == 0:
+                path.unlink()
+            else:
+                content = bytearray(path.read_bytes())
+                content[where % len(content)] ^= flip
+                path.write_bytes(content)
+        except FileNotFoundError:
+            return  # it was only being written
+
+    @rule()
+    def forget_all_checkpoints(self) -> None:
+        async def forget(engine: Engine) -> None:
+            for name in self.models:
+                row = await engine.log.session_named(OWNER, name)
+                await engine.log.forget_checkpoints(await engine.log.checkpoints(row.session))
+
+        self.world.call(forget)
+
+    @rule(model=sessions)
+    def compare(self, model: Model) -> None:
+        """The session's variables are the same live, from a checkpoint and its tail, and from the beginning."""
+
+        async def variables(engine: Engine, blobs: Any) -> object:
+            row = await engine.log.session_named(OWNER, model.name)
+            recovery = Recovery(engine.log, blobs, engine.supervisor.engine_id)
+            point = ForkPoint(row.session, row.state_seq, row.state_id)
+            worker = await recovery.restore(point, engine.supervisor._workers.acquire)
+            try:
+                return (await worker.look(Look())).globals
+            finally:
+                await worker.aclose()
+
+        async def live(engine: Engine) -> object:
+            return (await engine.supervisor.state(OWNER, model.name, at=None)).globals
+
+        shown = self.world.call(live)
+        assert self.world.call(lambda engine: variables(engine, self.world.blobs)) == shown
+        assert self.world.call(lambda engine: variables(engine, None)) == shown
+
+
+COMMON = {
+    "deadline": None,
+    "suppress_health_check": list(HealthCheck),
+    "report_multiple_bugs": False,
+    "database": None,
+    "print_blob": True,
+}
+
+
+def play(cache_dir: Path, how: hypothesis.settings) -> None:
+    machine = type("Machine", (Sessions,), {"cache_dir": cache_dir})
+    run_state_machine_as_test(machine, settings=how)
+
+
+def test_a_session_is_what_its_model_says_whatever_happens(cache_dir: Path) -> None:
+    play(cache_dir, settings(max_examples=5, stateful_step_count=20, derandomize=True, **COMMON))
+
+
+@pytest.mark.torture
+def test_sessions_are_what_their_models_say_over_long_histories(cache_dir: Path) -> None:
+    play(cache_dir, settings(max_examples=200, stateful_step_count=80, **COMMON))
