@@ -75,9 +75,13 @@ class Engine:
         await self.supervisor._checkpointer.idle()
         return len(await self.log.checkpoints((await self.state(session)).session))
 
-    async def restore(self, point: ForkPoint) -> float:
-        """Bring a worker to a state, and throw it away; the milliseconds until it was ready."""
+    async def spares(self) -> None:
+        """Give the workers that were taken the time to be replaced."""
         await trio.sleep(SPARE_SECONDS)
+
+    async def restore(self, point: ForkPoint | None) -> float:
+        """Bring a worker to a state (None: a new session's), and throw it away; the milliseconds it took."""
+        await self.spares()
         began = time.perf_counter()
         worker = await worker_at(self.supervisor._sessions, point, never_due())
         took = (time.perf_counter() - began) * 1_000

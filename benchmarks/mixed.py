@@ -1,0 +1,144 @@
+"""Throughput while checkpoints are made, beside that of a server that makes none, under a mixed load.
+
+Both servers are up at once, and one of them is loaded at a time, in turns; what a round begins to make, it
+has made before the next one.
+"""
+
+from __future__ import annotations
+
+import http.client
+import re
+import statistics
+import time
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+
+from benchmarks import load
+from benchmarks.checkpoints import objects
+from benchmarks.engines import NEVER_SECONDS
+from benchmarks.processes import Server, mcp_v8
+
+SMALL, MEDIUM, LARGE = 10, 5, 1
+"""Sessions of each kind."""
+TINY = "globalThis.n = (globalThis.n ?? 0) + 1; console.log('n is', n); n"
+WORK = """(() => {
+  let hash = n;
+  for (let i = 0; i < 2_000_000; i++) hash = Math.imul(hash ^ i, 0x01000193);
+  kept[n++ % kept.length].value = hash;
+  return n;
+})()"""
+"""About 2 ms of CPU time, and a change of what the session holds."""
+SETTLED_SECONDS = 0.5
+SETTLE_WITHIN = 60
+"""Seconds that checkpoints may take after a round."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Round:
+    """One server in one round."""
+
+    per_second: float
+    p50: float
+    """Milliseconds, like the next."""
+    p99: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class Mixed:
+    """The rounds of both servers, and what the one has made in them."""
+
+    seconds: float
+    """Length of a round."""
+    with_checkpoints: list[Round]
+    without: list[Round]
+    kept: int
+    declined: int
+    stored: int
+    """Bytes of the checkpoints."""
+    took: float
+    """Seconds that one took, from the fork until it was kept, on average."""
+
+    @property
+    def ratio(self) -> float:
+        """Rate with checkpoints relative to that without, of the same round, the median of the rounds."""
+        pairs = zip(self.with_checkpoints, self.without, strict=True)
+        return statistics.median(one.per_second / other.per_second for one, other in pairs)
+
+
+def measured(folder: Path, rounds: int, seconds: float) -> Mixed:
+    """Load both servers in turns."""
+    with ExitStack() as stack:
+        default = stack.enter_context(mcp_v8("--directory-path", str(folder / "default")))
+        never = stack.enter_context(
+            mcp_v8("--directory-path", str(folder / "never"), "--restore-target", f"{NEVER_SECONDS:g}")
+        )
+        servers = {default: list[Round](), never: list[Round]()}
+        for server in servers:
+            begin(server)
+            sample(server, seconds)
+        before = counters(default)
+        for number in range(rounds):
+            for server in list(servers)[:: -1 if number % 2 else 1]:
+                servers[server].append(sample(server, seconds))
+        after = counters(default)
+        if any(name in counters(never) for name in ('checkpoints_total{result="kept"}',)):
+            raise load.LoadError("a server made checkpoints that was to make none")
+    made = {name: value - before.get(name, 0.0) for name, value in after.items()}
+    kept = made.get('checkpoints_total{result="kept"}', 0.0)
+    declined = made.get('checkpoints_total{result="declined"}', 0.0)
+    return Mixed(
+        seconds=seconds,
+        with_checkpoints=servers[default],
+        without=servers[never],
+        kept=round(kept),
+        declined=round(declined),
+        stored=round(made["checkpoint_bytes_total"]),
+        took=made["checkpoint_seconds_sum"] / max(1.0, kept + declined),
+    )
+
+
+def begin(server: Server) -> None:
+    """Make the sessions, one after the other."""
+    setups = {"small": (SMALL, "0"), "medium": (MEDIUM, objects(1)), "large": (LARGE, objects(10))}
+    for kind, (count, code) in setups.items():
+        for i in range(count):
+            request = load.post({"code": f"{code}; var n = 0", "session": f"{kind}-{i}"})
+            plan = load.Plan(port=server.port, requests=[request], expect='"completed"', seconds=60, most=1)
+            load.run(plan)
+
+
+def sample(server: Server, seconds: float) -> Round:
+    """One round, and the end of what it began."""
+    kinds = {"small": (SMALL, TINY), "medium": (MEDIUM, WORK), "large": (LARGE, WORK)}
+    requests = [
+        load.post({"code": code, "session": f"{kind}-{i}"})
+        for kind, (count, code) in kinds.items()
+        for i in range(count)
+    ]
+    plan = load.Plan(port=server.port, requests=requests, expect='"completed"', seconds=seconds)
+    tally = load.run(plan)
+    settle(server)
+    return Round(per_second=tally.per_second, p50=tally.percentile(0.5), p99=tally.percentile(0.99))
+
+
+def settle(server: Server) -> None:
+    """Until the server's processes use no more than 2 % of a processor."""
+    deadline = time.monotonic() + SETTLE_WITHIN
+    while time.monotonic() < deadline:
+        before = server.cpu()
+        time.sleep(SETTLED_SECONDS)
+        spent = server.cpu() - before
+        if spent.server + spent.zygote + spent.workers <= 20 * SETTLED_SECONDS:
+            return
+    raise load.LoadError(f"a server was not done with its checkpoints within {SETTLE_WITHIN} s")
+
+
+def counters(server: Server) -> dict[str, float]:
+    """The server's numbers that tell of checkpoints."""
+    connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=10)
+    connection.request("GET", "/metrics")
+    text = connection.getresponse().read().decode()
+    connection.close()
+    found = re.findall(r"^mcp_v8_(checkpoint\S*) (\S+)$", text, re.MULTILINE)
+    return {name: float(value) for name, value in found}
