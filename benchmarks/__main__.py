@@ -7,11 +7,12 @@ import sys
 import tempfile
 from pathlib import Path
 
-from benchmarks import image, measure, report
+from benchmarks import checkpoint_report, image, measure, report
 from benchmarks.load import LoadError
 from benchmarks.processes import ServerError, mcp_v8, noop_server
 
 RESULTS = Path(__file__).with_name("RESULTS.md")
+SECTIONS = ("executions", "checkpoints")
 
 
 def arguments() -> argparse.Namespace:
@@ -19,7 +20,10 @@ def arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
     parser.add_argument("--seconds", type=float, default=3.0, help="length of each measurement")
     parser.add_argument("--rounds", type=int, default=5, help="measurements of each kind")
-    parser.add_argument("--quick", action="store_true", help="about 20 s in all; does not write RESULTS.md")
+    parser.add_argument("--quick", action="store_true", help="about 40 s in all; does not write RESULTS.md")
+    parser.add_argument(
+        "--only", choices=SECTIONS, help="one section of the report; does not write RESULTS.md"
+    )
     return parser.parse_args()
 
 
@@ -34,12 +38,23 @@ def main() -> None:
         except (LoadError, ServerError) as broken:
             sys.exit(f"benchmarks: {broken}")
     sys.stdout.write(text)
-    if not options.quick:
+    if not options.quick and options.only is None:
         RESULTS.write_text(text)
 
 
 def measured(options: argparse.Namespace, folder: Path) -> str:
     """The report of one whole run, with stores in ``folder``."""
+    sections = []
+    if options.only != "checkpoints":
+        sections.append(executions(options, folder))
+    if options.only != "executions":
+        found = checkpoint_report.measured(folder, options.rounds, options.seconds, quick=options.quick)
+        sections.append(checkpoint_report.section(found))
+    return report.document(*sections)
+
+
+def executions(options: argparse.Namespace, folder: Path) -> list[str]:
+    """The section on executions."""
     with (
         noop_server() as noop,
         mcp_v8("--directory-path", str(folder / "durable")) as durable,
@@ -50,7 +65,7 @@ def measured(options: argparse.Namespace, folder: Path) -> str:
         loop = measure.hot_loop(durable, times=2 * options.rounds)
     memory = measure.idle_session_memory(str(folder / "idle"), sessions=10 * options.rounds)
     cost = image.measured(options.rounds)
-    return report.document(samples, memory, loop, cost, seconds=options.seconds)
+    return report.executions(samples, memory, loop, cost, seconds=options.seconds)
 
 
 if __name__ == "__main__":

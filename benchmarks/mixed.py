@@ -10,6 +10,7 @@ import http.client
 import re
 import statistics
 import time
+from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,8 +20,8 @@ from benchmarks.checkpoints import objects
 from benchmarks.engines import NEVER_SECONDS
 from benchmarks.processes import Server, mcp_v8
 
-SMALL, MEDIUM, LARGE = 10, 5, 1
-"""Sessions of each kind."""
+SESSIONS = {"small": 10, "medium": 5, "large": 1}
+"""How many of each kind there are: with a small state, with 1 MB, with 10 MB."""
 TINY = "globalThis.n = (globalThis.n ?? 0) + 1; console.log('n is', n); n"
 WORK = """(() => {
   let hash = n;
@@ -98,28 +99,42 @@ def measured(folder: Path, rounds: int, seconds: float) -> Mixed:
     )
 
 
+def medians(rounds: Sequence[Round]) -> list[str]:
+    """Rate, p50 and p99, each the median of the rounds."""
+    return [
+        f"{statistics.median(one.per_second for one in rounds):,.0f}",
+        f"{statistics.median(one.p50 for one in rounds):.2f}",
+        f"{statistics.median(one.p99 for one in rounds):.2f}",
+    ]
+
+
 def begin(server: Server) -> None:
-    """Make the sessions, one after the other."""
-    setups = {"small": (SMALL, "0"), "medium": (MEDIUM, objects(1)), "large": (LARGE, objects(10))}
-    for kind, (count, code) in setups.items():
-        for i in range(count):
-            request = load.post({"code": f"{code}; var n = 0", "session": f"{kind}-{i}"})
-            plan = load.Plan(port=server.port, requests=[request], expect='"completed"', seconds=60, most=1)
-            load.run(plan)
+    """Make the sessions."""
+    codes = {"small": "var n = 0", "medium": f"var n = 0; {objects(1)}", "large": f"var n = 0; {objects(10)}"}
+    requests = everywhere(codes)
+    load.run(plan(server, requests, seconds=60, most=len(requests)))
 
 
 def sample(server: Server, seconds: float) -> Round:
     """One round, and the end of what it began."""
-    kinds = {"small": (SMALL, TINY), "medium": (MEDIUM, WORK), "large": (LARGE, WORK)}
-    requests = [
-        load.post({"code": code, "session": f"{kind}-{i}"})
-        for kind, (count, code) in kinds.items()
-        for i in range(count)
-    ]
-    plan = load.Plan(port=server.port, requests=requests, expect='"completed"', seconds=seconds)
-    tally = load.run(plan)
+    requests = everywhere({"small": TINY, "medium": WORK, "large": WORK})
+    tally = load.run(plan(server, requests, seconds=seconds))
     settle(server)
     return Round(per_second=tally.per_second, p50=tally.percentile(0.5), p99=tally.percentile(0.99))
+
+
+def everywhere(codes: dict[str, str]) -> list[str]:
+    """A request for each session, which runs the code of its kind."""
+    return [
+        load.post({"code": codes[kind], "session": f"{kind}-{i}"})
+        for kind, count in SESSIONS.items()
+        for i in range(count)
+    ]
+
+
+def plan(server: Server, requests: list[str], seconds: float, most: int = 1_000_000) -> load.Plan:
+    """A client for each request."""
+    return load.Plan(port=server.port, requests=requests, expect='"completed"', seconds=seconds, most=most)
 
 
 def settle(server: Server) -> None:

@@ -14,7 +14,7 @@ from benchmarks.load import LoadError
 
 EVENTS = 1_000
 """Events of the history that is restored."""
-WORTH_IT = 200
+WORTH_IT = 150
 """Executions after which a session does not sleep without a checkpoint, ``FEW`` after which it does."""
 FEW = 10
 

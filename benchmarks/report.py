@@ -1,4 +1,4 @@
-"""Figures as tables: what was measured, beside what was promised."""
+"""The whole report: what was measured, beside what was promised."""
 
 from __future__ import annotations
 
@@ -11,11 +11,10 @@ import statistics
 import subprocess
 import tempfile
 import time
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 from benchmarks import measure
+from benchmarks.figures import Figure, table
 from benchmarks.image import ImageCost
 from benchmarks.load import percentile
 from benchmarks.measure import HotLoop, Sample, Scenario
@@ -23,31 +22,6 @@ from benchmarks.processes import Memory
 
 PACKAGES = ("mcp-v8", "mini-racer", "trio", "quart-trio", "hypercorn")
 ENOUGH_FOR_P999 = 2_000
-
-
-@dataclass(frozen=True)
-class Figure:
-    """A promised figure."""
-
-    name: str
-    value: float | None
-    """None if it could not be measured here."""
-    unit: str
-    target: float
-    at_least: bool = False
-
-    @property
-    def met(self) -> str:
-        """Whether the target is met, in a word."""
-        if self.value is None:
-            return "not measured"
-        return "yes" if (self.value >= self.target) == self.at_least else "**no**"
-
-    def row(self) -> list[str]:
-        """The figure as a row of a table."""
-        bound = "≥" if self.at_least else "<"
-        value = "–" if self.value is None else f"{self.value:.2f}{self.unit}"
-        return [self.name, value, f"{bound} {self.target:g}{self.unit}", self.met]
 
 
 def figures(samples: dict[Scenario, list[Sample]], memory: Memory | None, loop: HotLoop) -> list[Figure]:
@@ -66,39 +40,40 @@ def figures(samples: dict[Scenario, list[Sample]], memory: Memory | None, loop: 
     ]
 
 
-def document(
+def document(*sections: list[str]) -> str:
+    """The whole report, Markdown that reads well as plain text."""
+    head = f"{datetime.datetime.now(datetime.UTC):%Y-%m-%d}, {machine()}; {versions()}."
+    lines = ["# Benchmark results", "", head, ""]
+    return "\n".join([*lines, *(line for section in sections for line in section)])
+
+
+def executions(
     samples: dict[Scenario, list[Sample]],
     memory: Memory | None,
     loop: HotLoop,
     cost: ImageCost,
     *,
     seconds: float,
-) -> str:
-    """The whole report, Markdown that reads well as plain text."""
+) -> list[str]:
+    """The section on executions and the base image."""
     count = len(samples[measure.NOOP_MANY])
     promised = [figure.row() for figure in figures(samples, memory, loop)]
     measured = [scenario_row(scenario, samples) for scenario in samples]
     heads = ["scenario", "clients", "requests/s", "of no-op", "p50 ms", "p99 ms", "p99.9 ms"]
     heads += ["CPU ms: server", "zygote", "workers"]
-    return "\n".join(
-        [
-            "# Benchmark results",
-            "",
-            f"{datetime.datetime.now(datetime.UTC):%Y-%m-%d}, {machine()}; {versions()}.",
-            "",
-            table(["figure", "measured", "target", "met"], promised),
-            "",
-            table(heads, measured),
-            "",
-            legend(count, seconds),
-            "",
-            table(["base image", "measured"], image_rows(cost)),
-            "",
-            memory_line(memory),
-            loop_line(loop),
-            "",
-        ]
-    )
+    return [
+        table(["figure", "measured", "target", "met"], promised),
+        "",
+        table(heads, measured),
+        "",
+        legend(count, seconds),
+        "",
+        table(["base image", "measured"], image_rows(cost)),
+        "",
+        memory_line(memory),
+        loop_line(loop),
+        "",
+    ]
 
 
 def legend(count: int, seconds: float) -> str:
@@ -129,18 +104,6 @@ def scenario_row(scenario: Scenario, samples: dict[Scenario, list[Sample]]) -> l
         f"{statistics.median(s.cpu.zygote for s in taken):.2f}",
         f"{statistics.median(s.cpu.workers for s in taken):.2f}",
     ]
-
-
-def table(heads: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    """A Markdown table with aligned columns: the first to the left, the others to the right."""
-    lines = [list(heads), *(list(row) for row in rows)]
-    widths = [max(len(line[i]) for line in lines) for i in range(len(heads))]
-    rule = ["-" * widths[0], *("-" * (width - 1) + ":" for width in widths[1:])]
-    lines.insert(1, rule)
-    return "\n".join(
-        "| " + " | ".join([line[0].ljust(widths[0]), *map(str.rjust, line[1:], widths[1:])]) + " |"
-        for line in lines
-    )
 
 
 def image_rows(cost: ImageCost) -> list[list[str]]:
