@@ -73,11 +73,11 @@ def objects(megabytes: int) -> str:
 
 
 def texts(megabytes: int) -> str:
-    """Code that fills the heap with strings of 1,000 characters."""
+    """Code that fills the heap with strings of about 1,000 characters."""
     count = megabytes * MIB // 1_000
     return (
         f"var kept = []; for (let i = 0; i < {count}; i++) "
-        "kept.push(JSON.stringify(Array.from({ length: 100 }, Math.random)).slice(0, 1_000))"
+        "kept.push(JSON.stringify(Array.from({ length: 51 }, Math.random)))"
     )
 
 
