@@ -31,7 +31,7 @@ types:
 fmt:
     {{bin}}/ruff format . && {{bin}}/ruff check --fix .
 
-# The mini-benchmark (`just bench --quick` takes 20 s)
+# The mini-benchmark (`just bench --quick` takes less than a minute)
 bench *args:
     {{bin}}/python -m benchmarks {{args}}
 

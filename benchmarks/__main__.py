@@ -20,7 +20,9 @@ def arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
     parser.add_argument("--seconds", type=float, default=3.0, help="length of each measurement")
     parser.add_argument("--rounds", type=int, default=5, help="measurements of each kind")
-    parser.add_argument("--quick", action="store_true", help="about 40 s in all; does not write RESULTS.md")
+    parser.add_argument(
+        "--quick", action="store_true", help="less than a minute in all; does not write RESULTS.md"
+    )
     parser.add_argument(
         "--only", choices=SECTIONS, help="one section of the report; does not write RESULTS.md"
     )

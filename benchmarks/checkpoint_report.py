@@ -16,6 +16,17 @@ from benchmarks.recovery import Recovery
 QUICK_EVENTS = 200
 """Events of a history in a quick run."""
 
+LEFT_OUT = (
+    "A quick run leaves out 100 MB and the 100,000 events, has shorter histories, and is too short for "
+    "checkpoints under the mixed load."
+)
+COSTS = (
+    "Medians, of a worker that nothing else is asked of. The pause is that of the session, for the fork of "
+    "the copy; beside it what an execution of `0` takes before, and right after it. The copy looks at what "
+    "is alive, makes the snapshot and compresses it, at low priority. A restore begins in a ready worker, "
+    "with the compressed snapshot at hand."
+)
+
 
 @dataclass(frozen=True, kw_only=True)
 class Measured:
@@ -72,25 +83,11 @@ def figures(found: Measured) -> list[Figure]:
         Figure(f"restore of {session} with a checkpoint: p50", recovered.restored, " ms", 30),
         Figure(f"restore of {session} without any: p50", recovered.replayed, " ms", 1_000),
         Figure("stored size of a small state", small.stored / 1_000, " kB", 5),
-        Figure("mixed load with checkpoints: rate relative to without", beside, "", 0.8, True),
+        Figure("mixed load with checkpoints: rate relative to without", beside, "", 0.8, at_least=True),
         Figure(
             f"execution at event {histories.LONG:,} relative to event {histories.SHORT}", relative, "", 1.1
         ),
     ]
-
-
-LEFT_OUT = (
-    "A quick run leaves out 100 MB and the 100,000 events, has shorter histories, and is too short for "
-    "checkpoints under the mixed load."
-)
-
-
-COSTS = (
-    "Medians, of a worker that nothing else is asked of. The pause is that of the session, for the fork of "
-    "the copy; beside it what an execution of `0` takes before, and right after it. The copy looks at what "
-    "is alive, makes the snapshot and compresses it, at low priority. A restore begins in a ready worker, "
-    "with the compressed snapshot at hand."
-)
 
 
 def cost_lines(costs: Sequence[Cost]) -> list[str]:
@@ -142,13 +139,8 @@ def mixed_lines(load: Mixed) -> list[str]:
         round_row("default: checkpoints are made", load.with_checkpoints),
         round_row("`--restore-target 3600`: none", load.without),
     ]
-    return [
-        table(
-            [f"mixed load, {sum(mixed.SESSIONS.values())} clients", "requests/s", "p50 ms", "p99 ms"], rows
-        ),
-        "",
-        legend(load),
-    ]
+    heads = [f"mixed load, {sum(mixed.SESSIONS.values())} clients", "requests/s", "p50 ms", "p99 ms"]
+    return [table(heads, rows), "", legend(load)]
 
 
 def legend(load: Mixed) -> str:

@@ -30,6 +30,7 @@ WORK = """(() => {
   return n;
 })()"""
 """About 2 ms of CPU time, and a change of what the session holds."""
+KEPT, DECLINED = (f'checkpoints_total{{result="{result}"}}' for result in ("kept", "declined"))
 SETTLED_SECONDS = 0.5
 SETTLE_WITHIN = 60
 """Seconds that checkpoints may take after a round."""
@@ -83,11 +84,10 @@ def measured(folder: Path, rounds: int, seconds: float) -> Mixed:
             for server in list(servers)[:: -1 if number % 2 else 1]:
                 servers[server].append(sample(server, seconds))
         after = counters(default)
-        if any(name in counters(never) for name in ('checkpoints_total{result="kept"}',)):
+        if KEPT in counters(never):
             raise load.LoadError("a server made checkpoints that was to make none")
     made = {name: value - before.get(name, 0.0) for name, value in after.items()}
-    kept = made.get('checkpoints_total{result="kept"}', 0.0)
-    declined = made.get('checkpoints_total{result="declined"}', 0.0)
+    kept, declined = made.get(KEPT, 0.0), made.get(DECLINED, 0.0)
     return Mixed(
         seconds=seconds,
         with_checkpoints=servers[default],
@@ -138,7 +138,7 @@ def plan(server: Server, requests: list[str], seconds: float, most: int = 1_000_
 
 
 def settle(server: Server) -> None:
-    """Until the server's processes use no more than 2 % of a processor."""
+    """Until the server's processes use no more than 2 % of a processor: it tells of no end of checkpoints."""
     deadline = time.monotonic() + SETTLE_WITHIN
     while time.monotonic() < deadline:
         before = server.cpu()
