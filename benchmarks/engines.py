@@ -29,7 +29,7 @@ NEVER_SECONDS = 3_600.0
 """A restore target that makes no session due for a checkpoint, except before it sleeps."""
 SPARE_SECONDS = 0.05
 """What a worker that was taken needs, at most, to be replaced by another one that is ready."""
-PATIENCE = 300
+PATIENCE = 600
 """Seconds that one execution may take, with the recovery before it."""
 
 
