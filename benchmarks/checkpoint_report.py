@@ -17,8 +17,8 @@ QUICK_EVENTS = 200
 """Events of a history in a quick run."""
 
 LEFT_OUT = (
-    "A quick run leaves out 100 MB and the 100,000 events, has shorter histories, and is too short for "
-    "checkpoints under the mixed load."
+    "A quick run leaves out 10 and 100 MB and the 100,000 events, has shorter histories, and is too short "
+    "for checkpoints under the mixed load."
 )
 COSTS = (
     "Medians, of a worker that nothing else is asked of. The pause is that of the session, for the fork of "
@@ -45,7 +45,7 @@ def measured(folder: Path, rounds: int, seconds: float, *, quick: bool) -> Measu
     few = QUICK_EVENTS if quick else None
     return Measured(
         mixed=mixed.measured(folder / "mixed", rounds, 2 * seconds),
-        costs=checkpoints.measured(folder / "costs", rounds, huge=not quick),
+        costs=checkpoints.measured(folder / "costs", rounds, large=not quick),
         recovery=recovery.measured(folder / "recovery", rounds, events=few or recovery.EVENTS),
         disk=histories.disk(folder / "disk", few or histories.SMALL_EVENTS),
         growth=None if quick else histories.growth(folder / "growth", 10 * rounds),

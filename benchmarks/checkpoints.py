@@ -91,17 +91,17 @@ SMALL = State(
     ),
 )
 EMPTY = State(name="empty", code=("0",))
-FILLED = (
-    State(name="1 MB of small objects", code=(objects(1),)),
+FILLED = State(name="1 MB of small objects", code=(objects(1),))
+LARGE = (
     State(name="10 MB of small objects", code=(objects(10),), copies=2),
     State(name="10 MB of strings", code=(texts(10),)),
+    State(name="100 MB of small objects", code=(objects(100),), copies=1),
 )
-HUGE = State(name="100 MB of small objects", code=(objects(100),), copies=1)
 
 
-def measured(folder: Path, rounds: int, *, huge: bool) -> list[Cost]:
-    """The costs here, by state; ``huge`` with 100 MB, which takes a minute."""
-    return trio.run(_measure, folder, rounds, [EMPTY, SMALL, *FILLED, *([HUGE] if huge else [])])
+def measured(folder: Path, rounds: int, *, large: bool) -> list[Cost]:
+    """The costs here, by state; ``large`` with 10 and 100 MB, which takes a minute."""
+    return trio.run(_measure, folder, rounds, [EMPTY, SMALL, FILLED, *(LARGE if large else ())])
 
 
 async def _measure(folder: Path, rounds: int, states: list[State]) -> list[Cost]:
