@@ -1,8 +1,8 @@
 """Snapshots of sessions: made by a forked copy of a worker, restored by a new worker.
 
-A snapshot is compressed against the one of an idle session, of which every process has a copy: what is
-left of a small state is a few kilobytes. It begins with the fingerprint of the image that it was made with,
-since V8 would restore it with any other and go wrong.
+A snapshot is compressed against those of sessions in which little happened, of which every process has a
+copy: what is left of a small state is a few kilobytes. It begins with the fingerprint of the image that it
+was made with, since V8 would restore it with any other and go wrong.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ class Snapshots:
         self._fingerprint = image.fingerprint
         self._kinds = image.kinds
         self._nice = os.nice(0) + NICER
-        self._dictionary = zstd.ZstdDict(image.idle, is_raw=True)
+        self._dictionary = zstd.ZstdDict(image.samples, is_raw=True)
         self.pack(b"")  # prepares the dictionary
         self.unpack(self.pack(b""))
 

@@ -11,7 +11,9 @@ import hashlib
 import os
 import re
 import sys
+import time
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 
 import msgspec
@@ -19,9 +21,12 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from engine.errors import PlatformRefused
+from engine.events import Trace
 from engine.isolate import native, survey, throwaway
 from engine.isolate.executor import Executor
 from engine.isolate.isolate import BASE_SCRIPT, BaseScripts, Isolate
+from engine.isolate.wire import Run
+from engine.limits import Limits
 
 BASE_FILES = (
     "wasm.js",
@@ -76,6 +81,16 @@ SEMANTICS = 4
 """Raise it when Python here changes what an execution's digest covers: how code is wrapped and settled,
 how outcomes are put together."""
 _MAX_REFERENCES = 64
+_SAMPLE_START = 17 * 10**12  # ticks: any time after the warm-up's
+_SAMPLES = (
+    ("0",),
+    (
+        "let a = 1, b = [1, 2]; const c = { d: 'e' }; console.log(a, b, c)",
+        "function f(x) { return x + 1 } class C { #x = 1; get x() { return this.#x } }",
+        "const m = new Map([['k', 1]]); f(2)",
+    ),
+)
+"""What most sessions do. Against a snapshot without, all that a first variable moves would be news."""
 _NON_ASCII = re.compile(r"[^\x00-\x7f]")
 _UNKNOWN_REFERENCE = re.compile(r"Unknown external reference (0x[0-9a-f]+)")
 
@@ -87,15 +102,15 @@ class BaseImage(Struct, frozen=True, kw_only=True):
     references: tuple[int, ...]
     """Offsets in the V8 library of native functions that V8's own installers refer to."""
     blob: bytes
-    idle: bytes
-    """Snapshot of a session in which nothing happened yet, which others are compressed against."""
+    samples: bytes
+    """Snapshots of sessions in which little happened, which others are compressed against."""
     kinds: dict[int, str]
     """What a snapshot needs to know of what is alive; see ``engine.isolate.survey``."""
 
     @property
     def fingerprint(self) -> bytes:
         """16 bytes: with another one, snapshots of sessions cannot be restored."""
-        return hashlib.sha256(msgspec.msgpack.encode((self.references, self.idle))).digest()[:16]
+        return hashlib.sha256(msgspec.msgpack.encode((self.references, self.samples))).digest()[:16]
 
 
 def load(cache: Path | None) -> BaseImage:
@@ -172,10 +187,11 @@ def build(source: BaseScripts, identity: str) -> BaseImage:
         engine_id=identity,
         references=tuple(references),
         blob=blob,
-        idle=b"",
+        samples=b"",
         kinds=msgspec.msgpack.decode(kinds, type=dict[int, str]),
     )
-    return replace(image, idle=_child("make a snapshot of an idle session", lambda: _idle(image)))
+    samples = [_child("make a snapshot of a session", partial(_sample, image, codes)) for codes in _SAMPLES]
+    return replace(image, samples=b"".join(samples))
 
 
 def _base_blob(source: BaseScripts) -> tuple[list[int], bytes]:
@@ -196,10 +212,14 @@ def _kinds(blob: bytes, references: Sequence[int]) -> bytes:
     return msgspec.msgpack.encode(survey.kinds(Isolate(blob, references)))
 
 
-def _idle(image: BaseImage) -> bytes:
-    """Made in the way in which those of sessions are."""
+def _sample(image: BaseImage, codes: Sequence[str]) -> bytes:
+    """Made in the way in which those of sessions are, and with the same bytes each time."""
     executor = Executor(boot(image))
     executor.warm()
+    trace = Trace(start=_SAMPLE_START, seed=bytes(16))
+    for seq, code in enumerate(codes, 1):
+        run = Run(seq=seq, code=code, limits=Limits(), start=trace.start, seed=trace.seed, trace=trace)
+        executor.execute(run, lambda lines: None, time.sleep)
     executor.survey({})
     return executor.snapshot()
 
