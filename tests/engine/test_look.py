@@ -154,6 +154,18 @@ def test_the_stack_of_an_error_stays_unread(Session):  # noqa: N803
     assert session.value("Error.prepareStackTrace = () => 'formatted now'; error.stack") == "'formatted now'"
 
 
+def test_what_was_matched_last_stays_so(Session):  # noqa: N803
+    session = Session()
+    session.value(
+        "const all = { 'a b': 'it\\'s\\n', id: 1, map: new Map([['é', [1, 2, 3, 4, 5, 6, 7]]]), url: new URL('http://ü/?a=b'),"
+        " bare: Object.setPrototypeOf(new TypeError('no'), null), error: new RangeError('e'), date: new Date(),"
+        " f: class A {}, s: Symbol('x y'), re: /z/, blob: new Blob(['b']), query: new URLSearchParams('q=1') };"
+        "Object.assign(globalThis, all); /w(.)d/.exec('a word'); /w(.)(.)d/.exec('a word'); 0"
+    )
+    session.look()
+    assert session.value("[RegExp.lastMatch, RegExp.$1, RegExp.input]") == "[ 'word', 'o', 'a word' ]"
+
+
 def test_a_variable_that_was_optimized_for_is_read_as_it_is(Session):  # noqa: N803
     session = Session()
     session.value("let n = 0; const step = () => { n += 0.5 }; for (let i = 0; i < 100_000; i++) step(); 0")

@@ -13,7 +13,6 @@
   const CapturedMap = Map;
   const CapturedError = Error;
   const endsWith = uncurryThis(String.prototype.endsWith);
-  const exec = uncurryThis(RegExp.prototype.exec);
   const includes = uncurryThis(String.prototype.includes);
   const indexOf = uncurryThis(String.prototype.indexOf);
   const repeat = uncurryThis(String.prototype.repeat);
@@ -115,7 +114,26 @@
 
   // --- the class in the header ------------------------------------------------------------------
 
-  const NULL_PROTOTYPE_HEADER = /^([A-Z][a-z_ A-Z0-9[\]()-]+)(?::|\n\s+at)|^([a-z_A-Z0-9-]*Error)$/;
+  const CAPITALS = 'ABCDEFGHIJKLMNOPQRSTUVWXYZ';
+  const IN_NAMES = `${CAPITALS}abcdefghijklmnopqrstuvwxyz0123456789_-`;
+  const IN_HEADERS = `${IN_NAMES} []()`;
+
+  /** How many characters `text` has from `start` on that are among `characters`. */
+  const spanOf = (text, start, characters) => {
+    let end = start;
+    while (end < text.length && includes(characters, text[end])) end += 1;
+    return end - start;
+  };
+
+  /** The name that a stack begins with, as far as can be told without its class; '' where it cannot. */
+  const nameIn = (stack) => {
+    const length = spanOf(stack, 0, IN_HEADERS);
+    if (length > 1 && includes(CAPITALS, stack[0])) {
+      const gap = stack[length] === '\n' ? spanOf(stack, length, ' \n') : 0;
+      if (stack[length] === ':' || (gap > 1 && startsWith(stack, 'at', length + gap))) return slice(stack, 0, length);
+    }
+    return endsWith(stack, 'Error') && spanOf(stack, 0, IN_NAMES) === stack.length ? stack : '';
+  };
 
   const className = ({ name, tag }, fallback) => {
     const start = name === null ? `[${fallback}: null prototype]` : name;
@@ -147,8 +165,7 @@
       if (!endsWith(name, 'Error') || !beginsWith(stack, name)) return stack;
       return replaceName(stack, name, className(family, 'Error'));
     }
-    const match = exec(NULL_PROTOTYPE_HEADER, stack);
-    const found = match === null ? '' : (match[1] ?? match[2]);
+    const found = nameIn(stack);
     const better = className(family, found || 'Error');
     return found === '' ? `${better}: ${stack}` : replaceName(stack, found, better);
   };

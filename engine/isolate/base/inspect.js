@@ -7,11 +7,10 @@
 (base) => {
   'use strict';
   const { cut, isData, isObject, kindOf, kinds, lineage, newList, ownData, targetOf, uncurryThis } = base.values;
-  const { escape, plural, primitiveText, quote, symbolText } = base.primitives;
+  const { escape, isIdentifier, plural, primitiveText, quote, symbolText } = base.primitives;
   const { getOwnPropertyDescriptor, ownKeys } = Reflect;
   const { isArray } = Array;
   const { floor, min } = Math;
-  const exec = uncurryThis(RegExp.prototype.exec);
   const isEnumerable = uncurryThis(Object.prototype.propertyIsEnumerable);
   const sort = uncurryThis(Array.prototype.sort);
   const slice = uncurryThis(String.prototype.slice);
@@ -74,14 +73,12 @@
 
   // --- properties -------------------------------------------------------------------------------
 
-  const IDENTIFIER = /^[a-zA-Z_][a-zA-Z_0-9]*$/;
-
   const keyText = (ctx, key, enumerable) => {
     if (typeof key === 'symbol') return `[${escape(symbolText(ctx, key), -1)}]`;
     const name = cut(key, ctx.maxNameLength);
     if (name === '__proto__') return "['__proto__']";
     if (!enumerable) return `[${escape(name, -1)}]`;
-    return exec(IDENTIFIER, name) === null ? quote(name) : name;
+    return isIdentifier(name) ? name : quote(name);
   };
 
   const indented = (ctx, value, level) => {

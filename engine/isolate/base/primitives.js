@@ -1,10 +1,12 @@
 // Primitive values as text, the way Node's util.inspect writes them.
+//
+// No regular expressions here, nor where else a look comes by: RegExp.$1 and its like tell the guest what was
+// last matched.
 (base) => {
   'use strict';
   const { cut, uncurryThis } = base.values;
   const { min } = Math;
   const charCodeAt = uncurryThis(String.prototype.charCodeAt);
-  const exec = uncurryThis(RegExp.prototype.exec);
   const includes = uncurryThis(String.prototype.includes);
   const indexOf = uncurryThis(String.prototype.indexOf);
   const numberToString = uncurryThis(Number.prototype.toString);
@@ -16,7 +18,6 @@
 
   const plural = (count, noun) => `${count} ${noun}${count > 1 ? 's' : ''}`;
 
-  const NEEDS_ESCAPE = /[\x00-\x1f'\\\x7f-\x9f\ud800-\udfff]/;
   const NAMED_ESCAPES = Object.freeze({
     __proto__: null, 8: '\\b', 9: '\\t', 10: '\\n', 12: '\\f', 13: '\\r', 92: '\\\\',
   });
@@ -50,9 +51,21 @@
     return from === 0 ? text : escaped + slice(text, from);
   };
 
+  const isLetter = (code) => (code >= 65 && code <= 90) || (code >= 97 && code <= 122) || code === 95; // or _
+  const isDigit = (code) => code >= 48 && code <= 57;
+
+  /** Whether a key may stand without quotes. */
+  const isIdentifier = (text) => {
+    if (text === '' || !isLetter(charCodeAt(text, 0))) return false;
+    for (let i = 1; i < text.length; i++) {
+      const code = charCodeAt(text, i);
+      if (!isLetter(code) && !isDigit(code)) return false;
+    }
+    return true;
+  };
+
   /** A string in the quotes that need the fewest escapes. */
   const quote = (text) => {
-    if (exec(NEEDS_ESCAPE, text) === null) return `'${text}'`;
     let mark = "'";
     if (includes(text, "'")) {
       if (!includes(text, '"')) mark = '"';
@@ -110,6 +123,7 @@
     __proto__: null,
     bigIntText,
     escape,
+    isIdentifier,
     numberText,
     plural,
     primitiveText,
