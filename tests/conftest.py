@@ -27,11 +27,11 @@ def isolate_host(cache_dir: Path) -> Iterator[isolates.Host]:
 
 @pytest.fixture(scope="module")
 def Session(isolate_host: isolates.Host) -> Iterator[Callable[..., isolates.Session]]:  # noqa: N802
-    """Makes isolates, from the base image or from a blob; they end with the module."""
+    """Makes isolates, new or from a snapshot; they end with the module."""
     made: list[isolates.Session] = []
 
-    def make(blob: bytes | None = None) -> isolates.Session:
-        made.append(isolates.Session(isolate_host, blob))
+    def make(snapshot: bytes | None = None) -> isolates.Session:
+        made.append(isolates.Session(isolate_host, snapshot))
         return made[-1]
 
     yield make

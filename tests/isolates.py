@@ -1,8 +1,8 @@
 """Isolates in processes of their own, for tests: run code, snapshot, restore, replay.
 
 Run as a program it is the host: it loads V8, boots the base image and forks a child for each session,
-which costs a few milliseconds; a second process, without an isolate, forks those that begin with a blob.
-A test process never loads V8 itself.
+which costs a few milliseconds. Snapshots are made and restored as workers do it. A test process never loads
+V8 itself.
 """
 
 from __future__ import annotations
@@ -15,23 +15,33 @@ import struct
 import subprocess
 import sys
 import time
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 from msgspec import Struct
 
 from engine.events import Line, Trace
-from engine.isolate.wire import Done, Look, Run, Seen
+from engine.isolate.wire import Done, Look, Restore, Run, Seen
 from engine.limits import Limits
+
+if TYPE_CHECKING:  # they load V8
+    from engine.isolate.checkpoint import Snapshots
+    from engine.isolate.executor import Executor
 
 _SIZE = struct.Struct("<Q")
 _SECONDS = 60.0
 
 
-class Snapshot(Struct, tag=True):
-    """Answer with a blob and end."""
+class Checkpoint(Struct, tag=True):
+    """Let a forked copy make a snapshot and answer with it, a Checkpointed."""
+
+
+class Checkpointed(Struct):
+    """A snapshot; or, in words, why there is none."""
+
+    snapshot: bytes = b""
+    refusal: str = ""
 
 
 class Ran(Struct):
@@ -44,13 +54,13 @@ class Ran(Struct):
 class Session:
     """A live isolate; its state lasts from run to run."""
 
-    def __init__(self, host: Host, blob: bytes | None = None) -> None:
+    def __init__(self, host: Host, snapshot: bytes | None = None) -> None:
         self._socket, theirs = socket.socketpair()
         self._socket.settimeout(_SECONDS)
         with theirs:
-            socket.send_fds(host.booted if blob is None else host.empty, [b"F"], [theirs.fileno()])
-        if blob is not None:
-            _send(self._socket, blob)
+            socket.send_fds(host.forks, [b"F"], [theirs.fileno()])
+        if snapshot is not None:
+            _send(self._socket, Restore(snapshot))
         self.seq = 0
         self.lines: tuple[Line, ...] = ()
         """Console of the last run."""
@@ -95,10 +105,16 @@ class Session:
         assert done.outcome.result is not None
         return done.outcome.result
 
+    def checkpoint(self) -> Checkpointed:
+        """A snapshot of the state, or why there is none; the session goes on."""
+        _send(self._socket, Checkpoint())
+        return msgspec.msgpack.decode(_receive(self._socket), type=Checkpointed)
+
     def snapshot(self) -> bytes:
-        """The state as a blob; the session is over."""
-        _send(self._socket, Snapshot())
-        return _receive(self._socket)
+        """A snapshot of the state. Fails if there is none."""
+        made = self.checkpoint()
+        assert not made.refusal, made.refusal
+        return made.snapshot
 
     def close(self) -> None:
         """End the process."""
@@ -109,24 +125,20 @@ class Host:
     """The process that forks sessions; ``flags`` are V8's, beside the usual ones."""
 
     def __init__(self, cache: Path, *flags: str) -> None:
-        self.booted, forks = socket.socketpair()
-        """Forks of the isolate that the base image makes are asked for here."""
-        self.empty, restores = socket.socketpair()
-        """Processes that restore a blob are asked for here."""
-        with forks, restores:
-            theirs = (forks.fileno(), restores.fileno())
+        self.forks, theirs = socket.socketpair()
+        """A session's socket that is sent here gets a process."""
+        with theirs:
             self._process = subprocess.Popen(
-                [sys.executable, __file__, *map(str, theirs), str(cache), *flags],
-                pass_fds=theirs,
+                [sys.executable, __file__, str(theirs.fileno()), str(cache), *flags],
+                pass_fds=[theirs.fileno()],
                 env={},  # as the zygote
             )
-        self.booted.settimeout(_SECONDS)
-        assert self.booted.recv(1) == b"R", "the host process did not start"
+        self.forks.settimeout(_SECONDS)
+        assert self.forks.recv(1) == b"R", "the host process did not start"
 
     def close(self) -> None:
         """End it and all its sessions."""
-        self.booted.close()
-        self.empty.close()
+        self.forks.close()
         self._process.wait(_SECONDS)
 
 
@@ -150,29 +162,56 @@ def _exactly(sock: socket.socket, size: int) -> bytes:
     return bytes(data)
 
 
-def _serve(sock: socket.socket, executor: Any) -> None:
+def _serve(sock: socket.socket, executor: Executor, snapshots: Snapshots) -> None:
     while True:
         try:
-            message = msgspec.msgpack.decode(_receive(sock), type=Run | Look | Snapshot)
+            message = msgspec.msgpack.decode(_receive(sock), type=Run | Look | Restore | Checkpoint)
         except EOFError:
             return
-        if isinstance(message, Snapshot):
-            _send(sock, executor._isolate.snapshot())
-            return
-        if isinstance(message, Look):
-            _send(sock, executor.look(message))
-            continue
-        lines: list[Line] = []
-        done = executor.execute(message, lines.extend, time.sleep)
-        _send(sock, Ran(done, tuple(lines)))
+        match message:
+            case Run():
+                lines: list[Line] = []
+                done = executor.execute(message, lines.extend, time.sleep)
+                _send(sock, Ran(done, tuple(lines)))
+            case Look():
+                _send(sock, executor.look(message))
+            case Restore(snapshot):
+                snapshots.restore(executor, snapshot)
+            case Checkpoint():
+                _send(sock, _checkpoint(executor, snapshots))
 
 
-def _fork_each(control: socket.socket, begin: Callable[[socket.socket], Any]) -> None:
-    """Serve each socket that comes in a process of its own, by the executor that ``begin`` gives there."""
-    from engine.isolate import process
+def _checkpoint(executor: Executor, snapshots: Snapshots) -> Checkpointed:
+    from engine.isolate import copy_wire
 
+    reading, writing = os.pipe()
+    if os.fork() == 0:
+        try:
+            os.dup2(writing, sys.stderr.fileno())
+            snapshots.write(executor, writing)
+        finally:
+            os._exit(0)
+    os.close(writing)
+    with os.fdopen(reading, "rb") as pipe:
+        made = copy_wire.read(pipe.read())
+    return Checkpointed(refusal=made.reason) if isinstance(made, copy_wire.Declined) else Checkpointed(made)
+
+
+def _host(control: socket.socket, cache: Path, flags: list[str]) -> None:
+    """Serve each socket that comes in a process of its own."""
+    from engine.isolate import checkpoint, native, process
+    from engine.isolate import image as images
+    from engine.isolate.executor import Executor
+
+    checkpoint.NICER = 0  # here somebody waits for the snapshot
+    native.FLAGS += tuple(flags)
+    image = images.load(cache)
+    executor = Executor(images.boot(image))
+    executor.warm()
+    snapshots = checkpoint.Snapshots(image)
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)
     parent = os.getpid()
+    control.sendall(b"R")
     while True:
         data, descriptors, _, _ = socket.recv_fds(control, 1, 1)
         if not data:
@@ -182,33 +221,11 @@ def _fork_each(control: socket.socket, begin: Callable[[socket.socket], Any]) ->
                 process.die_with(parent)  # also where the code runs for ever
                 control.close()
                 try:
-                    _serve(sock, begin(sock))
+                    _serve(sock, executor, snapshots)
                 finally:
                     os._exit(0)
 
 
-def _host(forks: socket.socket, restores: socket.socket, cache: Path, flags: list[str]) -> None:
-    from engine.isolate import image as images
-    from engine.isolate import native, process
-    from engine.isolate.executor import Executor
-    from engine.isolate.isolate import Isolate
-
-    native.FLAGS += tuple(flags)
-    image = images.load(cache)
-    host = os.getpid()
-    if os.fork() == 0:
-        process.die_with(host)
-        forks.close()
-        _fork_each(restores, lambda sock: Executor(Isolate(_receive(sock), image.references)))
-        return
-    restores.close()
-    executor = Executor(images.boot(image))
-    executor.warm()
-    forks.sendall(b"R")
-    _fork_each(forks, lambda _: executor)
-
-
 if __name__ == "__main__":
-    _forks, _restores = (socket.socket(fileno=int(descriptor)) for descriptor in sys.argv[1:3])
-    with _forks, _restores:
-        _host(_forks, _restores, Path(sys.argv[3]), sys.argv[4:])
+    with socket.socket(fileno=int(sys.argv[1])) as _control:
+        _host(_control, Path(sys.argv[2]), sys.argv[3:])
