@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from pathlib import Path
 from typing import Any
 
+import isolates
 import pytest
 import trio
 from engines import Engine
@@ -15,6 +16,14 @@ from engine.limits import LimitPolicy
 from engine.supervisor import Stores, open_supervisor
 from persistence.directory_blobs import DirectoryBlobStore
 from persistence.sqlite import open_sqlite_log
+
+HOT = (
+    "--always-sparkplug",
+    "--no-lazy-feedback-allocation",
+    "--interrupt-budget=300",
+    "--interrupt-budget-for-maglev=100",
+)
+COLD = ("--no-opt", "--no-maglev", "--no-sparkplug")
 
 OpenEngine = Callable[..., AbstractAsyncContextManager[Engine]]
 
@@ -50,3 +59,11 @@ async def engine(open_engine: OpenEngine, tmp_path: Path) -> AsyncIterator[Engin
     """An engine on a store of its own."""
     async with open_engine(tmp_path / "store") as engine:
         yield engine
+
+
+@pytest.fixture(scope="module", params=[HOT, COLD], ids=["hot", "cold"])
+def other_host(cache_dir: Path, request: pytest.FixtureRequest) -> Iterator[isolates.Host]:
+    """Forks isolates that optimize at once, or never."""
+    host = isolates.Host(cache_dir, *request.param)
+    yield host
+    host.close()

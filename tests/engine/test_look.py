@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from corpus import SCRIPTS
+from corpus import CHECKPOINTED, SCRIPTS
 
 from engine.isolate.wire import Global
 
@@ -173,7 +173,7 @@ def test_a_variable_that_was_optimized_for_is_read_as_it_is(Session):  # noqa: N
     assert session.value("step(); n") == "50000.5"
 
 
-@pytest.mark.parametrize("name", sorted(SCRIPTS)[::5])
+@pytest.mark.parametrize("name", sorted(CHECKPOINTED)[::5])
 def test_looks_between_executions_leave_no_trace(Session, name):  # noqa: N803
     """Also through snapshots: a look leaves nothing that one cannot hold."""
     plain, watched = Session(), Session()

@@ -7,7 +7,7 @@ The number of a failing test is the seed: ``random_sessions.session(SEED)`` is t
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from contextlib import closing
 
 import isolates
@@ -19,13 +19,6 @@ from engine.isolate.wire import Done
 QUICK = range(16)
 MANY = range(1_000, 1_600)
 INPUT = '{"k":[1,2]}'
-HOT = (
-    "--always-sparkplug",
-    "--no-lazy-feedback-allocation",
-    "--interrupt-budget=300",
-    "--interrupt-budget-for-maglev=100",
-)
-COLD = ("--no-opt", "--no-maglev", "--no-sparkplug")
 
 Make = Callable[..., isolates.Session]
 Step = Callable[[isolates.Session, int], isolates.Session]
@@ -83,13 +76,6 @@ def agree(make: Make, seed: int) -> None:
 @pytest.mark.parametrize("seed", QUICK)
 def test_a_random_session_comes_out_the_same_replayed_looked_at_and_restored(Session, seed):  # noqa: N803
     agree(Session, seed)
-
-
-@pytest.fixture(scope="module", params=[HOT, COLD], ids=["hot", "cold"])
-def other_host(cache_dir, request) -> Iterator[isolates.Host]:
-    host = isolates.Host(cache_dir, *request.param)
-    yield host
-    host.close()
 
 
 @pytest.mark.torture
