@@ -47,6 +47,8 @@ class Surroundings(Source, Protocol):
     """What a recovery should take: checkpoints are made accordingly."""
 
 
+MAX_ATTEMPTS = 4
+"""How often code is run whose worker is killed from outside before it has printed anything."""
 RETIRE_SECONDS = 30.0
 """What a checkpoint before sleep may take; without it the session wakes by a replay."""
 
@@ -156,10 +158,10 @@ class LiveSession:
         execution, asked = command.execution, command.submission
         seq = self._next_seq()
         self._check_room(seq)
-        attempt, result = await self._attempt(execution, asked, seq)
-        if isinstance(result, Abort) and result.lost and not execution.console:
-            # not the code's doing, and nobody has seen anything of it: once more
+        for _ in range(MAX_ATTEMPTS):
             attempt, result = await self._attempt(execution, asked, seq)
+            if not (isinstance(result, Abort) and result.lost) or execution.console:
+                break  # else it was not the code's doing, and nobody has seen anything of it
         created = self.position is None
         session = self.position.session if self.position else _new_session()
         event = conclude(attempt, session, result, execution.console)
