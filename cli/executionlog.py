@@ -1,4 +1,4 @@
-"""A line in the log for each execution, change of a session and checkpoint: who asked, what came of it."""
+"""A line in the log for each execution, change of a session, checkpoint and recovery: what came of it."""
 
 from __future__ import annotations
 
@@ -6,10 +6,12 @@ import logging
 
 from cli.logformat import FIELDS
 from engine.checkpointer import Made
-from engine.commands import Change, Delete, Fork
+from engine.commands import Accept, Change, Delete, Fork
 from engine.errors import RequestError
 from engine.events import Caller, Line
 from engine.execution import Execution
+from engine.recovery import Recovered
+from engine.replay import Diverged, ReplayFailed
 
 _MAX_NAME = 128
 """Characters kept of an error's name, which the code chose."""
@@ -29,7 +31,7 @@ class ExecutionLog:
             _log.log(level, "execution", extra={FIELDS: _execution(execution)})
 
     def changed(self, change: Change) -> None:
-        """Log the end of a session, a fork or a change of labels."""
+        """Log the end of a session, that a state was accepted, a fork or a change of labels."""
         level = _level(change.failure)
         if _log.isEnabledFor(level):
             _log.log(level, _kind(change), extra={FIELDS: _change(change)})
@@ -39,6 +41,18 @@ class ExecutionLog:
         level = logging.DEBUG if made.declined is None else logging.INFO
         if _log.isEnabledFor(level):
             _log.log(level, "checkpoint", extra={FIELDS: _checkpoint(made)})
+
+    def recovered(self, recovered: Recovered) -> None:
+        """Log a recovery: at ``error`` if the history cannot be replayed, at ``warning`` if it was not for
+        another reason, or with other texts, else at ``debug``.
+        """
+        level = logging.DEBUG
+        if isinstance(recovered.failure, Diverged | ReplayFailed):
+            level = logging.ERROR
+        elif recovered.failure is not None or recovered.drift is not None:
+            level = logging.WARNING
+        if _log.isEnabledFor(level):
+            _log.log(level, "recovery", extra={FIELDS: _recovery(recovered)})
 
 
 def _level(failure: Exception | None) -> int:
@@ -67,6 +81,8 @@ def _kind(change: Change) -> str:
     match change:
         case Delete():
             return "delete"
+        case Accept():
+            return "accept"
         case Fork():
             return "fork"
         case _:
@@ -91,6 +107,29 @@ def _checkpoint(made: Made) -> dict[str, object]:
             "seq": made.seq,
             "bytes": made.size or None,
             "took_ms": made.took_us / 1_000,
+        }
+    )
+
+
+def _recovery(recovered: Recovered) -> dict[str, object]:
+    failure, drift = recovered.failure, recovered.drift
+    at, field = (None, None) if drift is None else (drift.seq, drift.field)
+    if isinstance(failure, Diverged):
+        at, field = failure.divergence.seq, failure.divergence.field
+    elif isinstance(failure, ReplayFailed):
+        at, field = failure.seq, None
+    return _said(
+        {
+            "error": None if failure is None else _code(failure),
+            "session": recovered.name,
+            "session_id": recovered.session,
+            "seq": recovered.seq,
+            "differs_at": at,
+            "field": field,
+            "drift": None if drift is None else drift.count,
+            "checkpoint": recovered.checkpoint,
+            "replayed": recovered.replayed,
+            "took_ms": recovered.took_us / 1_000,
         }
     )
 

@@ -8,7 +8,7 @@ from typing import Protocol
 import trio
 
 from engine.catalog import SessionStatus
-from engine.commands import Command, Delete, Execute, Fork, Look, Tag
+from engine.commands import Accept, Command, Delete, Execute, Fork, Look, Tag
 from engine.errors import AppendConflict, Busy, EngineError, RequestError, Unavailable
 from engine.live import LiveSession, Surroundings
 from engine.replay import Diverged, ReplayFailed
@@ -89,6 +89,16 @@ class SessionActor:
                 return "diverged"
             case ReplayFailed():
                 return "failed"
+
+    @property
+    def broken(self) -> Diverged | ReplayFailed | None:
+        """Why its history could not be replayed."""
+        return self._session.broken
+
+    @property
+    def drift(self) -> int:
+        """How many events a replay gave other texts than another engine recorded."""
+        return self._session.drift
 
     @property
     def is_retiring(self) -> bool:
@@ -186,6 +196,8 @@ class SessionActor:
                     command.answer(await session.begin(command))
             case Delete():
                 command.answer(await session.close(command))
+            case Accept():
+                command.answer(await session.accept(command))
             case Tag():
                 command.answer(await session.tag(command))
             case Look() if command.wanted:

@@ -16,6 +16,7 @@ from engine.events import STATE_EVENTS, Aborted, ErrorDetail, Executed
 from engine.execution import Execution, Status, first_line
 from engine.history import history, state_at
 from engine.isolate.wire import Global
+from engine.replay import Diverged, Divergence, ReplayFailed
 from engine.session import ForkPoint, check_heap
 from persistence.eventlog import EventLog, Page, SessionRow
 
@@ -26,6 +27,7 @@ PAGE_BYTES = 4 << 20
 ERROR_CHARS = 200
 
 SessionStatus = Literal["ok", "diverged", "failed"]
+"""Whether a session's history can be replayed."""
 
 
 class SessionInfo(Struct, frozen=True, kw_only=True):
@@ -56,6 +58,12 @@ class SessionInfo(Struct, frozen=True, kw_only=True):
     """``name@n`` of its parent, as that was called."""
     status: SessionStatus
     """Whether its history can be replayed, as far as was found out since it was last idle for long."""
+    divergence: Divergence | None
+    """Where it diverged."""
+    failed_event: int | None
+    """Number of the event whose replay kills workers."""
+    drift: int
+    """Events recorded by other engines whose texts a replay gave otherwise, as far as was found out."""
 
 
 class ExecutionSummary(Struct, frozen=True, kw_only=True):
@@ -105,6 +113,16 @@ class Presence(Protocol):
     @property
     def status(self) -> SessionStatus:
         """Whether its history could be replayed."""
+        ...
+
+    @property
+    def broken(self) -> Diverged | ReplayFailed | None:
+        """Why not."""
+        ...
+
+    @property
+    def drift(self) -> int:
+        """Events whose texts a replay gave otherwise."""
         ...
 
 
@@ -163,9 +181,9 @@ class Catalog:
         """Name of the session in which a state came about. Raises InvalidField, NotFound."""
         record = await self._log.event(check_heap(heap))
         row = None
-        if record is not None and isinstance(record.event, STATE_EVENTS) and record.event.owner == owner:
+        if record is not None and isinstance(record.event, STATE_EVENTS):
             row = await self._log.session(record.event.session)
-        if row is None or row.closed:
+        if row is None or row.closed or row.owner != owner:
             raise NotFound(f"there is no state {heap}", field="heap")
         return row.name
 
@@ -251,6 +269,7 @@ class Catalog:
         for row in rows:
             origin = details[row.session].forked_from
             present = None if row.closed else self._present(row.owner, row.name)
+            broken = None if present is None else present.broken
             infos.append(
                 SessionInfo(
                     name=row.name,
@@ -266,6 +285,9 @@ class Catalog:
                     more_tags=details[row.session].more_tags,
                     forked_from=None if origin is None else f"{origin[0]}@{origin[1]}",
                     status="ok" if present is None else present.status,
+                    divergence=broken.divergence if isinstance(broken, Diverged) else None,
+                    failed_event=broken.seq if isinstance(broken, ReplayFailed) else None,
+                    drift=0 if present is None else present.drift,
                 )
             )
         return tuple(infos)

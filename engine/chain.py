@@ -26,6 +26,7 @@ INLINE_MAX = 1_024
 GENESIS = bytes(32)
 _DOMAIN = b"mcp-v8/event/1\0"
 _REF = 1
+_READ_VERSIONS = range(1, FORMAT_VERSION + 1)
 
 _encoder = msgspec.msgpack.Encoder()
 _decoder = msgspec.msgpack.Decoder()
@@ -88,9 +89,9 @@ def unseal(id: bytes, prev: bytes, body: bytes, large: Mapping[bytes, bytes]) ->
                 used[digest] = encoded
                 fields[name] = _decoder.decode(encoded)
         version = fields.get("v")
-        if version != FORMAT_VERSION:
+        if version not in _READ_VERSIONS:
             raise StoreCorrupt(
-                f"event {id.hex()} has format version {version!r}; this program reads version "
+                f"event {id.hex()} has format version {version!r}; this program reads versions 1 to "
                 f"{FORMAT_VERSION}: run a newer mcp-v8"
             )
         event = msgspec.convert(fields, Event, builtin_types=(bytes,))

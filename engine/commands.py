@@ -82,6 +82,10 @@ class Delete(Change):
     """Close the session."""
 
 
+class Accept(Change):
+    """Go on in the state that a replay gives, where that is another one than was recorded."""
+
+
 class Fork(Change):
     """Begin a session called ``into`` in the state that this one is in."""
 
@@ -114,4 +118,4 @@ class Look(Request[StateView]):
     wanted = True
 
 
-Command = Execute | Delete | Fork | Tag | Look
+Command = Execute | Delete | Accept | Fork | Tag | Look

@@ -2,9 +2,9 @@
 
 A log begins with exactly one ``Created`` (sequence number 0) or ``Forked`` (the number after the
 event it forked from, so that a chain numbers its whole history without gaps and ``exec-n.js`` is
-unique in it). ``Created``, ``Forked`` and ``Executed`` are *state events*: the hash of the last one
-names the state and is what users see as ``heap``. The others take a sequence number and leave the
-state as it was.
+unique in it). ``Created``, ``Forked``, ``Executed`` and ``Accepted`` are *state events*: the hash of the
+last one names the state and is what users see as ``heap``. The others take a sequence number and leave
+the state as it was.
 
 Times are integers: ``at`` and friends are microseconds since the Unix epoch, clock readings inside a
 trace are *ticks* of 0.1 ms since the epoch, durations are microseconds.
@@ -18,7 +18,8 @@ from msgspec import UNSET, Struct, UnsetType
 
 from engine.limits import Limits
 
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
+"""Version 2 added ``Accepted``; all other events are as they were."""
 
 TICKS_PER_MS = 10
 
@@ -167,6 +168,20 @@ class Aborted(Execution, frozen=True, kw_only=True, tag="aborted"):
     error: ErrorDetail
 
 
+class Accepted(Struct, frozen=True, kw_only=True, tag="accepted"):
+    """The owner accepted that a replay gives another state than was recorded, and goes on in it."""
+
+    session: str
+    seq: int
+    at: int
+    caller: Caller
+    engine: str
+    """Engine id under which it was replayed."""
+    digests: dict[int, bytes]
+    """Numbers of the events whose replay differed, ascending, each with the digest of the replay."""
+    v: int = FORMAT_VERSION
+
+
 class Tagged(Struct, frozen=True, kw_only=True, tag="tagged"):
     """Labels of a state were changed, in this session's view: its forks have labels of their own."""
 
@@ -191,5 +206,5 @@ class Closed(Struct, frozen=True, kw_only=True, tag="closed"):
     v: int = FORMAT_VERSION
 
 
-Event = Created | Forked | Executed | Aborted | Tagged | Closed
-STATE_EVENTS = (Created, Forked, Executed)
+Event = Created | Forked | Executed | Aborted | Accepted | Tagged | Closed
+STATE_EVENTS = (Created, Forked, Executed, Accepted)

@@ -17,13 +17,17 @@ _STEP = 64
 """Events read at once when looking backwards for a state."""
 
 
-async def lineage(log: EventLog, session: str, last: int, first: int = 0) -> list[tuple[str, int, int]]:
-    """The stretches ``(session, first, last)`` that make up a history, oldest first.
+Stretch = tuple[str, int, int]
+"""Session, first and last: a part of a history."""
+
+
+async def lineage(log: EventLog, session: str, last: int, first: int = 0) -> list[Stretch]:
+    """The stretches that make up a history, oldest first.
 
     Ancestors all of whose events are before event ``first`` are left out. Raises StoreCorrupt if
     an ancestor is missing.
     """
-    stretches: list[tuple[str, int, int]] = []
+    stretches: list[Stretch] = []
     while len(stretches) < _MAX_FORKS:
         begin = await log.first(session)
         if begin is None:

@@ -8,6 +8,7 @@ shielded, so that what is cancelled has either written its event or not happened
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import secrets
 from collections.abc import Sequence
@@ -19,10 +20,10 @@ from engine import chain, labels, outcomes
 from engine.attempt import Attempt, conclude, prepare, run
 from engine.catalog import StateView
 from engine.checkpointer import Making
-from engine.commands import Changed, Delete, Execute, Fork, Tag
+from engine.commands import Accept, Changed, Delete, Execute, Fork, Tag
 from engine.debt import Debt
 from engine.errors import AppendConflict, Conflict, NotFound, StoreError
-from engine.events import TICKS_PER_MS, Caller, Closed, Created, Event, Executed, Forked, Tagged
+from engine.events import TICKS_PER_MS, Accepted, Caller, Closed, Created, Event, Executed, Forked, Tagged
 from engine.execution import Execution, Submission
 from engine.history import position_named, state_at
 from engine.isolate.wire import Done
@@ -74,6 +75,8 @@ class LiveSession:
         """When it got its worker, in Trio's time."""
         self.broken: Diverged | ReplayFailed | None = None
         """Why its state cannot be restored."""
+        self.drift = 0
+        """Most events whose texts a recovery found to differ from what another engine recorded."""
         self.debt = Debt(round(engine.restore_target_seconds * 1_000_000))
         """What a recovery would have to replay."""
         self.recovery: Recovery | None = None
@@ -212,6 +215,40 @@ class LiveSession:
         )
         return Changed(session, seq)
 
+    async def accept(self, command: Accept) -> Changed:
+        """Replay everything and record the state that this gives as the session's, if it is another one.
+
+        Raises NotFound, Conflict, ReplayFailed, Unavailable, StoreError.
+        """
+        point = self._state()
+        with contextlib.suppress(Diverged, ReplayFailed):  # it may not be known yet what is wrong
+            if self.broken is None:
+                await self._ready_worker()
+        if self.broken is None:
+            raise Conflict(
+                f"session {self.name} has not diverged: its history replays as it was recorded, and there is "
+                "nothing to accept",
+                field="session",
+            )
+        if isinstance(self.broken, ReplayFailed):
+            raise Conflict(
+                f"session {self.name} cannot be accepted, since replaying event {self.broken.seq} ends its "
+                f"worker: fork it at its last good state, {self.name}@{self.broken.agreed.seq}",
+                field="session",
+            )
+        seq = self._next_seq()
+        self._check_room(seq)
+        digests = await self._restore(point, accept=True)
+        changed = Changed(point.session, seq if digests else None)
+        if digests:
+            engine, caller = self._engine.engine_id, command.caller
+            event = Accepted(
+                session=point.session, seq=seq, at=now_us(), caller=caller, engine=engine, digests=digests
+            )
+            await self._record([event])
+        self.broken = None
+        return changed
+
     async def look(self) -> StateView:
         """The variables. Raises NotFound, Diverged, ReplayFailed, TooLarge, Unavailable, StoreError."""
         if self.broken is not None:
@@ -247,17 +284,29 @@ class LiveSession:
     async def _ready_worker(self) -> Worker:
         """The worker, in the session's state."""
         if self._worker is None or not self._worker.running():
-            self.sleep()
-            target = self._birth if self.position is None else self._state()
             try:
-                self._worker = await worker_at(self._engine, target, self.debt, self._begun)
+                await self._restore(self._birth if self.position is None else self._state())
             except (Diverged, ReplayFailed) as broken:
                 self.broken = broken
                 raise
-            finally:
-                self.recovery = None
-                self.awake_since = trio.current_time()
+        assert self._worker is not None
         return self._worker
+
+    async def _restore(self, target: ForkPoint | None, *, accept: bool = False) -> dict[int, bytes]:
+        """Get a worker in that state, or with ``accept`` in the one that a replay gives instead; the digests
+        that are to be accepted for that.
+        """
+        self.sleep()
+        try:
+            self._worker = await worker_at(
+                self._engine, self.name, target, self.debt, self._begun, accept=accept
+            )
+            return {} if self.recovery is None else self.recovery.differences
+        finally:
+            if self.recovery is not None and self.recovery.drift is not None:
+                self.drift = max(self.drift, self.recovery.drift.count)
+            self.recovery = None
+            self.awake_since = trio.current_time()
 
     def _begun(self, recovery: Recovery) -> None:
         self.recovery = recovery

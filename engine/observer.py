@@ -9,6 +9,7 @@ from typing import Protocol, TypeVar
 from engine.checkpointer import Made
 from engine.commands import Change
 from engine.execution import Execution
+from engine.recovery import Recovered
 
 _log = logging.getLogger(__name__)
 
@@ -23,11 +24,15 @@ class Observer(Protocol):
         ...
 
     def changed(self, change: Change) -> None:
-        """A session was deleted, forked or labelled: it was ``told``, or there is a ``failure``."""
+        """A session was deleted, accepted, forked or labelled: it was ``told``, or there is a ``failure``."""
         ...
 
     def checkpointed(self, made: Made) -> None:
         """A checkpoint was kept, or there is none and why."""
+        ...
+
+    def recovered(self, recovered: Recovered) -> None:
+        """A worker was brought to some state of a session, or there is a ``failure``."""
         ...
 
 
@@ -51,6 +56,11 @@ class Observers:
         """Tell every observer."""
         for observer in self._observers:
             self._tell(observer.checkpointed, made)
+
+    def recovered(self, recovered: Recovered) -> None:
+        """Tell every observer."""
+        for observer in self._observers:
+            self._tell(observer.recovered, recovered)
 
     def _tell(self, tell: Callable[[T], None], of: T) -> None:
         try:

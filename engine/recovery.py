@@ -4,21 +4,28 @@ One way serves crash, eviction, rollback, forks and time travel. A checkpoint is
 missing, altered or cannot be restored is left out with a warning, and one of another engine without. Where
 the replay from a checkpoint does not agree with the log, an older one is tried, and then the beginning: the
 history diverges only if it does so from there.
+
+Where the owner accepted that the replay gives another state (``engine.comparison``), checkpoints of the
+states that were recorded instead lead elsewhere: they are not used on that way, and none is made on it of a
+state that has no name.
 """
 
 from __future__ import annotations
 
 import logging
-from collections.abc import AsyncGenerator, Awaitable, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from contextlib import aclosing
 
 import trio
+from msgspec import Struct
 
 from engine import checkpoints
 from engine.checkpoints import Checkpoint
+from engine.comparison import Acceptances, Comparison, Drift
 from engine.debt import Debt
-from engine.errors import BlobError, BlobStoreFailed, StoreError, Unavailable
-from engine.history import history, lineage
+from engine.errors import BlobError, BlobStoreFailed, EngineError, StoreError, Unavailable
+from engine.events import Accepted
+from engine.history import Stretch, history, lineage
 from engine.replay import MAX_CRASHES, Diverged, ReplayCrashed, ReplayFailed, replay
 from engine.session import ForkPoint
 from engine.workers import Worker, WorkerDied
@@ -37,18 +44,38 @@ TELL_SECONDS = 5.0
 """How often the progress of a long recovery is logged."""
 
 Acquire = Callable[[], Awaitable[Worker]]
-Between = Callable[[Worker, ForkPoint], Awaitable[None]]
+Between = Callable[[Worker, ForkPoint | None], Awaitable[None]]
 
 
-async def _nothing(_worker: Worker, _point: ForkPoint) -> None:
+async def _nothing(_worker: Worker, _point: ForkPoint | None) -> None:
     """Nothing is to be done between two events."""
+
+
+class Recovered(Struct, frozen=True, kw_only=True):
+    """What a recovery came to."""
+
+    name: str
+    """The session's name."""
+    session: str
+    """Internal id of the session that has the event."""
+    seq: int
+    """Number of the event whose state was to be restored."""
+    checkpoint: int | None
+    """Number of the event whose checkpoint it began from; None: from the first event."""
+    replayed: int
+    """Events that were run again since then."""
+    took_us: int
+    drift: Drift | None
+    failure: EngineError | None
+    """Why there is no worker in that state."""
 
 
 class Recovery:
     """One recovery of a state. ``restore`` it once; its progress can be looked at meanwhile.
 
     ``blobs`` None: from the first event. ``debt`` is kept up to date, if there is one. ``between`` is called
-    after each replayed event with the worker and the state it is in; what it raises ends the recovery.
+    after each replayed event with the worker and the state it is in, None for one that has no name; what it
+    raises ends the recovery.
     """
 
     def __init__(
@@ -64,20 +91,36 @@ class Recovery:
         """Number of the event after which the worker's state is now."""
         self.target = 0
         """Number of the event whose state is to be restored."""
+        self.checkpoint: int | None = None
+        """Number of the event whose checkpoint the last attempt began from; None: from the first event."""
+        self.replayed = 0
+        """Events that were run again since then."""
+        self._accepted = Acceptances()
+        self._comparison = Comparison(engine, self._accepted)
         self._log, self._blobs, self._engine = log, blobs, engine
         self._debt = debt or Debt(0)
         self._between = between
         self._useless: list[Checkpoint] = []
         self._told = trio.current_time()
 
+    @property
+    def drift(self) -> Drift | None:
+        """Events of other engines whose texts differed in the replay."""
+        return self._comparison.drift
+
+    @property
+    def differences(self) -> dict[int, bytes]:
+        """After ``accept``: the digests of the replay, by the numbers of the events that differed."""
+        return self._comparison.differences
+
     async def restore(self, target: ForkPoint, acquire: Acquire) -> Worker:
         """A worker in the state ``target``; ``acquire`` gives fresh ones.
 
         Raises Diverged, ReplayFailed, StoreCorrupt, StoreError, Unavailable.
         """
-        self.target = target.seq
+        stretches = await self._begin(target)
         failures: list[Diverged | ReplayFailed] = []
-        async with aclosing(self._candidates(target)) as candidates:
+        async with aclosing(self._candidates(stretches)) as candidates:
             async for checkpoint in candidates:
                 snapshot = await self._snapshot(checkpoint)
                 if snapshot is None:
@@ -99,13 +142,32 @@ class Recovery:
         await self._forget()
         return worker
 
-    async def _candidates(self, target: ForkPoint) -> AsyncGenerator[Checkpoint, None]:
-        """Checkpoints at or before the state that were made by this engine, newest first."""
+    async def accept(self, target: ForkPoint, acquire: Acquire) -> Worker:
+        """A worker in whatever state a replay from the first event gives in the place of ``target``.
+
+        The ``differences`` say what has to be accepted for that. Raises ReplayFailed, StoreCorrupt,
+        StoreError, Unavailable.
+        """
+        await self._begin(target)
+        worker = await self._from(None, b"", target, acquire, collect=True)
+        assert worker is not None, "only a checkpoint can be of no use"
+        return worker
+
+    async def _begin(self, target: ForkPoint) -> Sequence[Stretch]:
+        """Find out what leads to the state."""
+        self.target = target.seq
+        stretches = await lineage(self._log, target.session, target.seq)
+        events = [record.event for stretch in stretches for record in await self._log.accepted(*stretch)]
+        self._accepted = Acceptances([event for event in events if isinstance(event, Accepted)])
+        return stretches
+
+    async def _candidates(self, stretches: Sequence[Stretch]) -> AsyncGenerator[Checkpoint, None]:
+        """Checkpoints at or before the state that were made by this engine and lead there, newest first."""
         if self._blobs is None:
             return
-        for session, first, last in reversed(await lineage(self._log, target.session, target.seq)):
+        for session, first, last in reversed(stretches):
             for checkpoint in await self._log.checkpoints(session, first, last):
-                if checkpoint.engine == self._engine:
+                if checkpoint.engine == self._engine and self._accepted.is_named(checkpoint.seq):
                     yield checkpoint
 
     async def _snapshot(self, checkpoint: Checkpoint) -> bytes | None:
@@ -121,7 +183,13 @@ class Recovery:
         return None
 
     async def _from(
-        self, checkpoint: Checkpoint | None, snapshot: bytes, target: ForkPoint, acquire: Acquire
+        self,
+        checkpoint: Checkpoint | None,
+        snapshot: bytes,
+        target: ForkPoint,
+        acquire: Acquire,
+        *,
+        collect: bool = False,
     ) -> Worker | None:
         """A worker in the state, by way of a checkpoint or from the beginning.
 
@@ -131,6 +199,7 @@ class Recovery:
         lost = 0
         while True:
             worker = await acquire()
+            self._comparison = Comparison(self._engine, self._accepted, collect=collect)
             try:
                 if checkpoint is not None and not await _restored(worker, snapshot):
                     await _discard(worker)
@@ -155,10 +224,11 @@ class Recovery:
 
     async def _replay(self, worker: Worker, checkpoint: Checkpoint | None, target: ForkPoint) -> None:
         first, agreed = 0, None
+        self.checkpoint, self.replayed = None, 0
         if checkpoint is not None:
             first = checkpoint.seq + 1
             agreed = ForkPoint(checkpoint.session, checkpoint.seq, checkpoint.state)
-            self.reached = checkpoint.seq
+            self.reached = self.checkpoint = checkpoint.seq
         self._debt.is_now(0)
         if first > target.seq:
             return
@@ -168,12 +238,13 @@ class Recovery:
             nonlocal began
             self._debt.is_now(self._debt.replay_us + round((trio.current_time() - began) * 1_000_000))
             self.reached = point.seq
+            self.replayed += 1
             self._tell(target)
-            await self._between(worker, point)
+            await self._between(worker, point if self._comparison.is_named(point.seq) else None)
             began = trio.current_time()
 
         async with aclosing(history(self._log, target.session, target.seq, first)) as records:
-            await replay(worker, records, agreed, self._engine, on_event)
+            await replay(worker, records, agreed, self._comparison, on_event)
 
     def _tell(self, target: ForkPoint) -> None:
         if trio.current_time() - self._told > TELL_SECONDS:

@@ -8,9 +8,10 @@ import trio
 from msgspec import Struct
 
 from engine.chain import Record
+from engine.comparison import Comparison
 from engine.errors import Conflict, EngineError, Unavailable
-from engine.events import Created, Executed, Forked, Line
-from engine.isolate.wire import Done, Run
+from engine.events import Accepted, Created, Executed, Forked, Line
+from engine.isolate.wire import Run
 from engine.session import ForkPoint
 from engine.workers import Worker, WorkerDied
 
@@ -21,7 +22,9 @@ _PATIENCE = 4.0
 _MIN_SECONDS = 60.0
 """but always that long."""
 _SHOWN = 2_000
-"""Characters of a differing value kept in a report."""
+"""Characters of a differing value kept in a report,"""
+_TOLD = 80
+"""and in a sentence."""
 
 
 class Divergence(Struct, frozen=True, kw_only=True):
@@ -45,15 +48,15 @@ class Diverged(Conflict):
     def __init__(self, divergence: Divergence) -> None:
         super().__init__(
             f"this session is read-only: replaying event {divergence.seq} gave another {divergence.field} "
-            f"than recorded (expected {divergence.expected!r}, got {divergence.got!r}); "
-            f"{_from(divergence.agreed)}",
+            f"than recorded (expected {divergence.expected[:_TOLD]!r}, got {divergence.got[:_TOLD]!r}); "
+            f"{_from(divergence.agreed)}; or accept what the replay gives: POST /api/sessions/name/accept",
             field="session",
         )
         self.divergence = divergence
 
 
 class ReplayFailed(Conflict):
-    """Replaying one event killed a worker several times; the session is read-only."""
+    """Replaying one event killed a worker several times; the session is read-only, and can only be forked."""
 
     code = "session_failed"
 
@@ -64,6 +67,7 @@ class ReplayFailed(Conflict):
             field="session",
         )
         self.seq = seq
+        self.agreed = agreed
 
 
 def _from(agreed: ForkPoint) -> str:
@@ -86,28 +90,29 @@ async def replay(
     worker: Worker,
     records: AsyncIterable[Record],
     agreed: ForkPoint | None,
-    engine: str,
+    comparison: Comparison,
     on_event: Callable[[ForkPoint], Awaitable[None]],
 ) -> None:
     """Run events in a worker that is in the state before them, ``agreed`` (None: that of a new session).
 
-    ``engine`` is the current engine id: where an event was recorded by another one, only what does not depend
-    on V8's wording is compared. ``on_event`` is called after each event that was run, with the state reached.
-    Raises Diverged, ReplayCrashed (the worker is of no use then), StoreCorrupt, Unavailable.
+    ``on_event`` is called after each event that was run, with its name; whether that also names the state
+    that the worker is in then, ``comparison`` knows. Raises Diverged, ReplayCrashed (the worker is of no use
+    then), StoreCorrupt, Unavailable.
     """
     async for record in records:
         event = record.event
         reached = ForkPoint(event.session, event.seq, record.id)
         if isinstance(event, Executed):
-            await _replay_event(worker, record, event, engine, agreed or reached)
-            agreed = reached
+            await _replay_event(worker, record, event, comparison, agreed or reached)
             await on_event(reached)
-        elif isinstance(event, (Created, Forked)):
+        elif not isinstance(event, (Created, Forked, Accepted)):
+            continue
+        if comparison.is_named(event.seq):
             agreed = reached
 
 
 async def _replay_event(
-    worker: Worker, record: Record, event: Executed, engine: str, agreed: ForkPoint
+    worker: Worker, record: Record, event: Executed, comparison: Comparison, agreed: ForkPoint
 ) -> None:
     console: list[Line] = []
     run = Run(
@@ -132,63 +137,15 @@ async def _replay_event(
         )
     if done.overflow:
         raise ReplayCrashed(event.seq, record.id.hex(), agreed, lost=False)
-    difference = compare(event, done, tuple(console), same_engine=event.engine == engine)
+    difference = comparison.check(event, done, tuple(console))
     if difference is not None:
-        field, expected, got = difference
         raise Diverged(
             Divergence(
                 seq=event.seq,
                 event=record.id.hex(),
-                field=field,
-                expected=expected[:_SHOWN],
-                got=got[:_SHOWN],
+                field=difference.field,
+                expected=difference.expected[:_SHOWN],
+                got=difference.got[:_SHOWN],
                 agreed=agreed,
             )
         )
-
-
-def compare(
-    event: Executed, done: Done, console: tuple[Line, ...], *, same_engine: bool
-) -> tuple[str, str, str] | None:
-    """The first field in which a replay differs from the record: (field, expected, got).
-
-    The digests decide for the same engine; across engines status and JSON result must agree, while
-    texts may change.
-    """
-    if same_engine and done.digest == event.digest:
-        return None
-    was, now = event.outcome, done.outcome
-    strict: tuple[tuple[str, object, object], ...] = (
-        ("status", was.status, now.status),
-        ("result_json", was.result_json, now.result_json),
-        ("pending", was.pending, now.pending),
-        ("timers", (event.trace.timers_before, event.trace.timers_after), _timers(done)),
-    )
-    for field, expected, got in strict:
-        if expected != got:
-            return field, str(expected), str(got)
-    if not same_engine:
-        return None
-    texts: tuple[tuple[str, object, object], ...] = (
-        ("result", was.result, now.result),
-        ("error", was.error, now.error),
-        ("console", event.console, console),
-        ("clock", event.trace.clock, done.trace.clock),
-        ("pending_timers", was.pending_timers, now.pending_timers),
-    )
-    for field, expected, got in texts:
-        if expected != got:
-            return field, *_first_difference(str(expected), str(got))
-    return "digest", event.digest.hex(), done.digest.hex()
-
-
-def _timers(done: Done) -> tuple[tuple[int, ...], tuple[int, ...]]:
-    return done.trace.timers_before, done.trace.timers_after
-
-
-def _first_difference(expected: str, got: str) -> tuple[str, str]:
-    """The two texts from shortly before where they part."""
-    pairs = enumerate(zip(expected, got, strict=False))
-    at = next((i for i, (a, b) in pairs if a != b), min(len(expected), len(got)))
-    start = max(0, at - 40)
-    return expected[start:], got[start:]

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Protocol
 
 import trio
 
 from engine.checkpointer import Checkpointer, Making
 from engine.debt import Debt
-from engine.errors import Unavailable
+from engine.errors import EngineError, Unavailable
 from engine.places import Places
-from engine.recovery import Recovery
+from engine.recovery import Recovered, Recovery
 from engine.session import ForkPoint
 from engine.turns import Turns
 from engine.workers import Worker
@@ -58,14 +59,23 @@ class Source(Protocol):
         """Who may replay for long."""
         ...
 
+    @property
+    def recovered(self) -> Callable[[Recovered], None]:
+        """Is told of every recovery that is over."""
+        ...
+
 
 async def worker_at(
     source: Source,
+    name: str,
     target: ForkPoint | None,
     debt: Debt,
     begun: Callable[[Recovery], object] = lambda recovery: None,
+    *,
+    accept: bool = False,
 ) -> Worker:
-    """A worker in the state ``target``, or in that of a new session; it counts until ``give_back``.
+    """A worker in the state ``target`` of the session of that name, or in that of a new one; it counts until
+    ``give_back``. With ``accept``, in the state that the whole replay gives instead.
 
     A long replay makes checkpoints on its way, by ``debt``. ``begun`` is told of the recovery, to look at its
     progress. Raises Diverged, ReplayFailed, StoreError, Unavailable.
@@ -80,9 +90,9 @@ async def worker_at(
 
     making: Making | None = None
 
-    async def between(worker: Worker, point: ForkPoint) -> None:
+    async def between(worker: Worker, point: ForkPoint | None) -> None:
         nonlocal making
-        if debt.is_due:
+        if point is not None and debt.is_due:
             making = await source.checkpointer.begin(worker, point, debt) or making
         await turn.step()
 
@@ -92,21 +102,51 @@ async def worker_at(
             return await acquire()
         recovery = Recovery(source.log, source.blobs, source.engine_id, debt=debt, between=between)
         begun(recovery)
-        try:
-            with trio.fail_after(source.max_recovery_seconds):
-                return await recovery.restore(target, acquire)
-        except trio.TooSlowError:
-            if making is not None:
-                with trio.move_on_after(LAST_COPY_SECONDS):
-                    await making.copied.wait()
-            raise Unavailable(
-                f"the session was not rebuilt within {source.max_recovery_seconds:g} s, only to event "
-                f"{recovery.reached} of {recovery.target}: the next request goes on from its last "
-                "checkpoint; --max-recovery-seconds allows more"
-            ) from None
+        restore = recovery.accept if accept else recovery.restore
+        with _told_of(source, recovery, name, target):
+            try:
+                with trio.fail_after(source.max_recovery_seconds):
+                    return await restore(target, acquire)
+            except trio.TooSlowError:
+                if making is not None:
+                    with trio.move_on_after(LAST_COPY_SECONDS):
+                        await making.copied.wait()
+                goes_on = "begins anew" if accept else "goes on from its last checkpoint"
+                raise Unavailable(
+                    f"the session was not rebuilt within {source.max_recovery_seconds:g} s, only to event "
+                    f"{recovery.reached} of {recovery.target}: the next request {goes_on}; "
+                    "--max-recovery-seconds allows more"
+                ) from None
     except BaseException:
         while taken:
             source.places.give_back(taken.pop())
         raise
     finally:
         turn.end()
+
+
+@contextmanager
+def _told_of(source: Source, recovery: Recovery, name: str, target: ForkPoint) -> Iterator[None]:
+    """Tell what the recovery in the block comes to, unless it is cancelled."""
+    began = trio.current_time()
+
+    def tell(failure: EngineError | None) -> None:
+        source.recovered(
+            Recovered(
+                name=name,
+                session=target.session,
+                seq=target.seq,
+                checkpoint=recovery.checkpoint,
+                replayed=recovery.replayed,
+                took_us=round((trio.current_time() - began) * 1_000_000),
+                drift=recovery.drift,
+                failure=failure,
+            )
+        )
+
+    try:
+        yield
+    except EngineError as failed:
+        tell(failed)
+        raise
+    tell(None)

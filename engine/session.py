@@ -2,7 +2,7 @@
 
 Theory of operation. A session is a chain of events. Two positions in it matter: the *head*, the last
 event of any kind, to which the next one is chained, and the *state*, the last state event (Created,
-Forked, Executed), whose id names what the code sees. ``apply`` is the only way from one position to
+Forked, Executed, Accepted), whose id names what the code sees. ``apply`` is the only way from one position to
 the next, so that a session read back from the log and one that has just written to it are the same.
 Nothing here waits, reads a clock or touches a store.
 """

@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import os
 import secrets
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 
 import trio
 
@@ -17,6 +17,7 @@ from engine.errors import Conflict, InvalidField, NotFound
 from engine.history import position_named
 from engine.limits import LimitPolicy
 from engine.places import Places
+from engine.recovery import Recovered
 from engine.session import GIVEN_NAME, ForkPoint, check_name
 from engine.turns import Turns
 from engine.workers import Workers
@@ -36,6 +37,7 @@ class Sessions:
         policy: LimitPolicy,
         blobs: BlobStore,
         checkpointer: Checkpointer,
+        recovered: Callable[[Recovered], None],
         *,
         idle_seconds: float,
         restore_target_seconds: float,
@@ -46,6 +48,7 @@ class Sessions:
         self.policy = policy
         self.places = places
         self.checkpointer = checkpointer
+        self.recovered = recovered
         self.turns = Turns(max(1, (os.cpu_count() or 1) // 2))
         self.restore_target_seconds = restore_target_seconds
         self.max_recovery_seconds = max_recovery_seconds

@@ -18,7 +18,7 @@ from engine.actor import SessionActor
 from engine.catalog import ExecutionSummary, SessionInfo, StateView, in_memory, page_size
 from engine.chain import Record
 from engine.checkpointer import Checkpointer
-from engine.commands import Change, Delete, Execute, Fork, Look, Request, Tag
+from engine.commands import Accept, Change, Delete, Execute, Fork, Look, Request, Tag
 from engine.errors import Busy, EngineError, NotFound, TooLarge, Unavailable
 from engine.events import Caller
 from engine.execution import Execution, Status, Submission
@@ -91,6 +91,7 @@ class Supervisor:
                 policy,
                 stores.blobs,
                 self._checkpointer,
+                observers.recovered,
                 idle_seconds=idle_seconds,
                 restore_target_seconds=restore_target_seconds,
                 max_recovery_seconds=max_recovery_seconds,
@@ -212,10 +213,17 @@ class Supervisor:
     async def delete(self, owner: str, name: str, caller: Caller) -> SessionInfo:
         """End a session after what is queued in it; its name is free then. Its forks live on.
 
-        Like ``fork``, ``tag`` and ``state`` it waits for its turn in the session, is done whether or
-        not anybody waits, and raises NotFound, Busy, Unavailable or StoreError.
+        Like ``accept``, ``fork``, ``tag`` and ``state`` it waits for its turn in the session, is done
+        whether or not anybody waits, and raises NotFound, Busy, Unavailable or StoreError.
         """
         return await self._ask(owner, name, Delete(name, caller, self._answered))
+
+    async def accept(self, owner: str, name: str, caller: Caller) -> SessionInfo:
+        """Let a diverged session go on in the state that replaying its log gives, which takes a whole replay.
+
+        Raises Conflict if it has not diverged, or its log cannot be replayed.
+        """
+        return await self._ask(owner, name, Accept(name, caller, self._answered))
 
     async def fork(
         self, owner: str, name: str, *, at: int | None, into: str | None, caller: Caller
@@ -353,7 +361,7 @@ class Supervisor:
             raise
         return execution
 
-    async def _ask(self, owner: str, name: str, command: Delete | Fork | Tag) -> SessionInfo:
+    async def _ask(self, owner: str, name: str, command: Delete | Accept | Fork | Tag) -> SessionInfo:
         """Post a command and wait for it; the session that it made or changed."""
         with self._asked(command):
             await self._sessions.post(owner, name, command)
@@ -450,8 +458,8 @@ async def open_supervisor(
     them; ``max_executions`` bounds what is queued and running; a session that was idle for
     ``idle_seconds`` gives its worker up. Checkpoints are made so that a recovery takes about
     ``restore_target_seconds``, and one that takes ``max_recovery_seconds`` is put off. Workers run where
-    ``placement`` says, or where this process does. ``observers`` are told of every execution, change and
-    checkpoint that is over; what they raise is only logged.
+    ``placement`` says, or where this process does. ``observers`` are told of every execution, change,
+    checkpoint and recovery that is over; what they raise is only logged.
     Leaving the context kills what still runs: ``drain`` first.
     Raises PlatformRefused or WorkerFailed at start.
     """

@@ -35,7 +35,7 @@ class SessionRow(Struct, frozen=True, kw_only=True):
     head_seq: int
     head_id: bytes
     state_seq: int
-    """Sequence number of the last state event (Created, Forked, Executed)."""
+    """Sequence number of the last state event (Created, Forked, Executed, Accepted)."""
     state_id: bytes
     """Its id: the ``heap``."""
     closed: bool
@@ -123,6 +123,10 @@ class EventLog(Protocol):
 
     async def event(self, id: bytes) -> Record | None:
         """The record with that id, whoever owns it (the caller checks)."""
+        ...
+
+    async def accepted(self, session: str, first: int = 0, last: int | None = None) -> list[Record]:
+        """The session's own Accepted records with ``first <= seq <= last``, in order. They are few."""
         ...
 
     async def execution(self, execution_id: str) -> Record | None:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from engine.chain import GENESIS, Record
 from engine.errors import AppendConflict
-from engine.events import Closed, Created, Executed, Forked
+from engine.events import STATE_EVENTS, Closed, Created, Forked
 from persistence.eventlog import SessionRow
 
 
@@ -36,7 +36,7 @@ def _after(row: SessionRow | None, record: Record) -> SessionRow:
             f"event {event.seq} does not follow the head of session {row.session}, which is event "
             f"{row.head_seq} ({row.head_id.hex()}): read the session again"
         )
-    moves = isinstance(event, Executed)
+    moves = isinstance(event, STATE_EVENTS)
     return SessionRow(
         session=row.session,
         owner=row.owner,

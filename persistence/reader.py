@@ -13,12 +13,17 @@ from engine.chain import GENESIS, Record
 from engine.errors import StoreCorrupt
 from engine.events import Created, Forked
 from persistence.eventlog import SessionRow
-from persistence.schema import EVENT_COLUMNS, SESSION_COLUMNS, Row, record_of, session_row
+from persistence.schema import ACCEPTED, EVENT_COLUMNS, SESSION_COLUMNS, Row, record_of, session_row
 
 PAGE_BYTES = 1 << 20
 PAGE_RECORDS = 256
 
 _EVENTS = f"SELECT {EVENT_COLUMNS} FROM events"  # noqa: S608
+_ACCEPTED = (
+    f"SELECT {EVENT_COLUMNS} FROM events INDEXED BY events_status WHERE owner IS NULL AND status = ? "  # noqa: S608
+    "AND session = ? AND seq >= ? AND (? IS NULL OR seq <= ?) ORDER BY seq"
+)
+"""Of all sessions there are few: the index leads to them without a look at any other event."""
 _SESSIONS = f"SELECT {SESSION_COLUMNS} FROM sessions"  # noqa: S608
 
 
@@ -94,6 +99,12 @@ def first_record(db: sqlite3.Connection, session: str) -> Record | None:
     """The verified record with which a session begins."""
     row = db.execute(f"{_EVENTS} WHERE session = ? ORDER BY seq LIMIT 1", (session,)).fetchone()
     return None if row is None else record_of(row)
+
+
+def accepted(db: sqlite3.Connection, session: str, first: int, last: int | None) -> list[Record]:
+    """The verified Accepted records of a session with ``first <= seq <= last``."""
+    found = db.execute(_ACCEPTED, (ACCEPTED, session, first, last, last))
+    return [record_of(row) for row in found]
 
 
 def session_by_id(db: sqlite3.Connection, session: str) -> SessionRow | None:

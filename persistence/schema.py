@@ -22,7 +22,7 @@ import msgspec
 
 from engine.chain import Record, unseal
 from engine.errors import StoreCorrupt, StoreError
-from engine.events import Aborted, Event, Executed
+from engine.events import Aborted, Accepted, Event, Executed
 from engine.outcomes import status_of
 from persistence import folders
 from persistence.eventlog import SessionRow
@@ -124,6 +124,9 @@ WHERE execution_id IS NOT NULL;
 {_FROM_VERSION_2}
 """  # noqa: S608
 
+ACCEPTED = "accepted"
+"""What is in the column of the status for an Accepted event, which has no owner there, to find it by."""
+
 _large = msgspec.msgpack.Decoder(dict[bytes, bytes])
 
 Row = tuple[Any, ...]
@@ -223,7 +226,8 @@ def _filed_under(event: Event) -> Row:
     if isinstance(event, (Executed, Aborted)):
         found_by = (event.execution_id, event.owner, event.idempotency_key, status_of(event))
         return (event.session, event.seq, *found_by)
-    return (event.session, event.seq, None, None, None, None)
+    status = ACCEPTED if isinstance(event, Accepted) else None
+    return (event.session, event.seq, None, None, None, status)
 
 
 def record_of(row: Row) -> Record:

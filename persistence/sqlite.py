@@ -147,6 +147,10 @@ class SqliteEventLog:
         """See ``EventLog``."""
         return await self._query(lambda db: reader.record_by(db, id=id))
 
+    async def accepted(self, session: str, first: int = 0, last: int | None = None) -> list[Record]:
+        """See ``EventLog``."""
+        return await self._query(lambda db: reader.accepted(db, session, first, last))
+
     async def execution(self, execution_id: str) -> Record | None:
         """See ``EventLog``."""
         return await self._query(lambda db: reader.record_by(db, execution_id=execution_id))

@@ -12,13 +12,15 @@ from engine import replay
 from engine.checkpointer import Made
 from engine.commands import Change
 from engine.execution import Execution
+from engine.recovery import Recovered
 
 
 class Checkpoints:
-    """An observer that remembers what became of checkpoints."""
+    """An observer that remembers what became of checkpoints and recoveries."""
 
     def __init__(self) -> None:
         self.made: list[Made] = []
+        self.recoveries: list[Recovered] = []
         self._told = trio.Event()
 
     def executed(self, execution: Execution) -> None:
@@ -32,6 +34,10 @@ class Checkpoints:
         self.made.append(made)
         self._told.set()
         self._told = trio.Event()
+
+    def recovered(self, recovered: Recovered) -> None:
+        """Remember it."""
+        self.recoveries.append(recovered)
 
     @property
     def kept(self) -> list[int]:

@@ -6,7 +6,10 @@ from contextlib import aclosing
 from pathlib import Path
 from typing import Any
 
-from engine.events import Caller
+from msgspec.structs import replace
+
+from engine import chain
+from engine.events import Caller, Executed
 from engine.execution import Execution, Report, Submission
 from engine.supervisor import Supervisor
 from persistence.sqlite import SqliteEventLog
@@ -40,6 +43,32 @@ class Engine:
         """Process ids of all workers, spares included."""
         zygote = self.supervisor.status()["zygote_pid"]
         return [int(pid) for pid in Path(f"/proc/{zygote}/task/{zygote}/children").read_text().split()]
+
+
+async def append_altered(
+    engine: Engine, name: str, code: str, *, engine_id: str | None = None, **changes: Any
+) -> None:
+    """Run code where n is 7, then make the log of a session say that this came to something else there."""
+    assert engine.log is not None
+    await engine.run("let n = 7", session="scratch")
+    report = await engine.run(code, session="scratch")
+    record = await engine.log.execution(report.execution_id)
+    row = await engine.log.session_named(OWNER, name)
+    assert record is not None
+    assert row is not None
+    event = record.event
+    assert isinstance(event, Executed)
+    altered = replace(
+        event,
+        session=row.session,
+        seq=row.head_seq + 1,
+        execution_id=f"e_{name}_{row.head_seq}",
+        code=code,
+        outcome=replace(event.outcome, **changes),
+        engine=engine_id or event.engine,
+        digest=bytes(32),
+    )
+    await engine.log.append([chain.seal(row.head_id, altered)])
 
 
 async def first_line(execution: Execution) -> str:

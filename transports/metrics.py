@@ -18,6 +18,8 @@ from engine.checkpointer import Made
 from engine.commands import Change
 from engine.errors import AppendConflict, StoreFailed
 from engine.execution import Execution
+from engine.recovery import Recovered
+from engine.replay import Diverged, ReplayFailed
 
 if TYPE_CHECKING:
     from engine.supervisor import Supervisor
@@ -34,7 +36,7 @@ _GAUGES = {
 
 
 class Metrics:
-    """Observes executions, changes and checkpoints, and tells what it has seen."""
+    """Observes executions, changes, checkpoints and recoveries, and tells what it has seen."""
 
     def __init__(self) -> None:
         self._registry = CollectorRegistry(auto_describe=True)
@@ -77,6 +79,21 @@ class Metrics:
             buckets=_BUCKETS,
             registry=self._registry,
         )
+        self._diverged = Counter(
+            "mcp_v8_sessions_diverged",
+            "Recoveries that found that a session's log gives another state than was recorded",
+            registry=self._registry,
+        )
+        self._failed = Counter(
+            "mcp_v8_sessions_failed",
+            "Recoveries that found an event whose replay ends every worker",
+            registry=self._registry,
+        )
+        self._drift = Counter(
+            "mcp_v8_replay_drift",
+            "Events of another engine whose texts a recovery found to differ",
+            registry=self._registry,
+        )
         ProcessCollector(registry=self._registry)
 
     def executed(self, execution: Execution) -> None:
@@ -97,6 +114,12 @@ class Metrics:
         self._checkpoints.labels("kept" if made.declined is None else "declined").inc()
         self._checkpoint_bytes.inc(made.size)
         self._checkpoint_seconds.observe(made.took_us / 1_000_000)
+
+    def recovered(self, recovered: Recovered) -> None:
+        """Count what a recovery found."""
+        self._diverged.inc(isinstance(recovered.failure, Diverged))
+        self._failed.inc(isinstance(recovered.failure, ReplayFailed))
+        self._drift.inc(0 if recovered.drift is None else recovered.drift.count)
 
     def _count_append(self, stored: bool, failure: Exception | None) -> None:
         if stored:

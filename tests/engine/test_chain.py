@@ -12,7 +12,9 @@ from hypothesis import strategies as st
 from engine.chain import GENESIS, INLINE_MAX, Record, event_id, seal, unseal
 from engine.errors import StoreCorrupt
 from engine.events import (
+    FORMAT_VERSION,
     Aborted,
+    Accepted,
     Caller,
     Closed,
     Created,
@@ -72,6 +74,7 @@ events: st.SearchStrategy[Event] = st.one_of(
     st.builds(
         Tagged, **place, target=numbers, tags=st.dictionaries(words, st.none() | long_words, max_size=5)
     ),
+    st.builds(Accepted, **place, engine=words, digests=st.dictionaries(numbers, hashes, max_size=50)),
     st.builds(Closed, **place),
 )
 
@@ -203,8 +206,8 @@ def test_a_body_stays_small_whatever_the_fields() -> None:
 
 
 def test_an_event_of_a_newer_format_is_refused_with_advice() -> None:
-    record = seal(GENESIS, msgspec.structs.replace(CREATED, v=2))
-    with pytest.raises(StoreCorrupt, match=r"format version 2.*run a newer"):
+    record = seal(GENESIS, msgspec.structs.replace(CREATED, v=FORMAT_VERSION + 1))
+    with pytest.raises(StoreCorrupt, match=r"format version 3.*run a newer"):
         again(record)
 
 
@@ -217,29 +220,54 @@ def test_a_sealed_body_that_is_no_event_is_refused(content: Any) -> None:
         unseal(event_id(GENESIS, body), GENESIS, body, {})
 
 
-def test_the_format_is_the_one_that_logs_out_there_have() -> None:
+def test_the_formats_are_the_ones_that_logs_out_there_have() -> None:
     """Pinned: if one of these changes, stored logs can no longer be verified. Never update them;
     a new format needs a new version and a way to read the old one."""
-    chain = [seal(GENESIS, CREATED)]
     fork = Forked(session="t", seq=2, at=3, owner="bob", name="b", engine="v8", caller=CALLER, parent="s")
     tagged = Tagged(session="t", seq=3, at=4, caller=CALLER, target=2, tags={"release": "1"})
     closed = Closed(session="t", seq=4, at=5, caller=CALLER)
-    for event in (EXECUTED, fork, ABORTED, tagged, closed):
-        chain.append(seal(chain[-1].id, event))
-    assert [record.id.hex() for record in chain] == GOLDEN_IDS
-    assert chain[0].body.hex() == GOLDEN_BODY
+    first = chained(CREATED, EXECUTED, fork, ABORTED, tagged, closed, version=1)
+    assert [record.id.hex() for record in first] == GOLDEN_IDS[1]
+    assert first[0].body.hex() == GOLDEN_BODY
+    digests = {1: bytes(range(32)), 70_000: bytes(32)}
+    accepted = Accepted(session="s", seq=2, at=6, caller=CALLER, engine="v8", digests=digests)
+    second = chained(CREATED, EXECUTED, accepted, version=2)
+    assert [record.id.hex() for record in second] == GOLDEN_IDS[2]
+    assert second[-1].body.hex() == GOLDEN_ACCEPTED
 
 
-GOLDEN_IDS = [
-    "9af7b3aaa5007f62c3bace0d9e49f7f007a3e466adcb17f193acc4408281094d",
-    "31abf0d43e205ae5acc2fcb76fff1d60d1b21646185f95226af42f403ba3b927",
-    "c7986c84e3c7b42bfdbab8ee8f75176b777fa042df16f8c5dd6a4a5f3f02dab2",
-    "2fbb7cc423fcab1345e03e5b04619c4bee4b7cb9807653fb2caf81f401212ea5",
-    "95203ba9c03d2492c06680f5bdbf8342ff6d9db0895ec3b00abbf104b3fb266b",
-    "36907d45453b217178dcb13b9008e3e100355ae5ad23093c212b8a6ff58fd8af",
-]
+def chained(*chain: Event, version: int) -> list[Record]:
+    """The events one after another, as of that version of the format."""
+    records: list[Record] = []
+    for event in chain:
+        prev = records[-1].id if records else GENESIS
+        records.append(seal(prev, msgspec.structs.replace(event, v=version)))
+    return records
+
+
+GOLDEN_IDS = {
+    1: [
+        "9af7b3aaa5007f62c3bace0d9e49f7f007a3e466adcb17f193acc4408281094d",
+        "31abf0d43e205ae5acc2fcb76fff1d60d1b21646185f95226af42f403ba3b927",
+        "c7986c84e3c7b42bfdbab8ee8f75176b777fa042df16f8c5dd6a4a5f3f02dab2",
+        "2fbb7cc423fcab1345e03e5b04619c4bee4b7cb9807653fb2caf81f401212ea5",
+        "95203ba9c03d2492c06680f5bdbf8342ff6d9db0895ec3b00abbf104b3fb266b",
+        "36907d45453b217178dcb13b9008e3e100355ae5ad23093c212b8a6ff58fd8af",
+    ],
+    2: [
+        "13530cdf5c0ababe4a7921528904ed3ec1baecc2c08ca8d728924da45db9aa7b",
+        "817c31b069017053bfa16da1e40e9dd3161ab93f5c309e8b501ca688a1fd1616",
+        "91acbd96e6d1abd97160eb5c7cb535e7f360bca1fd534097754e338cf297bded",
+    ],
+}
 GOLDEN_BODY = (
     "89a474797065a763726561746564a773657373696f6ea173a373657100a2617401a56f776e6572a3616e6ea46e616d65"
     "a464656d6fa6656e67696e65a27638a663616c6c657283a97472616e73706f7274a36d6370a6636c69656e74ab636c61"
     "7564652d636f6465a77375626a656374a3616e6ea17601"
+)
+GOLDEN_ACCEPTED = (
+    "88a474797065a86163636570746564a773657373696f6ea173a373657102a2617406a663616c6c657283a97472616e73"
+    "706f7274a36d6370a6636c69656e74ab636c617564652d636f6465a77375626a656374a3616e6ea6656e67696e65a276"
+    "38a7646967657374738201c420000102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1fce0001"
+    "1170c4200000000000000000000000000000000000000000000000000000000000000000a17602"
 )

@@ -11,6 +11,7 @@ from engine.checkpointer import Made
 from engine.commands import Change, Delete, Fork, Tag
 from engine.errors import Conflict, NotFound, Unavailable
 from engine.execution import Execution
+from engine.recovery import Recovered
 
 
 class Seen:
@@ -19,6 +20,7 @@ class Seen:
     def __init__(self) -> None:
         self.executions: list[Execution] = []
         self.changes: list[Change] = []
+        self.recoveries: list[Recovered] = []
 
     def executed(self, execution: Execution) -> None:
         """Remember it."""
@@ -31,6 +33,10 @@ class Seen:
 
     def checkpointed(self, made: Made) -> None:
         """Nothing of that here."""
+
+    def recovered(self, recovered: Recovered) -> None:
+        """Remember it."""
+        self.recoveries.append(recovered)
 
 
 class Broken:
@@ -47,6 +53,10 @@ class Broken:
     def checkpointed(self, made: Made) -> None:
         """Fail."""
         raise RuntimeError(made.session)
+
+    def recovered(self, recovered: Recovered) -> None:
+        """Fail."""
+        raise RuntimeError(recovered.name)
 
 
 async def test_an_observer_is_told_once_of_each_execution_with_its_caller_and_stages(open_engine, tmp_path):

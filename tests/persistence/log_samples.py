@@ -11,6 +11,7 @@ from engine.chain import GENESIS, Record, seal
 from engine.checkpoints import Checkpoint
 from engine.events import (
     Aborted,
+    Accepted,
     Caller,
     Closed,
     Created,
@@ -105,6 +106,10 @@ class History:
             )
         )
 
+    def accepted(self, **changes: Any) -> Record:
+        fields: dict[str, Any] = {"engine": ENGINE, "digests": {1: b"d" * 32}, **changes}
+        return self._add(Accepted(session=self.session, seq=self._next, at=9_500, caller=CALLER, **fields))
+
     def closed(self) -> Record:
         return self._add(Closed(session=self.session, seq=self._next, at=9_999, caller=CALLER))
 
@@ -147,6 +152,7 @@ def every_kind() -> tuple[History, History]:
     fork = History("s2", name="fork")
     fork.forked(history.head)
     fork.executed()
+    history.accepted(digests=dict.fromkeys(range(1, 60), b"d" * 32))
     history.closed()
     return history, fork
 

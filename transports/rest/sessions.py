@@ -121,6 +121,10 @@ class Sessions:
         """End a session."""
         return json_answer(session_answer(await self._engine.delete(OWNER, asked.path["name"], asked.caller)))
 
+    async def accept(self, asked: Asked[NoQuery, None]) -> JsonAnswer:
+        """Go on in the state that a replay gives."""
+        return json_answer(session_answer(await self._engine.accept(OWNER, asked.path["name"], asked.caller)))
+
     async def events(self, asked: Asked[EventsQuery, None]) -> JsonAnswer:
         """A page of its log."""
         name, query = asked.path["name"], asked.query
@@ -274,6 +278,18 @@ def routes(engine: Supervisor) -> list[Route]:
             body_example={"event": 1, "name": "another"},
             answers={201: Content("The new session", SessionAnswer)},
             errors=(404, 409, 413, 415, 429, 503),
+        ),
+        route(
+            "accept_session",
+            "POST",
+            f"{one}/accept",
+            "Let a diverged session go on in the state that a replay gives",
+            "Replays its whole log and records which events gave something else. The states of these and the "
+            "events after them cannot be gone back to any more, unless a checkpoint holds them. 409 if the "
+            "session has not diverged, or is failed.",
+            view=views.accept,
+            answers={200: Content("The session, with its new heap", SessionAnswer)},
+            errors=(404, 409, 429, 503),
         ),
         route(
             "get_session_tags",

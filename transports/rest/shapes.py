@@ -10,14 +10,17 @@ from msgspec.structs import replace
 from engine import labels
 from engine.catalog import MAX_PAGE, ExecutionSummary, SessionInfo, SessionStatus, StateView
 from engine.chain import Record
-from engine.events import Aborted, Caller, Closed, Created, ErrorDetail, Executed, Forked, Tagged
+from engine.events import Aborted, Accepted, Caller, Closed, Created, ErrorDetail, Executed, Forked, Tagged
 from engine.execution import Status
 from engine.outcomes import status_of
+from engine.replay import Divergence
 from transports.answer import Answer, Time, error_text, time_of
 from transports.paging import joined
 
 LISTED_CHARS = 2_000
 """Characters of each text of an event in a list."""
+MAX_DIFFERENCES = 1_000
+"""Numbers of events that the entry of an accepted state names."""
 SHOWN_CHARS = 1 << 20
 """Characters of each text of an event that is asked for by its number."""
 
@@ -32,7 +35,7 @@ Limit = Annotated[int, Meta(description="Entries of the page", ge=1, le=MAX_PAGE
 EventNumber = Annotated[int, Meta(description="Number of an event", ge=0, le=10**15)]
 TagValue = Annotated[str, Meta(max_length=labels.MAX_VALUE_CHARS)]
 TagKey = Annotated[str, Meta(min_length=1, max_length=labels.MAX_KEY_CHARS)]
-EventType = Literal["created", "forked", "executed", "aborted", "tagged", "closed"]
+EventType = Literal["created", "forked", "executed", "aborted", "accepted", "tagged", "closed"]
 
 
 class CancelAnswer(Answer, frozen=True, kw_only=True):
@@ -86,6 +89,20 @@ class OutputAnswer(Struct, frozen=True, kw_only=True):
     has_more: bool
 
 
+class DivergenceAnswer(Struct, frozen=True, kw_only=True):
+    """Where replaying a session's log gave something else than was recorded."""
+
+    event: int
+    field: str
+    """What differs first: result_json, console, …"""
+    expected: str
+    """The beginning of what was recorded, from shortly before they part."""
+    got: str
+    """The same of what the replay gave."""
+    agreed_event: int
+    """Number of the last event whose state could be rebuilt: fork there, or accept what the replay gives."""
+
+
 class SessionAnswer(Struct, frozen=True, kw_only=True):
     """A session."""
 
@@ -107,6 +124,12 @@ class SessionAnswer(Struct, frozen=True, kw_only=True):
     """``name@n``."""
     status: SessionStatus
     """Whether its history can be replayed, as far as was found out since it was last idle for long."""
+    divergence: DivergenceAnswer | None
+    """Where it could not, if it is diverged."""
+    failed_event: int | None
+    """Number of the event whose replay ends every process, if it is failed."""
+    drift: int
+    """Events recorded by another version whose texts a replay gave otherwise, as far as was found out."""
 
 
 class SessionsAnswer(Struct, frozen=True):
@@ -124,7 +147,7 @@ class EventAnswer(Struct, frozen=True, kw_only=True):
     type: EventType
     at: Time
     id: str
-    """64 hex digits: its hash, and for an event that makes a state (created, forked, executed) its heap."""
+    """64 hex digits: its hash; its heap, if it makes a state (created, forked, executed, accepted)."""
     caller: Caller
     execution_id: str | UnsetType = UNSET
     status: Status | UnsetType = UNSET
@@ -142,6 +165,8 @@ class EventAnswer(Struct, frozen=True, kw_only=True):
     """Number of the event whose state was labelled."""
     tags: dict[str, str | None] | UnsetType = UNSET
     """Labels that were set; null for one that was taken away."""
+    differences: list[int] | UnsetType = UNSET
+    """Numbers of the first 1,000 events whose replay gave something else, which was accepted."""
 
 
 class EventsAnswer(Struct, frozen=True, kw_only=True):
@@ -212,6 +237,19 @@ def session_answer(info: SessionInfo) -> SessionAnswer:
         tags_truncated=info.more_tags,
         forked_from=info.forked_from,
         status=info.status,
+        divergence=None if info.divergence is None else _divergence(info.divergence),
+        failed_event=info.failed_event,
+        drift=info.drift,
+    )
+
+
+def _divergence(found: Divergence) -> DivergenceAnswer:
+    return DivergenceAnswer(
+        event=found.seq,
+        field=found.field,
+        expected=found.expected,
+        got=found.got,
+        agreed_event=found.agreed.seq,
     )
 
 
@@ -246,6 +284,8 @@ def event_answer(record: Record, *, listed: bool) -> EventAnswer:
     )
     if isinstance(event, Tagged):
         return replace(told, target=event.target, tags=event.tags)
+    if isinstance(event, Accepted):
+        return replace(told, differences=list(event.digests)[:MAX_DIFFERENCES])
     if not isinstance(event, Executed | Aborted):
         return told
     error = event.error if isinstance(event, Aborted) else event.outcome.error
@@ -274,6 +314,7 @@ _TYPES: dict[type, EventType] = {
     Forked: "forked",
     Executed: "executed",
     Aborted: "aborted",
+    Accepted: "accepted",
     Tagged: "tagged",
     Closed: "closed",
 }

@@ -74,6 +74,7 @@ _OF_SESSION = tuple(
         "get_session",
         "list_session_events",
         "get_session_state",
+        "accept_session",
         "fork_session",
         "get_session_tags",
         "set_session_tags",
