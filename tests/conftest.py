@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from pathlib import Path
+from typing import Any
 
 import isolates
 import pytest
+import trio
+from engines import Engine, opened
 
 from engine.events import Line, Outcome
 
@@ -15,6 +19,19 @@ from engine.events import Line, Outcome
 def cache_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Where the base image of this test run is kept."""
     return tmp_path_factory.mktemp("cache")
+
+
+@pytest.fixture
+def open_engine(cache_dir: Path) -> Callable[..., AbstractAsyncContextManager[Engine]]:
+    """Opens an engine on a store (a directory; None: stateless)."""
+
+    @asynccontextmanager
+    async def open_(directory: Path | None, **options: Any) -> AsyncIterator[Engine]:
+        with trio.fail_after(120):
+            async with opened(directory, cache_dir, **options) as engine:
+                yield engine
+
+    return open_
 
 
 @pytest.fixture(scope="session")

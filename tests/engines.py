@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from contextlib import aclosing
+from collections.abc import AsyncIterator
+from contextlib import aclosing, asynccontextmanager
 from pathlib import Path
 from typing import Any
 
@@ -11,8 +12,10 @@ from msgspec.structs import replace
 from engine import chain
 from engine.events import Caller, Executed
 from engine.execution import Execution, Report, Submission
-from engine.supervisor import Supervisor
-from persistence.sqlite import SqliteEventLog
+from engine.limits import LimitPolicy
+from engine.supervisor import Stores, Supervisor, open_supervisor
+from persistence.directory_blobs import DirectoryBlobStore
+from persistence.sqlite import SqliteEventLog, open_sqlite_log
 
 OWNER = "tester"
 CALLER = Caller(transport="test", client="pytest")
@@ -43,6 +46,32 @@ class Engine:
         """Process ids of all workers, spares included."""
         zygote = self.supervisor.status()["zygote_pid"]
         return [int(pid) for pid in Path(f"/proc/{zygote}/task/{zygote}/children").read_text().split()]
+
+
+@asynccontextmanager
+async def opened(
+    directory: Path | None,
+    cache_dir: Path,
+    *,
+    policy: LimitPolicy | None = None,
+    max_workers: int = 8,
+    **options: Any,
+) -> AsyncIterator[Engine]:
+    """An engine on a store (``directory`` None: stateless)."""
+    common = {
+        "policy": policy or LimitPolicy(),
+        "cache_dir": cache_dir,
+        "max_workers": max_workers,
+        **options,
+    }
+    if directory is None:
+        async with open_supervisor(stores=None, **common) as supervisor:
+            yield Engine(supervisor, None)
+    else:
+        async with open_sqlite_log(directory) as log:
+            stores = Stores(log, DirectoryBlobStore(directory))
+            async with open_supervisor(stores=stores, **common) as supervisor:
+                yield Engine(supervisor, log)
 
 
 async def append_altered(

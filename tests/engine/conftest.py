@@ -1,21 +1,14 @@
-"""A real engine: real workers, a real store."""
+"""A real engine, and isolates that V8 optimizes in other ways."""
 
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from contextlib import AbstractAsyncContextManager
 from pathlib import Path
-from typing import Any
 
 import isolates
 import pytest
-import trio
 from engines import Engine
-
-from engine.limits import LimitPolicy
-from engine.supervisor import Stores, open_supervisor
-from persistence.directory_blobs import DirectoryBlobStore
-from persistence.sqlite import open_sqlite_log
 
 HOT = (
     "--always-sparkplug",
@@ -26,32 +19,6 @@ HOT = (
 COLD = ("--no-opt", "--no-maglev", "--no-sparkplug")
 
 OpenEngine = Callable[..., AbstractAsyncContextManager[Engine]]
-
-
-@pytest.fixture
-def open_engine(cache_dir: Path) -> OpenEngine:
-    """Opens an engine on a store (``directory`` None: stateless)."""
-
-    @asynccontextmanager
-    async def open_(
-        directory: Path | None, *, policy: LimitPolicy | None = None, max_workers: int = 8, **options: Any
-    ) -> AsyncIterator[Engine]:
-        policy = policy or LimitPolicy()
-        common = {"policy": policy, "cache_dir": cache_dir, "max_workers": max_workers, **options}
-        with trio.fail_after(120):
-            if directory is None:
-                async with open_supervisor(stores=None, **common) as supervisor:
-                    yield Engine(supervisor, None)
-            else:
-                async with (
-                    open_sqlite_log(directory) as log,
-                    open_supervisor(
-                        stores=Stores(log, DirectoryBlobStore(directory)), **common
-                    ) as supervisor,
-                ):
-                    yield Engine(supervisor, log)
-
-    return open_
 
 
 @pytest.fixture

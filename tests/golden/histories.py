@@ -24,7 +24,7 @@ class Line(msgspec.Struct, frozen=True):
 
 
 def path_of(version: int) -> Path:
-    """The file of a version of the event format."""
+    """The file of a version of the event format: what that version recorded, and never changed after that."""
     return FOLDER / f"v{version}.jsonl"
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from engines import CALLER, OWNER, Engine
+from engines import CALLER, OWNER, Engine, append_altered
 
 from engine.chain import Record
 
@@ -61,8 +61,10 @@ STEPS: Sequence[Step] = (
 )
 
 
-async def record(engine: Engine) -> None:
-    """Sessions "golden", "branch", which is a fork of it, and one that is deleted."""
+async def record(engine: Engine) -> list[str]:
+    """Make sessions: "golden", "branch", which is a fork of it, "deleted", and "accepted", which will have
+    diverged when the engine is opened again. Their internal ids, with a parent before its forks.
+    """
     for code, options in STEPS:
         await engine.run(code, session="golden", **options)
     await engine.supervisor.tag(OWNER, "golden", at=2, tags={"stage": "early", "ü": "ß"}, caller=CALLER)
@@ -71,9 +73,22 @@ async def record(engine: Engine) -> None:
     await engine.run("[ticks.length, counter.up(2), word.next().value]", session="branch")
     await engine.run("await new Promise((done) => setTimeout(done, 30)); ticks.length > 3", session="branch")
     await engine.run("'short'", session="deleted")
+    await engine.run("let n = 1", session="accepted")
+    await append_altered(engine, "accepted", "n *= 10; n", result="'not what it gives'")
+    assert engine.log is not None
+    names = ("golden", "branch", "deleted", "accepted", "scratch")
+    rows = [await engine.log.session_named(OWNER, name) for name in names]
     await engine.supervisor.delete(OWNER, "deleted", CALLER)
+    return [row.session for row in rows if row is not None]
+
+
+async def accept(engine: Engine) -> None:
+    """Accept what has diverged, and go on."""
+    await engine.supervisor.accept(OWNER, "accepted", CALLER)
+    await engine.run("++n", session="accepted")
 
 
 async def recorded(engine: Engine, sessions: Sequence[str]) -> list[Record]:
-    """All records of sessions, by their internal ids, a fork's after its parent's."""
+    """All records of sessions."""
+    assert engine.log is not None
     return [record for session in sessions async for record in engine.log.read(session)]

@@ -91,7 +91,7 @@ SWAP_IDS = (
         (["UPDATE sessions SET head_id = flip(head_id, 9)"], session("s2"), "s2, event 6"),
         (SWAP_IDS[1:2], session("s1"), "s1, event 2"),
         (["UPDATE events SET seq = 9 WHERE session = 's1' AND seq = 3"], session("s1"), "s1, event 3"),
-        (["UPDATE events SET session = 's3' WHERE seq = 6"], session("s2"), "s2, event 6"),
+        (["UPDATE events SET session = 's3' WHERE session = 's2' AND seq = 6"], session("s2"), "s2, event 6"),
         (
             ["UPDATE events SET execution_id = 'e_else' WHERE execution_id = 'e_s1_1'"],
             execution("e_else"),
@@ -106,6 +106,12 @@ SWAP_IDS = (
             ["UPDATE events SET status = 'crashed' WHERE execution_id = 'e_s1_1'"],
             execution("e_s1_1"),
             "s1, event 1",
+        ),
+        (["UPDATE events SET status = NULL WHERE status = 'accepted'"], session("s1"), "s1, event 5"),
+        (
+            ["UPDATE events SET large = NULL WHERE status = 'accepted'"],
+            lambda log: log.accepted("s1"),
+            "s1, event 5",
         ),
     ],
 )
@@ -169,7 +175,7 @@ async def test_a_store_of_a_newer_program_is_refused_and_left_alone(database: Pa
             raise AssertionError("opened")
     with closing(sqlite3.connect(database)) as db:
         assert db.execute("PRAGMA user_version").fetchone()[0] == STORE_VERSION + 1
-        assert db.execute("SELECT count(*) FROM events").fetchone()[0] == 8
+        assert db.execute("SELECT count(*) FROM events").fetchone()[0] == 9
 
 
 @pytest.mark.parametrize(

@@ -58,12 +58,20 @@ async def test_a_range_is_read_with_both_its_ends(log: SqliteEventLog) -> None:
     await log.append(history.records[:-1])
     await log.append(fork.records)
     assert await collect(log.read("s1", 1, 3)) == history.records[1:4]
-    assert await collect(log.read("s1", 4)) == history.records[4:5]
+    assert await collect(log.read("s1", 4)) == history.records[4:6]
     assert await collect(log.read("s1", 2, 1)) == []
     assert await collect(log.read("s1", 7)) == []
     assert await collect(log.read("s2", 0, 4)) == []
     assert await collect(log.read("s2", 6, 6)) == fork.records[1:]
     assert await collect(log.read("nobody")) == []
+
+
+async def test_accepted_events_are_found_without_the_others(log: SqliteEventLog) -> None:
+    history, fork = every_kind()
+    await log.append(history.records)
+    await log.append(fork.records)
+    assert await log.accepted("s1") == await log.accepted("s1", 5, 5) == history.records[5:6]
+    assert await log.accepted("s1", 0, 4) == await log.accepted("s1", 6) == await log.accepted("s2") == []
 
 
 async def test_a_long_log_is_read_in_order_over_many_pages(log: SqliteEventLog) -> None:
