@@ -11,6 +11,7 @@ from typing import Any
 
 import httpx2
 import trio
+from broken_sessions import make_store
 from mcp import Client
 from mcp.types import Implementation
 from server_process import COMMAND, ServerProcess, running
@@ -66,6 +67,34 @@ def test_each_change_of_a_session_is_a_line(tmp_path: Path) -> None:
         {"event": "tag", "session": "a", "seq": 2, **who},
         {"event": "fork", "session": "a", "into": "b", "seq": 2, **who},
         {"event": "delete", "session": "a", "seq": 3, "request_id": "r7", **who},
+    ]
+
+
+def test_what_a_recovery_found_is_a_line(tmp_path: Path) -> None:
+    make_store(tmp_path)
+    with (
+        running("--directory-path", str(tmp_path), "--log-format", "json") as server,
+        httpx2.Client(base_url=server.url, timeout=30) as client,
+    ):
+        for name in ("diverged", "failed", "drifted"):
+            for _ in range(2):
+                client.post("/api/exec", json={"code": "n", "session": name})
+        client.post("/api/sessions/diverged/accept", headers={"user-agent": "agent/1.2"})
+    entries = [json.loads(line) for line in server.log.splitlines()]
+    told = [entry for entry in entries if entry["event"] in ("recovery", "accept")]
+    for entry in told:
+        for field in ("time", "logger", "took_ms"):
+            entry.pop(field, None)
+    at = {"event": "recovery", "differs_at": 2, "seq": 2}
+    diverged = {"level": "error", "error": "session_diverged", "field": "result_json", "replayed": 1}
+    failed = {"level": "error", "error": "session_failed", "replayed": 1}
+    drifted = {"level": "warning", "differs_at": 1, "field": "result", "drift": 1, "seq": 1, "replayed": 1}
+    who = {"transport": "rest", "client": "agent", "client_version": "1.2"}
+    assert told == [
+        {**at, **diverged, "session": "diverged", "session_id": "i_diverged"},
+        {**at, **failed, "session": "failed", "session_id": "i_failed"},
+        {**at, **drifted, "session": "drifted", "session_id": "i_drifted"},
+        {"event": "accept", "level": "info", "session": "diverged", "seq": 3, **who},
     ]
 
 
