@@ -43,6 +43,10 @@ wpt *words:
 golden:
     node tests/base/node_golden.mjs > tests/base/node_golden.json
 
+# The golden history of the event format, once for each new one
+cut:
+    PYTHONPATH=tests {{bin}}/python tests/golden/cut.py
+
 # The bundled JavaScript libraries again, from npm
 vendor:
     node engine/isolate/base/vendor/build.mjs
