@@ -12,7 +12,7 @@ from msgspec.structs import replace
 
 from engine import chain, checkpoints, comparison
 from engine.comparison import Difference
-from engine.errors import Conflict, NotFound, StoreFailed
+from engine.errors import Conflict, NotFound, StoreFailed, Unavailable
 from engine.events import Accepted
 from engine.replay import Diverged, ReplayFailed
 from persistence.directory_blobs import DirectoryBlobStore
@@ -128,6 +128,20 @@ async def test_what_could_not_be_stored_is_not_accepted(open_engine, tmp_path, m
         assert ((await info(engine)).status, (await info(engine)).head_seq) == ("diverged", 3)
         with pytest.raises(Diverged):
             await engine.run("n", session="a")
+        assert (await accept(engine)).status == "ok"
+
+
+async def test_accepting_is_put_off_where_a_recovery_would_be(open_engine, tmp_path):
+    await diverge(open_engine, tmp_path)
+    async with open_engine(tmp_path) as engine:
+        with pytest.raises(Diverged):
+            await engine.run("n", session="a")
+        sessions = engine.supervisor._sessions
+        sessions.max_recovery_seconds, enough = 0, sessions.max_recovery_seconds
+        with pytest.raises(Unavailable, match=r"not rebuilt within 0 s.* the next request begins anew"):
+            await accept(engine)
+        assert (await info(engine)).status == "diverged"
+        sessions.max_recovery_seconds = enough
         assert (await accept(engine)).status == "ok"
 
 
