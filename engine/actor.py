@@ -7,7 +7,7 @@ from typing import Protocol
 
 import trio
 
-from engine.catalog import SessionStatus
+from engine.catalog import Progress, SessionStatus
 from engine.commands import Accept, Command, Delete, Execute, Fork, Look, Tag
 from engine.errors import AppendConflict, Busy, EngineError, RequestError, Unavailable
 from engine.live import LiveSession, Surroundings
@@ -101,6 +101,17 @@ class SessionActor:
         return self._session.drift
 
     @property
+    def checkpoint_declined(self) -> str | None:
+        """Why the last attempt at a checkpoint gave none."""
+        return self._session.debt.declined
+
+    @property
+    def recovering(self) -> Progress | None:
+        """How far the session is rebuilt, while that goes on."""
+        recovery = self._session.recovery
+        return None if recovery is None else Progress(recovery.reached, recovery.target)
+
+    @property
     def is_retiring(self) -> bool:
         """Whether it is about to give its worker up."""
         return self._retiring
@@ -108,7 +119,7 @@ class SessionActor:
     @property
     def is_costly_to_wake(self) -> bool:
         """Whether its state could not be kept, so that it would have to be replayed."""
-        return self._session.debt.declined is not None
+        return self.checkpoint_declined is not None
 
     def retire(self) -> None:
         """Give the worker up soon; the next execution restores the state. An idle actor ends with that."""

@@ -11,6 +11,7 @@ from msgspec import Struct
 
 from engine import labels, outcomes
 from engine.chain import Record
+from engine.checkpoints import Checkpoint
 from engine.errors import InvalidField, NotFound
 from engine.events import STATE_EVENTS, Aborted, ErrorDetail, Executed
 from engine.execution import Execution, Status, first_line
@@ -28,6 +29,15 @@ ERROR_CHARS = 200
 
 SessionStatus = Literal["ok", "diverged", "failed"]
 """Whether a session's history can be replayed."""
+
+
+class Progress(Struct, frozen=True):
+    """How far a recovery is."""
+
+    event: int
+    """The event whose state was reached."""
+    target: int
+    """The one whose state is wanted."""
 
 
 class SessionInfo(Struct, frozen=True, kw_only=True):
@@ -64,6 +74,12 @@ class SessionInfo(Struct, frozen=True, kw_only=True):
     """Number of the event whose replay kills workers."""
     drift: int
     """Events recorded by other engines whose texts a replay gave otherwise, as far as was found out."""
+    checkpoint: Checkpoint | None
+    """Its newest; a fork has none of its own until one is made."""
+    checkpoint_declined: str | None
+    """Why there was none at the last attempt, as long as the session is in use."""
+    recovering: Progress | None
+    """How far it is rebuilt, while that goes on."""
 
 
 class ExecutionSummary(Struct, frozen=True, kw_only=True):
@@ -123,6 +139,16 @@ class Presence(Protocol):
     @property
     def drift(self) -> int:
         """Events whose texts a replay gave otherwise."""
+        ...
+
+    @property
+    def checkpoint_declined(self) -> str | None:
+        """Why the last attempt at a checkpoint gave none."""
+        ...
+
+    @property
+    def recovering(self) -> Progress | None:
+        """How far it is rebuilt, while that goes on."""
         ...
 
 
@@ -288,6 +314,9 @@ class Catalog:
                     divergence=broken.divergence if isinstance(broken, Diverged) else None,
                     failed_event=broken.seq if isinstance(broken, ReplayFailed) else None,
                     drift=0 if present is None else present.drift,
+                    checkpoint=details[row.session].checkpoint,
+                    checkpoint_declined=None if present is None else present.checkpoint_declined,
+                    recovering=None if present is None else present.recovering,
                 )
             )
         return tuple(infos)

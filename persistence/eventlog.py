@@ -50,6 +50,8 @@ class SessionDetails(Struct, frozen=True, kw_only=True):
     """Labels, by the number of the state event that they are on; none for a closed session."""
     more_tags: bool = False
     """Whether there are more labels than were asked for."""
+    checkpoint: Checkpoint | None = None
+    """Its own checkpoint of the newest state, of whichever engine."""
 
 
 class EventLog(Protocol):

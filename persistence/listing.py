@@ -14,6 +14,7 @@ from typing import get_args
 from engine.chain import Record
 from engine.errors import InvalidField
 from engine.execution import Status
+from persistence import pointers
 from persistence.eventlog import Page, SessionDetails, SessionRow
 from persistence.schema import EVENT_COLUMNS, SESSION_COLUMNS, record_of, session_row
 
@@ -64,7 +65,10 @@ def details(db: sqlite3.Connection, sessions: Sequence[str], most_tags: int) -> 
         for target, key, value in rows[:most_tags]:
             tags.setdefault(target, {})[key] = value
         found[session] = SessionDetails(
-            forked_from=_forked_from(db, session), tags=tags, more_tags=len(rows) > most_tags
+            forked_from=_forked_from(db, session),
+            tags=tags,
+            more_tags=len(rows) > most_tags,
+            checkpoint=next(iter(pointers.of_session(db, session, 0, None)), None),
         )
     return found
 

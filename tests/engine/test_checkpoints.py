@@ -253,6 +253,47 @@ async def test_sessions_that_are_costly_to_wake_give_their_places_up_last(open_e
         assert not (await engine.supervisor.session(OWNER, "cheap")).awake
 
 
+async def test_a_session_tells_its_newest_checkpoint_and_why_there_is_none(open_engine, tmp_path):
+    told = Checkpoints()
+    async with open_engine(tmp_path, observers=[told], **EVERY_EVENT) as engine:
+        await engine.run("let n = 1", session="a")
+        made = await told.of(1)
+        info = await engine.supervisor.session(OWNER, "a")
+        assert info.checkpoint is not None
+        assert (info.checkpoint.seq, info.checkpoint.size) == (1, made.size)
+        assert info.checkpoint_declined is None
+        await engine.run("let kept = new Intl.Collator()", session="a")
+        await told.wait(lambda made: made.declined is not None)
+        info = await engine.supervisor.session(OWNER, "a")
+        assert info.checkpoint is not None
+        assert info.checkpoint.seq == 1
+        assert info.checkpoint_declined == "the session holds 1 live Intl.Collator"
+
+
+async def test_a_session_tells_how_far_it_is_rebuilt(open_engine, tmp_path, monkeypatch):
+    async with open_engine(tmp_path, **NEVER) as engine:
+        for _ in range(3):
+            await engine.run("globalThis.n = (globalThis.n ?? 0) + 1", session="a")
+    reached, go_on = trio.Event(), trio.Event()
+    original = replay._replay_event
+
+    async def held_at_the_third(worker, record, *rest):
+        if record.event.seq == 3:
+            reached.set()
+            await go_on.wait()
+        await original(worker, record, *rest)
+
+    monkeypatch.setattr(replay, "_replay_event", held_at_the_third)
+    async with open_engine(tmp_path, **NEVER) as engine, trio.open_nursery() as nursery:
+        nursery.start_soon(lambda: engine.run("n", session="a"))
+        await reached.wait()
+        progress = (await engine.supervisor.session(OWNER, "a")).recovering
+        assert progress is not None
+        assert (progress.event, progress.target) == (2, 3)
+        assert await engine.value("1", session="b") == "1"  # nobody else waits for it
+        go_on.set()
+
+
 # --- what a recovery makes of them ----------------------------------------------------------------
 
 

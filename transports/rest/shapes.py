@@ -8,8 +8,9 @@ from msgspec import UNSET, Meta, Struct, UnsetType
 from msgspec.structs import replace
 
 from engine import labels
-from engine.catalog import MAX_PAGE, ExecutionSummary, SessionInfo, SessionStatus, StateView
+from engine.catalog import MAX_PAGE, ExecutionSummary, Progress, SessionInfo, SessionStatus, StateView
 from engine.chain import Record
+from engine.checkpoints import Checkpoint
 from engine.events import Aborted, Accepted, Caller, Closed, Created, ErrorDetail, Executed, Forked, Tagged
 from engine.execution import Status
 from engine.outcomes import status_of
@@ -103,6 +104,16 @@ class DivergenceAnswer(Struct, frozen=True, kw_only=True):
     """Number of the last event whose state could be rebuilt: fork there, or accept what the replay gives."""
 
 
+class CheckpointAnswer(Struct, frozen=True, kw_only=True):
+    """A snapshot from which a session can be rebuilt."""
+
+    event: int
+    """The event whose state is in it."""
+    bytes: int
+    """What it takes on disk."""
+    made_at: Time
+
+
 class SessionAnswer(Struct, frozen=True, kw_only=True):
     """A session."""
 
@@ -130,6 +141,12 @@ class SessionAnswer(Struct, frozen=True, kw_only=True):
     """Number of the event whose replay ends every process, if it is failed."""
     drift: int
     """Events recorded by another version whose texts a replay gave otherwise, as far as was found out."""
+    checkpoint: CheckpointAnswer | None
+    """Its newest; a fork has none of its own until one is made."""
+    checkpoint_declined: str | None
+    """Why there was none at the last attempt, as far as was found out since it was last idle for long."""
+    recovering: Progress | None
+    """How far it is rebuilt, while that goes on."""
 
 
 class SessionsAnswer(Struct, frozen=True):
@@ -240,7 +257,14 @@ def session_answer(info: SessionInfo) -> SessionAnswer:
         divergence=None if info.divergence is None else _divergence(info.divergence),
         failed_event=info.failed_event,
         drift=info.drift,
+        checkpoint=None if info.checkpoint is None else _checkpoint(info.checkpoint),
+        checkpoint_declined=info.checkpoint_declined,
+        recovering=info.recovering,
     )
+
+
+def _checkpoint(newest: Checkpoint) -> CheckpointAnswer:
+    return CheckpointAnswer(event=newest.seq, bytes=newest.size, made_at=time_of(newest.made_at))
 
 
 def _divergence(found: Divergence) -> DivergenceAnswer:
