@@ -10,8 +10,9 @@ process that made it. Only a sandboxed worker ever looks into that.
 from __future__ import annotations
 
 import struct
+from typing import Annotated
 
-from msgspec import Struct
+from msgspec import Meta, Struct
 
 from engine.errors import BlobCorrupt
 
@@ -19,24 +20,26 @@ _MAGIC = b"mcpv8cp\x01"
 """The last byte is the version of the envelope."""
 _HEADER = struct.Struct("<8s32s16s")
 
+_Count = Annotated[int, Meta(ge=0)]
+
 
 class Checkpoint(Struct, frozen=True, kw_only=True):
     """A stored snapshot of the state after event ``seq`` of ``session``."""
 
     session: str
     """Internal id of the session that has the event; its forks use the checkpoint, too."""
-    seq: int
-    state: bytes
+    seq: _Count
+    state: Annotated[bytes, Meta(min_length=32, max_length=32)]
     """32 bytes: the id of that event."""
     engine: str
     """Engine id: other engines cannot restore it."""
     blob: str
     """Name of the envelope in the blob store."""
-    size: int
+    size: _Count
     """Bytes of the envelope."""
-    made_at: int
+    made_at: _Count
     """Microseconds since the epoch."""
-    cost_us: int
+    cost_us: _Count
     """What it took to make and to try."""
 
 

@@ -38,6 +38,9 @@ MAX_BATCH_BYTES = 4 << 20
 HEADS_KEPT = 10_000
 """Session rows remembered, so that an append to a session in use needs no query."""
 
+_NOTE_BYTES = 1_024
+"""Of memory, that a note is taken for."""
+
 RETRY_SECONDS = (0.0, 0.1, 0.5, 1.0, 2.0)
 """Pauses before the attempts to find out what came of a commit that failed."""
 
@@ -77,7 +80,8 @@ class Append:
         self.records = records
         self.notes = notes
         self.task = task
-        self.size = sum(1_024 + len(r.body) + sum(map(len, r.large.values())) for r in records)
+        self.size = _NOTE_BYTES * len(notes)
+        self.size += sum(1_024 + len(r.body) + sum(map(len, r.large.values())) for r in records)
         """Bytes of memory, roughly."""
         self.failure: StoreError | None = None
 

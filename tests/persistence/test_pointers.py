@@ -6,14 +6,20 @@ import sqlite3
 from contextlib import closing
 from pathlib import Path
 
+import msgspec
 import pytest
-from log_samples import History, Stranger, checkpoint_of
+import trio
+import trio.testing
+from log_samples import History, Stranger, checkpoint_of, collect
 
-from engine.errors import StoreFailed
-from persistence import schema
+from engine.checkpoints import Checkpoint
+from engine.errors import StoreError, StoreFailed
+from persistence import pointers, schema, sqlite
 from persistence.schema import DATABASE_NAME
 from persistence.sqlite import SqliteEventLog, open_sqlite_log
 from persistence.writer import Append, Writer
+
+PAGE = 4_096
 
 
 def history_of(length: int, session: str = "s1") -> History:
@@ -189,6 +195,9 @@ async def test_needed_blobs_are_read_though_nothing_can_be_written(
         "blob = CAST(x'ff' AS TEXT)",
         "state = 'a text'",
         "state = 12.5",
+        "state = zeroblob(31)",
+        "state = zeroblob(33)",
+        "size = -1",
         "size = 'large'",
         "size = 1.5",
         "made_at = x'00'",
@@ -246,13 +255,47 @@ async def test_a_damaged_table_costs_checkpoints_and_not_a_session(
         assert (await log.session("s1")).head_id == history.head.id
 
 
-def overwrite_root(database: Path, table: str) -> None:
-    """Let the first page of a table be no page."""
+def root_of(database: Path, table: str) -> int:
+    """Where in the file the first page of a table is."""
     with closing(sqlite3.connect(database)) as db:
         root = db.execute("SELECT rootpage FROM sqlite_master WHERE name = ?", (table,)).fetchone()[0]
+    return (root - 1) * PAGE
+
+
+def overwrite_root(database: Path, table: str) -> None:
+    """Let the first page of a table be no page."""
+    root = root_of(database, table)
     with database.open("r+b") as file:
-        file.seek((root - 1) * 4_096)
-        file.write(b"\xff" * 4_096)
+        file.seek(root)
+        file.write(b"\xff" * PAGE)
+
+
+async def test_whichever_byte_of_the_table_is_flipped_what_is_read_is_a_checkpoint_or_left_out(
+    directory: Path,
+) -> None:
+    """Its fields may say something else, which the blob then does not bear out, but they have their form."""
+    history = history_of(3)
+    made = [checkpoint_of(record) for record in history.records[1:]]
+    async with open_sqlite_log(directory) as log:
+        await log.append(history.records)
+        for one in made:
+            await log.add_checkpoint(one)
+    database = directory / DATABASE_NAME
+    root = root_of(database, "checkpoints")
+    content = database.read_bytes()
+    used = [at for at in range(root, root + PAGE) if content[at]]
+    assert len(used) > 300
+    counts: set[int] = set()
+    for at in used:
+        for bit in (0, 3, 7):
+            damaged = bytearray(content)
+            damaged[at] ^= 1 << bit
+            database.write_bytes(damaged)
+            with closing(schema.connect(database)) as db:
+                found = pointers.of_session(db, "s1", 0, None)
+                assert all(msgspec.convert(msgspec.to_builtins(one), Checkpoint) == one for one in found)
+                counts.add(len(found))
+    assert counts >= {0, 2, 3}
 
 
 def test_a_note_that_cannot_be_written_makes_no_event_of_its_batch_fail(tmp_path: Path) -> None:
@@ -272,3 +315,70 @@ def test_a_note_that_cannot_be_written_makes_no_event_of_its_batch_fail(tmp_path
     assert event.failure is None
     assert isinstance(note.failure, StoreFailed)
     assert writer.unanswered == []
+
+
+async def test_checkpoints_and_events_are_written_side_by_side_while_blobs_are_collected(
+    log: SqliteEventLog,
+) -> None:
+    """Also those of sessions that are closed meanwhile: at the end only they have none."""
+    histories = [history_of(0, f"s{number}") for number in range(6)]
+    alive = len(histories)
+
+    async def live(history: History, *, closes: bool) -> None:
+        nonlocal alive
+        await log.append(history.records)
+        before: list[Checkpoint] = []
+        for _ in range(12):
+            await log.append([history.executed()])
+            checkpoint = checkpoint_of(history.head)
+            await log.add_checkpoint(checkpoint, before)
+            assert checkpoint in await log.checkpoints(history.session)
+            assert checkpoint.blob in await log.checkpoint_blobs()
+            before = [checkpoint]
+        if closes:
+            await log.append([history.closed()])
+        alive -= 1
+
+    async def collect_blobs() -> None:
+        while alive:
+            await log.checkpoint_blobs()
+
+    with trio.fail_after(60):
+        async with trio.open_nursery() as nursery:
+            for number, history in enumerate(histories):
+                nursery.start_soon(lambda h=history, c=number % 2 == 1: live(h, closes=c))
+            nursery.start_soon(collect_blobs)
+    open_ones = histories[::2]
+    assert await log.checkpoint_blobs() == {checkpoint_of(one.head).blob for one in open_ones}
+    for history in histories:
+        assert await collect(log.read(history.session)) == history.records
+        assert len(await log.checkpoints(history.session)) == (history in open_ones)
+
+
+async def test_notes_wait_their_turn_when_the_queue_is_full(
+    log: SqliteEventLog, stranger: Stranger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sqlite, "MAX_QUEUED_BYTES", 4_096)
+    history = history_of(1)
+    await log.append(history.records)
+    made = [checkpoint_of(history.head, engine=f"{number:04}") for number in range(20)]
+    with trio.fail_after(30):
+        async with trio.open_nursery() as nursery:
+            with stranger():
+                for one in made:
+                    nursery.start_soon(log.add_checkpoint, one)
+                await trio.testing.wait_all_tasks_blocked()
+                assert 0 < log.queued_bytes <= 4_096
+    assert log.queued_bytes == 0
+    assert len(await log.checkpoints("s1")) == len(made)
+
+
+async def test_a_log_that_is_closed_refuses_notes_and_look_ups(directory: Path) -> None:
+    history = history_of(1)
+    async with open_sqlite_log(directory) as log:
+        await log.append(history.records)
+    with pytest.raises(StoreFailed, match="closed"):
+        await log.add_checkpoint(checkpoint_of(history.head))
+    for ask in (log.checkpoint_blobs, lambda: log.checkpoints("s1")):
+        with pytest.raises(StoreError, match="closed"):
+            await ask()
