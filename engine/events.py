@@ -15,6 +15,7 @@ from __future__ import annotations
 from typing import Literal
 
 from msgspec import UNSET, Struct, UnsetType
+from msgspec.structs import force_setattr
 
 from engine.limits import Limits
 
@@ -180,6 +181,10 @@ class Accepted(Struct, frozen=True, kw_only=True, tag="accepted"):
     digests: dict[int, bytes]
     """Numbers of the events whose replay differed, ascending, each with the digest of the replay."""
     v: int = FORMAT_VERSION
+
+    def __post_init__(self) -> None:
+        # Equal events have one encoding, in whatever order the differences were found.
+        force_setattr(self, "digests", dict(sorted(self.digests.items())))
 
 
 class Tagged(Struct, frozen=True, kw_only=True, tag="tagged"):

@@ -220,6 +220,25 @@ def test_a_sealed_body_that_is_no_event_is_refused(content: Any) -> None:
         unseal(event_id(GENESIS, body), GENESIS, body, {})
 
 
+@repeatable
+@given(st.permutations([(number * 7_919 % 100_003, bytes([number]) * 32) for number in range(40)]))
+def test_what_was_accepted_has_one_encoding_in_whatever_order_it_was_found(
+    found: list[tuple[int, bytes]],
+) -> None:
+    """Also where it is a large field; and what is decoded encodes to the same bytes."""
+    for some in (found, found[:5]):
+        records = []
+        for order in (some, sorted(some)):
+            accepted = Accepted(session="s", seq=9, at=6, caller=CALLER, engine="v8", digests=dict(order))
+            records.append(seal(GENESIS, accepted))
+        assert records[0] == records[1]
+        assert bool(records[0].large) == (len(some) == 40)
+        copy = again(records[0]).event
+        assert isinstance(copy, Accepted)
+        assert list(copy.digests.items()) == sorted(some)
+        assert seal(GENESIS, copy) == records[0]
+
+
 def test_the_formats_are_the_ones_that_logs_out_there_have() -> None:
     """Pinned: if one of these changes, stored logs can no longer be verified. Never update them;
     a new format needs a new version and a way to read the old one."""
