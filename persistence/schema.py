@@ -31,7 +31,10 @@ _log = logging.getLogger(__name__)
 
 DATABASE_NAME = "events.db"
 STORE_VERSION = 3
-APPLICATION_ID = int.from_bytes(b"mcv8")
+_MARK = b"mcv8"
+_MARK_AT = 68
+"""Where it is in a database's first page."""
+APPLICATION_ID = int.from_bytes(_MARK)
 """Marks a database as this program's."""
 
 BUSY_SECONDS = 5.0
@@ -151,7 +154,13 @@ def prepare(directory: Path) -> Path:
     """
     path = directory / DATABASE_NAME
     # Made here and not by SQLite for its mode, which SQLite copies to the files beside it.
-    os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        ours = os.pread(descriptor, len(_MARK), _MARK_AT) == _MARK
+    finally:
+        os.close(descriptor)
+    if ours:
+        renew_wal(path)
     try:
         with closing(connect(path)) as db:
             _adopt(db, path)
@@ -205,6 +214,26 @@ def _status(name: bytes, prev: bytes, body: bytes, large: bytes | None) -> str |
     except (StoreCorrupt, msgspec.DecodeError):
         return None
     return status_of(event) if isinstance(event, (Executed, Aborted)) else None
+
+
+def renew_wal(path: Path) -> None:
+    """Write the write-ahead log of a database that nobody writes to once more, as it is, and sync it.
+
+    After a sync that failed, the kernel takes for written what is not, and the next sync succeeds without
+    it. SQLite would read it all the same when it recovers, call it committed, and copy it into the database:
+    so this comes before it is opened. Raises OSError.
+    """
+    try:
+        descriptor = os.open(f"{path}-wal", os.O_RDWR | os.O_CLOEXEC)
+    except FileNotFoundError:
+        return
+    try:
+        at = 0
+        while chunk := os.pread(descriptor, 1 << 20, at):
+            at += os.pwrite(descriptor, chunk, at)
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
 
 
 def read_error(failure: sqlite3.Error, path: Path) -> StoreError:

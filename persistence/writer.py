@@ -30,6 +30,7 @@ from persistence.schema import (
     SESSION_COLUMNS,
     connect,
     event_row,
+    renew_wal,
     session_row,
     session_values,
 )
@@ -235,21 +236,23 @@ class Writer:
         write-ahead log is recovered after a crash. Once another transaction was written in its
         place it cannot, so "no" is said only after that.
         """
+        reason: Exception = failure
         for pause in RETRY_SECONDS:
             time.sleep(pause)
             try:
                 self._disconnect()
+                renew_wal(self._path)
                 db = self._connection()
                 stored = [_is_stored(db, append) for append in written if append.records]
                 if stored and all(stored):
                     return True
                 _write_over(db)
-            except sqlite3.Error as again:
-                failure = again
+            except (sqlite3.Error, OSError) as again:
+                reason = again
             else:
                 return False
         raise StoreError(
-            f"a write to {self._path} failed and it cannot be found out what became of it ({failure}): "
+            f"a write to {self._path} failed and it cannot be found out what became of it ({reason}): "
             "look at the disk and start mcp-v8 again"
         )
 
