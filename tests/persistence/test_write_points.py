@@ -33,6 +33,8 @@ KINDS = {
     "stays_full": (40, 6),
     "stays_broken": (30, 8),
     "dropped": (5, 8),
+    "all_dropped": (1, 40),
+    "bad_while": (15, 20),
     "torn": (20, 15),
     "power": (9, 35),
     "lost": (6, 6),

@@ -44,14 +44,23 @@ KINDS = (
     "stays_full",
     "stays_broken",
     "dropped",
+    "all_dropped",
+    "bad_while",
     "torn",
     "power",
     "lost",
 )
 """The same order as in shim.c, where they are explained."""
-LASTING = ("stays_full", "stays_broken")
+LASTING = ("stays_full", "stays_broken", "all_dropped", "bad_while")
 DIED = 86
-ENDINGS = ("closed", "cut", "closed, cut", "cut when something failed", "killed when something failed")
+ENDINGS = (
+    "closed",
+    "cut",
+    "closed, cut",
+    "cut when something failed",
+    "cut when something was done after the fault",
+    "killed when something failed",
+)
 """How a run ends that its fault has not ended: a power cut, or a kill, which loses nothing but the process."""
 RUN_SECONDS = 20
 """A process that takes longer hangs."""
@@ -202,6 +211,8 @@ def run(shim: Shim, base: Path, kind: str, point: int, seed: int, ending: str, s
     def told(*words: object) -> None:
         say(*words, shim.place.removeprefix(f"{base}/"))
         if words[0] == "failed" and ending == "cut when something failed":
+            shim.power_cut()
+        if words[0] == "done" and shim.place and ending == "cut when something was done after the fault":
             shim.power_cut()
         if words[0] == "failed" and ending == "killed when something failed":
             os._exit(DIED)

@@ -39,6 +39,8 @@ enum kind {
     STAYS_FULL,   /* from here on what takes room is ENOSPC */
     STAYS_BROKEN, /* from here on everything is EIO */
     DROPPED,      /* a sync is EIO, and what it was for will not be written by a later one either */
+    ALL_DROPPED,  /* so are the next few syncs of files */
+    BAD_WHILE,    /* the next few calls are EIO, and syncs of files as those */
     TORN,         /* a write does a part, and the process dies; other calls are not done */
     POWER,        /* power cut */
     LOST,         /* a sync says that it has, and has not */
@@ -307,6 +309,7 @@ static int applies(enum sort sort, size_t length) {
     case REPORTED:
         return sort != WRITE;
     case DROPPED:
+    case ALL_DROPPED:
     case LOST:
         return sort == SYNC;
     default:
@@ -325,6 +328,8 @@ static enum kind fault(enum sort sort, size_t length, int takes_room, const char
     if (count == point) snprintf(place, sizeof place, "%s", path);
     if (kind == STAYS_BROKEN && count >= point) return BROKEN;
     if (kind == STAYS_FULL && count >= point) return takes_room ? FULL : NONE;
+    if (kind == ALL_DROPPED && count >= point && count < point + 2 + point % 7) return DROPPED;
+    if (kind == BAD_WHILE && count >= point && count < point + 2 + point % 29) return sort == SYNC ? DROPPED : BROKEN;
     if (count != point) return NONE;
     if (kind == POWER) power_cut();
     return kind;
@@ -397,8 +402,8 @@ static int sync_of(int fd, const char *path) {
     if (fate == TORN) _exit(DIED);
     if (fate == LOST) return 0;
     if (S_ISDIR(found.st_mode)) {
-        if (fate == DROPPED) return refused(EIO);
-        folder_synced(path);
+        if (fate == DROPPED && kind == DROPPED) return refused(EIO);
+        folder_synced(path); /* SQLite does not notice that it failed, and SQLite's alone cannot be told */
     } else {
         struct file *file = file_of(fd, path);
         if (fate == DROPPED) {
