@@ -109,6 +109,7 @@ class DirectoryBlobStore:
         try:
             data = path.read_bytes()
         except FileNotFoundError:
+            self._folder.parent.stat()  # of a disk that is not mounted no blob is missing, and this fails
             raise BlobMissing(f"there is no blob {name} in {self._folder}") from None
         if hashlib.sha256(data).hexdigest() != name:
             raise BlobCorrupt(f"{path} is not what was put there: the disk or somebody altered it")

@@ -348,6 +348,19 @@ async def test_a_directory_that_is_gone_is_not_made(tmp_path: Path) -> None:
     assert not (tmp_path / "gone").exists()
 
 
+async def test_of_a_directory_that_is_gone_no_blob_is_missing(tmp_path: Path) -> None:
+    """A checkpoint whose blob is missing is forgotten; the disk may only not be mounted."""
+    directory, away = trio.Path(tmp_path / "store"), trio.Path(tmp_path / "away")
+    await directory.mkdir()
+    store = DirectoryBlobStore(tmp_path / "store")
+    name = await store.put(SMALL)
+    await directory.rename(away)
+    with pytest.raises(BlobStoreFailed, match="No such file"):
+        await store.get(name)
+    await away.rename(directory)
+    assert await store.get(name) == SMALL
+
+
 @pytest.mark.parametrize(
     ("function", "number", "code", "sentence"),
     [
