@@ -40,6 +40,9 @@ APPLICATION_ID = int.from_bytes(_MARK)
 BUSY_SECONDS = 5.0
 """How long to wait for a stranger (a backup, the sqlite3 shell) that holds the database."""
 
+READ_ERRORS = (sqlite3.Error, UnicodeDecodeError)
+"""What damage can raise: Python cannot decode SQLite's message if that quotes a damaged schema."""
+
 WAL_KEPT_BYTES = 64 << 20
 """The write-ahead log is cut back to this after a checkpoint."""
 
@@ -141,7 +144,7 @@ def connect(path: Path) -> sqlite3.Connection:
     try:
         db.execute("PRAGMA synchronous = FULL")
         db.execute(f"PRAGMA journal_size_limit = {WAL_KEPT_BYTES}")
-    except sqlite3.Error:
+    except READ_ERRORS:
         db.close()
         raise
     return db
@@ -164,7 +167,7 @@ def prepare(directory: Path) -> Path:
     try:
         with closing(connect(path)) as db:
             _adopt(db, path)
-    except sqlite3.Error as failure:
+    except READ_ERRORS as failure:
         raise read_error(failure, path) from failure
     folders.sync(directory)
     return path
@@ -236,7 +239,7 @@ def renew_wal(path: Path) -> None:
         os.close(descriptor)
 
 
-def read_error(failure: sqlite3.Error, path: Path) -> StoreError:
+def read_error(failure: sqlite3.Error | UnicodeDecodeError, path: Path) -> StoreError:
     """What a failed read or start means."""
     code = getattr(failure, "sqlite_errorcode", None)
     if code is not None and code & 0xFF not in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB):

@@ -25,7 +25,7 @@ from engine.labels import MAX_OF_SESSION
 from persistence import folders, listing, pointers, reader
 from persistence.eventlog import Page, SessionDetails, SessionRow
 from persistence.lock import own
-from persistence.schema import connect, prepare, read_error
+from persistence.schema import READ_ERRORS, connect, prepare, read_error
 from persistence.writer import Append, Writer
 
 MAX_QUEUED_BYTES = 64 << 20
@@ -243,7 +243,7 @@ class SqliteEventLog:
                 return query(db)
             finally:
                 self._idle.append(db)
-        except sqlite3.Error as failure:
+        except READ_ERRORS as failure:
             raise read_error(failure, self._path) from failure
 
     async def _disconnect(self) -> None:
