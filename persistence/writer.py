@@ -22,6 +22,7 @@ import trio
 from engine.chain import Record
 from engine.errors import AppendConflict, StoreError, StoreFailed
 from engine.events import Closed, Created, Forked, Tagged
+from persistence import folders
 from persistence.eventlog import SessionRow
 from persistence.heads import advance
 from persistence.pointers import Statement
@@ -154,7 +155,7 @@ class Writer:
             db = self._connection()
             db.execute("BEGIN IMMEDIATE")
             written = [append for append in batch if self._insert(db, append, heads)]
-        except sqlite3.Error as failure:
+        except (sqlite3.Error, OSError) as failure:
             self._roll_back()
             self._fail([append for append in batch if append.failure is None], failure)
             return
@@ -256,8 +257,9 @@ class Writer:
             "look at the disk and start mcp-v8 again"
         )
 
-    def _fail(self, appends: list[Append], failure: sqlite3.Error) -> None:
-        todo = "free space in" if failure.sqlite_errorcode in _UNWRITTEN else "look at the disk of"
+    def _fail(self, appends: list[Append], failure: sqlite3.Error | OSError) -> None:
+        full = isinstance(failure, sqlite3.Error) and failure.sqlite_errorcode in _UNWRITTEN
+        todo = "free space in" if full else "look at the disk of"
         for append in appends:
             what = "what is known of a checkpoint" if append.notes else "the event"
             append.failure = StoreFailed(
@@ -265,8 +267,17 @@ class Writer:
             )
 
     def _connection(self) -> sqlite3.Connection:
+        """Raises OSError besides SQLite's errors."""
         if self._db is None:
-            self._db = connect(self._path)
+            db = connect(self._path)
+            try:
+                # SQLite syncs the name of a write-ahead log that it made, but ignores whether that failed.
+                db.execute("SELECT 1 FROM sqlite_master").fetchone()
+                folders.sync(self._path.parent)
+            except (sqlite3.Error, OSError):
+                db.close()
+                raise
+            self._db = db
         return self._db
 
     def _roll_back(self) -> None:

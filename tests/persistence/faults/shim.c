@@ -39,8 +39,8 @@ enum kind {
     STAYS_FULL,   /* from here on what takes room is ENOSPC */
     STAYS_BROKEN, /* from here on everything is EIO */
     DROPPED,      /* a sync is EIO, and what it was for will not be written by a later one either */
-    ALL_DROPPED,  /* so are the next few syncs of files */
-    BAD_WHILE,    /* the next few calls are EIO, and syncs of files as those */
+    ALL_DROPPED,  /* so are the next few syncs */
+    BAD_WHILE,    /* the next few calls are EIO, and syncs as those */
     TORN,         /* a write does a part, and the process dies; other calls are not done */
     POWER,        /* power cut */
     LOST,         /* a sync says that it has, and has not */
@@ -402,8 +402,8 @@ static int sync_of(int fd, const char *path) {
     if (fate == TORN) _exit(DIED);
     if (fate == LOST) return 0;
     if (S_ISDIR(found.st_mode)) {
-        if (fate == DROPPED && kind == DROPPED) return refused(EIO);
-        folder_synced(path); /* SQLite does not notice that it failed, and SQLite's alone cannot be told */
+        if (fate == DROPPED) return refused(EIO);
+        folder_synced(path);
     } else {
         struct file *file = file_of(fd, path);
         if (fate == DROPPED) {
