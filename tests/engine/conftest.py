@@ -13,8 +13,9 @@ from engines import Engine
 HOT = (
     "--always-sparkplug",
     "--no-lazy-feedback-allocation",
-    "--interrupt-budget=300",
-    "--interrupt-budget-for-maglev=100",
+    "--invocation-count-for-maglev=20",
+    "--invocation-count-for-turbofan=60",
+    "--invocation-count-for-osr=20",
 )
 COLD = ("--no-opt", "--no-maglev", "--no-sparkplug")
 
