@@ -11,7 +11,6 @@ REPLAY_US = 400
 """What the replay of one event takes beside its code: messages between two processes, and reading the log."""
 COST_US = 40_000
 """What a checkpoint is thought to cost before the first one was made: that of a small state."""
-_MAX_DOUBLINGS = 10
 
 
 class Debt:
@@ -28,8 +27,8 @@ class Debt:
         """What the last checkpoint took, in microseconds."""
         self.declined: str | None = None
         """Why the last attempt gave none."""
-        self._declines = 0
-        """Attempts in a row that gave none."""
+        self._declined_us = 0
+        """The debt at the last attempt, if that gave none."""
         self._covered: int | None = None
         """The debt when the checkpoint was begun that is being made."""
 
@@ -66,13 +65,15 @@ class Debt:
         self.replay_us = max(0, self.replay_us - self._covered)
         self.cost_us = cost_us
         self._covered = self.declined = None
-        self._declines = 0
+        self._declined_us = 0
 
     def refused(self, why: str) -> None:
         """It was not."""
+        assert self._covered is not None
+        self._declined_us = self._covered
         self._covered, self.declined = None, why
-        self._declines += 1
 
     def _is_over(self, threshold_us: int) -> bool:
-        doubled = threshold_us << min(self._declines, _MAX_DOUBLINGS)
-        return not self.is_being_paid and self.replay_us > doubled
+        if threshold_us:  # else it is wanted whatever it costs
+            threshold_us = max(threshold_us, 2 * self._declined_us)
+        return not self.is_being_paid and self.replay_us > threshold_us

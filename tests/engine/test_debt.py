@@ -76,18 +76,30 @@ def test_a_state_that_cannot_be_kept_is_tried_again_when_the_debt_has_doubled() 
     debt.refused("it holds a live Intl.Collator")
     assert debt.declined == "it holds a live Intl.Collator"
     assert not debt.is_due
-    debt.is_now(2 * TARGET_US + 1)
+    debt.is_now(2 * (TARGET_US + 1))
+    assert not debt.is_due
+    debt.is_now(2 * (TARGET_US + 1) + 1)
     assert debt.is_due
     debt.begin()
     debt.refused("again")
-    debt.is_now(4 * TARGET_US)
     assert not debt.is_due
-    debt.is_now(4 * TARGET_US + 1)
+    debt.is_now(5 * TARGET_US)
     debt.begin()
     debt.paid(COST_US)
     assert debt.declined is None
     debt.is_now(TARGET_US + 1)
     assert debt.is_due
+
+
+def test_a_state_that_can_never_be_kept_is_tried_ever_more_seldom() -> None:
+    debt, tried = Debt(TARGET_US), 0
+    for _ in range(100_000):
+        debt.ran(1_000_000)
+        if debt.is_due:
+            tried += 1
+            debt.begin()
+            debt.refused("it holds a live Intl.Collator")
+    assert tried <= (100_000).bit_length() + 1
 
 
 def test_a_target_of_nothing_asks_for_a_checkpoint_after_every_event() -> None:
