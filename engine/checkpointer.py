@@ -181,7 +181,7 @@ class Checkpointer:
         )
         known = [one for one in await self._log.checkpoints(point.session) if one.engine == engine]
         others = [one for one in known if one.seq != point.seq]
-        await self._log.add_checkpoint(checkpoint, superfluous([checkpoint, *others]))
+        await self._log.add_checkpoint(checkpoint, superfluous([checkpoint, *others], new=checkpoint))
         return checkpoint
 
     def _end(

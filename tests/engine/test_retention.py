@@ -39,6 +39,17 @@ def test_few_are_kept_however_long_a_history_is(every: int, until: int) -> None:
     assert len(kept_after(every, until)) <= NEWEST + until.bit_length() // 2 + 1
 
 
+def test_a_new_one_of_the_past_is_kept_until_the_next_one_is_made() -> None:
+    known = [made_at(seq) for seq in (10_000, 60_000, 90_000, 99_000, 99_900, 100_000)]
+    for seq in range(11_000, 50_000, 1_000):
+        new = made_at(seq)
+        known.append(new)
+        gone = superfluous(known, new=new)
+        assert new not in gone
+        known = [one for one in known if one not in gone]
+    assert len(known) <= 8
+
+
 @pytest.mark.parametrize(("every", "until"), [(1, 3_000), (100, 70_000)])
 def test_travelling_to_the_past_replays_no_more_than_a_small_multiple_of_its_age(
     every: int, until: int
