@@ -32,6 +32,11 @@ class Debt:
         self._covered: int | None = None
         """The debt when the checkpoint was begun that is being made."""
 
+    @classmethod
+    def for_target(cls, seconds: float) -> Debt:
+        """With a restore target in seconds."""
+        return cls(round(seconds * 1_000_000))
+
     @property
     def is_being_paid(self) -> bool:
         """Whether a checkpoint is being made."""

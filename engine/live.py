@@ -44,8 +44,6 @@ class Surroundings(Source, Protocol):
     """What a session needs of the engine."""
 
     policy: LimitPolicy
-    restore_target_seconds: float
-    """What a recovery should take: checkpoints are made accordingly."""
 
 
 MAX_ATTEMPTS = 4
@@ -77,7 +75,7 @@ class LiveSession:
         """Why its state cannot be restored."""
         self.drift = 0
         """Most events whose texts a recovery found to differ from what another engine recorded."""
-        self.debt = Debt(round(engine.restore_target_seconds * 1_000_000))
+        self.debt = Debt.for_target(engine.restore_target_seconds)
         """What a recovery would have to replay."""
         self.recovery: Recovery | None = None
         """The recovery that goes on now."""

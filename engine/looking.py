@@ -51,7 +51,7 @@ async def look_back(source: Source, session: str, point: ForkPoint) -> StateView
 
     Raises what ``worker_at`` and ``look`` do.
     """
-    worker = await worker_at(source, session, point, Debt(0))
+    worker = await worker_at(source, session, point, Debt.for_target(source.restore_target_seconds))
     try:
         return await look(worker, session, point)
     finally:

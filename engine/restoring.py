@@ -26,6 +26,8 @@ LAST_COPY_SECONDS = 30.0
 class Source(Protocol):
     """What it takes to bring a worker to some state."""
 
+    restore_target_seconds: float
+    """What a recovery should take: checkpoints are made accordingly."""
     max_recovery_seconds: float
     """What one recovery may take. The next goes on from the checkpoints that it made."""
 

@@ -120,6 +120,19 @@ async def test_a_long_recovery_makes_checkpoints_on_its_way(open_engine, tmp_pat
         await told.wait(lambda made: made.seq < 6)
 
 
+async def test_a_look_at_the_past_makes_no_checkpoints_that_the_target_does_not_ask_for(
+    open_engine, tmp_path
+):
+    told = Checkpoints()
+    async with open_engine(tmp_path, observers=[told], **NEVER) as engine:
+        await engine.run("let n = 0", session="a")
+        for _ in range(20):
+            await engine.run("n++", session="a")
+        view = await engine.supervisor.state(OWNER, "a", at=10)
+        assert view.event == 10
+    assert told.made == []
+
+
 async def test_a_recovery_that_takes_too_long_is_put_off_and_the_next_goes_on_from_where_it_was(
     open_engine, tmp_path, monkeypatch
 ):
