@@ -16,6 +16,9 @@ from engine.session import ForkPoint, Position
 
 _log = logging.getLogger(__name__)
 
+RETIRE_SECONDS = 30.0
+"""What a checkpoint before sleep may take; without it the session wakes by a replay."""
+
 
 class Host(Surroundings, Protocol):
     """What an actor needs of its supervisor."""
@@ -43,9 +46,11 @@ class SessionActor:
         self.ended = trio.Event()
         """The actor is gone, and its worker with it."""
         self._host = host
-        self._session = LiveSession(host, owner, name, position, birth)
+        self._session = LiveSession(host, owner, name, position, birth, self._poke)
         self._waiting = trio.CancelScope()
-        self._retiring = False
+        self._retire_seconds: float | None = None
+        """What retiring may take, once it is to retire."""
+        self._poked = False
         self._send, self._receive = trio.open_memory_channel[Command](host.policy.max_queue)
 
     # --- called by the supervisor, never waiting ------------------------------------------------
@@ -58,6 +63,8 @@ class SessionActor:
             raise Busy(
                 f"{self._host.policy.max_queue} executions wait for session {self.name}; try again later"
             ) from None
+        if self._retire_seconds == RETIRE_SECONDS:  # nobody waits for its place
+            self._session.stay()
 
     @property
     def idle(self) -> bool:
@@ -114,18 +121,27 @@ class SessionActor:
     @property
     def is_retiring(self) -> bool:
         """Whether it is about to give its worker up."""
-        return self._retiring
+        return self._retire_seconds is not None
 
     @property
     def is_costly_to_wake(self) -> bool:
         """Whether its state could not be kept, so that it would have to be replayed."""
-        return self.checkpoint_declined is not None
+        return self._session.debt.is_unkeepable
 
-    def retire(self) -> None:
-        """Give the worker up soon; the next execution restores the state. An idle actor ends with that."""
-        if self.awake and not self._retiring:
-            self._retiring = True
+    def retire(self, seconds: float = RETIRE_SECONDS) -> None:
+        """Give the worker up soon; the next execution restores the state. An idle actor ends with that.
+
+        A checkpoint may take ``seconds`` before that.
+        """
+        if self.awake and (self._retire_seconds is None or seconds < self._retire_seconds):
+            self._retire_seconds = seconds
+            self._session.hurry(seconds)
             self._waiting.cancel()
+
+    def _poke(self) -> None:
+        """A checkpoint is made: the next may be due already."""
+        self._poked = True
+        self._waiting.cancel()
 
     # --- the task -------------------------------------------------------------------------------
 
@@ -149,19 +165,31 @@ class SessionActor:
 
     async def _next(self, idle_seconds: float) -> Command | None:
         """The next command; None when there was none for that long, or the session has gone to sleep."""
-        if self.awake or self.status != "ok":
+        while self.awake or self.status != "ok":
+            self._poked = False
             with trio.move_on_after(idle_seconds) as self._waiting:
-                if not self._retiring:
+                if self._retire_seconds is None:
                     return await self._receive.receive()
-            self._retiring = True
-            try:
-                await self._session.retire()
-            finally:
-                self._retiring = False
+            if self._poked and self._retire_seconds is None:
+                await self._session.pay_debt()
+                continue
+            await self._leave()
+            if not self.awake:
+                break
         try:
             return self._receive.receive_nowait()
         except trio.WouldBlock:
             return None
+
+    async def _leave(self) -> None:
+        """Retire, unless there is something to do again before that."""
+        if self._retire_seconds is None:
+            self._retire_seconds = RETIRE_SECONDS
+        try:
+            if self._receive.statistics().current_buffer_used == 0 or self._retire_seconds < RETIRE_SECONDS:
+                await self._session.retire(self._retire_seconds)
+        finally:
+            self._retire_seconds = None
 
     async def _process(self, command: Command) -> None:
         """Take a command to its end, or hand it on; no failure of it ends the actor."""

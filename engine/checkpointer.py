@@ -17,7 +17,7 @@ from msgspec import Struct
 from engine import checkpoints
 from engine.checkpoints import Checkpoint
 from engine.debt import Debt
-from engine.errors import EngineError
+from engine.errors import EngineError, Unavailable
 from engine.retention import superfluous
 from engine.session import ForkPoint
 from engine.timestamps import now_us
@@ -28,7 +28,9 @@ from persistence.eventlog import EventLog
 
 _log = logging.getLogger(__name__)
 
-COPY_SECONDS = 300.0
+FORK_SECONDS = 10.0
+"""What a worker may take to fork: it runs no code of the session's meanwhile."""
+COPY_SECONDS = 120.0
 """What a copy may take: that of a large state, at low priority on a busy machine."""
 TRIAL_SECONDS = 60.0
 SWEEP_SECONDS = 600.0
@@ -53,11 +55,12 @@ class Made(Struct, frozen=True, kw_only=True):
 
 
 class Making:
-    """A checkpoint that is being made."""
+    """A checkpoint that is being made; ``over`` is called when it is kept or given up."""
 
-    def __init__(self) -> None:
+    def __init__(self, over: Callable[[], object]) -> None:
         self.copied = trio.Event()
         """The copy has ended: its worker may be closed."""
+        self.over = over
 
 
 class Checkpointer:
@@ -82,13 +85,20 @@ class Checkpointer:
         self._idle.set()
 
     async def begin(
-        self, worker: Worker, point: ForkPoint, debt: Debt, *, wait: bool = False
+        self,
+        worker: Worker,
+        point: ForkPoint,
+        debt: Debt,
+        *,
+        wait: bool = False,
+        over: Callable[[], object] = lambda: None,
     ) -> Making | None:
         """Let the worker, which is in the state ``point`` and in no run, fork; the rest goes on by itself.
 
-        None if there is no room now (unless it shall ``wait``), or no copy. Raises WorkerDied.
+        None if there is no room now (unless it shall ``wait``), or no copy. ``over`` is called when it is
+        kept or given up. Raises WorkerDied.
         """
-        making = Making()
+        making = Making(over)
         try:
             if wait:
                 await self._slots.acquire_on_behalf_of(making)
@@ -98,14 +108,21 @@ class Checkpointer:
             return None
         began = trio.current_time()
         debt.begin()
+        copy = None
         try:
-            copy = await worker.checkpoint()
+            # not to be left in the middle, which would cost the worker
+            with trio.move_on_after(FORK_SECONDS, shield=True):
+                copy = await worker.checkpoint()
         except CheckpointDeclined as declined:
             self._end(making, point, debt, began, declined)
             return None
         except BaseException:
-            self._end(making, point, debt, began, CheckpointDeclined("its worker died, or was needed"))
+            self._end(making, point, debt, began, Unavailable("its worker died, or was needed"))
             raise
+        if copy is None:
+            worker.kill()
+            self._end(making, point, debt, began, Unavailable("its worker did not fork in time"))
+            return None
         if self._idle.is_set():
             self._idle = trio.Event()
         self._nursery.start_soon(self._finish, making, copy, point, debt, began)
@@ -118,22 +135,24 @@ class Checkpointer:
     async def collect(self) -> None:
         """Remove blobs that nothing needs, from time to time, for ever."""
         while True:
-            await trio.sleep(SWEEP_SECONDS)
             try:
                 swept = await self._blobs.sweep(await self._log.checkpoint_blobs(), older_than=GRACE_SECONDS)
             except EngineError as failed:
                 _log.warning("blobs that nothing needs were not removed: %s", failed.message)
             else:
-                _log.info(
+                level = logging.INFO if swept.removed else logging.DEBUG
+                _log.log(
+                    level,
                     "blobs: %d removed (%d bytes), %d kept (%d bytes)",
                     swept.removed,
                     swept.removed_bytes,
                     swept.kept,
                     swept.kept_bytes,
                 )
+            await trio.sleep(SWEEP_SECONDS)
 
     async def _finish(self, making: Making, copy: Copy, point: ForkPoint, debt: Debt, began: float) -> None:
-        outcome: Checkpoint | EngineError = CheckpointDeclined("the server stopped meanwhile")
+        outcome: Checkpoint | EngineError = Unavailable("the server stopped meanwhile")
         try:
             snapshot = await self._snapshot(copy)
             making.copied.set()
@@ -179,9 +198,15 @@ class Checkpointer:
             made_at=now_us(),
             cost_us=_took_us(began),
         )
-        known = [one for one in await self._log.checkpoints(point.session) if one.engine == engine]
+        everyones = await self._log.checkpoints(point.session)
+        known = [one for one in everyones if one.engine == engine]
         others = [one for one in known if one.seq != point.seq]
-        await self._log.add_checkpoint(checkpoint, superfluous([checkpoint, *others], new=checkpoint))
+        # of earlier engines the newest is kept, for those who go back to one
+        foreign = [one for one in everyones if one.engine != engine][1:]
+        forgotten = [*superfluous([checkpoint, *others], new=checkpoint), *foreign]
+        await self._log.add_checkpoint(checkpoint, forgotten)
+        for one in forgotten:  # at once: those of a busy session would fill the disk until the next sweep
+            await self._blobs.discard(one.blob)
         return checkpoint
 
     def _end(
@@ -198,12 +223,13 @@ class Checkpointer:
             self._idle.set()
         took = _took_us(began)
         if isinstance(outcome, Checkpoint):
-            debt.paid(took)
+            debt.paid(took, outcome.size)
             size, declined = outcome.size, None
         else:
-            debt.refused(outcome.message)
+            debt.refused(outcome.message, took, lasting=isinstance(outcome, CheckpointDeclined))
             size, declined = 0, outcome.message
         self._told(Made(session=point.session, seq=point.seq, size=size, took_us=took, declined=declined))
+        making.over()
 
 
 def _took_us(began: float) -> int:

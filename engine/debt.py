@@ -13,6 +13,10 @@ COST_US = 40_000
 """What a checkpoint is thought to cost before the first one was made: that of a small state."""
 
 
+US_PER_BYTE = 1
+"""A session that writes large checkpoints runs so long for each byte: it fills no disk with them."""
+
+
 class Debt:
     """Of one session. ``target_us`` is what a recovery may take: the restore target.
 
@@ -25,8 +29,12 @@ class Debt:
         """The debt, in microseconds."""
         self.cost_us = COST_US
         """What the last checkpoint took, in microseconds."""
+        self.size = 0
+        """Bytes that the last checkpoint takes."""
         self.declined: str | None = None
         """Why the last attempt gave none."""
+        self.is_unkeepable = False
+        """Whether that was the state's doing, and not an accident."""
         self._declined_us = 0
         """The debt at the last attempt, if that gave none."""
         self._covered: int | None = None
@@ -45,7 +53,8 @@ class Debt:
     @property
     def is_due(self) -> bool:
         """Whether a checkpoint should be made now."""
-        return self._is_over(self._target_us and max(self._target_us, 2 * self.cost_us))
+        least = max(self._target_us, 2 * self.cost_us, self.size * US_PER_BYTE)
+        return self._is_over(self._target_us and least)
 
     @property
     def is_worth_it_before_sleep(self) -> bool:
@@ -64,19 +73,23 @@ class Debt:
         """A checkpoint of the state as it is now is being made."""
         self._covered = self.replay_us
 
-    def paid(self, cost_us: int) -> None:
-        """It was made and kept."""
+    def paid(self, cost_us: int, size: int) -> None:
+        """It was made and kept, and takes that many bytes."""
         assert self._covered is not None
         self.replay_us = max(0, self.replay_us - self._covered)
-        self.cost_us = cost_us
+        self.cost_us, self.size = cost_us, size
         self._covered = self.declined = None
+        self.is_unkeepable = False
         self._declined_us = 0
 
-    def refused(self, why: str) -> None:
-        """It was not."""
+    def refused(self, why: str, cost_us: int, *, lasting: bool) -> None:
+        """It was not; ``lasting``: since the state is such that it cannot be."""
         assert self._covered is not None
         self._declined_us = self._covered
         self._covered, self.declined = None, why
+        self.is_unkeepable = lasting
+        if lasting:
+            self.cost_us = max(self.cost_us, cost_us)
 
     def _is_over(self, threshold_us: int) -> bool:
         if threshold_us:  # else it is wanted whatever it costs

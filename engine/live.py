@@ -11,7 +11,7 @@ from __future__ import annotations
 import contextlib
 import logging
 import secrets
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Protocol
 
 import trio
@@ -48,15 +48,13 @@ class Surroundings(Source, Protocol):
 
 MAX_ATTEMPTS = 4
 """How often code is run whose worker is killed from outside before it has printed anything."""
-RETIRE_SECONDS = 30.0
-"""What a checkpoint before sleep may take; without it the session wakes by a replay."""
 
 
 class LiveSession:
     """The session ``name`` of ``owner``.
 
     ``position`` is None while it has no event; it begins with its first execution, at ``birth`` if
-    that is set (a fork), else empty.
+    that is set (a fork), else empty. ``over`` is called whenever a checkpoint was made, or given up.
     """
 
     def __init__(
@@ -66,6 +64,7 @@ class LiveSession:
         name: str,
         position: Position | None,
         birth: ForkPoint | None,
+        over: Callable[[], object] = lambda: None,
     ) -> None:
         self.owner, self.name = owner, name
         self.position = position
@@ -80,6 +79,9 @@ class LiveSession:
         self.recovery: Recovery | None = None
         """The recovery that goes on now."""
         self._making: Making | None = None
+        self._leaving = trio.CancelScope()
+        self._is_wanted = False
+        self._over = over
         self._engine = engine
         self._birth = birth
         self._worker: Worker | None = None
@@ -94,14 +96,25 @@ class LiveSession:
         if self.debt.is_due:
             await self._checkpoint()
 
-    async def retire(self) -> None:
-        """Give the worker up, after a checkpoint if that is worth it."""
-        with trio.move_on_after(RETIRE_SECONDS):
+    async def retire(self, seconds: float) -> None:
+        """Give the worker up, after a checkpoint if that is worth it and takes no longer than that."""
+        self._is_wanted = False
+        with trio.move_on_after(seconds) as self._leaving:
             if self._worker is not None and self.debt.is_worth_it_before_sleep:
                 await self._checkpoint(wait=True)
             if self._making is not None:
                 await self._making.copied.wait()
-        self.sleep()
+        if self._worker is None or not self._worker.is_free or not self._is_wanted:
+            self.sleep()
+
+    def hurry(self, seconds: float) -> None:
+        """Whoever retires may take no longer than that from now on."""
+        self._leaving.deadline = min(self._leaving.deadline, trio.current_time() + seconds)
+
+    def stay(self) -> None:
+        """There is something to do after all: whoever retires need not go on with it."""
+        self._is_wanted = True
+        self._leaving.cancel()
 
     def sleep(self) -> None:
         """Give the worker up now."""
@@ -297,7 +310,7 @@ class LiveSession:
         self.sleep()
         try:
             self._worker = await worker_at(
-                self._engine, self.name, target, self.debt, self._begun, accept=accept
+                self._engine, self.name, target, self.debt, self._begun, accept=accept, over=self._over
             )
             return {} if self.recovery is None else self.recovery.differences
         finally:
@@ -315,7 +328,7 @@ class LiveSession:
             return
         try:
             self._making = await self._engine.checkpointer.begin(
-                self._worker, self._state(), self.debt, wait=wait
+                self._worker, self._state(), self.debt, wait=wait, over=self._over
             )
         except WorkerDied as died:
             _log.warning("session %s lost its worker: %s", self.name, died.message)

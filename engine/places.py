@@ -9,6 +9,8 @@ import trio
 
 from engine.workers import Worker, Workers
 
+EVICT_SECONDS = 2.0
+"""What a holder may take to give its place to one who waits."""
 TURN_SECONDS = 1.0
 """A holder with more to do keeps its worker that long while others wait for a place."""
 
@@ -44,8 +46,8 @@ class Holder(Protocol):
         """Whether it would take long to bring another worker to where this one is."""
         ...
 
-    def retire(self) -> None:
-        """Give the worker up soon, by ``Places.give_back``."""
+    def retire(self, seconds: float) -> None:
+        """Give the worker up within ``seconds``, by ``Places.give_back``."""
         ...
 
 
@@ -91,11 +93,11 @@ class Places:
         """Others may be waiting for the place of ``holder``."""
         had_its_turn = trio.current_time() - holder.awake_since > TURN_SECONDS
         if self._free.statistics().tasks_waiting and (holder.idle or had_its_turn):
-            holder.retire()
+            holder.retire(EVICT_SECONDS)
 
     def _let_one_retire(self) -> None:
         idle = [
             holder for holder in self._holders() if holder.awake and holder.idle and not holder.is_retiring
         ]
         if idle:
-            min(idle, key=lambda holder: (holder.is_costly_to_wake, holder.last_used)).retire()
+            min(idle, key=lambda holder: (holder.is_costly_to_wake, holder.last_used)).retire(EVICT_SECONDS)

@@ -10,6 +10,8 @@ NEWEST = 2
 """One, and one more in case that one cannot be read."""
 _BITS = 2
 """Of the past one is kept in each stretch that is 2**_BITS times as long as the one after it."""
+MAX_BYTES = 128 << 20
+"""What those of the past may take together with the newest."""
 
 
 def superfluous(checkpoints: Sequence[Checkpoint], *, new: Checkpoint | None = None) -> list[Checkpoint]:
@@ -17,12 +19,19 @@ def superfluous(checkpoints: Sequence[Checkpoint], *, new: Checkpoint | None = N
 
     Not the ``new`` one, wherever it is: a long way to the past goes on from it when it was put off.
 
-    The oldest in each stretch is kept: it moves into the next, longer one in time.
+    The oldest in each stretch is kept: it moves into the next, longer one in time. Where they are large, the
+    oldest go.
     """
     ordered = sorted(checkpoints, key=lambda checkpoint: checkpoint.seq, reverse=True)
     if not ordered:
         return []
     head = ordered[0].seq
     oldest = {(head - one.seq).bit_length() // _BITS: one for one in ordered}  # later ones are older
-    kept = {one.seq for one in (*ordered[:NEWEST], *oldest.values(), *([new] if new else []))}
-    return [one for one in ordered if one.seq not in kept]
+    always = {one.seq for one in (*ordered[:NEWEST], *([new] if new else []))}
+    kept = always | {one.seq for one in oldest.values()}
+    forgotten, size = [], 0
+    for one in ordered:
+        size += one.size if one.seq in kept else 0
+        if one.seq not in kept or (size > MAX_BYTES and one.seq not in always):
+            forgotten.append(one)
+    return forgotten

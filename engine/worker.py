@@ -132,6 +132,11 @@ class Worker:
         """Whether its end has not been reported yet."""
         return not self._ended.is_set()
 
+    @property
+    def is_free(self) -> bool:
+        """Whether it is in no run, and was not left in the middle of one."""
+        return self._usable
+
     def running(self) -> bool:
         """Whether the process is there now; the kernel knows of its end before the zygote tells."""
         if self._closed or not self.alive:

@@ -57,6 +57,10 @@ class DirectoryBlobStore:
         """See ``BlobStore``."""
         return await self._run(lambda: self._get(name))
 
+    async def discard(self, name: str) -> None:
+        """See ``BlobStore``."""
+        await self._run(lambda: self._path(name).unlink(missing_ok=True))
+
     async def sweep(self, keep: Collection[str], *, older_than: float) -> Swept:
         """See ``BlobStore``."""
         return await self._run(lambda: self._sweep(keep, older_than))

@@ -46,5 +46,7 @@ def read(written: bytes) -> bytes | Declined:
         return Declined("the process that made the snapshot ended before it had told it whole")
     text = _UNPRINTABLE.sub(" ", complaint[: 4 * _REASON_CHARS].decode("ascii", "replace")).strip("# ")
     if not text:
-        return Declined("the process that made the snapshot ended, out of memory or killed")
+        return Declined(
+            "the process that made the snapshot ended: out of memory, or killed, as with its worker"
+        )
     return Declined(text if len(text) <= _REASON_CHARS else f"{text[:_REASON_CHARS]}...")

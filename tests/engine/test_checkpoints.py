@@ -13,7 +13,7 @@ from checkpointing import Checkpoints, count_replays
 from engines import CALLER, OWNER, Engine
 from msgspec.structs import replace
 
-from engine import checkpoints, debt, replay
+from engine import checkpoints, debt, places, replay
 from engine.errors import Unavailable
 from engine.recovery import Recovery
 from engine.session import ForkPoint
@@ -264,6 +264,74 @@ async def test_sessions_that_are_costly_to_wake_give_their_places_up_last(open_e
         await engine.run("1", session="third")
         assert (await engine.supervisor.session(OWNER, "costly")).awake
         assert not (await engine.supervisor.session(OWNER, "cheap")).awake
+
+
+async def test_what_came_due_while_a_checkpoint_was_made_gets_one_without_another_request(
+    open_engine, tmp_path
+):
+    told = Checkpoints()
+    async with open_engine(tmp_path, observers=[told], **EVERY_EVENT) as engine:
+        for _ in range(5):
+            await engine.run("globalThis.n = (globalThis.n ?? 0) + 1", session="a")
+        await told.of(5)
+
+
+async def test_blobs_of_checkpoints_that_are_forgotten_are_removed_at_once(open_engine, tmp_path):
+    told = Checkpoints()
+    async with open_engine(tmp_path, observers=[told], **EVERY_EVENT) as engine:
+        for seq in range(1, 13):
+            await engine.run("globalThis.n = (globalThis.n ?? 0) + 1", session="a")
+            await told.of(seq)
+        row = await engine.log.session_named(OWNER, "a")
+        needed = {checkpoint.blob for checkpoint in await engine.log.checkpoints(row.session)}
+        assert len(needed) < 12
+        assert {path.name for path in blob_files(tmp_path)} == needed
+
+
+async def test_of_another_engines_checkpoints_the_newest_is_kept(open_engine, tmp_path):
+    await checkpointed_session(open_engine, tmp_path)
+    async with open_engine(tmp_path, **NEVER) as engine:
+        row = await engine.log.session_named(OWNER, "a")
+        foreign = [replace(one, engine="0" * 32) for one in await engine.log.checkpoints(row.session)]
+        await engine.log.forget_checkpoints(await engine.log.checkpoints(row.session))
+        for one in foreign:
+            await engine.log.add_checkpoint(one)
+    told = Checkpoints()
+    async with open_engine(tmp_path, observers=[told], **EVERY_EVENT) as engine:
+        await engine.run("n", session="a")
+        await told.of(4)
+        left = [(one.seq, one.engine) for one in await engine.log.checkpoints(row.session)]
+        assert [seq for seq, engine_id in left if engine_id == "0" * 32] == [3]
+
+
+async def test_a_session_that_is_about_to_sleep_serves_a_request_that_comes_before_that(
+    open_engine, tmp_path, monkeypatch
+):
+    monkeypatch.setattr(debt, "COST_US", 1)
+    told = Checkpoints()
+    async with open_engine(tmp_path, observers=[told], **NEVER) as engine:
+        await engine.run("var big = []; for (let i = 0; i < 300_000; i++) big.push({ i })", session="a")
+        (actor,) = engine.supervisor._actors
+        actor.retire()
+        with trio.fail_after(20):
+            while not [copy for pid in engine.worker_pids() for copy in _children(pid)]:
+                await trio.lowlevel.checkpoint()
+        assert await engine.value("big.length", session="a") == "300000"
+        assert told.made == []  # the copy still makes it
+        assert actor.awake
+
+
+async def test_a_session_whose_checkpoint_takes_long_gives_its_place_up_in_time(
+    open_engine, tmp_path, monkeypatch
+):
+    monkeypatch.setattr(debt, "COST_US", 1)
+    monkeypatch.setattr(places, "EVICT_SECONDS", 0.1)
+    told = Checkpoints()
+    async with open_engine(tmp_path, max_workers=1, observers=[told], **NEVER) as engine:
+        await engine.run("var big = []; for (let i = 0; i < 400_000; i++) big.push({ i })", session="a")
+        assert await engine.value("1 + 1", session="b") == "2"
+        assert [made.declined is None for made in told.made] != [True]
+        assert await engine.value("big.length", session="a") == "400000"
 
 
 async def test_a_session_tells_its_newest_checkpoint_and_why_there_is_none(open_engine, tmp_path):

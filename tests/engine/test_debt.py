@@ -34,7 +34,7 @@ def test_a_checkpoint_is_due_once_a_recovery_would_miss_its_target() -> None:
 def test_a_checkpoint_that_costs_much_is_due_later() -> None:
     debt = owing(10 * TARGET_US)
     debt.begin()
-    debt.paid(2 * TARGET_US)
+    debt.paid(2 * TARGET_US, 0)
     debt.is_now(4 * TARGET_US)
     assert not debt.is_due
     debt.is_now(4 * TARGET_US + 1)
@@ -58,7 +58,7 @@ def test_what_ran_while_the_checkpoint_was_made_is_still_owed() -> None:
     debt = owing(TARGET_US + 1)
     debt.begin()
     debt.ran(7)
-    debt.paid(COST_US)
+    debt.paid(COST_US, 0)
     assert debt.replay_us == 7 + REPLAY_US
 
 
@@ -66,14 +66,14 @@ def test_a_restored_state_owes_what_was_replayed_also_while_a_checkpoint_of_befo
     debt = owing(TARGET_US + 1)
     debt.begin()
     debt.is_now(10)
-    debt.paid(COST_US)
+    debt.paid(COST_US, 0)
     assert debt.replay_us == 0
 
 
 def test_a_state_that_cannot_be_kept_is_tried_again_when_the_debt_has_doubled() -> None:
     debt = owing(TARGET_US + 1)
     debt.begin()
-    debt.refused("it holds a live Intl.Collator")
+    debt.refused("it holds a live Intl.Collator", 0, lasting=True)
     assert debt.declined == "it holds a live Intl.Collator"
     assert not debt.is_due
     debt.is_now(2 * (TARGET_US + 1))
@@ -81,11 +81,11 @@ def test_a_state_that_cannot_be_kept_is_tried_again_when_the_debt_has_doubled() 
     debt.is_now(2 * (TARGET_US + 1) + 1)
     assert debt.is_due
     debt.begin()
-    debt.refused("again")
+    debt.refused("again", 0, lasting=True)
     assert not debt.is_due
     debt.is_now(5 * TARGET_US)
     debt.begin()
-    debt.paid(COST_US)
+    debt.paid(COST_US, 0)
     assert debt.declined is None
     debt.is_now(TARGET_US + 1)
     assert debt.is_due
@@ -98,8 +98,29 @@ def test_a_state_that_can_never_be_kept_is_tried_ever_more_seldom() -> None:
         if debt.is_due:
             tried += 1
             debt.begin()
-            debt.refused("it holds a live Intl.Collator")
+            debt.refused("it holds a live Intl.Collator", 0, lasting=True)
     assert tried <= (100_000).bit_length() + 1
+
+
+def test_a_large_checkpoint_is_due_only_after_the_session_has_run_long_enough_for_its_bytes() -> None:
+    debt = owing(TARGET_US + 1)
+    debt.begin()
+    debt.paid(COST_US, 40 << 20)
+    debt.is_now(40 << 20)
+    assert not debt.is_due
+    debt.is_now((40 << 20) + 1)
+    assert debt.is_due
+
+
+def test_what_an_attempt_in_vain_cost_counts_where_the_state_is_to_blame() -> None:
+    debt = owing(TARGET_US + 1)
+    debt.begin()
+    debt.refused("the disk is full", 9 * TARGET_US, lasting=False)
+    assert (debt.cost_us, debt.is_unkeepable) == (COST_US, False)
+    debt.is_now(3 * TARGET_US)
+    debt.begin()
+    debt.refused("it takes too long", 9 * TARGET_US, lasting=True)
+    assert (debt.cost_us, debt.is_unkeepable) == (9 * TARGET_US, True)
 
 
 def test_a_target_of_nothing_asks_for_a_checkpoint_after_every_event() -> None:

@@ -3,15 +3,22 @@
 from __future__ import annotations
 
 import pytest
+from msgspec.structs import replace
 
 from engine.checkpoints import Checkpoint
-from engine.retention import NEWEST, superfluous
+from engine.retention import MAX_BYTES, NEWEST, superfluous
 
 
 def made_at(seq: int) -> Checkpoint:
     return Checkpoint(
         session="i_1", seq=seq, state=bytes(32), engine="e", blob=f"{seq:064x}", size=1, made_at=0, cost_us=1
     )
+
+
+def test_of_large_ones_the_oldest_are_forgotten_but_never_the_newest() -> None:
+    large = [replace(made_at(seq), size=MAX_BYTES // 2) for seq in (1, 40, 90, 100)]
+    assert [one.seq for one in superfluous(large)] == [40, 1]
+    assert superfluous([replace(one, size=2 * MAX_BYTES) for one in large[-NEWEST:]]) == []
 
 
 def kept_after(every: int, until: int) -> list[int]:
