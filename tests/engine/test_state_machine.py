@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import tempfile
@@ -161,7 +162,8 @@ class Sessions(RuleBasedStateMachine):
     def crash_workers(self) -> None:
         async def crash(engine: Engine) -> None:
             for pid in engine.worker_pids():
-                os.kill(pid, signal.SIGKILL)
+                with contextlib.suppress(ProcessLookupError):  # one that ended just now
+                    os.kill(pid, signal.SIGKILL)
 
         self.world.call(crash)
 
