@@ -87,6 +87,7 @@ async def worker_at(
     taken: list[Worker] = []
 
     async def acquire() -> Worker:
+        turn.end()  # those who have the places may be waiting for it
         while taken:  # a worker that died while it replayed
             source.places.give_back(taken.pop())
         taken.append(await source.places.take())
@@ -112,6 +113,7 @@ async def worker_at(
                 with trio.fail_after(source.max_recovery_seconds):
                     return await restore(target, acquire)
             except trio.TooSlowError:
+                turn.end()
                 if making is not None:
                     with trio.move_on_after(LAST_COPY_SECONDS):
                         await making.copied.wait()
