@@ -179,6 +179,8 @@ class Checkpointer:
                 await worker.restore(snapshot)
                 return
         except WorkerDied as died:
+            if died.lost:
+                raise CheckpointDeclined(f"the snapshot was not tried to the end: {died.message}") from died
             raise CheckpointDeclined(f"V8 cannot restore the snapshot: {died.message}") from died
         finally:
             await worker.aclose()

@@ -28,6 +28,8 @@ class RestartingServer:
         self._flags = ("--directory-path", str(directory), *flags)
         self._process: ServerProcess | None = None
         self._up = trio.Event()
+        self.log = ""
+        """What the processes said that have ended."""
 
     @property
     def process(self) -> ServerProcess:
@@ -73,6 +75,7 @@ class RestartingServer:
             status = await trio.to_thread.run_sync(process.terminate, number)
         assert process.process.stdout is not None
         process.process.stdout.close()
+        self.log += process.log
         return status
 
 

@@ -30,7 +30,9 @@ MAX_DELAY_SECONDS = 0.02
 class Load:
     """What the clients were told: answers by idempotency key."""
 
-    def __init__(self) -> None:
+    def __init__(self, code: str = COUNT) -> None:
+        self._code = code
+        """What counts: its result is the number of times that it has run in its session."""
         self.told: dict[str, dict[str, Any]] = {}
         self.sessions: dict[str, str] = {}
         """Session by key, of every key that was ever sent."""
@@ -45,10 +47,11 @@ class Load:
             while going(step):
                 key, session = f"{name}-{step}", f"counter-{chance.randrange(SESSIONS)}"
                 self.sessions[key] = session
-                answer = await insist(client, server, key, session=session, code=COUNT)
+                answer = await insist(client, server, key, session=session, code=self._code)
                 await self._note(key, answer)
                 if chance.random() < RESEND_CHANCE:
-                    assert await insist(client, server, key, session=session, code=COUNT) == answer
+                    again = await insist(client, server, key, session=session, code=self._code)
+                    assert again == answer
                 step += 1
 
     async def acknowledged(self, count: int) -> None:
