@@ -17,6 +17,7 @@ from engine import checkpoints, debt, places, replay
 from engine.errors import Unavailable
 from engine.recovery import Recovery
 from engine.session import ForkPoint
+from engine.worker import Worker
 from persistence.directory_blobs import FOLDER, DirectoryBlobStore
 
 EVERY_EVENT = {"restore_target_seconds": 0.0}
@@ -545,6 +546,26 @@ async def test_a_copy_that_is_killed_costs_one_checkpoint(open_engine, tmp_path)
             os.kill(copy, signal.SIGKILL)
         assert (await told.wait(lambda made: True)).declined is not None
         assert await engine.value("big.length", session="a") == "200000"
+
+
+async def test_a_trial_that_is_killed_costs_one_checkpoint_and_blames_nobody(
+    open_engine, tmp_path, monkeypatch
+):
+    told = Checkpoints()
+    restore = Worker.restore
+
+    async def killed_meanwhile(worker: Worker, snapshot: bytes) -> None:
+        os.kill(worker.pid, signal.SIGKILL)
+        await restore(worker, snapshot)
+
+    monkeypatch.setattr(Worker, "restore", killed_meanwhile)
+    async with open_engine(tmp_path, observers=[told], **EVERY_EVENT) as engine:
+        await engine.run("let n = 1", session="a")
+        declined = await told.one_more()
+        assert (declined.declined or "").startswith("the snapshot was not tried to the end: worker ")
+        monkeypatch.setattr(Worker, "restore", restore)
+        assert await engine.value("++n", session="a") == "2"
+        await told.of(2)
 
 
 async def test_a_copy_ends_with_its_worker(open_engine, tmp_path):
