@@ -561,7 +561,7 @@ async def test_a_trial_that_is_killed_costs_one_checkpoint_and_blames_nobody(
     monkeypatch.setattr(Worker, "restore", killed_meanwhile)
     async with open_engine(tmp_path, observers=[told], **EVERY_EVENT) as engine:
         await engine.run("let n = 1", session="a")
-        declined = await told.one_more()
+        declined = await told.wait(lambda made: True)
         assert (declined.declined or "").startswith("the snapshot was not tried to the end: worker ")
         monkeypatch.setattr(Worker, "restore", restore)
         assert await engine.value("++n", session="a") == "2"

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import shutil
 import signal
 import tempfile
 from copy import deepcopy
@@ -16,6 +17,7 @@ from typing import Any
 
 import hypothesis
 import pytest
+import trio
 from engines import CALLER, OWNER, Engine, first_line, submission
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
@@ -39,6 +41,11 @@ BEGIN = (
     " const p = new P(); const it = (function* () { for (let i = 0; ; i += 2) yield i })(); 0"
 )
 SHOW = "[xs.join(), inc(), p.add(0), it.next().value]"
+
+
+def added(number: int) -> str:
+    """Code that changes all variables."""
+    return f"xs.push({number}); p.add({number}); {SHOW}"
 
 
 @dataclass
@@ -93,6 +100,12 @@ class Sessions(RuleBasedStateMachine):
             self.world.close()
             self.folder.cleanup()
 
+    def show_added(self, model: Model, number: int) -> str:
+        """What the code of ``added`` gives now."""
+        model.state.xs.append(number)
+        model.state.total += number
+        return model.state.shown()
+
     def run(self, model: Model, code: str, **options: Any) -> Any:
         return self.world.call(lambda engine: engine.run(code, session=model.name, **options))
 
@@ -112,10 +125,8 @@ class Sessions(RuleBasedStateMachine):
 
     @rule(model=sessions, number=st.integers(-9, 9))
     def add(self, model: Model, number: int) -> None:
-        report = self.run(model, f"xs.push({number}); p.add({number}); {SHOW}")
-        model.state.xs.append(number)
-        model.state.total += number
-        assert report.result == model.state.shown()
+        report = self.run(model, added(number))
+        assert report.result == self.show_added(model, number)
         model.moved()
         assert report.event == model.seq
 
@@ -167,6 +178,70 @@ class Sessions(RuleBasedStateMachine):
 
         self.world.call(crash)
 
+    @rule(model=sessions, number=st.integers(-9, 9), heard=st.booleans())
+    def crash_worker_while_it_runs(self, model: Model, number: int, heard: bool) -> None:
+        """Code that has not been heard of yet is run again; else it is told as crashed, and undone."""
+
+        async def crash(engine: Engine) -> Any:
+            said = "console.log('runs');" if heard else ""
+            code = f"{said} await new Promise((r) => setTimeout(r, 30)); {added(number)}"
+            execution = await engine.supervisor.submit(submission(code, session=model.name))
+            if heard:
+                await first_line(execution)
+            for pid in engine.worker_pids():
+                os.kill(pid, signal.SIGKILL)
+            return await execution.wait(60)
+
+        report = self.world.call(crash)
+        if report.status == "crashed":
+            assert heard
+            model.seq += 1
+        else:
+            assert report.result == self.show_added(model, number)
+            model.moved()
+        assert report.event == model.seq
+
+    @rule(model=sessions, number=st.integers(-9, 9), heard=st.booleans())
+    def crash_server_while_it_runs(self, model: Model, number: int, heard: bool) -> None:
+        """Whether it was recorded or not: under its key it comes to its end once."""
+        key = {"idempotency_key": f"{model.name}-{model.seq}"}
+        code = f"console.log('runs'); {added(number)}"
+
+        async def begin(engine: Engine) -> None:
+            execution = await engine.supervisor.submit(submission(code, session=model.name, **key))
+            if heard:
+                await first_line(execution)
+
+        self.world.call(begin)
+        self.world.restart(drain=False)
+        report = self.run(model, code, **key)
+        assert report.result == self.show_added(model, number)
+        model.moved()
+        assert self.run(model, code, **key) == report
+        assert report.event == model.seq
+
+    @rule(number=st.integers(-9, 9), crash=st.booleans())
+    def add_everywhere_at_once(self, number: int, crash: bool) -> None:
+        """There are fewer workers than sessions, and they may be killed meanwhile."""
+        results: dict[str, Any] = {}
+
+        async def add(engine: Engine, name: str) -> None:
+            results[name] = (await engine.run(added(number), session=name)).result
+
+        async def add_all(engine: Engine) -> None:
+            async with trio.open_nursery() as nursery:
+                for name in self.models:
+                    nursery.start_soon(add, engine, name)
+                while crash and self.models and not results:
+                    await trio.lowlevel.checkpoint()
+                for pid in engine.worker_pids() if crash else ():
+                    os.kill(pid, signal.SIGKILL)
+
+        self.world.call(add_all)
+        for name, model in self.models.items():
+            assert results[name] == self.show_added(model, number)
+            model.moved()
+
     @rule(model=sessions)
     def evict(self, model: Model) -> None:
         async def retire(engine: Engine) -> None:
@@ -192,7 +267,8 @@ class Sessions(RuleBasedStateMachine):
         fork = self.new()
 
         async def begin(engine: Engine) -> int:
-            info = await engine.supervisor.fork(OWNER, model.name, at=at, into=fork.name, caller=CALLER)
+            asked = None if at == max(model.past) else at
+            info = await engine.supervisor.fork(OWNER, model.name, at=asked, into=fork.name, caller=CALLER)
             return int(info.head_seq)
 
         fork.seq = self.world.call(begin)
@@ -227,6 +303,10 @@ class Sessions(RuleBasedStateMachine):
             return  # it was only being written
 
     @rule()
+    def lose_all_blobs(self) -> None:
+        shutil.rmtree(self.world.directory / FOLDER, ignore_errors=True)
+
+    @rule()
     def forget_all_checkpoints(self) -> None:
         async def forget(engine: Engine) -> None:
             for name in self.models:
@@ -235,28 +315,35 @@ class Sessions(RuleBasedStateMachine):
 
         self.world.call(forget)
 
-    @rule(model=sessions)
-    def compare(self, model: Model) -> None:
-        """The session's variables are the same live, from a checkpoint and its tail, and from the beginning."""
+    @rule(model=sessions, data=st.data())
+    def compare(self, model: Model, data: st.DataObject) -> None:
+        """A session's variables are the same live, from a checkpoint and its tail, and from the beginning; so
+        are those of its past.
+        """
+        at = data.draw(st.sampled_from([None, *sorted(model.past)]))
 
         async def variables(engine: Engine, blobs: Any) -> object:
-            row = await engine.log.session_named(OWNER, model.name)
+            if at is None:
+                row = await engine.log.session_named(OWNER, model.name)
+                point = ForkPoint(row.session, row.state_seq, row.state_id)
+            else:
+                point = await engine.supervisor._sessions.catalog.state(OWNER, model.name, at)
             recovery = Recovery(engine.log, blobs, engine.supervisor.engine_id)
-            point = ForkPoint(row.session, row.state_seq, row.state_id)
             worker = await recovery.restore(point, engine.supervisor._workers.acquire)
             try:
                 return (await worker.look(Look())).globals
             finally:
                 await worker.aclose()
 
-        async def live(engine: Engine) -> object:
-            return (await engine.supervisor.state(OWNER, model.name, at=None)).globals
+        async def told(engine: Engine) -> object:
+            return (await engine.supervisor.state(OWNER, model.name, at=at)).globals
 
-        shown = self.world.call(live)
+        shown = self.world.call(told)
         assert self.world.call(lambda engine: variables(engine, self.world.blobs)) == shown
         assert self.world.call(lambda engine: variables(engine, None)) == shown
 
 
+EXAMPLES = int(os.environ.get("EXAMPLES") or 200)
 COMMON = {
     "deadline": None,
     "suppress_health_check": list(HealthCheck),
@@ -277,4 +364,5 @@ def test_a_session_is_what_its_model_says_whatever_happens(cache_dir: Path) -> N
 
 @pytest.mark.torture
 def test_sessions_are_what_their_models_say_over_long_histories(cache_dir: Path) -> None:
-    play(cache_dir, settings(max_examples=200, stateful_step_count=80, **COMMON))
+    """The environment variable ``EXAMPLES`` gives another number of them."""
+    play(cache_dir, settings(max_examples=EXAMPLES, stateful_step_count=80, **COMMON))
