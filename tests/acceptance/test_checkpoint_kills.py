@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
 import os
 import random
@@ -40,6 +41,9 @@ ROUNDS = int(os.environ.get("ROUNDS") or 1_000)
 """Kills of the long version."""
 ROUNDS_OF_A_STORM = 100
 SECONDS_OF_A_ROUND = 15
+TRIAL_SECONDS = 0.2
+"""A trial begins that soon after the copy has ended, if there is one."""
+MAX_TRIES = 20
 TRIAL_KILLED = "the snapshot was not tried to the end"
 
 
@@ -51,51 +55,63 @@ def children(pid: int) -> list[int]:
         return []
 
 
-class Processes:
-    """The processes of the server, told apart by what is seen of them."""
+def found(server: int, kind: str) -> list[int]:
+    """The processes of that kind now."""
+    zygotes = children(server)
+    workers = [worker for zygote in zygotes for worker in children(zygote)]
+    match kind:
+        case "zygote":
+            return zygotes
+        case "worker":
+            return workers
+        case _:
+            return [copy for worker in workers for copy in children(worker)]
 
-    def __init__(self, server: int) -> None:
-        self._server = server
-        self._copied: set[int] = set()
-        """Workers that were seen with a copy: they are in use by a session."""
-        self._copies: set[int] = set()
-        """Copies that were there when they were looked for the last time."""
 
-    def find(self, kind: str) -> list[int]:
-        """The processes of that kind now. A trial is about to begin when a copy has ended, and takes the oldest
-        worker that was never in use.
-        """
-        zygotes = children(self._server)
-        workers = [worker for zygote in zygotes for worker in children(zygote)]
-        copies = {worker: children(worker) for worker in workers}
-        self._copied.update(worker for worker, there in copies.items() if there)
-        before, self._copies = self._copies, {copy for there in copies.values() for copy in there}
-        match kind:
-            case "zygote":
-                return zygotes
-            case "worker":
-                return workers
-            case "copy":
-                return sorted(self._copies)
-            case _:
-                unused = [worker for worker in workers if worker not in self._copied]
-                return unused[:1] if before - self._copies else []
+def run_time(pid: int) -> int:
+    """How long it has run, in nanoseconds; 0 if it has ended."""
+    try:
+        return int(Path(f"/proc/{pid}/schedstat").read_text().split()[0])
+    except (FileNotFoundError, ProcessLookupError):
+        return 0
+
+
+async def trying(server: int) -> list[int]:
+    """The worker that tries a snapshot, by what can be seen of it: it did nothing as long as a copy was there, and
+    begins to when that has ended. Any worker if none does so time and again.
+    """
+    for _ in range(MAX_TRIES):
+        while not (copies := found(server, "copy")):
+            await trio.lowlevel.checkpoint()
+        resting = {worker: run_time(worker) for worker in found(server, "worker")}
+        while copies[0] in found(server, "copy"):
+            resting = {worker: took for worker, took in resting.items() if run_time(worker) == took}
+            await trio.lowlevel.checkpoint()
+        with trio.move_on_after(TRIAL_SECONDS):
+            while True:
+                for worker, took in resting.items():
+                    if run_time(worker) > took:
+                        return [worker]
+                await trio.lowlevel.checkpoint()
+    return found(server, "worker")
 
 
 async def kill_one(server: RestartingServer, kind: str, chance: random.Random) -> None:
     """Kill one process of that kind, as soon as there is one."""
-    if kind == "server":
-        await server.kill_and_restart()
-        return
-    processes = Processes(server.process.process.pid)
-    while not (pids := processes.find(kind)):
-        await trio.lowlevel.checkpoint()
-    if kind == "copy":
-        await trio.sleep(chance.random() * MAX_DELAY_SECONDS)  # as far as it has come by then
-    try:
+    pid, delay = server.process.process.pid, 0.0
+    match kind:
+        case "server":
+            await server.kill_and_restart()
+            return
+        case "trial":
+            pids = await trying(pid)
+        case _:
+            while not (pids := found(pid, kind)):
+                await trio.lowlevel.checkpoint()
+            delay = chance.random() * MAX_DELAY_SECONDS if kind == "copy" else 0.0
+    await trio.sleep(delay)  # a copy is killed as far as it has come by then
+    with contextlib.suppress(ProcessLookupError, IndexError):  # it has ended by itself meanwhile
         os.kill(chance.choice(pids), signal.SIGKILL)
-    except ProcessLookupError:
-        return  # it has ended by itself meanwhile
 
 
 def planned(chance: random.Random, rounds: int) -> list[str]:
