@@ -180,7 +180,7 @@ class Checkpointer:
                 return
         except WorkerDied as died:
             if died.lost:
-                raise CheckpointDeclined(f"the snapshot was not tried to the end: {died.message}") from died
+                raise Unavailable(f"the snapshot was not tried to the end: {died.message}") from died
             raise CheckpointDeclined(f"V8 cannot restore the snapshot: {died.message}") from died
         finally:
             await worker.aclose()

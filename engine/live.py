@@ -310,7 +310,14 @@ class LiveSession:
         self.sleep()
         try:
             self._worker = await worker_at(
-                self._engine, self.name, target, self.debt, self._begun, accept=accept, over=self._over
+                self._engine,
+                self.name,
+                target,
+                self.debt,
+                self._begun,
+                accept=accept,
+                copying=self._copying,
+                over=self._over,
             )
             return {} if self.recovery is None else self.recovery.differences
         finally:
@@ -321,6 +328,9 @@ class LiveSession:
 
     def _begun(self, recovery: Recovery) -> None:
         self.recovery = recovery
+
+    def _copying(self, making: Making) -> None:
+        self._making = making
 
     async def _checkpoint(self, *, wait: bool = False) -> None:
         """Begin to make a checkpoint of the state, if there is room for it (or wait for that)."""

@@ -75,14 +75,15 @@ async def worker_at(
     begun: Callable[[Recovery], object] = lambda recovery: None,
     *,
     accept: bool = False,
+    copying: Callable[[Making], object] = lambda making: None,
     over: Callable[[], object] = lambda: None,
 ) -> Worker:
     """A worker in the state ``target`` of the session of that name, or in that of a new one; it counts until
     ``give_back``. With ``accept``, in the state that the whole replay gives instead.
 
-    A long replay makes checkpoints on its way, by ``debt``; ``over`` is called when one was made or given
-    up. ``begun`` is told of the recovery, to look at its progress. Raises Diverged, ReplayFailed, StoreError,
-    Unavailable.
+    A long replay makes checkpoints on its way, by ``debt``; ``copying`` is told of each, whose copy ends with
+    the worker, and ``over`` is called when one was made or given up. ``begun`` is told of the recovery, to
+    look at its progress. Raises Diverged, ReplayFailed, StoreError, Unavailable.
     """
     taken: list[Worker] = []
 
@@ -98,7 +99,10 @@ async def worker_at(
     async def between(worker: Worker, point: ForkPoint | None) -> None:
         nonlocal making
         if point is not None and debt.is_due:
-            making = await source.checkpointer.begin(worker, point, debt, over=over) or making
+            begun_now = await source.checkpointer.begin(worker, point, debt, over=over)
+            if begun_now is not None:
+                making = begun_now
+                copying(making)
         await turn.step()
 
     turn = source.turns.turn()

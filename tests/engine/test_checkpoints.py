@@ -17,7 +17,7 @@ from engine import checkpoints, debt, places, replay
 from engine.errors import Unavailable
 from engine.recovery import Recovery
 from engine.session import ForkPoint
-from engine.worker import Worker
+from engine.worker import Copy, Worker
 from persistence.directory_blobs import FOLDER, DirectoryBlobStore
 
 EVERY_EVENT = {"restore_target_seconds": 0.0}
@@ -132,6 +132,32 @@ async def test_a_look_at_the_past_makes_no_checkpoints_that_the_target_does_not_
         view = await engine.supervisor.state(OWNER, "a", at=10)
         assert view.event == 10
     assert told.made == []
+
+
+async def test_a_session_does_not_sleep_before_a_checkpoint_of_its_recovery_is_copied(
+    open_engine, tmp_path, monkeypatch
+):
+    async with open_engine(tmp_path, **NEVER) as engine:
+        await engine.run("var big = []; for (let i = 0; i < 100_000; i++) big.push({ i })", session="a")
+    told, go_on = Checkpoints(), trio.Event()
+    snapshot = Copy.snapshot
+
+    async def held(copy: Copy) -> bytes:
+        await go_on.wait()
+        return await snapshot(copy)
+
+    monkeypatch.setattr(Copy, "snapshot", held)
+    async with open_engine(tmp_path, observers=[told], restore_target_seconds=0.001) as engine:
+        monkeypatch.setattr(debt, "COST_US", 1)
+        assert await engine.value("big.length", session="a") == "100000"
+        (actor,) = engine.supervisor._actors
+        actor.retire()
+        for _ in range(100):
+            await trio.lowlevel.checkpoint()
+        assert actor.awake
+        go_on.set()
+        await actor.ended.wait()
+        await told.of(1)
 
 
 async def test_a_recovery_that_takes_too_long_is_put_off_and_the_next_goes_on_from_where_it_was(
