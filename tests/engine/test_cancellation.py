@@ -227,13 +227,17 @@ async def step_by_step(
 
 
 WAITING = pytest.mark.parametrize("waiting", [False, True], ids=["going on", "waiting"])
-LONG_WAITING = pytest.mark.parametrize(
+MOSTLY_GOING_ON = pytest.mark.parametrize(
     "waiting",
     [pytest.param(False, id="going on"), pytest.param(True, id="waiting", marks=pytest.mark.torture)],
 )
+MOSTLY_WAITING = pytest.mark.parametrize(
+    "waiting",
+    [pytest.param(False, id="going on", marks=pytest.mark.torture), pytest.param(True, id="waiting")],
+)
 
 
-@LONG_WAITING
+@MOSTLY_GOING_ON
 @pytest.mark.parametrize(
     ("prepare", "act", "target", "least"),
     [
@@ -256,7 +260,7 @@ async def test_a_session_is_consistent_wherever_its_task_is_cancelled(
         assert await step_by_step(engine, cancel, prepare, act) > least
 
 
-@WAITING
+@MOSTLY_WAITING
 @pytest.mark.parametrize(
     ("prepare", "act", "check"),
     [
@@ -310,7 +314,7 @@ async def test_a_checkpoint_may_be_cancelled_at_any_step_of_its_making(
         assert await step_by_step(engine, cancel, nothing, add_and_wait) > 10
 
 
-@LONG_WAITING
+@MOSTLY_GOING_ON
 async def test_a_drain_that_is_cancelled_at_any_step_can_be_drained_again(
     open_engine, tmp_path, monkeypatch, waiting
 ):
