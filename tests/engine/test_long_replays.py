@@ -57,6 +57,13 @@ async def write(engine: Engine, *names: str) -> None:
             await engine.run(f"{COUNT} //{name}", session=name)
 
 
+async def waiting(limit: trio.Semaphore | trio.CapacityLimiter) -> None:
+    """Until somebody waits for what is limited."""
+    with trio.fail_after(30):
+        while not limit.statistics().tasks_waiting:
+            await trio.lowlevel.checkpoint()
+
+
 async def counted(engine: Engine, name: str) -> None:
     assert await engine.value("n", session=name) == str(EVENTS)
 
@@ -90,16 +97,19 @@ async def test_two_long_replays_take_turns_event_by_event(open_engine, tmp_path,
     async with open_engine(tmp_path, **NEVER) as engine:
         await write(engine, "a", "b")
     replays = Replays(monkeypatch)
-    begin = replays.held["a", 1] = replays.held["b", 1] = trio.Event()
-    async with open_engine(tmp_path, **NEVER) as engine, trio.open_nursery() as nursery:
-        for name in "ab":
-            nursery.start_soon(counted, engine, name)
-        for name in "ab":
-            await replays.come_to(name, 1)
-        begin.set()
-    middle = "".join(replays.order[2:-2])
-    assert "aaa" not in middle
-    assert "bbb" not in middle
+    go_on = replays.held["a", 2] = trio.Event()
+    async with open_engine(tmp_path, **NEVER) as engine:
+        async with trio.open_nursery() as nursery:
+            for name in "ab":
+                nursery.start_soon(counted, engine, name)
+            await waiting(engine.supervisor._registry.turns._limiter)
+            before = len(replays.order)
+            go_on.set()
+        ended = min(map("".join(replays.order).rindex, "ab"))
+        both = "".join(replays.order[before : ended + 1])
+    assert "aa" not in both
+    assert "bb" not in both
+    assert len(both) >= EVENTS
 
 
 async def test_a_replay_that_lost_its_worker_keeps_no_turn_from_the_one_that_got_its_place(
@@ -113,9 +123,8 @@ async def test_a_replay_that_lost_its_worker_keeps_no_turn_from_the_one_that_got
         nursery.start_soon(counted, engine, "a")
         await replays.come_to("a", 3)
         nursery.start_soon(counted, engine, "b")
+        await waiting(engine.supervisor.places._free)
         with trio.fail_after(30):
-            while not engine.supervisor.places._free.statistics().tasks_waiting:
-                await trio.lowlevel.checkpoint()
             os.kill(replays.pids["a"], signal.SIGKILL)
             go_on.set()
             while "b" not in replays.order or engine.supervisor.status()["running"]:
