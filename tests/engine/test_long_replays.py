@@ -97,7 +97,7 @@ async def test_two_long_replays_take_turns_event_by_event(open_engine, tmp_path,
     async with open_engine(tmp_path, **NEVER) as engine:
         await write(engine, "a", "b")
     replays = Replays(monkeypatch)
-    go_on = replays.held["a", 2] = trio.Event()
+    go_on = replays.held["a", 2] = replays.held["b", 3] = trio.Event()
     async with open_engine(tmp_path, **NEVER) as engine:
         async with trio.open_nursery() as nursery:
             for name in "ab":
