@@ -17,7 +17,7 @@ from msgspec import Struct
 from engine import checkpoints
 from engine.checkpoints import Checkpoint
 from engine.debt import Debt
-from engine.errors import EngineError, Unavailable
+from engine.errors import BlobError, EngineError, Unavailable
 from engine.retention import superfluous
 from engine.session import ForkPoint
 from engine.timestamps import now_us
@@ -207,8 +207,11 @@ class Checkpointer:
         foreign = [one for one in everyones if one.engine != engine][1:]
         forgotten = [*superfluous([checkpoint, *others], new=checkpoint), *foreign]
         await self._log.add_checkpoint(checkpoint, forgotten)
-        for one in forgotten:  # at once: those of a busy session would fill the disk until the next sweep
-            await self._blobs.discard(one.blob)
+        try:
+            for one in forgotten:  # at once: those of a busy session would fill the disk until the next sweep
+                await self._blobs.discard(one.blob)
+        except BlobError as failed:  # this one is kept all the same
+            _log.warning("a blob that nothing needs was not removed: %s", failed.message)
         return checkpoint
 
     def _end(

@@ -92,6 +92,6 @@ class Debt:
             self.cost_us = max(self.cost_us, cost_us)
 
     def _is_over(self, threshold_us: int) -> bool:
-        if threshold_us:  # else it is wanted whatever it costs
-            threshold_us = max(threshold_us, 2 * self._declined_us)
+        # also where it is wanted whatever it costs: what was refused is not tried again without another event
+        threshold_us = max(threshold_us, 2 * self._declined_us if threshold_us else self._declined_us)
         return not self.is_being_paid and self.replay_us > threshold_us

@@ -128,3 +128,8 @@ def test_a_target_of_nothing_asks_for_a_checkpoint_after_every_event() -> None:
     assert not debt.is_due
     debt.ran(0)
     assert debt.is_due
+    debt.begin()
+    debt.refused("it holds a live Intl.Collator", 0, lasting=True)
+    assert not debt.is_due, "the same state would be refused again and again"
+    debt.ran(0)
+    assert debt.is_due
