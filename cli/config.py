@@ -11,6 +11,7 @@ from msgspec import Struct
 
 from cli import environment
 from cli.choices import Choices, ConfigError
+from engine.isolate.sandbox.layers import Mode
 from engine.limits import LimitPolicy, Limits
 from engine.placement import Placement, place
 from transports.settings import HttpSettings
@@ -33,6 +34,7 @@ class Settings(Struct, frozen=True, kw_only=True):
     restore_target_seconds: float
     max_recovery_seconds: float
     idle_seconds: float
+    sandbox: Mode
     placement: Placement | None
     """Processors for the server and for its workers; None leaves them to the kernel."""
     policy: LimitPolicy
@@ -56,6 +58,7 @@ def settings(choices: Choices) -> Settings:
         restore_target_seconds=chosen["restore_target"],
         max_recovery_seconds=chosen["max_recovery_seconds"],
         idle_seconds=chosen["idle_seconds"],
+        sandbox=chosen["sandbox"],
         placement=place(
             os.sched_getaffinity(0),
             # executions without sessions are nearly all worker: they need every processor

@@ -150,6 +150,13 @@ GROUPS: dict[str, tuple[click.Option, ...]] = {
         _number(
             "--max-workers", 1, None, 10_000, "Live sessions at once; the others sleep.  [default: by memory]"
         ),
+        _option(
+            "--sandbox",
+            type=click.Choice(["auto", "strict", "off"]),
+            default="auto",
+            help="auto demands a filter of system calls and takes what else the kernel has; strict demands "
+            "every layer; off is for machines that have no filter.",
+        ),
         _number("--max-concurrent-executions", 1, None, 10_000, "Another name of --max-workers."),
         _option(
             "--pin-cpus/--no-pin-cpus",

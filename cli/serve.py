@@ -20,6 +20,7 @@ from cli.executionlog import ExecutionLog
 from cli.logformat import FIELDS
 from cli.logs import logging_to_stderr
 from engine.errors import EngineError, StoreCorrupt
+from engine.isolate.sandbox.layers import Layers
 from engine.observer import Observer
 from engine.supervisor import Stores, Supervisor, open_supervisor
 from persistence.directory_blobs import DirectoryBlobStore
@@ -107,6 +108,7 @@ def _open_engine(
         idle_seconds=settings.idle_seconds,
         restore_target_seconds=settings.restore_target_seconds,
         max_recovery_seconds=settings.max_recovery_seconds,
+        sandbox=settings.sandbox,
         placement=settings.placement,
         observers=observers,
     )
@@ -147,11 +149,12 @@ def _announce(settings: Settings, engine: Supervisor, listeners: list[trio.Socke
         told = {"urls": urls, "store": settings.http.store, "sandbox": engine.status()["sandbox"]}
         _log.info("listening", extra={FIELDS: msgspec.to_builtins(told)})
         return
+    layers: Layers = engine.status()["sandbox"]
     store = "none: stateless, nothing is kept" if settings.store is None else str(settings.store)
     _tell(
         f"Listening on {', '.join(urls)} (MCP at {urls[0]}/mcp)\n"
         f"Store: {store}\n"
-        f"Sandbox: {_sandbox(engine.status()['sandbox'])}\n"
+        f"Sandbox: {layers.describe()}\n"
         f"Try: curl -X POST {urls[0]}/api/exec -H 'Content-Type: application/json' "
         '-d \'{"code":"1 + 2"}\''
     )
@@ -160,14 +163,6 @@ def _announce(settings: Settings, engine: Supervisor, listeners: list[trio.Socke
 def _tell(text: str) -> None:
     with suppress(OSError):  # nobody reads stderr any more, and the server does not need that
         click.echo(text, err=True)
-
-
-def _sandbox(report: object) -> str:
-    """What the engine tells of its sandbox, in a line."""
-    told = msgspec.to_builtins(report)
-    return (
-        ", ".join(f"{name} {value}" for name, value in told.items()) if isinstance(told, dict) else str(told)
-    )
 
 
 def _url(listener: trio.SocketListener) -> str:

@@ -23,6 +23,7 @@ from engine.errors import Busy, EngineError, NotFound, TooLarge, Unavailable
 from engine.events import Caller
 from engine.execution import Execution, Status, Submission
 from engine.idempotency import Key, Keys
+from engine.isolate.sandbox.layers import Mode
 from engine.limits import LimitPolicy
 from engine.observer import Observer, Observers
 from engine.placement import Placement
@@ -449,6 +450,7 @@ async def open_supervisor(
     idle_seconds: float = 600.0,
     restore_target_seconds: float = 0.5,
     max_recovery_seconds: float = 600.0,
+    sandbox: Mode = "auto",
     placement: Placement | None = None,
     observers: Sequence[Observer] = (),
 ) -> AsyncIterator[Supervisor]:
@@ -457,16 +459,21 @@ async def open_supervisor(
     ``max_workers`` bounds the worker processes that hold a session, ``spares`` are kept ready beside
     them; ``max_executions`` bounds what is queued and running; a session that was idle for
     ``idle_seconds`` gives its worker up. Checkpoints are made so that a recovery takes about
-    ``restore_target_seconds``, and one that takes ``max_recovery_seconds`` is put off. Workers run where
-    ``placement`` says, or where this process does. ``observers`` are told of every execution, change,
-    checkpoint and recovery that is over; what they raise is only logged.
+    ``restore_target_seconds``, and one that takes ``max_recovery_seconds`` is put off. ``sandbox`` says
+    which layers must confine workers; they run where ``placement`` says, or where this process does.
+    ``observers`` are told of every execution, change, checkpoint and recovery that is over; what they raise
+    is only logged.
     Leaving the context kills what still runs: ``drain`` first.
     Raises PlatformRefused or WorkerFailed at start.
     """
     budget = 2 * (policy.max_heap_mb + policy.default.offheap_mb) + _MIB_PER_WORKER_BASE
     async with (
         open_workers(
-            cache_dir=cache_dir, spares=spares, data_budget_mb=budget, placement=placement
+            cache_dir=cache_dir,
+            spares=spares,
+            data_budget_mb=budget,
+            sandbox=sandbox,
+            placement=placement,
         ) as workers,
         trio.open_nursery() as nursery,
     ):

@@ -23,7 +23,8 @@ import trio
 
 from engine.errors import WorkerFailed
 from engine.events import Line
-from engine.isolate import copy_wire, wire
+from engine.isolate import copy_wire, process, wire
+from engine.isolate.sandbox import forks
 from engine.limits import MIB, Limits
 
 _MAX_REASON: Final = 200
@@ -71,34 +72,58 @@ class CheckpointDeclined(WorkerFailed):
 
 
 class Copy:
-    """A forked copy of a worker, which makes a snapshot and ends. Owns ``descriptor``, where it writes to.
+    """A forked copy of a worker, which makes a snapshot and ends.
 
-    It goes with its worker: when that is closed, the copy is killed.
+    Owns ``descriptor``, where it writes to, and ``pidfd``; None: it has ended already.
     """
 
-    def __init__(self, descriptor: int) -> None:
+    def __init__(self, descriptor: int, pidfd: int | None) -> None:
         self._stream = trio.lowlevel.FdStream(descriptor)
+        self._pidfd = pidfd
 
     async def snapshot(self) -> bytes:
         """The snapshot, once the copy has ended. Raises CheckpointDeclined.
 
-        Large states take long: bound it with a cancel scope. The descriptor is closed then.
+        Large states take long: bound it with a cancel scope. It is closed then.
         """
-        written = bytearray()
-        async with self._stream:
-            async for chunk in self._stream:
-                written += chunk
-                if len(written) > copy_wire.MAX_WRITTEN:
-                    raise CheckpointDeclined("the process that made the snapshot told more than one may have")
-        made = copy_wire.read(bytes(written))
+        try:
+            written = await self._read()
+        finally:
+            await self.aclose()
+        if len(written) > copy_wire.MAX_WRITTEN:
+            raise CheckpointDeclined("the process that made the snapshot told more than one may have")
+        made = copy_wire.read(written)
         if isinstance(made, copy_wire.Declined):
             raise CheckpointDeclined(made.reason)
         return made
 
     async def aclose(self) -> None:
-        """Not wait for it: it ends when it writes. Further calls do nothing."""
+        """Kill it, if it has not ended. Further calls do nothing."""
+        if self._pidfd is not None:
+            _kill(self._pidfd)
+            os.close(self._pidfd)
+            self._pidfd = None
         with trio.CancelScope(shield=True):  # it only closes the descriptor
             await self._stream.aclose()
+
+    async def _read(self) -> bytes:
+        """What it writes until it closes the descriptor or ends: its worker may hold that open."""
+        written = bytearray()
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(self._wait_for_end, nursery.cancel_scope)
+            async for chunk in self._stream:
+                written += chunk
+                if len(written) > copy_wire.MAX_WRITTEN:
+                    break
+            nursery.cancel_scope.cancel()
+        with contextlib.suppress(BlockingIOError):  # what is left in the pipe, which holds less than a chunk
+            written += os.read(self._stream.fileno(), _CHUNK)
+        return bytes(written)
+
+    async def _wait_for_end(self, reading: trio.CancelScope) -> None:
+        if self._pidfd is not None:
+            await trio.lowlevel.wait_readable(self._pidfd)
+        reading.cancel()
 
 
 class Worker:
@@ -126,6 +151,9 @@ class Worker:
         self._status = signal.SIGKILL.value
         self._ended = trio.Event()
         self._closed = False
+        self._has_begun = False
+        self._listener: int | None = None
+        """Where its forks wait for permission; see ``engine.isolate.sandbox.forks``."""
 
     @property
     def alive(self) -> bool:
@@ -143,16 +171,12 @@ class Worker:
             return False
         return not self._process_ended.poll(0)
 
-    def move_to(self, cpus: frozenset[int]) -> None:
-        """Let the process run on these processors only, if it is there."""
-        if self.running():
-            with contextlib.suppress(ProcessLookupError):
-                os.sched_setaffinity(self.pid, cpus)
-
     async def wait_ready(self) -> None:
         """Until the worker says that it can run code. Raises WorkerDied."""
         try:
             message = await self._receive()
+            if isinstance(message, wire.Listener):
+                message = await self._receive()
             if message is not None and not isinstance(message, wire.Ready):
                 raise WorkerFailed(f"said {type(message).__name__} where Ready was expected")  # noqa: TRY301
         except (WorkerFailed, trio.ClosedResourceError) as broken:
@@ -194,19 +218,18 @@ class Worker:
             source, sink = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
         except OSError as failed:
             raise CheckpointDeclined(f"the server has no descriptors for it: {failed.strerror}") from failed
-        copy = Copy(source)
         try:
             os.set_blocking(sink, True)
-            forked = await self._ask(wire.Checkpoint(), MIB, self._receive_one(wire.Forked), sink)
+            forked = await self._ask(wire.Checkpoint(), MIB, self._receive_forked, sink)
+            if forked.failure is not None:
+                raise CheckpointDeclined(forked.failure[:_MAX_REASON])  # noqa: TRY301
+            pidfd = self._open_copy(forked.pid)
         except BaseException:
-            await copy.aclose()
+            os.close(source)
             raise
         finally:
             os.close(sink)
-        if forked.failure is not None:
-            await copy.aclose()
-            raise CheckpointDeclined(forked.failure[:_MAX_REASON])
-        return copy
+        return Copy(source, pidfd)
 
     async def _ask(
         self,
@@ -284,12 +307,14 @@ class Worker:
         trio.lowlevel.notify_closing(self._socket)
         self._socket.close()
         os.close(self._pidfd)
+        if self._listener is not None:
+            trio.lowlevel.notify_closing(self._listener)
+            os.close(self._listener)
         self._forget(self.number)
 
     def _signal(self) -> None:
         if not self._closed:
-            with contextlib.suppress(ProcessLookupError):
-                signal.pidfd_send_signal(self._pidfd, signal.SIGKILL)
+            _kill(self._pidfd)
 
     def _reap_orphan(self) -> None:
         """Where this process is a container's first one, orphans become its children."""
@@ -334,12 +359,31 @@ class Worker:
 
         return receive
 
+    async def _receive_forked(self) -> wire.Forked | None:
+        """Permit the fork, and receive what came of it."""
+        while self._listener is not None:
+            await trio.lowlevel.wait_readable(self._listener)  # also where its process has ended
+            if not self.running() or forks.answer(self._listener, self.pid):
+                break
+        return await self._receive_one(wire.Forked)()
+
+    def _open_copy(self, pid: int) -> int | None:
+        """A pidfd of the copy; None if it has ended. Raises WorkerDied, CheckpointDeclined."""
+        try:
+            return process.open_child(pid, self.pid)
+        except ChildProcessError as lie:
+            self._usable = False
+            raise self._translate(WorkerFailed(f"said something impossible: {lie}")) from lie
+        except OSError as failed:
+            self.kill()  # the copy goes with it
+            raise CheckpointDeclined(f"the server has no descriptors for it: {failed.strerror}") from failed
+
     async def _receive(self) -> wire.FromWorker | None:
         """The next message; None at the end of the socket."""
         while (message := self._frames.next()) is None:
             await trio.lowlevel.wait_readable(self._socket)
             try:
-                chunk = self._socket.recv(_CHUNK)
+                chunk = self._recv()
             except BlockingIOError:
                 continue
             except ConnectionError:
@@ -351,6 +395,16 @@ class Worker:
                 raise WorkerFailed("sent more than its limits allow")
             self._frames.feed(chunk)
         return message
+
+    def _recv(self) -> bytes:
+        """What there is to receive; a descriptor that comes with the first of it is the listener."""
+        if self._has_begun:
+            return self._socket.recv(_CHUNK)
+        self._has_begun = True
+        chunk, listeners, _, _ = socket.recv_fds(self._socket, _CHUNK, 1, socket.MSG_CMSG_CLOEXEC)
+        for listener in listeners:
+            self._listener = listener
+        return chunk
 
     def _translate(self, broken: WorkerFailed | trio.ClosedResourceError) -> WorkerDied:
         """Kill a worker that breaks the protocol: to its user, it crashed."""
@@ -373,6 +427,11 @@ class Worker:
         if os.WIFEXITED(self._status) and os.WEXITSTATUS(self._status) == wire.EXIT_OUT_OF_MEMORY:
             return "out_of_memory"
         return self._verdict or "crashed"
+
+
+def _kill(pidfd: int) -> None:
+    with contextlib.suppress(ProcessLookupError):
+        signal.pidfd_send_signal(pidfd, signal.SIGKILL)
 
 
 def _how(status: int) -> str:

@@ -25,12 +25,12 @@ from typing import Final
 import trio
 
 from engine.errors import PlatformRefused, Unavailable, WorkerFailed
-from engine.isolate.sandbox import SandboxReport
+from engine.isolate.sandbox.layers import Layers, Mode
 from engine.placement import Placement
 from engine.worker import DeathReason, OnConsole, Worker, WorkerDied
 from engine.zygote import Zygote, start_zygote
 
-__all__ = ["DeathReason", "OnConsole", "SandboxReport", "Worker", "WorkerDied", "Workers", "open_workers"]
+__all__ = ["DeathReason", "OnConsole", "Worker", "WorkerDied", "Workers", "open_workers"]
 
 ACQUIRE_SECONDS: Final = 30.0
 READY_SECONDS: Final = 10.0
@@ -54,13 +54,11 @@ class Workers:
         zygote: Zygote,
         start: Callable[[], Awaitable[Zygote]],
         spares: int,
-        placement: Placement | None,
     ) -> None:
         self._workers = workers
         self._zygote = zygote
         self._start = start
         self._spares = spares
-        self._placement = placement
         self._numbers = itertools.count(1)
         self._forking: set[int] = set()
         self._up = True
@@ -77,7 +75,7 @@ class Workers:
         return self._zygote.engine_id
 
     @property
-    def sandbox(self) -> SandboxReport:
+    def sandbox(self) -> Layers:
         """What confines the workers on this machine."""
         return self._zygote.sandbox
 
@@ -148,8 +146,6 @@ class Workers:
                 problem = died.message
             else:
                 self._forking.discard(worker.number)
-                if self._placement is not None:
-                    worker.move_to(self._placement.workers)
                 self._hand_out.send_nowait(worker)
                 return
         await worker.aclose()
@@ -232,14 +228,15 @@ async def open_workers(
     cache_dir: Path | None,
     spares: int = 2,
     data_budget_mb: int,
+    sandbox: Mode = "auto",
     placement: Placement | None = None,
 ) -> AsyncIterator[Workers]:
     """A pool of workers; when it is left, no process and no descriptor of it remains.
 
     ``cache_dir`` keeps the base image (None: built anew at each start). ``spares`` workers are kept
     ready. ``data_budget_mb`` is the private writable memory of a worker beyond what it is forked
-    with, in MiB: heap and buffers of an execution at its maximum, with a replay's headroom. ``placement``
-    says where they run once they are ready, by default where this process does.
+    with, in MiB: heap and buffers of an execution at its maximum, with a replay's headroom. ``sandbox``
+    says which layers there must be, and ``placement`` where they run, by default where this process does.
 
     Raises PlatformRefused with the sentence of the self-test or of the sandbox, and WorkerFailed if
     the first zygote does not come up. As from any nursery, what is raised inside comes out in an
@@ -247,9 +244,14 @@ async def open_workers(
     """
     processes: dict[int, Worker] = {}
     start = partial(
-        start_zygote, processes, cache_dir=cache_dir, data_budget_mb=data_budget_mb, placement=placement
+        start_zygote,
+        processes,
+        cache_dir=cache_dir,
+        data_budget_mb=data_budget_mb,
+        sandbox=sandbox,
+        placement=placement,
     )
-    workers = Workers(processes, await start(), start, spares, placement)
+    workers = Workers(processes, await start(), start, spares)
     try:
         async with trio.open_nursery() as nursery:
             workers._begin(nursery)

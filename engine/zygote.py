@@ -19,11 +19,13 @@ import trio
 
 from engine.errors import PlatformRefused, WorkerFailed
 from engine.isolate import zygote_wire as wire
-from engine.isolate.sandbox import SandboxReport
+from engine.isolate.sandbox.layers import Layers, Mode
 from engine.placement import Placement
 from engine.worker import CLOSE_SECONDS, Worker
 
 BOOT_SECONDS: Final = 60.0
+ZYGOTE: Final = ("-m", "engine.isolate.zygote")
+"""What Python runs."""
 
 # All that the zygote and its workers see of an environment: V8 and ICU take time zone and locale
 # from it, and they are part of what makes executions repeatable.
@@ -42,7 +44,7 @@ class Zygote:
         self, process: subprocess.Popen[bytes], control: socket.socket, workers: dict[int, Worker]
     ) -> None:
         self.engine_id: str
-        self.sandbox: SandboxReport
+        self.sandbox: Layers
         self._workers = workers
         self._process = process
         self._pidfd = os.pidfd_open(process.pid)
@@ -156,16 +158,18 @@ async def start_zygote(
     *,
     cache_dir: Path | None,
     data_budget_mb: int,
+    sandbox: Mode = "auto",
     placement: Placement | None = None,
 ) -> Zygote:
     """A zygote that is ready to fork, into ``workers``: a pool's, which no other live zygote has.
 
-    It forks on any processor of ``placement``, where this process may have only one.
+    It forks on any processor of ``placement``, where this process may have only one; its workers move to
+    theirs.
 
     Raises PlatformRefused where the self-test or the sandbox probe says no, WorkerFailed if it
     cannot start or takes more than ``BOOT_SECONDS``.
     """
-    zygote = _spawn(workers, cache_dir, data_budget_mb)
+    zygote = _spawn(workers, cache_dir, data_budget_mb, sandbox, placement)
     try:
         if placement is not None:
             os.sched_setaffinity(zygote.pid, placement.server | placement.workers)
@@ -177,18 +181,29 @@ async def start_zygote(
     return zygote
 
 
-def _spawn(workers: dict[int, Worker], cache_dir: Path | None, data_budget_mb: int) -> Zygote:
+def _spawn(
+    workers: dict[int, Worker],
+    cache_dir: Path | None,
+    data_budget_mb: int,
+    sandbox: Mode,
+    placement: Placement | None,
+) -> Zygote:
     """Start the process, in this thread: the kernel ends the zygote with the thread that started it,
     and a thread of a pool would end soon."""
     ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     ours.setblocking(False)
-    arguments = [str(theirs.fileno()), str(os.getpid()), str(data_budget_mb)]
-    if cache_dir is not None:
-        arguments.append(str(cache_dir.absolute()))
+    start = wire.Start(
+        socket=theirs.fileno(),
+        server=os.getpid(),
+        budget_mib=data_budget_mb,
+        sandbox=sandbox,
+        worker_cpus=None if placement is None else tuple(sorted(placement.workers)),
+        cache=None if cache_dir is None else str(cache_dir.absolute()),
+    )
     try:
         with theirs:
             process = subprocess.Popen(
-                [sys.executable, "-I", "-X", "utf8", "-m", "engine.isolate.zygote", *arguments],
+                [sys.executable, "-I", "-X", "utf8", *ZYGOTE, wire.encode_start(start)],
                 env=_ENVIRONMENT,
                 cwd="/",
                 stdin=subprocess.DEVNULL,

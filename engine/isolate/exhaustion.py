@@ -61,7 +61,7 @@ class MemoryGuard:
 
     def __init__(self, isolate: Isolate) -> None:
         self.isolate, self._v8 = isolate, native.library()
-        self._base = process.data_bytes()
+        self._base = process.memory_bytes("VmData")
         self._pressure = 0
         self._templates = frozenset(_template(self._v8, text) for text in _OUT_OF_MEMORY)
         self._kept: list[object] = []

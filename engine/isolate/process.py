@@ -20,6 +20,9 @@ PR_SET_NO_NEW_PRIVS: Final = 38
 MAX_DESCRIPTORS: Final = 64
 """What the zygote may have open: few enough to close them all one by one after a fork."""
 
+_PIDS: Final = 1 << 22
+"""PID_MAX_LIMIT of linux/threads.h."""
+
 _libc = ctypes.CDLL(None, use_errno=True)
 _libc.prctl.argtypes = [ctypes.c_int] + [ctypes.c_ulong] * 4
 _libc.syscall.restype = ctypes.c_long
@@ -67,6 +70,26 @@ def kill_group(leader: int) -> None:
     """
     with contextlib.suppress(ProcessLookupError):
         os.killpg(leader, signal.SIGKILL)
+
+
+def open_child(pid: int, parent: int) -> int | None:
+    """A pidfd of process ``pid``, if it is there. Raises ChildProcessError if it is no child of ``parent``,
+    OSError if there are no descriptors left.
+    """
+    if not 0 < pid < _PIDS:
+        raise ChildProcessError(f"{pid} is no process")
+    try:
+        pidfd = os.pidfd_open(pid)
+    except ProcessLookupError:
+        return None
+    try:
+        stat = Path(f"/proc/{pid}/stat").read_bytes()
+    except (FileNotFoundError, ProcessLookupError):  # it has ended meanwhile
+        return pidfd
+    if int(stat.rpartition(b")")[2].split()[1]) != parent:  # proc_pid_stat(5)
+        os.close(pidfd)
+        raise ChildProcessError(f"process {pid} is no child of {parent}")
+    return pidfd
 
 
 def kill_self() -> NoReturn:
@@ -128,12 +151,20 @@ def allow_stack(size: int) -> None:
         resource.setrlimit(resource.RLIMIT_STACK, (size, hard))
 
 
-def data_bytes() -> int:
-    """What RLIMIT_DATA counts of this process: its private writable memory (VmData), in bytes."""
+def memory_bytes(field: str) -> int:
+    """A size of this process as the kernel counts it, in bytes: ``VmData`` is private writable memory, which
+    RLIMIT_DATA bounds, ``VmSize`` the address space, which RLIMIT_AS bounds. Raises OSError if there is none.
+    """
+    return int(status(field).removesuffix("kB")) << 10
+
+
+def status(field: str) -> str:
+    """A line of /proc/self/status, without its name. Raises OSError if there is none."""
     for line in Path("/proc/self/status").read_text("ascii", "replace").splitlines():
-        if line.startswith("VmData:"):
-            return int(line.split()[1]) << 10
-    raise OSError("/proc/self/status has no line VmData")
+        name, _, value = line.partition(":")
+        if name == field:
+            return value.strip()
+    raise OSError(f"/proc/self/status has no line {field}")
 
 
 def _last_error(what: str) -> OSError:

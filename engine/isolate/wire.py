@@ -3,8 +3,9 @@
 A frame is a 4-byte little-endian length and that many bytes of MessagePack: one of the messages
 below, tagged by ``type``. The parent sends ``Run``; the worker answers with any number of
 ``Console`` and then exactly one ``Done``, or dies. Between runs it may send ``Look``, answered by
-``Seen``, and ``Checkpoint``, answered by ``Forked``. A worker speaks first, with ``Ready``; its first message
-may be ``Restore``, answered by ``Restored``.
+``Seen``, and ``Checkpoint``, answered by ``Forked``. A worker speaks first, with ``Ready``, and where the
+kernel has such with ``Listener`` before that; the first message to it may be ``Restore``, answered by
+``Restored``.
 
 Pure: no socket here. ``FrameBuffer`` turns received chunks into messages.
 """
@@ -67,6 +68,12 @@ class Checkpoint(Struct, frozen=True, tag="checkpoint"):
     """
 
 
+class Listener(Struct, frozen=True, tag="listener"):
+    """The frame carries the descriptor over which the worker's forks are permitted; see
+    ``engine.isolate.sandbox.forks``.
+    """
+
+
 class Ready(Struct, frozen=True, tag="ready"):
     """The worker is sandboxed and waits for ``Run``."""
 
@@ -116,13 +123,14 @@ class Restored(Struct, frozen=True, tag="restored"):
 
 
 class Forked(Struct, frozen=True, tag="forked"):
-    """A copy makes the snapshot; or there is none, and why."""
+    """A copy makes the snapshot, as process ``pid``; or there is none, and why."""
 
+    pid: int = 0
     failure: str | None = None
 
 
 ToWorker = Run | Look | Restore | Checkpoint
-FromWorker = Ready | Console | Done | Seen | Restored | Forked
+FromWorker = Listener | Ready | Console | Done | Seen | Restored | Forked
 M = TypeVar("M")
 
 _encoder = msgspec.msgpack.Encoder()

@@ -30,6 +30,12 @@ def warm(executor: Executor) -> None:
     frames.next()
 
 
+def hand_over(sock: socket.socket, listener: int) -> None:
+    """Give the server the listener for this worker's forks, and close it here."""
+    socket.send_fds(sock, [wire.encode(wire.Listener())], [listener])
+    os.close(listener)
+
+
 def serve(executor: Executor, snapshots: Snapshots, sock: socket.socket) -> NoReturn:
     """Answer messages until the parent closes the socket; then end the process.
 
@@ -81,10 +87,10 @@ def _fork_copy(executor: Executor, snapshots: Snapshots, sock: socket.socket) ->
         pid = os.fork()
     except OSError as failed:
         os.close(STDERR)
-        return wire.Forked(f"the kernel gave no process for it: {failed.strerror}")
+        return wire.Forked(failure=f"the kernel gave no process for it: {failed.strerror}")
     if pid != 0:
         os.close(STDERR)
-        return wire.Forked()
+        return wire.Forked(pid=pid)
     try:
         sock.close()  # only the worker's own end of it may say that the worker is there
         snapshots.write(executor, STDERR)

@@ -1,9 +1,7 @@
 """The zygote: a process with V8 booted and warm, that does nothing but fork workers.
 
-Started by the server as ``python -I -m engine.isolate.zygote SOCKET SERVER BUDGET [CACHE]`` with an
-empty environment: SOCKET is the descriptor of its end of a SOCK_SEQPACKET pair, SERVER the pid of the
-server, BUDGET the memory that a worker may take beyond what it is forked with, in MiB, CACHE a folder
-for the base image. What is said over the socket is in ``zygote_wire``.
+Started by the server as ``python -I -m engine.isolate.zygote START`` with an empty environment. What START
+is, and what is said over the socket, is in ``zygote_wire``.
 
 It has a single thread: a fork copies only the thread that calls it, and V8 in a child must find its
 world whole. It never runs code of users. It ends when the server does: at the end of the control
@@ -29,11 +27,16 @@ from typing import NoReturn
 import msgspec
 
 from engine.errors import PlatformRefused
-from engine.isolate import image, process, sandbox, selftest, stack, worker
+from engine.isolate import image, process, selftest, stack, throwaway, worker
 from engine.isolate import zygote_wire as wire
 from engine.isolate.checkpoint import Snapshots
 from engine.isolate.executor import Executor
+from engine.isolate.sandbox import forks, layers
 from engine.isolate.wire import EXIT_BROKEN
+
+_REHEARSAL_SECONDS = 10.0
+"""What entering the sandbox may take."""
+_LISTENER, _FINE = b".", "fine"
 
 
 def main(arguments: list[str]) -> int:
@@ -46,20 +49,26 @@ def main(arguments: list[str]) -> int:
 
 def run(arguments: list[str]) -> int:
     """Boot, then serve. Raises ConnectionError when the server is gone and had not read everything."""
-    descriptor, server, budget_mib, *cache = arguments
-    control = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET, 0, fileno=int(descriptor))
+    start = wire.decode_start(*arguments)
+    control = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET, 0, fileno=start.socket)
     control.set_inheritable(False)
-    process.die_with(int(server))
+    process.die_with(start.server)
     process.adopt_orphans()
     process.ignore_termination()
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     resource.setrlimit(resource.RLIMIT_NOFILE, (process.MAX_DESCRIPTORS, process.MAX_DESCRIPTORS))
     try:
         process.allow_stack(stack.PROCESS_BYTES)
-        executor, base = boot(Path(cache[0]) if cache else None)
-        limit = process.data_bytes() + (int(budget_mib) << 20)
-        zygote = Zygote(control, executor, Snapshots(base), limit)
-        booted = wire.Booted(engine_id=base.engine_id, sandbox=zygote.try_sandbox())
+        found = find_layers(start.sandbox)
+        executor, base = boot(Path(start.cache) if start.cache is not None else None)
+        sandbox = layers.Sandbox(
+            found,
+            data_limit=process.memory_bytes("VmData") + (start.budget_mib << 20),
+            stack_limit=stack.PROCESS_BYTES,
+        )
+        zygote = Zygote(control, executor, Snapshots(base), sandbox, start.worker_cpus)
+        zygote.rehearse()
+        booted = wire.Booted(engine_id=base.engine_id, sandbox=found)
     except PlatformRefused as refused:
         control.send(wire.encode(wire.Refused(wire.clip(refused.message))))
         return 1
@@ -72,6 +81,18 @@ def run(arguments: list[str]) -> int:
     control.send(wire.encode(booted))
     zygote.serve()
     return 0
+
+
+def find_layers(mode: layers.Mode) -> layers.Layers:
+    """The layers of the sandbox here. Raises PlatformRefused if ``mode`` demands more."""
+    ended = throwaway.run(lambda: msgspec.msgpack.encode(layers.find(mode)))
+    if ended.status:
+        raise PlatformRefused(
+            f"what the sandbox can use here cannot be found out: the child {ended.describe()}"
+        )
+    found = msgspec.msgpack.decode(ended.output, type=layers.Layers)
+    layers.check(found)
+    return found
 
 
 def boot(cache: Path | None) -> tuple[Executor, image.BaseImage]:
@@ -92,46 +113,70 @@ class Zygote:
     """Forks workers, reaps them, and reports both."""
 
     def __init__(
-        self, control: socket.socket, executor: Executor, snapshots: Snapshots, data_limit: int
+        self,
+        control: socket.socket,
+        executor: Executor,
+        snapshots: Snapshots,
+        sandbox: layers.Sandbox,
+        worker_cpus: tuple[int, ...] | None,
     ) -> None:
         self._control = control
         self._executor = executor
         self._snapshots = snapshots
-        self._data_limit = data_limit
-        self._filter = sandbox.filter_program(sandbox.this_architecture())
+        self._sandbox = sandbox
+        self._worker_cpus = worker_cpus
         self._pid = os.getpid()
         self._numbers: dict[int, int] = {}
         """Worker numbers by pid, of the children that were not reaped yet."""
 
-    def try_sandbox(self) -> sandbox.SandboxReport:
-        """Enter the sandbox in a child that ends at once, to learn that workers can.
+    def rehearse(self) -> None:
+        """Let a child that ends at once enter the sandbox and fork, as workers will, and kill it.
 
-        Raises PlatformRefused with the kernel's reason if they cannot.
+        Raises PlatformRefused with the kernel's reason if it cannot.
         """
         ours, theirs = socket.socketpair()
         pid = os.fork()
         if pid == 0:
-            _run_child(lambda: theirs.send(msgspec.msgpack.encode(self._enter_or_reason())))
+            _run_child(lambda: self._rehearse_worker(theirs))
         theirs.close()
-        with ours:
-            answer = ours.recv(wire.MAX_PACKET)
-        os.waitpid(pid, 0)
-        if not answer:
-            raise PlatformRefused("a process that enters the sandbox dies of it on this kernel")
-        found = msgspec.msgpack.decode(answer, type=sandbox.SandboxReport | str)
-        if isinstance(found, str):
-            raise PlatformRefused(f"this kernel or container does not allow the sandbox: {found}")
-        return found
-
-    def _enter_or_reason(self) -> sandbox.SandboxReport | str:
-        signal.signal(signal.SIGCHLD, signal.SIG_IGN)
+        ours.settimeout(_REHEARSAL_SECONDS)
+        listeners: list[int] = []
         try:
-            report = sandbox.enter(self._data_limit, self._filter)
+            told, listeners, _, _ = socket.recv_fds(ours, len(_LISTENER), 1)
+            for listener in listeners:
+                if select.select([listener], [], [], _REHEARSAL_SECONDS)[0]:
+                    forks.answer(listener, pid)
+            told = told.removeprefix(_LISTENER) + ours.recv(wire.MAX_PACKET)
+            reason = told.decode() or "a process that enters the sandbox dies of it"
+        except TimeoutError:
+            reason = f"a process that enters the sandbox hangs for {_REHEARSAL_SECONDS:g} s"
+        finally:
+            ours.close()
+            for listener in listeners:
+                os.close(listener)
+            os.kill(pid, signal.SIGKILL)
+            os.waitpid(pid, 0)
+        if reason != _FINE:
+            raise PlatformRefused(
+                f"this kernel or container does not allow the sandbox: {reason} "
+                "(--sandbox off does without it)"
+            )
+
+    def _rehearse_worker(self, theirs: socket.socket) -> None:
+        sock = process.keep_only(theirs)
+
+        def hand_over(listener: int) -> None:
+            socket.send_fds(sock, [_LISTENER], [listener])
+
+        try:
+            self._confine(0, hand_over)
             if os.fork() == 0:  # as for a checkpoint
                 os._exit(0)
         except OSError as refused:
-            return str(refused)
-        return report
+            sock.send(str(refused).encode())
+        else:
+            sock.send(_FINE.encode())
+            sock.recvmsg(1)  # until it is killed
 
     def serve(self) -> None:
         """Until the server closes the control socket or is gone; then no child is left."""
@@ -177,7 +222,7 @@ class Zygote:
         with ours, theirs:
             pid = os.fork()
             if pid == 0:
-                _run_child(lambda: self._become_worker(theirs))
+                _run_child(lambda: self._become_worker(number, theirs))
             self._numbers[pid] = number
             try:
                 pidfd = os.pidfd_open(pid)
@@ -193,15 +238,19 @@ class Zygote:
             finally:
                 os.close(pidfd)
 
-    def _become_worker(self, theirs: socket.socket) -> NoReturn:
-        process.die_with(self._pid)
+    def _become_worker(self, number: int, theirs: socket.socket) -> NoReturn:
         os.setpgid(0, 0)  # all that it will fork ends with it: see _reap
         signal.set_wakeup_fd(-1)
-        signal.signal(signal.SIGCHLD, signal.SIG_IGN)
         process.prefer_for_oom_kill()
-        own = process.keep_only(theirs)
-        sandbox.enter(self._data_limit, self._filter)
-        worker.serve(self._executor, self._snapshots, own)
+        sock = process.keep_only(theirs)
+        if self._worker_cpus is not None:
+            os.sched_setaffinity(0, self._worker_cpus)
+        self._confine(number, lambda listener: worker.hand_over(sock, listener))
+        worker.serve(self._executor, self._snapshots, sock)
+
+    def _confine(self, number: int, hand_over: Callable[[int], object]) -> None:
+        signal.signal(signal.SIGCHLD, signal.SIG_IGN)
+        self._sandbox.enter(number, self._pid, hand_over)
 
     def _reap(self) -> None:
         while True:

@@ -1,8 +1,8 @@
 """What the server and its zygote say to each other: one message of MessagePack per packet.
 
-The zygote speaks first, with ``Booted``, ``Refused`` or ``Broken`` (and ends after the last two). Then
-the server sends ``Fork``; each is answered with ``Forked`` or ``ForkFailed``, in order. ``Exited``
-comes at any time, once for every ``Forked``.
+The server starts it with a ``Start``. The zygote speaks first, with ``Booted``, ``Refused`` or ``Broken``
+(and ends after the last two). Then the server sends ``Fork``; each is answered with ``Forked`` or
+``ForkFailed``, in order. ``Exited`` comes at any time, once for every ``Forked``.
 """
 
 from __future__ import annotations
@@ -10,10 +10,26 @@ from __future__ import annotations
 import msgspec
 from msgspec import Struct
 
-from engine.isolate.sandbox import SandboxReport
+from engine.isolate.sandbox.layers import Layers, Mode
 
 MAX_PACKET = 1 << 16
 """Bytes; longer reasons are cut by ``clip``."""
+
+
+class Start(Struct, frozen=True, kw_only=True):
+    """What a zygote is to be: its only argument, as JSON."""
+
+    socket: int
+    """Descriptor of its end of a SOCK_SEQPACKET pair."""
+    server: int
+    """Process id of the server, with which it ends."""
+    budget_mib: int
+    """Private writable memory that a worker may take beyond what it is forked with."""
+    sandbox: Mode
+    worker_cpus: tuple[int, ...] | None
+    """Processors that workers run on; None: on those of the zygote."""
+    cache: str | None
+    """Folder of the base image."""
 
 
 class Fork(Struct, frozen=True, tag="fork"):
@@ -26,7 +42,7 @@ class Booted(Struct, frozen=True, kw_only=True, tag="booted"):
     """The self-test passed and the isolate is warm."""
 
     engine_id: str
-    sandbox: SandboxReport
+    sandbox: Layers
 
 
 class Refused(Struct, frozen=True, tag="refused"):
@@ -68,6 +84,16 @@ FromZygote = Booted | Refused | Broken | Forked | ForkFailed | Exited
 _encoder = msgspec.msgpack.Encoder()
 _to_zygote: msgspec.msgpack.Decoder[ToZygote] = msgspec.msgpack.Decoder(ToZygote)
 _from_zygote: msgspec.msgpack.Decoder[FromZygote] = msgspec.msgpack.Decoder(FromZygote)
+
+
+def encode_start(start: Start) -> str:
+    """The argument."""
+    return msgspec.json.encode(start).decode()
+
+
+def decode_start(argument: str) -> Start:
+    """The argument; raises msgspec.DecodeError (or its ValidationError)."""
+    return msgspec.json.decode(argument, type=Start)
 
 
 def encode(message: ToZygote | FromZygote) -> bytes:

@@ -17,11 +17,13 @@ import trio.testing
 from engine import zygote as client
 from engine.errors import PlatformRefused, WorkerFailed
 from engine.isolate import zygote_wire as wire
-from engine.isolate.sandbox import SandboxReport
+from engine.isolate.sandbox.layers import Layers
 from engine.worker import Worker
 from engine.zygote import Zygote
 
-BOOTED = wire.Booted(engine_id="e", sandbox=SandboxReport(landlock_abi=7))
+BOOTED = wire.Booted(
+    engine_id="e", sandbox=Layers(mode="auto", seccomp=True, landlock_abi=7, forks="asked", user="server")
+)
 
 
 class Script:
