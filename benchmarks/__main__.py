@@ -7,12 +7,12 @@ import sys
 import tempfile
 from pathlib import Path
 
-from benchmarks import checkpoint_report, image, measure, report
+from benchmarks import checkpoint_report, image, measure, report, security_report
 from benchmarks.load import LoadError
 from benchmarks.processes import ServerError, mcp_v8, noop_server
 
 RESULTS = Path(__file__).with_name("RESULTS.md")
-SECTIONS = ("executions", "checkpoints")
+SECTIONS = ("executions", "checkpoints", "security")
 
 
 def arguments() -> argparse.Namespace:
@@ -47,11 +47,15 @@ def main() -> None:
 def measured(options: argparse.Namespace, folder: Path) -> str:
     """The report of one whole run, with stores in ``folder``."""
     sections = []
-    if options.only != "checkpoints":
+    if options.only in (None, "executions"):
         sections.append(executions(options, folder))
-    if options.only != "executions":
+    if options.only in (None, "checkpoints"):
         found = checkpoint_report.measured(folder, options.rounds, options.seconds, quick=options.quick)
         sections.append(checkpoint_report.section(found))
+    if options.only in (None, "security"):
+        sections.append(
+            security_report.section(security_report.measured(folder, options.rounds, options.seconds))
+        )
     return report.document(*sections)
 
 
