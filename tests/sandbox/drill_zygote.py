@@ -105,23 +105,31 @@ def obey(run: wire.Run, sock: socket.socket) -> object:
     return None
 
 
-def fork_copy(sock: socket.socket) -> wire.Forked:
-    """As for a checkpoint, but the copy forks, too."""
+def fork_copy(sock: socket.socket, manner: str) -> wire.Forked:
+    """As for a checkpoint, but not as it should be."""
     pid = os.fork()
     if pid == 0:
         sock.close()
-        os.write(worker.STDERR, str(probes.outcome(fork_once)).encode())
+        if manner == "forking":
+            probes.outcome(fork_once)
+        os.write(worker.STDERR, manner.encode())
+        if manner == "holding":
+            os._exit(0)
         wait_for_ever()
-    os.close(worker.STDERR)
-    return wire.Forked(pid=pid)
+    if manner != "holding":
+        os.close(worker.STDERR)
+    return wire.Forked(pid=os.getpid() if manner == "lying" else pid)
 
 
 def serve(_executor: object, _snapshots: object, sock: socket.socket) -> NoReturn:
     """In place of ``worker.serve``."""
     frames: wire.FrameBuffer[wire.ToWorker] = wire.FrameBuffer(wire.ToWorker)
     sock.sendall(wire.encode(wire.Ready()))
+    manner = "endless"
     while True:
         match frames.next():
+            case wire.Run(code=("forking" | "holding" | "lying") as manner) as run:
+                sock.sendall(report(run, None))
             case wire.Run() as run:
                 try:
                     found = obey(run, sock)
@@ -129,7 +137,7 @@ def serve(_executor: object, _snapshots: object, sock: socket.socket) -> NoRetur
                     found = f"{type(failed).__name__}: {failed}"
                 sock.sendall(report(run, found))
             case wire.Checkpoint():
-                sock.sendall(wire.encode(fork_copy(sock)))
+                sock.sendall(wire.encode(fork_copy(sock, manner)))
             case _:
                 received, *_ = sock.recvmsg(1 << 14, 100)
                 if not received:

@@ -18,9 +18,9 @@ USERS: Final = range(61_184, 65_520)
 _NEEDED: Final = 1 << 5 | 1 << 6 | 1 << 7  # CAP_KILL, to end such workers, CAP_SETGID, CAP_SETUID
 
 
-def user(worker: int) -> int:
-    """The number of a worker's own user and group."""
-    return USERS[worker % len(USERS)]
+def user(number: int) -> int:
+    """One of them, and its group."""
+    return USERS[number % len(USERS)]
 
 
 def find() -> Identity:

@@ -25,8 +25,8 @@ out filter, Landlock and permissions for forks."""
 
 MAX_PROCESSES: Final = 4_096
 """Of a user who is not the worker's own, all together."""
-MAX_OWN_PROCESSES: Final = 4
-"""The worker and a copy that makes a checkpoint, of this worker and of another one with the same number."""
+MAX_OWN_PROCESSES: Final = 16
+"""The worker and a copy that makes a checkpoint, and those of other servers' workers with the same user."""
 _ADDRESS_ROOM: Final = 64 << 30
 """Address space that a worker may reserve beside what V8 has reserved for everything, in bytes."""
 
@@ -111,6 +111,7 @@ class Sandbox:
         self._architecture = this_architecture()
         self._worker_program = seccomp.worker_program(self._architecture)
         self._fork_program = seccomp.fork_program(self._architecture)
+        self._first_user = int.from_bytes(os.urandom(2), "little")  # not what another server has
         own = layers.user == "own"
         self._limits = {
             resource.RLIMIT_DATA: data_limit,
@@ -131,7 +132,7 @@ class Sandbox:
         """
         layers, architecture = self.layers, self._architecture
         if layers.user == "own":
-            identity.become(identity.user(worker))
+            identity.become(identity.user(self._first_user + worker))
         process.die_with(parent)  # the kernel forgets that with a change of user
         process.prctl(process.PR_SET_NO_NEW_PRIVS, 1)
         identity.drop_capabilities(architecture)
