@@ -197,3 +197,18 @@ def test_what_is_thrown_without_a_place_has_none(run):
 def test_nothing_can_sleep_but_timers(run):
     outcome, _ = run("Atomics.wait(new Int32Array(new ArrayBuffer(8)), 0, 0, 1000)")
     assert outcome.status == "failed"
+
+
+def test_keys_are_garbage_when_nobody_has_them_and_else_in_snapshots_however_many_there_are(Session):  # noqa: N803
+    session = Session()
+    session.value("""
+        var parsed
+        for (let round = 0; round < 4; round++) {
+          const keys = Array.from({ length: 10_000 }, (_, i) => `"${'k'.repeat(600)}${round}-${i}":${i}`)
+          parsed = JSON.parse(`{${keys.join()}}`)
+        }
+        0
+    """)
+    restored = Session(session.snapshot())
+    assert restored.value("[Object.keys(parsed).length, Object.values(parsed).at(-1)]") == "[ 10000, 9999 ]"
+    restored.value("for (let i = 0; i < 40_000; i++) parsed[`${'q'.repeat(600)}${i}`]; 0")
