@@ -35,9 +35,8 @@ if TYPE_CHECKING:
     from engine.supervisor import Supervisor
 
 PATH = "/api/exec"
-DEFAULT_WAIT = 35.0
-"""Seconds that a request waits for the end, unless the client says otherwise: time for an execution that
-runs into the default time limit to say so."""
+DEFAULT_WAIT = 30.0
+"""Seconds that a request waits for the end, unless the client says otherwise."""
 MAX_WAIT = 300.0
 QUICK_SECONDS = 0.25
 """Most executions are over by then; only for longer ones the client's leaving is watched for."""

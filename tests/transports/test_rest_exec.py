@@ -8,7 +8,6 @@ from datetime import datetime
 import httpx2
 import pytest
 
-from engine.limits import LimitPolicy
 from transports.execute import DEFAULT_WAIT
 
 FIELDS = [
@@ -66,8 +65,8 @@ def test_an_input_of_null_is_given_and_one_left_out_is_not(client: httpx2.Client
     assert run(client, "typeof input")["result"] == "'undefined'"
 
 
-def test_the_default_wait_outlasts_the_default_time_limit() -> None:
-    assert LimitPolicy().default.time_ms / 1_000 + 5 <= DEFAULT_WAIT <= 60
+def test_the_default_wait_is_half_a_minute() -> None:
+    assert DEFAULT_WAIT == 30
 
 
 def test_text_json_is_json(client: httpx2.Client) -> None:
