@@ -7,6 +7,7 @@ JavaScript. Blobs are exchanged only between processes of the same engine id.
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import os
 import re
@@ -80,6 +81,10 @@ INLINED_FILES = frozenset({"sfc32.js", "vendor/libraries.js"})
 SEMANTICS = 4
 """Raise it when Python here changes what an execution's digest covers: how code is wrapped and settled,
 how outcomes are put together."""
+KEPT = 2
+"""Images in the cache: this one, and one more for whoever goes back to the version before."""
+_TORN_SECONDS = 3_600
+"""A file of which the writing took that long is what an interrupted one has left."""
 _MAX_REFERENCES = 64
 _SAMPLE_START = 17 * 10**12  # ticks: any time after the warm-up's
 _SAMPLES = (
@@ -244,6 +249,17 @@ def _read(path: Path, identity: str) -> BaseImage | None:
     return image if image.engine_id == identity else None
 
 
+def _remove_old(cache: Path) -> None:
+    """Keep the images that were written last, and what somebody may just be writing."""
+    newest_first = sorted(cache.glob("base-*.image"), key=lambda path: path.stat().st_mtime_ns, reverse=True)
+    for path in newest_first[KEPT:]:
+        path.unlink(missing_ok=True)
+    before = time.time() - _TORN_SECONDS
+    for path in cache.glob("base-*.image.*.tmp"):
+        if path.stat().st_mtime < before:
+            path.unlink(missing_ok=True)
+
+
 def _write(path: Path, image: BaseImage) -> None:
     body = msgspec.msgpack.encode(image)
     try:
@@ -253,3 +269,6 @@ def _write(path: Path, image: BaseImage) -> None:
         temporary.replace(path)
     except OSError as failed:  # it costs the next start some 0.2 s, no more
         print(f"mcp-v8: the base image is not kept in {path.parent}: {failed}", file=sys.stderr)  # noqa: T201
+        return
+    with contextlib.suppress(OSError):  # another server may do the same; the next version tries again
+        _remove_old(path.parent)

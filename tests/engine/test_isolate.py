@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
+import time
 import unicodedata
 from pathlib import Path
 
@@ -139,6 +141,23 @@ def test_a_damaged_image_in_the_cache_is_built_again(tmp_path):
     (path,) = tmp_path.glob("base-*.image")
     path.write_bytes(path.read_bytes()[:-1000])
     assert in_a_process(tmp_path, "print(base.engine_id, selftest.run(base))") == f"{first} None"
+
+
+def test_of_older_images_in_the_cache_the_last_is_kept(tmp_path):
+    hour = 3_600
+    for name, age in {
+        "base-older.image": 2 * hour,
+        "base-old.image": hour,
+        "base-torn.image.ab.tmp": 2 * hour,
+        "base-new.image.cd.tmp": 0,
+        "another": 9 * hour,
+    }.items():
+        path = tmp_path / name
+        path.write_bytes(b"x")
+        os.utime(path, (time.time() - age,) * 2)
+    identity = in_a_process(tmp_path, "print(base.engine_id)").strip()
+    kept = {"base-old.image", "base-new.image.cd.tmp", "another", f"base-{identity}.image"}
+    assert {path.name for path in tmp_path.iterdir()} == kept
 
 
 def test_a_frame_shows_the_line_before_and_marks_the_column():
