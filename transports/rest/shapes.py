@@ -32,7 +32,7 @@ SessionName = Annotated[
         pattern="^[A-Za-z0-9._-]{1,128}$",
     ),
 ]
-Limit = Annotated[int, Meta(description="Entries of the page", ge=1, le=MAX_PAGE)]
+Limit = Annotated[int, Meta(description=f"Entries of the page; cut to {MAX_PAGE:,}", ge=1)]
 EventNumber = Annotated[int, Meta(description="Number of an event", ge=0, le=10**15)]
 TagValue = Annotated[str, Meta(max_length=labels.MAX_VALUE_CHARS)]
 TagKey = Annotated[str, Meta(min_length=1, max_length=labels.MAX_KEY_CHARS)]
