@@ -20,6 +20,11 @@ class Swept(Struct, frozen=True, kw_only=True):
 class BlobStore(Protocol):
     """Blobs by name: the SHA-256 of their bytes, 64 hex digits. Safe for many tasks of one Trio run."""
 
+    @property
+    def used_bytes(self) -> int:
+        """What blobs take, as far as is known: from the first ``sweep`` on, which counts them."""
+        ...
+
     async def put(self, data: bytes) -> str:
         """Keep a blob durably; its name. One that is there already counts as new for ``sweep``.
 

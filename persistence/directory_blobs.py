@@ -48,6 +48,13 @@ class DirectoryBlobStore:
         self._threads = trio.CapacityLimiter(THREADS)
         self._deciding = threading.Lock()
         """Held while it is decided of one blob whether it stays: a put may say so while a sweep removes."""
+        self._counting = threading.Lock()
+        self._used = 0
+
+    @property
+    def used_bytes(self) -> int:
+        """See ``BlobStore``."""
+        return self._used
 
     async def put(self, data: bytes) -> str:
         """See ``BlobStore``. Once it has begun, a cancellation waits for its end."""
@@ -59,7 +66,7 @@ class DirectoryBlobStore:
 
     async def discard(self, name: str) -> None:
         """See ``BlobStore``."""
-        await self._run(lambda: self._path(name).unlink(missing_ok=True))
+        await self._run(lambda: self._discard(name))
 
     async def sweep(self, keep: Collection[str], *, older_than: float) -> Swept:
         """See ``BlobStore``."""
@@ -103,10 +110,22 @@ class DirectoryBlobStore:
             _write(temporary, data)
             with self._deciding:
                 temporary.rename(path)
+            self._count(len(data))
         except BaseException:
             with contextlib.suppress(OSError):  # what went wrong first is told
                 temporary.unlink(missing_ok=True)
             raise
+
+    def _count(self, size: int) -> None:
+        with self._counting:
+            self._used += size
+
+    def _discard(self, name: str) -> None:
+        path = self._path(name)
+        with contextlib.suppress(FileNotFoundError):
+            size = path.stat().st_size
+            path.unlink()
+            self._count(-size)
 
     def _get(self, name: str) -> bytes:
         path = self._path(name)
@@ -122,6 +141,7 @@ class DirectoryBlobStore:
     def _sweep(self, keep: Collection[str], older_than: float) -> Swept:
         kept = kept_bytes = removed = removed_bytes = 0
         before = time.time() - older_than
+        known = self._used
         for path in self._files():
             try:
                 with self._deciding:
@@ -135,6 +155,7 @@ class DirectoryBlobStore:
                 continue
             removed += 1
             removed_bytes += found.st_size
+        self._count(kept_bytes - known)  # what was put or discarded meanwhile is off by no more than itself
         return Swept(kept=kept, kept_bytes=kept_bytes, removed=removed, removed_bytes=removed_bytes)
 
     def _files(self) -> Iterator[Path]:

@@ -54,12 +54,28 @@ class SessionDetails(Struct, frozen=True, kw_only=True):
     """Its own checkpoint of the newest state, of whichever engine."""
 
 
+class Purged(Struct, frozen=True, kw_only=True):
+    """What a step of a purge came to."""
+
+    events: int
+    """Events that were removed."""
+    size: int
+    """Their bytes."""
+    over: bool
+    """Whether nothing more of the session can be removed now."""
+
+
 class EventLog(Protocol):
     """An append-only log of sessions. Safe for many tasks of one Trio run.
 
     What it returns has been verified: records hash to their names. Times out never: callers put a
     bound around reads; appends are shielded and resolve.
     """
+
+    @property
+    def used_bytes(self) -> int:
+        """What it takes now, in bytes, but for what can be written over."""
+        ...
 
     async def append(self, records: Sequence[Record]) -> None:
         """Make consecutive records of one session durable, all or none.
@@ -97,6 +113,20 @@ class EventLog(Protocol):
 
         ``tag`` is key, for any value, or key:value. ``after`` is a page's ``next``. A session
         that is used while a client turns pages may be missed. Raises InvalidField for a bad ``after``.
+        """
+        ...
+
+    async def open_sessions(self) -> dict[str, int]:
+        """How many open sessions each owner has who has any."""
+        ...
+
+    async def unused(
+        self, pattern: str, before: int, *, after: str = "", limit: int = 4_096
+    ) -> Page[SessionRow]:
+        """Open sessions, of any owner, whose names match ``pattern`` (``?`` for any character) and that have
+        no event since ``before``, in microseconds since the epoch.
+
+        A page is what is found among ``limit`` sessions, maybe nothing; ``after`` is a page's ``next``.
         """
         ...
 
@@ -160,5 +190,20 @@ class EventLog(Protocol):
         """Names of all blobs that a checkpoint of a session needs that is open, or has open forks.
 
         Forgets the checkpoints of all others first. Raises StoreFailed.
+        """
+        ...
+
+    async def purgeable(self, before: int, *, limit: int) -> list[str]:
+        """Internal ids of sessions that were closed before that time, in microseconds since the epoch, and
+        have events that no other session's history needs; those that were closed first.
+        """
+        ...
+
+    async def purge(self, session: str, before: int) -> Purged:
+        """Remove the last of those events, so many that it does not take long, with the checkpoints of their
+        states; the session's entry, too, when no event is left.
+
+        Nothing if the session is not as ``purgeable`` says. Execution ids and idempotency keys of removed
+        events are unknown then. Shielded from cancellation. Raises StoreFailed.
         """
         ...

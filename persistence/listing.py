@@ -47,6 +47,24 @@ def sessions(
     return Page(tuple(rows[:limit]), f"{last.last_at}.{last.session}" if last else None)
 
 
+def open_sessions(db: sqlite3.Connection) -> dict[str, int]:
+    """How many open sessions each owner has. Reads an index of them, once."""
+    return dict(db.execute("SELECT owner, count(*) FROM sessions WHERE NOT closed GROUP BY owner"))
+
+
+def unused(db: sqlite3.Connection, pattern: str, before: int, after: str, limit: int) -> Page[SessionRow]:
+    """Open sessions with such names and no event since ``before``, of the ``limit`` next ones of all."""
+    stretch = "FROM sessions WHERE session > ? ORDER BY session LIMIT"
+    rows = db.execute(
+        f"SELECT {SESSION_COLUMNS} FROM (SELECT * {stretch} ?) "  # noqa: S608
+        "WHERE NOT closed AND last_at < ? AND name GLOB ?",
+        (after, limit, before, pattern),
+    )
+    found = tuple(map(session_row, rows))
+    end = db.execute(f"SELECT session {stretch} 1 OFFSET ?", (after, limit - 1)).fetchone()
+    return Page(found, None if end is None else end[0])
+
+
 def _labelled(tag: str) -> tuple[str, list[str]]:
     """What a label has to be: its key, or key:value. Both may have colons, so each could part them."""
     colons = [at for at, char in enumerate(tag) if char == ":"]

@@ -38,6 +38,12 @@ Statement = tuple[str, tuple[object, ...]]
 """SQL and its values."""
 
 
+def write(db: sqlite3.Connection, statements: Sequence[Statement]) -> None:
+    """Execute them."""
+    for statement, values in statements:
+        db.execute(statement, values)
+
+
 def remember(checkpoint: Checkpoint) -> Statement:
     """Adds a checkpoint, or puts it in the place of another one of the same state and engine."""
     return _INSERT, tuple(getattr(checkpoint, column) for column in _COLUMNS)

@@ -1,7 +1,8 @@
 """Reading a log back: pages of a session's records with their chain verified, and look-ups.
 
 Everything here blocks, and belongs in a thread. Pages keep memory bounded whatever the length of a
-log, and hold no transaction between them: a log only grows, so what was there stays there.
+log, and hold no transaction between them: what was there stays there, unless the session was deleted
+long ago (``persistence.purge``).
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ import sqlite3
 from collections.abc import Iterator
 
 from engine.chain import GENESIS, Record
-from engine.errors import StoreCorrupt
+from engine.errors import StoreCorrupt, StoreError
 from engine.events import Created, Forked
 from persistence.eventlog import SessionRow
 from persistence.schema import ACCEPTED, EVENT_COLUMNS, SESSION_COLUMNS, Row, record_of, session_row
@@ -58,6 +59,9 @@ class Walk:
             self._next += 1
             records.append(record)
         if not records:
+            head = session_by_id(db, self._session)
+            if head is None or head.head_seq < self._next:
+                raise StoreError(f"session {self._session} was deleted, and is being removed from the store")
             raise self._corrupt("it is missing")
         return records
 

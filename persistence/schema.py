@@ -30,7 +30,7 @@ from persistence.eventlog import SessionRow
 _log = logging.getLogger(__name__)
 
 DATABASE_NAME = "events.db"
-STORE_VERSION = 3
+STORE_VERSION = 4
 _MARK = b"mcv8"
 _MARK_AT = 68
 """Where it is in a database's first page."""
@@ -109,6 +109,15 @@ CREATE TABLE checkpoints (
 """
 """What version 3 added, beside the column ``parent`` of sessions: where recoveries may begin."""
 
+_SPACE = """
+ALTER TABLE sessions ADD COLUMN first_seq INTEGER;
+UPDATE sessions SET first_seq = (SELECT min(seq) FROM events WHERE events.session = sessions.session);
+CREATE INDEX sessions_parent ON sessions (parent, first_seq) WHERE parent IS NOT NULL;
+CREATE INDEX sessions_closed ON sessions (last_at) WHERE closed;
+"""
+"""What version 4 added: the number of each session's first event, and what it takes to find which events of
+deleted sessions nobody needs (``persistence.purge``)."""
+
 _FROM_VERSION_2 = f"""
 ALTER TABLE sessions ADD COLUMN parent TEXT;
 UPDATE sessions SET parent = (
@@ -116,6 +125,7 @@ UPDATE sessions SET parent = (
     WHERE first.session = sessions.session ORDER BY first.seq LIMIT 1
 );
 {_CHECKPOINTS}
+{_SPACE}
 """  # noqa: S608
 """Of all first events only a fork's follows another one."""
 
@@ -196,13 +206,15 @@ def _adopt(db: sqlite3.Connection, path: Path) -> None:
             f"space in {path.parent}, and that it is on a local disk"
         )
     if new:
-        _change(db, f"PRAGMA application_id = {APPLICATION_ID}; {_TABLES} {_INDEXES} {_CHECKPOINTS}")
+        _change(db, f"PRAGMA application_id = {APPLICATION_ID}; {_TABLES} {_INDEXES} {_CHECKPOINTS} {_SPACE}")
     elif version == 1:
         _log.info("%s has store format 1: bringing it to format %d, event by event", path, STORE_VERSION)
         db.create_function("execution_status", 4, _status)
         _change(db, _FROM_VERSION_1)
     elif version == 2:
         _change(db, _FROM_VERSION_2)
+    elif version == 3:
+        _change(db, _SPACE)
 
 
 def _change(db: sqlite3.Connection, statements: str) -> None:
@@ -245,6 +257,14 @@ def read_error(failure: sqlite3.Error | UnicodeDecodeError, path: Path) -> Store
     if code is not None and code & 0xFF not in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB):
         return StoreError(f"{path} could not be read: {failure}")
     return StoreCorrupt(f"{path} is damaged, or no database of this program: {failure}")
+
+
+def used_bytes(db: sqlite3.Connection) -> int:
+    """What is in the database, as it is in this transaction: its pages but for those that are free."""
+    size, count, free = (
+        db.execute(f"PRAGMA {name}").fetchone()[0] for name in ("page_size", "page_count", "freelist_count")
+    )
+    return int(size * (count - free))
 
 
 def event_row(record: Record) -> Row:

@@ -12,6 +12,7 @@ import contextlib
 import sqlite3
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
+from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
@@ -22,11 +23,11 @@ from engine.chain import Record
 from engine.checkpoints import Checkpoint
 from engine.errors import StoreError, StoreFailed
 from engine.labels import MAX_OF_SESSION
-from persistence import folders, listing, pointers, reader
-from persistence.eventlog import Page, SessionDetails, SessionRow
+from persistence import folders, listing, pointers, purge, reader
+from persistence.eventlog import Page, Purged, SessionDetails, SessionRow
 from persistence.lock import own
-from persistence.schema import READ_ERRORS, connect, prepare, read_error
-from persistence.writer import Append, Writer
+from persistence.schema import READ_ERRORS, connect, prepare, read_error, used_bytes
+from persistence.writer import Append, Note, Writer
 
 MAX_QUEUED_BYTES = 64 << 20
 """Appends wait for room, in order of arrival, once this much is in the queue."""
@@ -51,6 +52,7 @@ async def open_sqlite_log(directory: Path) -> AsyncIterator[SqliteEventLog]:
     with own(directory):
         log = SqliteEventLog(await trio.to_thread.run_sync(prepare, directory))
         try:
+            log._writer.used_bytes = await log._query(used_bytes)
             async with trio.open_nursery() as nursery:
                 await nursery.start(log._write)
                 nursery.start_soon(log._probe)
@@ -84,6 +86,11 @@ class SqliteEventLog:
     def queued_bytes(self) -> int:
         """Size of the appends that are not yet decided, at most MAX_QUEUED_BYTES or one append."""
         return self._queued
+
+    @property
+    def used_bytes(self) -> int:
+        """See ``EventLog``."""
+        return self._writer.used_bytes
 
     async def append(self, records: Sequence[Record]) -> None:
         """See ``EventLog``. Cannot be cancelled, not even before it began. No records: only try to write."""
@@ -124,6 +131,16 @@ class SqliteEventLog:
     ) -> Page[SessionRow]:
         """See ``EventLog``."""
         return await self._query(lambda db: listing.sessions(db, owner, limit, after, tag))
+
+    async def open_sessions(self) -> dict[str, int]:
+        """See ``EventLog``."""
+        return await self._query(listing.open_sessions)
+
+    async def unused(
+        self, pattern: str, before: int, *, after: str = "", limit: int = 4_096
+    ) -> Page[SessionRow]:
+        """See ``EventLog``."""
+        return await self._query(lambda db: listing.unused(db, pattern, before, after, limit))
 
     async def details(
         self, sessions: Sequence[str], *, most_tags: int = MAX_OF_SESSION
@@ -176,9 +193,25 @@ class SqliteEventLog:
         await self._note([pointers.forget_all_of(one) for one in await self._query(pointers.unneeded)])
         return await self._query(pointers.blobs)
 
-    async def _note(self, notes: Sequence[pointers.Statement]) -> None:
-        if notes:
-            await self._append(Append((), trio.lowlevel.current_task(), notes))
+    async def purgeable(self, before: int, *, limit: int) -> list[str]:
+        """See ``EventLog``."""
+        return await self._query(lambda db: purge.purgeable(db, before, limit))
+
+    async def purge(self, session: str, before: int) -> Purged:
+        """See ``EventLog``."""
+        step = purge.Step(session, before)
+        await self._append(
+            Append(
+                (), trio.lowlevel.current_task(), Note("what a deleted session has left behind", step.take)
+            )
+        )
+        return step.purged
+
+    async def _note(self, statements: Sequence[pointers.Statement]) -> None:
+        if statements:
+            write = partial(pointers.write, statements=statements)
+            note = Note("what is known of a checkpoint", write, size=1_024 * len(statements))
+            await self._append(Append((), trio.lowlevel.current_task(), note))
 
     async def _write(self, task_status: trio.TaskStatus[None]) -> None:
         """Run the writer's thread until ``_close``; answer what it left unanswered if it failed."""
@@ -211,7 +244,7 @@ class SqliteEventLog:
             if append.failure is None:
                 if self.failing is not None:
                     self.failing, self._failed = None, trio.Event()
-            elif isinstance(append.failure, StoreFailed) and not append.notes:
+            elif isinstance(append.failure, StoreFailed) and append.note is None:
                 self.failing = append.failure.message
                 self._failed.set()
             answer = outcome.Value(None) if append.failure is None else outcome.Error(append.failure)

@@ -18,6 +18,7 @@ from pathlib import Path
 from queue import Empty, SimpleQueue
 
 import trio
+from msgspec import Struct
 
 from engine.chain import Record
 from engine.errors import AppendConflict, StoreError, StoreFailed
@@ -25,7 +26,6 @@ from engine.events import Closed, Created, Forked, Tagged
 from persistence import folders
 from persistence.eventlog import SessionRow
 from persistence.heads import advance
-from persistence.pointers import Statement
 from persistence.schema import (
     EVENT_COLUMNS,
     SESSION_COLUMNS,
@@ -34,20 +34,20 @@ from persistence.schema import (
     renew_wal,
     session_row,
     session_values,
+    used_bytes,
 )
 
 MAX_BATCH_BYTES = 4 << 20
 HEADS_KEPT = 10_000
 """Session rows remembered, so that an append to a session in use needs no query."""
 
-_NOTE_BYTES = 1_024
-"""Of memory, that a note is taken for."""
-
 RETRY_SECONDS = (0.0, 0.1, 0.5, 1.0, 2.0)
 """Pauses before the attempts to find out what came of a commit that failed."""
 
 _INSERT_EVENT = f"INSERT INTO events ({EVENT_COLUMNS}) VALUES (?,?,?,?,?,?,?,?,?,?)"  # noqa: S608
-_INSERT_SESSION = f"INSERT INTO sessions ({SESSION_COLUMNS}, parent) VALUES (?,?,?,?,?,?,?,?,?,?,?)"  # noqa: S608
+_INSERT_SESSION = (
+    f"INSERT INTO sessions ({SESSION_COLUMNS}, parent, first_seq) VALUES (?,?,?,?,?,?,?,?,?,?,?,?)"  # noqa: S608
+)
 _SELECT_SESSION = f"SELECT {SESSION_COLUMNS} FROM sessions WHERE session = ?"  # noqa: S608
 _UPDATE_SESSION = (
     "UPDATE sessions SET last_at = ?, head_seq = ?, head_id = ?, state_seq = ?, state_id = ?, closed = ? "
@@ -68,21 +68,30 @@ _TAKEN = {
 }
 
 
+class Note(Struct, frozen=True):
+    """A change beside the log: of nothing that an event says."""
+
+    what: str
+    """What it is about, for the message where it cannot be written."""
+    write: Callable[[sqlite3.Connection], object]
+    """Makes the change, in a transaction that is shared and may be rolled back."""
+    size: int = 1_024
+    """Bytes of memory, roughly."""
+
+
 class Append:
     """Records that are to be written together, the task that waits, and what came of it.
 
-    Without records it only tries whether something can be written, ``notes`` beside the log for example.
+    Without records it only tries whether something can be written, a ``note`` for example.
     """
 
-    __slots__ = ("failure", "notes", "records", "size", "task")
+    __slots__ = ("failure", "note", "records", "size", "task")
 
-    def __init__(
-        self, records: Sequence[Record], task: trio.lowlevel.Task, notes: Sequence[Statement] = ()
-    ) -> None:
+    def __init__(self, records: Sequence[Record], task: trio.lowlevel.Task, note: Note | None = None) -> None:
         self.records = records
-        self.notes = notes
+        self.note = note
         self.task = task
-        self.size = _NOTE_BYTES * len(notes)
+        self.size = 0 if note is None else note.size
         self.size += sum(1_024 + len(r.body) + sum(map(len, r.large.values())) for r in records)
         """Bytes of memory, roughly."""
         self.failure: StoreError | None = None
@@ -99,6 +108,8 @@ class Writer:
         self._stopping = False
         self._db: sqlite3.Connection | None = None
         self._heads: dict[str, SessionRow] = {}
+        self.used_bytes = 0
+        """What is in the database since the last commit; to be read by any thread."""
         self.unanswered: list[Append] = []
         """The batch being written. Not to be looked at while ``run`` runs."""
 
@@ -155,20 +166,22 @@ class Writer:
             db = self._connection()
             db.execute("BEGIN IMMEDIATE")
             written = [append for append in batch if self._insert(db, append, heads)]
+            used = used_bytes(db)
         except (sqlite3.Error, OSError) as failure:
             self._roll_back()
             self._fail([append for append in batch if append.failure is None], failure)
             return
         if self._commit(db, written):
             self._remember(heads)
+            self.used_bytes = used
 
     def _insert(self, db: sqlite3.Connection, append: Append, heads: dict[str, SessionRow]) -> bool:
         """Write one append into the open transaction, all or none; whether it passed."""
         if not append.records:
-            for statement, values in append.notes:
-                db.execute(statement, values)
-            if not append.notes:
+            if append.note is None:
                 _write_over(db)
+            else:
+                append.note.write(db)
             return True
         first = append.records[0].event
         begins = isinstance(first, (Created, Forked))
@@ -183,7 +196,7 @@ class Writer:
             db.executemany(_INSERT_EVENT, map(event_row, append.records))
             if begins:
                 parent = first.parent if isinstance(first, Forked) else None
-                db.execute(_INSERT_SESSION, (*session_values(after), parent))
+                db.execute(_INSERT_SESSION, (*session_values(after), parent, first.seq))
             else:
                 db.execute(_UPDATE_SESSION, (*session_values(after)[4:], after.session))
             _label(db, append.records)
@@ -261,7 +274,7 @@ class Writer:
         full = isinstance(failure, sqlite3.Error) and failure.sqlite_errorcode in _UNWRITTEN
         todo = "free space in" if full else "look at the disk of"
         for append in appends:
-            what = "what is known of a checkpoint" if append.notes else "the event"
+            what = "the event" if append.note is None else append.note.what
             append.failure = StoreFailed(
                 f"{what} could not be stored, and was not ({failure}): {todo} {self._path.parent}"
             )
@@ -295,7 +308,7 @@ class Writer:
 
 def _is_beside(append: Append) -> bool:
     """Whether it only writes beside the log, what may as well be lost or come back."""
-    return bool(append.notes)
+    return append.note is not None
 
 
 def _label(db: sqlite3.Connection, records: Sequence[Record]) -> None:

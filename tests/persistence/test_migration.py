@@ -14,11 +14,17 @@ from log_samples import History, checkpoint_of, collect
 
 from engine.chain import Record
 from engine.errors import AppendConflict, StoreCorrupt, StoreError
-from engine.events import Aborted, Executed, Outcome, Tagged
+from engine.events import Aborted, Executed, Forked, Outcome, Tagged
 from engine.outcomes import status_of
 from persistence import schema
 from persistence.heads import advance
-from persistence.schema import APPLICATION_ID, DATABASE_NAME, STORE_VERSION, session_values
+from persistence.schema import (
+    APPLICATION_ID,
+    DATABASE_NAME,
+    SESSION_COLUMNS,
+    STORE_VERSION,
+    session_values,
+)
 from persistence.sqlite import open_sqlite_log
 
 VERSION_1 = """
@@ -94,6 +100,23 @@ CREATE INDEX tags_key ON tags (key, value);
 """
 """The same of version 2."""
 
+VERSION_3 = f"""
+{VERSION_2}
+ALTER TABLE sessions ADD COLUMN parent TEXT;
+CREATE TABLE checkpoints (
+    session TEXT NOT NULL,
+    seq     INTEGER NOT NULL,
+    engine  TEXT NOT NULL,
+    state   BLOB NOT NULL,
+    blob    TEXT NOT NULL,
+    size    INTEGER NOT NULL,
+    made_at INTEGER NOT NULL,
+    cost_us INTEGER NOT NULL,
+    PRIMARY KEY (session, seq, engine)
+) WITHOUT ROWID;
+"""
+"""The same of version 3."""
+
 INSERTS = {
     1: "INSERT INTO events (session, seq, execution_id, key_owner, idempotency_key, id, prev, body, large) "
     "VALUES (?,?,?,?,?,?,?,?,?)",
@@ -101,7 +124,11 @@ INSERTS = {
     "VALUES (?,?,?,?,?,?,?,?,?,?)",
 }
 
+INSERTS[3] = INSERTS[2]
+
 Make = Callable[..., Path]
+LATER = 1 << 40
+"""A time after all events of these tests."""
 
 
 def make_version_1(directory: Path, *histories: History) -> Path:
@@ -112,6 +139,17 @@ def make_version_1(directory: Path, *histories: History) -> Path:
 def make_version_2(directory: Path, *histories: History) -> Path:
     """A store with these sessions, as version 2 wrote it; its labels are left out."""
     return make_store(directory, 2, VERSION_2, map(version_2_row, merged(histories)), histories)
+
+
+def make_version_3(directory: Path, *histories: History) -> Path:
+    """A store with these sessions, as version 3 wrote it; its labels and checkpoints are left out."""
+    path = make_store(directory, 3, VERSION_3, map(version_2_row, merged(histories)), histories)
+    with closing(sqlite3.connect(path)) as db:
+        for first in (history.records[0].event for history in histories):
+            if isinstance(first, Forked):
+                db.execute("UPDATE sessions SET parent = ? WHERE session = ?", (first.parent, first.session))
+        db.commit()
+    return path
 
 
 def merged(histories: Sequence[History]) -> list[Record]:
@@ -134,7 +172,8 @@ def make_store(
         db.executemany(INSERTS[version], rows)
         for history in histories:
             values = session_values(advance(None, history.records))
-            db.execute(f"INSERT INTO sessions VALUES ({','.join('?' * len(values))})", values)
+            places = ",".join("?" * len(values))
+            db.execute(f"INSERT INTO sessions ({SESSION_COLUMNS}) VALUES ({places})", values)
         db.commit()
     return path
 
@@ -171,7 +210,11 @@ def old_histories() -> tuple[History, History]:
     return history, fork
 
 
-OLD = pytest.mark.parametrize("make", [make_version_1, make_version_2], ids=["version 1", "version 2"])
+OLD = pytest.mark.parametrize(
+    "make",
+    [make_version_1, make_version_2, make_version_3],
+    ids=["version 1", "version 2", "version 3"],
+)
 
 
 @OLD
@@ -258,11 +301,35 @@ async def test_the_forks_in_an_old_store_keep_checkpoints_of_what_they_come_from
         assert await log.checkpoint_blobs() == set()
 
 
+@OLD
+async def test_sessions_that_were_deleted_in_an_old_store_give_their_space_back(
+    directory: Path, make: Make
+) -> None:
+    """But for what an open fork comes from."""
+    first, second, alone = History("s1"), History("s2"), History("alone")
+    for history in (first, alone):
+        history.created()
+        history.executed()
+        history.executed()
+    second.forked(first.records[1])
+    for history in (first, alone):
+        history.closed()
+    make(directory, first, second, alone)
+    async with open_sqlite_log(directory) as log:
+        while sessions := await log.purgeable(LATER, limit=9):
+            for session in sessions:
+                await log.purge(session, LATER)
+        assert await log.session("alone") is None
+        assert await collect(log.read("s1")) == first.records[:2]
+        assert await collect(log.read("s2")) == second.records
+
+
 @pytest.mark.parametrize(
     ("make", "version", "statements"),
     [
         (make_version_1, 1, "_FROM_VERSION_1"),
         (make_version_2, 2, "_FROM_VERSION_2"),
+        (make_version_3, 3, "_SPACE"),
     ],
 )
 async def test_a_migration_that_fails_leaves_the_old_store(
@@ -278,8 +345,10 @@ async def test_a_migration_that_fails_leaves_the_old_store(
                 pass
     with closing(sqlite3.connect(path)) as db:
         assert db.execute("PRAGMA user_version").fetchone()[0] == version
-        assert "parent" not in [row[1] for row in db.execute("PRAGMA table_info(sessions)")]
-        assert ("status" in [row[1] for row in db.execute("PRAGMA table_info(events)")]) == (version == 2)
+        columns = [row[1] for row in db.execute("PRAGMA table_info(sessions)")]
+        assert "first_seq" not in columns
+        assert ("parent" in columns) == (version >= 3)
+        assert ("status" in [row[1] for row in db.execute("PRAGMA table_info(events)")]) == (version >= 2)
     async with open_sqlite_log(directory) as log:
         assert await collect(log.read("s1")) == histories[0].records
 

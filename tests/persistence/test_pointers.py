@@ -17,7 +17,7 @@ from engine.errors import StoreError, StoreFailed
 from persistence import pointers, schema, sqlite
 from persistence.schema import DATABASE_NAME
 from persistence.sqlite import SqliteEventLog, open_sqlite_log
-from persistence.writer import Append, Writer
+from persistence.writer import Append, Note, Writer
 
 PAGE = 4_096
 
@@ -305,8 +305,9 @@ def test_a_note_that_cannot_be_written_makes_no_event_of_its_batch_fail(tmp_path
     history = history_of(1)
     settled: list[list[Append]] = []
     writer = Writer(path, settled.append)
-    notes = [("INSERT INTO checkpoints VALUES ('s', 1, 'e', x'00', 'b', 1, 1, 1)", ())]
-    note, event = Append((), None, notes), Append(history.records, None)
+    insert = "INSERT INTO checkpoints VALUES ('s', 1, 'e', x'00', 'b', 1, 1, 1)"
+    note = Append((), None, Note("what is known of a checkpoint", lambda db: db.execute(insert)))
+    event = Append(history.records, None)
     for one in (note, event):
         writer.put(one)
     writer.stop()
