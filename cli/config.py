@@ -35,6 +35,9 @@ class Settings(Struct, frozen=True, kw_only=True):
     max_recovery_seconds: float
     idle_seconds: float
     sandbox: Mode
+    max_store_bytes: int
+    session_ttl_seconds: float
+    """0: sessions without a name are kept, too."""
     placement: Placement | None
     """Processors for the server and for its workers; None leaves them to the kernel."""
     policy: LimitPolicy
@@ -59,6 +62,8 @@ def settings(choices: Choices) -> Settings:
         max_recovery_seconds=chosen["max_recovery_seconds"],
         idle_seconds=chosen["idle_seconds"],
         sandbox=chosen["sandbox"],
+        max_store_bytes=chosen["max_store_mb"] << 20,
+        session_ttl_seconds=chosen["session_ttl"],
         placement=place(
             os.sched_getaffinity(0),
             # executions without sessions are nearly all worker: they need every processor
@@ -72,6 +77,7 @@ def settings(choices: Choices) -> Settings:
             answer_console_bytes=chosen["max_answer_console_bytes"],
             mcp_chars=chosen["max_mcp_chars"],
             body_bytes=chosen["max_body_bytes"],
+            connections=chosen["max_connections"],
             store="none" if store is None else f"sqlite:{store}",
         ),
         log_level=chosen["log_level"],
@@ -96,6 +102,7 @@ def _policy(chosen: dict[str, Any]) -> LimitPolicy:
         max_input_bytes=chosen["max_input_chars"],
         max_queue=chosen["max_queue"],
         max_session_events=chosen["max_session_events"],
+        max_owner_sessions=chosen["max_owner_sessions"],
     )
 
 

@@ -145,6 +145,21 @@ GROUPS: dict[str, tuple[click.Option, ...]] = {
             metavar="DIR",
             help="Another name of --directory-path.",
         ),
+        _number(
+            "--max-store-mb",
+            1,
+            65_536,
+            1 << 30,
+            "What log and checkpoints may take; then only what makes room is stored.",
+            "MB",
+        ),
+        _seconds(
+            "--session-ttl",
+            0,
+            604_800.0,
+            315_360_000,
+            "Time without use after which a session without a name of its own is deleted; 0: never.",
+        ),
     ),
     "Workers": (
         _number(
@@ -210,6 +225,8 @@ GROUPS: dict[str, tuple[click.Option, ...]] = {
         _number(
             "--max-session-events", 1, 1_000_000, 100_000_000, "Events after which a session takes no more."
         ),
+        _number("--max-connections", 1, 1_000, 100_000, "Connections that are open at once."),
+        _number("--max-owner-sessions", 1, 100_000, 100_000_000, "Sessions that one owner may have."),
     ),
     "Logging": (
         _option(

@@ -106,6 +106,8 @@ def _open_engine(
         max_workers=settings.max_workers,
         max_executions=settings.max_executions,
         idle_seconds=settings.idle_seconds,
+        max_store_bytes=settings.max_store_bytes,
+        session_ttl_seconds=settings.session_ttl_seconds,
         restore_target_seconds=settings.restore_target_seconds,
         max_recovery_seconds=settings.max_recovery_seconds,
         sandbox=settings.sandbox,

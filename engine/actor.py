@@ -9,7 +9,7 @@ import trio
 
 from engine.catalog import Progress, SessionStatus
 from engine.commands import Accept, Command, Delete, Execute, Fork, Look, Tag
-from engine.errors import AppendConflict, Busy, EngineError, RequestError, Unavailable
+from engine.errors import AppendConflict, Busy, EngineError, RequestError, StoreFull, Unavailable
 from engine.live import LiveSession, Surroundings
 from engine.replay import Diverged, ReplayFailed
 from engine.session import ForkPoint, Position
@@ -24,7 +24,7 @@ class Host(Surroundings, Protocol):
     """What an actor needs of its supervisor."""
 
     def branch(self, owner: str, point: ForkPoint, command: Execute | Fork) -> None:
-        """Post ``command`` to a new session that begins at ``point``. Raises Conflict."""
+        """Post ``command`` to a new session that begins at ``point``. Raises TooManySessions, Conflict."""
         ...
 
 
@@ -203,7 +203,7 @@ class SessionActor:
             _log.error("session %s was written to by somebody else: %s", self.name, error)
             await self._session.reload()
             command.fail(error)
-        except RequestError as error:  # raised before anything was done: the worker is as it was
+        except (RequestError, StoreFull) as error:  # raised before anything was done: the worker is as it was
             command.fail(error)
         except EngineError as error:
             self._session.sleep()

@@ -17,9 +17,10 @@ from msgspec import Struct
 from engine import checkpoints
 from engine.checkpoints import Checkpoint
 from engine.debt import Debt
-from engine.errors import BlobError, EngineError, Unavailable
+from engine.errors import BlobError, EngineError, StoreFull, Unavailable
 from engine.retention import superfluous
 from engine.session import ForkPoint
+from engine.space import Space
 from engine.timestamps import now_us
 from engine.worker import CheckpointDeclined, Copy, Worker
 from engine.workers import WorkerDied, Workers
@@ -33,10 +34,6 @@ FORK_SECONDS = 10.0
 COPY_SECONDS = 120.0
 """What a copy may take: that of a large state, at low priority on a busy machine."""
 TRIAL_SECONDS = 60.0
-SWEEP_SECONDS = 600.0
-"""How often blobs that nothing needs are looked for."""
-GRACE_SECONDS = 3_600.0
-"""A blob that the log does not know is kept that long: it may be about to."""
 
 
 class Made(Struct, frozen=True, kw_only=True):
@@ -72,6 +69,7 @@ class Checkpointer:
         workers: Workers,
         log: EventLog,
         blobs: BlobStore,
+        space: Space,
         at_once: int,
         told: Callable[[Made], object],
     ) -> None:
@@ -79,6 +77,7 @@ class Checkpointer:
         self._workers = workers
         self._log = log
         self._blobs = blobs
+        self._space = space
         self._slots = trio.CapacityLimiter(at_once)
         self._told = told
         self._idle = trio.Event()
@@ -112,8 +111,9 @@ class Checkpointer:
         try:
             # not to be left in the middle, which would cost the worker
             with trio.move_on_after(FORK_SECONDS, shield=True):
+                self._space.check(max(1, debt.size))
                 copy = await worker.checkpoint()
-        except CheckpointDeclined as declined:
+        except (CheckpointDeclined, StoreFull) as declined:
             self._end(making, point, debt, began, declined)
             return None
         except BaseException:
@@ -131,25 +131,6 @@ class Checkpointer:
     async def idle(self) -> None:
         """Wait until none is being made."""
         await self._idle.wait()
-
-    async def collect(self) -> None:
-        """Remove blobs that nothing needs, from time to time, for ever."""
-        while True:
-            try:
-                swept = await self._blobs.sweep(await self._log.checkpoint_blobs(), older_than=GRACE_SECONDS)
-            except EngineError as failed:
-                _log.warning("blobs that nothing needs were not removed: %s", failed.message)
-            else:
-                level = logging.INFO if swept.removed else logging.DEBUG
-                _log.log(
-                    level,
-                    "blobs: %d removed (%d bytes), %d kept (%d bytes)",
-                    swept.removed,
-                    swept.removed_bytes,
-                    swept.kept,
-                    swept.kept_bytes,
-                )
-            await trio.sleep(SWEEP_SECONDS)
 
     async def _finish(self, making: Making, copy: Copy, point: ForkPoint, debt: Debt, began: float) -> None:
         outcome: Checkpoint | EngineError = Unavailable("the server stopped meanwhile")
@@ -187,9 +168,10 @@ class Checkpointer:
         raise CheckpointDeclined(f"the snapshot was not restored within {TRIAL_SECONDS:g} s")
 
     async def _keep(self, snapshot: bytes, point: ForkPoint, began: float) -> Checkpoint:
-        """Store it, then remember it. Raises BlobError, StoreError."""
+        """Store it, then remember it. Raises BlobError, StoreError, StoreFull."""
         engine = self._workers.engine_id
         envelope = checkpoints.seal(point.id, engine, snapshot)
+        self._space.check(len(envelope))
         checkpoint = Checkpoint(
             session=point.session,
             seq=point.seq,

@@ -79,7 +79,18 @@ class Change(Request[Changed]):
 
 
 class Delete(Change):
-    """Close the session."""
+    """Close the session; with ``only_at`` only if that is the number of its last event."""
+
+    def __init__(
+        self,
+        session: str,
+        caller: Caller,
+        when_done: Callable[[Request[Changed]], object],
+        *,
+        only_at: int | None = None,
+    ) -> None:
+        super().__init__(session, caller, when_done)
+        self.only_at = only_at
 
 
 class Accept(Change):

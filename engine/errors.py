@@ -7,12 +7,14 @@
     │   ├── NotFound            no such session, event or execution (or not the caller's)
     │   ├── Conflict            the session is not where the caller thinks, or cannot go on
     │   ├── KeyReused           an idempotency key came back with another request
+    │   ├── TooManySessions     the owner has as many as one may
     │   └── Busy                a queue is full: try again later
     ├── Unavailable             nobody's fault: the server is starting, stopping or short of workers
     ├── StoreError              the store's fault: tell the operator
     │   ├── StoreLocked         another process owns the store
     │   ├── StoreCorrupt        a record does not hash to its name, or a chain has a gap
     │   ├── AppendConflict      the sequence number is taken, or its predecessor is missing
+    │   ├── StoreFull           it takes as much space as it may: nothing was run or recorded
     │   ├── StoreFailed         the write definitely did not happen (disk full, I/O error)
     │   └── BlobError           a blob, which is only a shortcut, could not be kept or had
     │       ├── BlobMissing     there is none of that name: it was collected, or lost
@@ -75,6 +77,12 @@ class KeyReused(RequestError):
     code = "idempotency_key_reused"
 
 
+class TooManySessions(RequestError):
+    """The owner has as many sessions as one may."""
+
+    code = "too_many_sessions"
+
+
 class Busy(RequestError):
     """A bounded queue is full; the request was not accepted. Try again later."""
 
@@ -109,6 +117,12 @@ class AppendConflict(StoreError):
     """The sequence number is taken, its predecessor is missing, or a unique key exists."""
 
     code = "append_conflict"
+
+
+class StoreFull(StoreError):
+    """The store takes as much space as it may; nothing was run or recorded."""
+
+    code = "store_full"
 
 
 class StoreFailed(StoreError):

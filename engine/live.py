@@ -11,7 +11,7 @@ from __future__ import annotations
 import contextlib
 import logging
 import secrets
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Protocol
 
 import trio
@@ -30,10 +30,12 @@ from engine.isolate.wire import Done
 from engine.limits import LimitPolicy
 from engine.looking import look
 from engine.outcomes import Abort
+from engine.owners import Owners
 from engine.recovery import Recovery
 from engine.replay import Diverged, ReplayFailed
 from engine.restoring import Source, worker_at
 from engine.session import GIVEN_NAME, ForkPoint, Position, apply
+from engine.space import Space
 from engine.timestamps import now_us
 from engine.workers import Worker, WorkerDied
 
@@ -44,6 +46,16 @@ class Surroundings(Source, Protocol):
     """What a session needs of the engine."""
 
     policy: LimitPolicy
+
+    @property
+    def owners(self) -> Owners:
+        """Who counts sessions."""
+        ...
+
+    @property
+    def space(self) -> Space:
+        """Who knows whether more may be stored."""
+        ...
 
 
 MAX_ATTEMPTS = 4
@@ -172,6 +184,10 @@ class LiveSession:
         execution, asked = command.execution, command.submission
         seq = self._next_seq()
         self._check_room(seq)
+        with self._counted():
+            await self._execute(execution, asked, seq)
+
+    async def _execute(self, execution: Execution, asked: Submission, seq: int) -> None:
         for _ in range(MAX_ATTEMPTS):
             attempt, result = await self._attempt(execution, asked, seq)
             if not (isinstance(result, Abort) and result.lost) or execution.console:
@@ -188,11 +204,12 @@ class LiveSession:
             self.debt.ran(event.cpu_us)
 
     async def begin(self, command: Fork) -> Changed:
-        """Record that this fork begins. Raises Conflict, StoreError."""
+        """Record that this fork begins. Raises TooManySessions, Conflict, StoreError."""
         session = _new_session()
         event = self._birth_event(session, now_us(), command.caller)
         try:
-            await self._record([event])
+            with self._counted():
+                await self._record([event])
         except AppendConflict as taken:
             await self.reload()
             raise Conflict(f"there is a session {self.name} already", field="into") from taken
@@ -203,7 +220,10 @@ class LiveSession:
     async def close(self, command: Delete) -> Changed:
         """Record the end of the session. The name is free then. Raises NotFound."""
         session, seq = self._state().session, self._next_seq()
+        if command.only_at not in (None, seq - 1):
+            return Changed(session, None)
         await self._record([Closed(session=session, seq=seq, at=now_us(), caller=command.caller)])
+        self._engine.owners.remove(self.owner)
         self.sleep()
         self.position = self._birth = self.broken = None
         return Changed(session, seq)
@@ -353,7 +373,24 @@ class LiveSession:
     def _not_found(self) -> NotFound:
         return NotFound(f"there is no session {self.name}", field="session")
 
+    @contextlib.contextmanager
+    def _counted(self) -> Iterator[None]:
+        """If the session begins in the block, it counts from now on, unless it does not come to that. Raises
+        TooManySessions.
+        """
+        if self.position is not None:
+            yield
+            return
+        self._engine.owners.add(self.owner)
+        try:
+            yield
+        finally:
+            if self.position is None:
+                self._engine.owners.remove(self.owner)
+
     def _check_room(self, seq: int) -> None:
+        """Raises Conflict, StoreFull."""
+        self._engine.space.check()
         if seq >= self._engine.policy.max_session_events:
             raise Conflict(
                 f"session {self.name} has {seq} events, which is the limit: start a new session",

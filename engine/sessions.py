@@ -16,9 +16,11 @@ from engine.commands import Command, Execute, Fork
 from engine.errors import Conflict, InvalidField, NotFound
 from engine.history import position_named
 from engine.limits import LimitPolicy
+from engine.owners import Owners
 from engine.places import Places
 from engine.recovery import Recovered
 from engine.session import GIVEN_NAME, ForkPoint, check_name
+from engine.space import Space
 from engine.turns import Turns
 from engine.workers import Workers
 from persistence.blobstore import BlobStore
@@ -37,6 +39,8 @@ class Sessions:
         policy: LimitPolicy,
         blobs: BlobStore,
         checkpointer: Checkpointer,
+        space: Space,
+        owners: Owners,
         recovered: Callable[[Recovered], None],
         *,
         idle_seconds: float,
@@ -48,6 +52,8 @@ class Sessions:
         self.policy = policy
         self.places = places
         self.checkpointer = checkpointer
+        self.space = space
+        self.owners = owners
         self.recovered = recovered
         self.turns = Turns(max(1, (os.cpu_count() or 1) // 2))
         self.restore_target_seconds = restore_target_seconds
@@ -71,10 +77,14 @@ class Sessions:
         return self._actors.values()
 
     async def submit(self, command: Execute) -> None:
-        """Post a submission to its session, a new one if need be. Raises NotFound, InvalidField, Busy."""
+        """Post a submission to its session, a new one if need be.
+
+        Raises NotFound, InvalidField, TooManySessions, Busy.
+        """
         asked, execution = command.submission, command.execution
         name = asked.session
         if name is None and asked.heap is None:
+            self.owners.check(asked.owner)
             execution.session = given_name()
             self._start(SessionActor(self, asked.owner, execution.session, None)).post(command)
             return
@@ -88,6 +98,7 @@ class Sessions:
                 raise NotFound(f"there is no session {name}", field="session")
             if asked.at is not None or asked.heap is not None:
                 raise NotFound(f"there is no session {name} to go on from", field="session")
+            self.owners.check(asked.owner)
             actor = self._start(SessionActor(self, asked.owner, name, None))
         actor.post(command)
 
@@ -97,6 +108,16 @@ class Sessions:
         if actor is None:
             raise NotFound(f"there is no session {name}", field="session")
         actor.post(command)
+
+    async def post_unused(self, owner: str, name: str, command: Command) -> bool:
+        """Post to a session that is there and not in use; whether it was."""
+        if (owner, name) in self._actors:
+            return False
+        actor = await self._actor(owner, name)
+        if actor is None or not actor.idle or actor.awake:
+            return False
+        actor.post(command)
+        return True
 
     async def at_rest(self, owner: str, name: str, point: ForkPoint) -> bool:
         """Whether the session is in that state and has nothing to do."""
@@ -112,7 +133,8 @@ class Sessions:
             raise _taken(name)
 
     def branch(self, owner: str, point: ForkPoint, command: Execute | Fork) -> None:
-        """Post ``command`` to a new session that begins at ``point``. Raises Conflict."""
+        """Post ``command`` to a new session that begins at ``point``. Raises TooManySessions, Conflict."""
+        self.owners.check(owner)
         if isinstance(command, Fork):
             name = command.into
         else:

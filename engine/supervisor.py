@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import AsyncIterator, Collection, Iterator, Sequence
+from collections.abc import AsyncIterator, Collection, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -26,10 +26,13 @@ from engine.idempotency import Key, Keys
 from engine.isolate.sandbox.layers import Mode
 from engine.limits import LimitPolicy
 from engine.observer import Observer, Observers
+from engine.owners import Owners
 from engine.placement import Placement
 from engine.places import Places
 from engine.sessions import Sessions, given_name, random_id
+from engine.space import Space
 from engine.timestamps import now_us
+from engine.upkeep import Upkeep
 from engine.workers import Workers, open_workers
 from persistence.blobstore import BlobStore
 from persistence.eventlog import EventLog, Page
@@ -70,6 +73,9 @@ class Supervisor:
         idle_seconds: float,
         restore_target_seconds: float,
         max_recovery_seconds: float,
+        max_store_bytes: int,
+        session_ttl_seconds: float,
+        open_sessions: Mapping[str, int],
         observers: Observers,
     ) -> None:
         self.policy = policy
@@ -79,24 +85,32 @@ class Supervisor:
         self.places = Places(workers, nursery, max_workers, lambda: self._actors)
         self._registry: Sessions | None = None
         self._checkpointer: Checkpointer | None = None
+        self._space: Space | None = None
+        self._upkeep: Upkeep | None = None
+        self._upkept = trio.CancelScope()
         if stores is not None:
+            log, blobs = stores
+            self._space = Space(log, blobs, max_store_bytes)
             self._checkpointer = Checkpointer(
-                nursery, workers, stores.log, stores.blobs, CHECKPOINTS_AT_ONCE, observers.checkpointed
+                nursery, workers, log, blobs, self._space, CHECKPOINTS_AT_ONCE, observers.checkpointed
             )
-            nursery.start_soon(self._checkpointer.collect)
             self._registry = Sessions(
                 nursery,
                 workers,
                 self.places,
-                stores.log,
+                log,
                 policy,
-                stores.blobs,
+                blobs,
                 self._checkpointer,
+                self._space,
+                Owners(open_sessions, policy.max_owner_sessions),
                 observers.recovered,
                 idle_seconds=idle_seconds,
                 restore_target_seconds=restore_target_seconds,
                 max_recovery_seconds=max_recovery_seconds,
             )
+            self._upkeep = Upkeep(self._registry, log, blobs, self._space, ttl_seconds=session_ttl_seconds)
+            nursery.start_soon(self._keep_up, self._upkeep)
         self._unfinished: dict[str, Execution] = {}
         self._keys = Keys(self._recorded_under)
         self._requests: set[Request[Any]] = set()
@@ -130,7 +144,7 @@ class Supervisor:
         """Accept a submission and queue it; it runs whether or not anybody waits for it.
 
         The same owner and idempotency key give the same execution. Raises InvalidField, TooLarge,
-        NotFound, KeyReused, Busy, Unavailable or StoreError; nothing was accepted then.
+        NotFound, KeyReused, TooManySessions, Busy, Unavailable or StoreError; nothing was accepted then.
         """
         acceptance.check(submission, self.policy)
         if self.stateless:
@@ -288,6 +302,8 @@ class Supervisor:
             "awake": sum(actor.awake for actor in self._actors),
             "running": len(self._unfinished),
             "queued": len(self._unfinished) - self._under_way(),
+            "store_bytes": None if self._space is None else self._space.used,
+            "max_store_bytes": None if self._space is None else self._space.limit,
         }
 
     @property
@@ -307,6 +323,7 @@ class Supervisor:
         """
         deadline = trio.current_time() + seconds
         self._draining = True
+        self._upkept.cancel()
         self._check_drained()
         with trio.move_on_after(seconds):
             await self._drained.wait()
@@ -335,8 +352,18 @@ class Supervisor:
         if len(self._unfinished) + len(self._requests) >= self._max_executions:
             raise Busy(f"{self._max_executions} executions are under way already; try again later")
 
+    def _check_space(self) -> None:
+        """Raises StoreFull."""
+        if self._space is not None:
+            self._space.check()
+
+    async def _keep_up(self, upkeep: Upkeep) -> None:
+        with self._upkept:
+            await upkeep.run()
+
     async def _accept(self, submission: Submission) -> Execution:
         self._admit()
+        self._check_space()
         execution = Execution(
             f"e_{random_id()}",
             submission.owner,
@@ -388,6 +415,8 @@ class Supervisor:
     def _asked(self, command: Request[Any]) -> Iterator[None]:
         """Admit a command, which is posted in the block."""
         self._admit()
+        if not isinstance(command, Delete | Look):
+            self._check_space()
         self._requests.add(command)
         try:
             yield
@@ -399,6 +428,8 @@ class Supervisor:
         self._forget(command)
         if isinstance(command, Change):
             self._observers.changed(command)
+        if isinstance(command, Delete) and self._upkeep is not None:
+            self._upkeep.deleted()
 
     def _forget(self, command: Request[Any]) -> None:
         self._requests.discard(command)
@@ -451,6 +482,8 @@ async def open_supervisor(
     restore_target_seconds: float = 0.5,
     max_recovery_seconds: float = 600.0,
     sandbox: Mode = "auto",
+    max_store_bytes: int = 64 << 30,
+    session_ttl_seconds: float = 604_800.0,
     placement: Placement | None = None,
     observers: Sequence[Observer] = (),
 ) -> AsyncIterator[Supervisor]:
@@ -460,9 +493,10 @@ async def open_supervisor(
     them; ``max_executions`` bounds what is queued and running; a session that was idle for
     ``idle_seconds`` gives its worker up. Checkpoints are made so that a recovery takes about
     ``restore_target_seconds``, and one that takes ``max_recovery_seconds`` is put off. ``sandbox`` says
-    which layers must confine workers; they run where ``placement`` says, or where this process does.
-    ``observers`` are told of every execution, change, checkpoint and recovery that is over; what they raise
-    is only logged.
+    which layers must confine workers. When the stores take ``max_store_bytes`` only what makes room is still
+    stored; sessions without a name that were not used for ``session_ttl_seconds`` are closed (0: never).
+    Workers run where ``placement`` says, or where this process does. ``observers`` are told of every
+    execution, change, checkpoint and recovery that is over; what they raise is only logged.
     Leaving the context kills what still runs: ``drain`` first.
     Raises PlatformRefused or WorkerFailed at start.
     """
@@ -487,6 +521,9 @@ async def open_supervisor(
             idle_seconds=idle_seconds,
             restore_target_seconds=restore_target_seconds,
             max_recovery_seconds=max_recovery_seconds,
+            max_store_bytes=max_store_bytes,
+            session_ttl_seconds=session_ttl_seconds,
+            open_sessions={} if stores is None else await stores.log.open_sessions(),
             observers=Observers(observers),
         )
         nursery.cancel_scope.cancel()

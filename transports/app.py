@@ -82,6 +82,7 @@ async def serve(
     async with trio.open_nursery() as nursery:
         async with mcp.run():
             config = hypercorn_trio.ServerConfig()
+            config.max_connections = settings.connections
             await nursery.start(hypercorn_trio.serve, app, config, listeners, drained)
             started()
             await stop.wait()

@@ -20,9 +20,11 @@ STATUS: dict[type[errors.EngineError], int] = {
     errors.NotFound: 404,
     errors.Conflict: 409,
     errors.KeyReused: 422,
+    errors.TooManySessions: 409,
     errors.Busy: 429,
     errors.Unavailable: 503,
     errors.StoreFailed: 503,
+    errors.StoreFull: 507,
     errors.WorkerFailed: 503,
     errors.EngineError: 500,
 }
@@ -63,9 +65,12 @@ def body_answer(refused: BodyRefused) -> JsonAnswer:
 
 
 def engine_answer(error: errors.EngineError) -> JsonAnswer:
-    """The answer for an error of the engine; one that is not the client's fault is logged."""
+    """The answer for an error of the engine; one that is not the client's fault is logged.
+
+    That the store is full is not: it was, once, and clients could fill the log with it.
+    """
     status = next(STATUS[kind] for kind in type(error).__mro__ if kind in STATUS)
-    if status >= 500:
+    if status >= 500 and not isinstance(error, errors.StoreFull):
         logger.error("%s: %s", error.code, error.message)
     return answer(status, error.message, error.code, error.field)
 

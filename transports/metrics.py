@@ -32,6 +32,8 @@ _GAUGES = {
     "executions_queued": ("queued", "Executions that wait for their turn"),
     "workers": ("workers", "Worker processes, spare ones included"),
     "sessions_awake": ("awake", "Sessions that have a worker"),
+    "store_bytes": ("store_bytes", "Bytes that the log and its checkpoints take"),
+    "store_max_bytes": ("max_store_bytes", "Bytes that they may take"),
 }
 
 
@@ -149,7 +151,8 @@ class _Gauges(Collector):
         """One gauge for each number."""
         status = self._engine.status()
         for name, (key, text) in _GAUGES.items():
-            yield GaugeMetricFamily(f"mcp_v8_{name}", text, value=status[key])
+            if status[key] is not None:  # what a stateless server has not
+                yield GaugeMetricFamily(f"mcp_v8_{name}", text, value=status[key])
 
     def describe(self) -> Iterable[Metric]:
         """The gauges without their values."""

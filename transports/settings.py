@@ -20,6 +20,8 @@ class HttpSettings(Struct, frozen=True, kw_only=True):
     """Characters of the text of a ``run_js``."""
     body_bytes: int = 4 << 20
     """Length of a request's body."""
+    connections: int = 1_000
+    """Connections that are open at once."""
     store: str = "none"
     """What the log is kept in, as ``/readyz`` tells it."""
 

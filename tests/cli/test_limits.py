@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import httpx2
 import pytest
@@ -109,3 +110,108 @@ def test_queues_are_bounded(server: httpx2.Client) -> None:
     for answer in asked:
         if answer.status_code == 202:
             server.post(f"{answer.headers['location']}/cancel")
+
+
+@pytest.fixture(scope="module")
+def small(tmp_path_factory: pytest.TempPathFactory) -> Iterator[httpx2.Client]:
+    """A server with low maxima, and room for little."""
+    flags = {
+        "--max-execution-timeout": 1,
+        "--heap-memory-max": 32,
+        "--max-owner-sessions": 2,
+        "--max-store-mb": 2,
+    }
+    words = [str(word) for flag in flags.items() for word in flag]
+    directory = str(tmp_path_factory.mktemp("store"))
+    with (
+        running("--directory-path", directory, *words) as process,
+        httpx2.Client(base_url=process.url, timeout=30) as client,
+    ):
+        yield client
+
+
+def test_a_request_for_more_time_gets_the_maximum(small: httpx2.Client) -> None:
+    answer = execute(small, "for (;;);", session="a", execution_timeout_secs=3_600).json()
+    assert (answer["status"], answer["error"]) == ("timed_out", "TimedOut: timed out after 1 s")
+
+
+def test_a_request_for_more_memory_gets_the_maximum(small: httpx2.Client) -> None:
+    fill = "const all = []; for (;;) all.push(new Array(1000).fill(0))"
+    answer = execute(small, fill, session="a", heap_memory_max_mb=4_096).json()
+    assert answer["status"] == "out_of_memory"
+    assert "32 MB" in answer["error"]
+
+
+def test_a_request_for_a_larger_page_gets_the_largest(small: httpx2.Client) -> None:
+    answer = execute(small, "for (let i = 0; i < 900; i++) console.log('x'.repeat(99))", session="a").json()
+    output = f"/api/executions/{answer['execution_id']}/output"
+    page = small.get(output, params={"byte_limit": 10**9, "line_limit": 10**9}).json()
+    assert len(page["data"]) == 64_000
+    assert page["has_more"]
+    for path in ("/api/executions", "/api/sessions", "/api/sessions/a/events"):
+        assert small.get(path, params={"limit": 10**9}).status_code == 200
+
+
+@pytest.mark.parametrize("field", ["execution_timeout_secs", "heap_memory_max_mb"])
+def test_a_request_for_next_to_nothing_gets_the_least(small: httpx2.Client, field: str) -> None:
+    least = {"execution_timeout_secs": 0.0001, "heap_memory_max_mb": 1}[field]
+    assert execute(small, "1", session="a", **{field: least}).status_code == 200
+
+
+def test_a_longer_wait_is_cut_to_the_longest(small: httpx2.Client) -> None:
+    headers = {"prefer": "wait=100000"}
+    answer = small.post("/api/exec", json={"code": "1", "session": "a"}, headers=headers)
+    assert answer.headers["preference-applied"] == "wait=300"
+    done = f"/api/executions/{answer.json()['execution_id']}"
+    assert small.get(done, params={"wait": 100_000}).json()["status"] == "completed"
+
+
+def test_an_owner_with_all_sessions_deletes_one_to_make_another(small: httpx2.Client) -> None:
+    for name in ("a", "b"):
+        execute(small, "1", session=name)
+    refusal = execute(small, "1")
+    assert (refusal.status_code, refusal.json()["code"]) == (409, "too_many_sessions")
+    assert "retry-after" not in refusal.headers
+    assert "delete some" in refusal.json()["error"]
+    at_once = small.post("/api/exec", json={"code": "1"}, headers={"prefer": "respond-async"})
+    assert at_once.status_code == 409
+    assert small.post("/api/sessions/a/fork", json={}).json()["code"] == "too_many_sessions"
+    small.delete("/api/sessions/b")
+    assert execute(small, "1", session="c").status_code == 200
+    small.delete("/api/sessions/c")
+
+
+def test_a_full_store_can_be_read_and_made_room_in(small: httpx2.Client) -> None:
+    flood = "for (let i = 0; i < 900; i++) console.log('x'.repeat(999))"
+    while (answer := execute(small, flood, session="full")).status_code == 200:
+        assert answer.json()["status"] == "completed"
+    assert (answer.status_code, answer.json()["code"]) == (507, "store_full")
+    assert "--max-store-mb" in answer.json()["error"]
+    for path, body in {
+        "/api/exec": {"code": "1"},
+        "/api/sessions/full/fork": {},
+        "/api/sessions/full/accept": None,
+    }.items():
+        assert small.post(path, json=body).status_code == 507, path
+    assert small.put("/api/sessions/full/tags", json={"tags": {"a": "b"}}).status_code == 507
+    ready = small.get("/readyz")
+    assert (ready.status_code, ready.json()["status"]) == (200, "ready")
+    assert ready.json()["store_bytes"] >= ready.json()["max_store_bytes"] == 2 << 20
+    metrics = small.get("/metrics").text
+    assert "mcp_v8_store_max_bytes 2.097152e+06" in metrics
+    assert len(small.get("/api/sessions/full/events").json()["events"]) > 2
+    assert small.delete("/api/sessions/full").status_code == 200
+    while small.get("/readyz").json()["store_bytes"] > 1 << 20:  # what it left behind is being removed
+        pass
+    assert execute(small, "1", session="a").status_code == 200
+
+
+def test_a_connection_too_many_is_refused(tmp_path: Path) -> None:
+    with (
+        running("--directory-path", str(tmp_path), "--max-connections", "1") as process,
+        httpx2.Client(base_url=process.url) as first,
+        httpx2.Client(base_url=process.url) as second,
+    ):
+        assert first.get("/healthz").status_code == 200
+        refusal = second.get("/healthz")
+        assert (refusal.status_code, refusal.json()["code"]) == (503, "busy")

@@ -37,6 +37,10 @@ class ReadyAnswer(Struct, frozen=True, kw_only=True):
     awake: int
     running: int
     queued: int
+    store_bytes: int | None
+    """What log and blobs take; null without a store."""
+    max_store_bytes: int | None
+    """What they may take: from there on executions are refused with ``store_full``."""
     error: str | UnsetType = UNSET
     """Why the store takes no events, if it does not."""
 

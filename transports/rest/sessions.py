@@ -277,7 +277,7 @@ def routes(engine: Supervisor) -> list[Route]:
             body=ForkBody,
             body_example={"event": 1, "name": "another"},
             answers={201: Content("The new session", SessionAnswer)},
-            errors=(404, 409, 413, 415, 429, 503),
+            errors=(404, 409, 413, 415, 429, 503, 507),
         ),
         route(
             "accept_session",
@@ -289,7 +289,7 @@ def routes(engine: Supervisor) -> list[Route]:
             "session has not diverged, or is failed.",
             view=views.accept,
             answers={200: Content("The session, with its new heap", SessionAnswer)},
-            errors=(404, 409, 429, 503),
+            errors=(404, 409, 429, 503, 507),
         ),
         route(
             "get_session_tags",
@@ -310,7 +310,7 @@ def routes(engine: Supervisor) -> list[Route]:
             body=TagsBody,
             body_example={"event": 1, "tags": {"stage": "raw"}},
             answers={200: Content("The labels, by event", TagsAnswer)},
-            errors=(404, 409, 413, 415, 429, 503),
+            errors=(404, 409, 413, 415, 429, 503, 507),
         ),
         route(
             "delete_session_tag",
@@ -320,6 +320,6 @@ def routes(engine: Supervisor) -> list[Route]:
             view=views.untag,
             query=UntagQuery,
             answers={200: Content("The labels that are left, by event", TagsAnswer)},
-            errors=(404, 409, 429, 503),
+            errors=(404, 409, 429, 503, 507),
         ),
     ]

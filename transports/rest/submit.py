@@ -105,6 +105,6 @@ def routes() -> list[Route]:
                 200: Content("It is over, whatever came of it", Answer, links=_OF_EXECUTION + _OF_SESSION),
                 202: Content("It waits or runs: ask again at `Location`", Answer, links=_OF_EXECUTION),
             },
-            errors=(404, 408, 409, 413, 415, 422, 429, 503),
+            errors=(404, 408, 409, 413, 415, 422, 429, 503, 507),
         )
     ]

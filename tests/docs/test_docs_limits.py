@@ -1,0 +1,112 @@
+"""The tables of limits say what the program has: of every flag, and of every constant that is named here."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+from documents import ROOT
+from test_docs_facts import rows, words
+
+from cli.logs import QUEUE_RECORDS
+from cli.options import GROUPS, SETTINGS
+from engine import checkpointer, history, labels, looking, stateless, supervisor
+from engine.catalog import MAX_PAGE
+from engine.errors import EngineError
+from engine.isolate import copy_wire, image, stack
+from engine.retention import MAX_BYTES
+from engine.session import NAME
+from persistence import schema, sqlite
+from transports import asgi, execute, hypercorn_trio, mcp_sessions, paging
+from transports.errors import STATUS
+from transports.rest import stream
+
+LIMITS = ROOT / "docs" / "limits.md"
+TABLES = [f"limit of {what}" for what in ("an execution", "a session", "the store", "the server")]
+KIB, MIB = 1 << 10, 1 << 20
+FIXED = {
+    "stack": stack.LIVE_BYTES,
+    "its name": 128,
+    "line of forks that it comes from": history._MAX_FORKS,
+    "a label's key": labels.MAX_KEY_CHARS,
+    "a label's value": labels.MAX_VALUE_CHARS,
+    "labels of a state": labels.MAX_OF_STATE,
+    "labels of a session": labels.MAX_OF_SESSION,
+    "one checkpoint": copy_wire.MAX_SNAPSHOT,
+    "checkpoints of its past": MAX_BYTES,
+    "write-ahead log beside it, while nobody reads it for long": schema.WAL_KEPT_BYTES,
+    "events that wait to be written": sqlite.MAX_QUEUED_BYTES,
+    "base images in the cache": image.KEPT,
+    "code and input of all these": supervisor.MAX_HELD_BYTES,
+    "looks at the past at once": looking.MAX_LOOKS_BACK,
+    "checkpoints that are made at once": supervisor.CHECKPOINTS_AT_ONCE,
+    "requests that an HTTP/2 client takes back": hypercorn_trio.MAX_RESETS,
+    "MCP connections": mcp_sessions.MAX_SESSIONS,
+    "an MCP connection without a request": mcp_sessions.IDLE_SECONDS,
+    "the same, if it never called a tool": mcp_sessions.UNUSED_SECONDS,
+    "event streams": stream.MAX_STREAMS,
+    "time for a body to arrive": asgi.BODY_SECONDS,
+    "time for a client to read what it is sent": hypercorn_trio.SEND_TIMEOUT,
+    "wait for an execution": execute.DEFAULT_WAIT,
+    "wait that a request can ask for": execute.MAX_WAIT,
+    "entries of a list's page": MAX_PAGE,
+    "page of a console": paging.MAX_PAGE_BYTES,
+    "what a client says of itself, each": execute._MAX_CALLER,
+    "outcomes that a stateless server remembers": stateless.KEPT,
+    "their texts": stateless.KEPT_BYTES,
+    "how long it remembers them": stateless.KEPT_SECONDS,
+    "log lines that wait for a slow reader of stderr": QUEUE_RECORDS,
+}
+"""What no flag sets, by the first cell of its row."""
+UNITS = {"KiB": KIB, "MiB": MIB, "Mi": MIB}
+
+ALL = [row for table in TABLES for row in rows(LIMITS, table)]
+
+
+def flags(row: list[str]) -> list[str]:
+    return [word for word in words(row[2]) if word.startswith("--")]
+
+
+def number(cell: str) -> float:
+    """The number in a cell, in the smallest unit: ``64 MiB`` is 64 * 2**20."""
+    shown, *unit = cell.replace(",", "").split()
+    return float(shown) * UNITS.get(unit[0] if unit else "", 1)
+
+
+@pytest.mark.parametrize("row", [row for row in ALL if flags(row)], ids=lambda row: row[0])
+def test_the_default_of_a_flag_is_the_one_that_is_shown(row: list[str]) -> None:
+    (flag,) = flags(row)
+    default = SETTINGS[flag[2:].replace("-", "_")].default
+    if default is None:
+        assert row[1] == "by memory"
+    else:
+        assert float(row[1].replace(",", "").split()[0]) == float(default)
+
+
+def test_every_flag_that_limits_something_is_there() -> None:
+    known = {option.opts[0] for title in GROUPS if title.startswith("Limits") for option in GROUPS[title]}
+    known |= {"--max-store-mb", "--session-ttl", "--max-workers"}
+    assert {flag for row in ALL for flag in flags(row)} == known
+
+
+def test_what_no_flag_sets_is_as_shown() -> None:
+    fixed = {row[0]: number(row[1]) for row in ALL if not flags(row)}
+    assert fixed == FIXED
+    assert NAME.fullmatch("x" * FIXED["its name"])
+    assert not NAME.fullmatch("x" * (FIXED["its name"] + 1))
+    assert checkpointer.COPY_SECONDS > 0
+
+
+def test_every_refusal_that_is_shown_is_one() -> None:
+    def family(kind: type[EngineError]) -> set[type[EngineError]]:
+        return {kind}.union(*map(family, kind.__subclasses__()))
+
+    known = {("timeout", 408), ("busy", 503)}  # of the HTTP server itself, and of MCP
+    for kind in family(EngineError):
+        status = next(STATUS[base] for base in kind.__mro__ if base in STATUS)
+        known.add((kind.code, status))
+    shown = {
+        (code, int(status)) for row in ALL for status, code in re.findall(r"(\d{3}) `([a-z_]+)`", row[3])
+    }
+    assert shown <= known
+    assert len(shown) >= 7
