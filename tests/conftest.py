@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
 import isolates
 import pytest
 import trio
-from engines import Engine, opened
+from engines import Engine, OpenEngine, opened
 
 from engine.events import Line, Outcome
 
@@ -22,7 +22,7 @@ def cache_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def open_engine(cache_dir: Path) -> Callable[..., AbstractAsyncContextManager[Engine]]:
+def open_engine(cache_dir: Path) -> OpenEngine:
     """Opens an engine on a store (a directory; None: stateless)."""
 
     @asynccontextmanager

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
-from contextlib import aclosing, asynccontextmanager
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, aclosing, asynccontextmanager
 from pathlib import Path
 from typing import Any
 
@@ -46,6 +46,10 @@ class Engine:
         """Process ids of all workers, spares included."""
         zygote = self.supervisor.status()["zygote_pid"]
         return [int(pid) for pid in Path(f"/proc/{zygote}/task/{zygote}/children").read_text().split()]
+
+
+OpenEngine = Callable[..., AbstractAsyncContextManager[Engine]]
+"""What the fixture ``open_engine`` is."""
 
 
 @asynccontextmanager

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import AbstractAsyncContextManager
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import isolates
 import pytest
-from engines import Engine
+from engines import Engine, OpenEngine
 
 HOT = (
     "--always-sparkplug",
@@ -18,8 +17,6 @@ HOT = (
     "--invocation-count-for-osr=20",
 )
 COLD = ("--no-opt", "--no-maglev", "--no-sparkplug")
-
-OpenEngine = Callable[..., AbstractAsyncContextManager[Engine]]
 
 
 @pytest.fixture

@@ -7,8 +7,7 @@ from pathlib import Path
 
 import pytest
 import trio
-from conftest import OpenEngine
-from engines import CALLER, OWNER, Engine, submission
+from engines import CALLER, OWNER, Engine, OpenEngine, submission
 
 from engine.errors import Conflict, StoreFailed, TooManySessions
 from engine.limits import LimitPolicy

@@ -9,8 +9,7 @@ from pathlib import Path
 import pytest
 import trio
 from checkpointing import Checkpoints
-from conftest import OpenEngine
-from engines import CALLER, OWNER, Engine, submission
+from engines import CALLER, OWNER, Engine, OpenEngine, submission
 from trio.testing import wait_all_tasks_blocked
 
 from engine.errors import StoreFull

@@ -7,8 +7,7 @@ from pathlib import Path
 
 import pytest
 import trio
-from conftest import OpenEngine
-from engines import CALLER, OWNER, Engine, first_line, submission
+from engines import CALLER, OWNER, Engine, OpenEngine, first_line, submission
 
 from engine import upkeep
 from engine.errors import NotFound, StoreFailed
