@@ -14,12 +14,13 @@ from collections.abc import Callable
 import trio
 from msgspec import Struct
 
-from engine import checkpoints
+from engine import checkpoints, slots
 from engine.checkpoints import Checkpoint
 from engine.debt import Debt
 from engine.errors import BlobError, EngineError, StoreFull, Unavailable
 from engine.retention import superfluous
 from engine.session import ForkPoint
+from engine.slots import Slots
 from engine.space import Space
 from engine.timestamps import now_us
 from engine.worker import CheckpointDeclined, Copy, Worker
@@ -61,7 +62,7 @@ class Making:
 
 
 class Checkpointer:
-    """Makes at most ``at_once`` checkpoints at a time, in ``nursery``. ``told`` hears of each."""
+    """Makes checkpoints in ``nursery``, as many at a time as ``Slots`` allow. ``told`` hears of each."""
 
     def __init__(
         self,
@@ -70,7 +71,6 @@ class Checkpointer:
         log: EventLog,
         blobs: BlobStore,
         space: Space,
-        at_once: int,
         told: Callable[[Made], object],
     ) -> None:
         self._nursery = nursery
@@ -78,7 +78,7 @@ class Checkpointer:
         self._log = log
         self._blobs = blobs
         self._space = space
-        self._slots = trio.CapacityLimiter(at_once)
+        self._slots = Slots()
         self._told = told
         self._idle = trio.Event()
         self._idle.set()
@@ -98,12 +98,8 @@ class Checkpointer:
         kept or given up. Raises WorkerDied.
         """
         making = Making(over)
-        try:
-            if wait:
-                await self._slots.acquire_on_behalf_of(making)
-            else:
-                self._slots.acquire_on_behalf_of_nowait(making)
-        except trio.WouldBlock:
+        long = debt.cost_us > slots.LONG_SECONDS * 1_000_000
+        if not await self._slots.take(making, long=long, wait=wait):
             return None
         began = trio.current_time()
         debt.begin()
@@ -135,7 +131,7 @@ class Checkpointer:
     async def _finish(self, making: Making, copy: Copy, point: ForkPoint, debt: Debt, began: float) -> None:
         outcome: Checkpoint | EngineError = Unavailable("the server stopped meanwhile")
         try:
-            snapshot = await self._snapshot(copy)
+            snapshot = await self._snapshot(making, copy, debt)
             making.copied.set()
             await self._try(snapshot)
             outcome = await self._keep(snapshot, point, began)
@@ -147,10 +143,25 @@ class Checkpointer:
         finally:
             self._end(making, point, debt, began, outcome)
 
-    async def _snapshot(self, copy: Copy) -> bytes:
-        with trio.move_on_after(COPY_SECONDS):
+    async def _snapshot(self, making: Making, copy: Copy, debt: Debt) -> bytes:
+        """What the copy makes, in time. Raises CheckpointDeclined, Unavailable."""
+        with trio.move_on_after(COPY_SECONDS) as patience:
+            self._nursery.start_soon(self._watch, making, patience)
             return await copy.snapshot()
+        if trio.current_time() < patience.deadline:
+            debt.costs_at_least(round(slots.LONG_SECONDS * 1_000_000) + 1)  # the next is known to be long
+            raise Unavailable(
+                "the snapshot takes long, and so does another one: one of such is made at a time"
+            )
         raise CheckpointDeclined(f"the snapshot was not made within {COPY_SECONDS:g} s")
+
+    async def _watch(self, making: Making, patience: trio.CancelScope) -> None:
+        """Give a copy up that has become a long one if there is no room for such."""
+        with trio.move_on_after(slots.LONG_SECONDS):
+            await making.copied.wait()
+            return
+        if not self._slots.lengthen(making):
+            patience.cancel()
 
     async def _try(self, snapshot: bytes) -> None:
         """Restore it once. Raises CheckpointDeclined, Unavailable."""
@@ -205,8 +216,8 @@ class Checkpointer:
         outcome: Checkpoint | EngineError,
     ) -> None:
         making.copied.set()
-        self._slots.release_on_behalf_of(making)
-        if not self._slots.borrowed_tokens:
+        self._slots.give_back(making)
+        if self._slots.are_free:
             self._idle.set()
         took = _took_us(began)
         if isinstance(outcome, Checkpoint):

@@ -89,7 +89,11 @@ class Debt:
         self._covered, self.declined = None, why
         self.is_unkeepable = lasting
         if lasting:
-            self.cost_us = max(self.cost_us, cost_us)
+            self.costs_at_least(cost_us)
+
+    def costs_at_least(self, cost_us: int) -> None:
+        """A checkpoint of such a state has been found to take so long."""
+        self.cost_us = max(self.cost_us, cost_us)
 
     def _is_over(self, threshold_us: int) -> bool:
         # also where it is wanted whatever it costs: what was refused is not tried again without another event

@@ -47,10 +47,6 @@ _MIB_PER_WORKER_BASE = 128
 """Private writable memory that a worker needs beside heap and buffers, in MiB."""
 
 
-CHECKPOINTS_AT_ONCE = 2
-"""Each takes a copy of a worker, and then a worker that tries it, at low priority."""
-
-
 class Stores(NamedTuple):
     """Where sessions are kept."""
 
@@ -92,7 +88,7 @@ class Supervisor:
             log, blobs = stores
             self._space = Space(log, blobs, max_store_bytes)
             self._checkpointer = Checkpointer(
-                nursery, workers, log, blobs, self._space, CHECKPOINTS_AT_ONCE, observers.checkpointed
+                nursery, workers, log, blobs, self._space, observers.checkpointed
             )
             self._registry = Sessions(
                 nursery,

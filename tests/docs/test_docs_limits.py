@@ -10,7 +10,7 @@ from test_docs_facts import rows, words
 
 from cli.logs import QUEUE_RECORDS
 from cli.options import GROUPS, SETTINGS
-from engine import checkpointer, history, labels, looking, stateless, supervisor
+from engine import checkpointer, history, labels, looking, slots, stateless, supervisor
 from engine.catalog import MAX_PAGE
 from engine.errors import EngineError
 from engine.isolate import copy_wire, image, stack
@@ -39,7 +39,8 @@ FIXED = {
     "base images in the cache": image.KEPT,
     "code and input of all these": supervisor.MAX_HELD_BYTES,
     "looks at the past at once": looking.MAX_LOOKS_BACK,
-    "checkpoints that are made at once": supervisor.CHECKPOINTS_AT_ONCE,
+    "checkpoints that are made at once": slots.AT_ONCE,
+    "of these, such that take more than 2 s": slots.LONG_AT_ONCE,
     "requests that an HTTP/2 client takes back": hypercorn_trio.MAX_RESETS,
     "MCP connections": mcp_sessions.MAX_SESSIONS,
     "an MCP connection without a request": mcp_sessions.IDLE_SECONDS,
