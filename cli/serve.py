@@ -14,6 +14,7 @@ from typing import NoReturn
 import click
 import msgspec
 import trio
+from msgspec import structs
 
 from cli.config import Settings
 from cli.executionlog import ExecutionLog
@@ -34,7 +35,12 @@ EXIT_FAILED = 1
 EXIT_CORRUPT = 4
 
 _DESCRIPTORS = 65_536
-"""Open files wanted: connections, and a socket and a pidfd for each worker."""
+"""Open files wanted: connections, and what each worker takes."""
+_DESCRIPTORS_PER_WORKER = 3
+"""Its socket, its pidfd, and the listener for its forks."""
+_OWN_DESCRIPTORS = 64
+"""Open files that the server needs beside these."""
+_LEAST_CONNECTIONS = 16
 
 
 def run(settings: Settings, warnings: Sequence[str]) -> None:
@@ -67,7 +73,7 @@ def open_standard_streams() -> None:
 
 
 async def _serve(settings: Settings) -> None:
-    _raise_descriptor_limit()
+    http = structs.replace(settings.http, connections=_connections(settings, _raise_descriptor_limit()))
     with trio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as signals:
         listeners = await _listen(settings)
         stop = trio.Event()
@@ -79,7 +85,7 @@ async def _serve(settings: Settings) -> None:
                 await app.serve(
                     engine,
                     listeners,
-                    settings.http,
+                    http,
                     stop,
                     lambda: _announce(settings, engine, listeners),
                     lambda: None if log is None else log.failing,
@@ -173,11 +179,31 @@ def _url(listener: trio.SocketListener) -> str:
     return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
 
 
-def _raise_descriptor_limit() -> None:
+def _raise_descriptor_limit() -> int:
+    """Files that may be open then. Raises OSError if it is too few to begin with."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     wanted = _DESCRIPTORS if hard == resource.RLIM_INFINITY else min(_DESCRIPTORS, hard)
     if soft != resource.RLIM_INFINITY and soft < wanted:
         resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
+        soft = wanted
+    if soft != resource.RLIM_INFINITY and soft < 2 * _OWN_DESCRIPTORS:
+        raise OSError(f"{soft} files may be open, but {2 * _OWN_DESCRIPTORS} are needed: see `ulimit -n`")
+    return _DESCRIPTORS if soft == resource.RLIM_INFINITY else soft
+
+
+def _connections(settings: Settings, descriptors: int) -> int:
+    """Connections that may be open: clients that hold them must not leave workers without descriptors."""
+    room = max(
+        _LEAST_CONNECTIONS, descriptors - _OWN_DESCRIPTORS - _DESCRIPTORS_PER_WORKER * settings.max_workers
+    )
+    if settings.http.connections > room:
+        _log.warning(
+            "at most %d files may be open (ulimit -n), so %d connections are taken, not %d",
+            descriptors,
+            room,
+            settings.http.connections,
+        )
+    return min(settings.http.connections, room)
 
 
 def _leaves(group: BaseExceptionGroup[BaseException]) -> Iterator[BaseException]:

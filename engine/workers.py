@@ -156,7 +156,8 @@ class Workers:
         _log.warning("no worker %d: %s", number, reason)
         self._forking.discard(number)
         if self._up and self._handed_out.statistics().tasks_waiting_receive > len(self._forking):
-            self._hand_out.send_nowait(Unavailable(f"no worker could be started: {reason}"))
+            why = f"no worker could be started ({reason}): the server is short of processes, files or memory"
+            self._hand_out.send_nowait(Unavailable(f"{why}; try again later"))
             self._refill()
 
     async def _supervise(self) -> None:

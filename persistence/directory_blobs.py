@@ -27,7 +27,7 @@ from typing import Final, TypeVar
 import trio
 
 from engine.errors import BlobCorrupt, BlobMissing, BlobStoreFailed
-from persistence import folders
+from persistence import folders, threads
 from persistence.blobstore import Swept
 
 FOLDER: Final = "blobs"
@@ -74,7 +74,9 @@ class DirectoryBlobStore:
 
     async def _run(self, work: Callable[[], T]) -> T:
         try:
-            return await trio.to_thread.run_sync(work, limiter=self._threads)
+            return await threads.run(work, self._threads)
+        except threads.NoThread as none:
+            raise BlobStoreFailed(f"{self._folder}: {none}") from none
         except OSError as failed:
             raise self._failure(failed) from failed
 
@@ -109,8 +111,9 @@ class DirectoryBlobStore:
         try:
             _write(temporary, data)
             with self._deciding:
+                before = path.stat().st_size if path.exists() else 0  # an altered one
                 temporary.rename(path)
-            self._count(len(data))
+            self._count(len(data) - before)
         except BaseException:
             with contextlib.suppress(OSError):  # what went wrong first is told
                 temporary.unlink(missing_ok=True)

@@ -23,7 +23,7 @@ from engine.chain import Record
 from engine.checkpoints import Checkpoint
 from engine.errors import StoreError, StoreFailed
 from engine.labels import MAX_OF_SESSION
-from persistence import folders, listing, pointers, purge, reader
+from persistence import folders, listing, pointers, purge, reader, threads
 from persistence.eventlog import Page, Purged, SessionDetails, SessionRow
 from persistence.lock import own
 from persistence.schema import READ_ERRORS, connect, prepare, read_error, used_bytes
@@ -266,7 +266,10 @@ class SqliteEventLog:
     async def _query(self, query: Callable[[sqlite3.Connection], T]) -> T:
         if self._closed:
             raise StoreError("the event log is closed: the server is stopping")
-        return await trio.to_thread.run_sync(self._run_query, query, limiter=self._readers)
+        try:
+            return await threads.run(lambda: self._run_query(query), self._readers)
+        except threads.NoThread as none:
+            raise StoreError(f"{self._path} could not be read: {none}; try again later") from none
 
     def _run_query(self, query: Callable[[sqlite3.Connection], T]) -> T:
         """Run in a reader's thread: the limiter bounds the connections too."""

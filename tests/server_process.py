@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import os
 import re
 import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 COMMAND = str(Path(sys.executable).with_name("mcp-v8"))
 START_SECONDS = 60
@@ -19,11 +21,17 @@ _LISTENING = re.compile(r"(?:Listening on |\"urls\": \[\")http://(\S+?):(\d+)")
 
 
 class ServerProcess:
-    """A running server. ``log`` is its stderr so far."""
+    """A running server. ``log`` is its stderr so far.
 
-    def __init__(self, *flags: str) -> None:
+    The words ``before`` the command are one that starts it; ``environment`` is added to this process's.
+    """
+
+    def __init__(
+        self, *flags: str, before: Sequence[str] = (), environment: Mapping[str, str] | None = None
+    ) -> None:
         self.process = subprocess.Popen(
-            [COMMAND, "--http-port", "0", *flags],
+            [*before, COMMAND, "--http-port", "0", *flags],
+            env={**os.environ, **(environment or {})},
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
@@ -77,9 +85,9 @@ class ServerProcess:
 
 
 @contextmanager
-def running(*flags: str) -> Iterator[ServerProcess]:
+def running(*flags: str, **how: Any) -> Iterator[ServerProcess]:
     """A server until the end of the block, which fails if it does not end well."""
-    server = ServerProcess(*flags)
+    server = ServerProcess(*flags, **how)
     try:
         yield server
     finally:

@@ -60,6 +60,8 @@ from hypercorn.typing import (
 from hypercorn.utils import parse_socket_addr
 from priority.priority import PriorityError
 
+from transports import accept_log
+
 logger = logging.getLogger(__name__)
 
 SEND_TIMEOUT = 20.0
@@ -476,10 +478,11 @@ async def serve(
         async with trio.open_nursery() as connections:
             async with trio.open_nursery() as accepting:
                 accept = partial(trio.serve_listeners, handler_nursery=connections)
-                await accepting.start(accept, server.handle, list(listeners))
-                task_status.started()
-                await stop.wait()
-                accepting.cancel_scope.cancel()
+                with accept_log.telling_seldom():
+                    await accepting.start(accept, server.handle, list(listeners))
+                    task_status.started()
+                    await stop.wait()
+                    accepting.cancel_scope.cancel()
             connections.cancel_scope.deadline = await server.stop()
         await lifespan.wait_for_shutdown()
         outer.cancel_scope.cancel()

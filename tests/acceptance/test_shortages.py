@@ -1,0 +1,232 @@
+"""The machine runs out of something: the server says what is wrong, goes on, and recovers without a restart.
+
+What was acknowledged is there at the end.
+"""
+
+from __future__ import annotations
+
+import os
+import resource
+import shutil
+import signal
+import socket
+import subprocess
+from collections.abc import Iterator
+from contextlib import ExitStack
+from pathlib import Path
+
+import httpx2
+import pytest
+from server_process import COMMAND, ServerProcess, running
+
+SOME_USER = 64_001
+"""One who has no process yet, so that those of the server can be counted."""
+ADD = "globalThis.n = (globalThis.n ?? 0) + 1"
+
+
+def mount(path: Path, options: str) -> None:
+    ran = subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", options, "tmpfs", path], capture_output=True, text=True, check=False
+    )
+    if ran.returncode:
+        pytest.skip(f"a file system cannot be mounted here: {ran.stderr.strip()}")
+
+
+@pytest.fixture
+def tmpfs(tmp_path: Path) -> Iterator[Path]:
+    """A file system of 6 MiB."""
+    place = tmp_path / "mounted"
+    place.mkdir()
+    mount(place, "size=6m")
+    yield place
+    subprocess.run(["umount", place], check=True)
+
+
+def client_of(server: ServerProcess) -> httpx2.Client:
+    return httpx2.Client(base_url=server.url, timeout=30)
+
+
+def execute(client: httpx2.Client, code: str, session: str) -> httpx2.Response:
+    return client.post("/api/exec", json={"code": code, "session": session})
+
+
+def values(client: httpx2.Client, sessions: list[str]) -> dict[str, str]:
+    return {session: execute(client, "n", session).json()["result"] for session in sessions}
+
+
+def test_a_full_disk(tmpfs: Path) -> None:
+    store = tmpfs / "store"
+    with running("--directory-path", str(store)) as server, client_of(server) as client:
+        acknowledged = 0
+        flood = f"{ADD}; console.log('x'.repeat(500000))"
+        while (answer := execute(client, flood, "a")).status_code == 200:
+            acknowledged += 1
+        assert acknowledged > 2
+        assert (answer.status_code, answer.json()["code"]) == (503, "store_failed")
+        assert f"free space in {store}" in answer.json()["error"]
+        assert answer.headers["retry-after"]
+        ready = client.get("/readyz")
+        assert (ready.status_code, ready.json()["status"]) == (503, "store_failed")
+        assert client.get("/healthz").status_code == 200
+        assert client.get("/api/sessions/a").json()["event"] == acknowledged
+        shown = client.get("/api/sessions/a/state").json()["globals"]
+        assert [one["preview"] for one in shown if one["name"] == "n"] == [str(acknowledged)]
+        mount(tmpfs, "remount,size=64m")
+        assert execute(client, "n", "a").json()["result"] == str(acknowledged)
+        assert client.get("/readyz").status_code == 200
+    with running("--directory-path", str(store)) as server, client_of(server) as client:
+        assert values(client, ["a"]) == {"a": str(acknowledged)}
+
+
+def test_a_store_that_can_only_be_read(tmpfs: Path) -> None:
+    store = tmpfs / "store"
+    with running("--directory-path", str(store)) as server, client_of(server) as client:
+        execute(client, ADD, "a")
+    mount(tmpfs, "remount,ro")
+    refused = subprocess.run(
+        [COMMAND, "--http-port", "0", "--directory-path", store],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert refused.returncode == 1
+    assert refused.stderr.startswith("mcp-v8: ")
+    assert "Read-only file system" in refused.stderr
+    assert str(store) in refused.stderr
+    assert "Traceback" not in refused.stderr
+    mount(tmpfs, "remount,rw")
+    with running("--directory-path", str(store)) as server, client_of(server) as client:
+        assert values(client, ["a"]) == {"a": "1"}
+
+
+def test_blobs_that_can_only_be_read(tmp_path: Path, tmpfs: Path) -> None:
+    """Executions go on without checkpoints, and what is deleted later makes no trouble."""
+    store = tmp_path / "store"
+    store.mkdir(mode=0o700)
+    (store / "blobs").symlink_to(tmpfs)
+    mount(tmpfs, "remount,ro")
+    flags = ("--directory-path", str(store), "--restore-target", "0")
+    with running(*flags) as server, client_of(server) as client:
+        for expected in ("1", "2", "3"):
+            assert execute(client, ADD, "a").json()["result"] == expected
+        while (declined := client.get("/api/sessions/a").json()["checkpoint_declined"]) is None:
+            pass
+        assert "Read-only file system" in declined
+        mount(tmpfs, "remount,rw")
+        while client.get("/api/sessions/a").json()["checkpoint"] is None:
+            execute(client, ADD, "a")
+
+
+def limited(server: ServerProcess, kind: int, soft: int) -> tuple[int, int]:
+    """Set a limit of the running server; what it was."""
+    before = resource.prlimit(server.process.pid, kind)
+    resource.prlimit(server.process.pid, kind, (soft, before[1]))
+    return before
+
+
+def test_no_descriptors_left(tmp_path: Path) -> None:
+    flags = ("--directory-path", str(tmp_path), "--max-workers", "50")
+    with running(*flags) as server, client_of(server) as client, ExitStack() as stack:
+        acknowledged = [f"s{number}" for number in range(3)]
+        for session in acknowledged:
+            assert execute(client, ADD, session).status_code == 200
+        count = len(list(Path(f"/proc/{server.process.pid}/fd").iterdir()))
+        before = limited(server, resource.RLIMIT_NOFILE, count)
+        address = ("127.0.0.1", server.port)
+        others = [stack.enter_context(socket.create_connection(address)) for _ in range(3)]
+        others[0].settimeout(1)
+        others[0].sendall(b"GET /healthz HTTP/1.1\r\nhost: localhost\r\n\r\n")
+        with pytest.raises(TimeoutError):
+            others[0].recv(1)
+        assert values(client, acknowledged) == dict.fromkeys(acknowledged, "1")
+        while (refused := execute(client, ADD, f"s{len(acknowledged)}")).status_code == 200:
+            acknowledged.append(f"s{len(acknowledged)}")
+        assert (refused.status_code, refused.json()["code"]) == (503, "unavailable")
+        assert "descriptors" in refused.json()["error"]
+        limited(server, resource.RLIMIT_NOFILE, before[0])
+        others[0].settimeout(20)
+        assert others[0].recv(12) == b"HTTP/1.1 200"
+        assert execute(client, ADD, "late").status_code == 200
+        assert values(client, acknowledged) == dict.fromkeys(acknowledged, "1")
+    told = [line for line in server.log.splitlines() if "connections wait" in line]
+    assert len(told) == 1
+    assert "Traceback" not in server.log
+
+
+@pytest.mark.parametrize(("limit", "said"), [(100, "128 are needed"), (300, "connections are taken")])
+def test_few_descriptors_are_told_at_the_start(tmp_path: Path, limit: int, said: str) -> None:
+    """Connections may not take those that workers need."""
+    flags = ["--http-port", "0", "--directory-path", str(tmp_path), "--max-workers", "8"]
+    ended = subprocess.Popen(
+        ["prlimit", f"--nofile={limit}:{limit}", COMMAND, *flags], stderr=subprocess.PIPE, text=True
+    )
+    assert ended.stderr is not None
+    with ended:
+        log = ""
+        for line in ended.stderr:
+            log += line
+            if said in log or "Listening" in log:
+                ended.send_signal(signal.SIGTERM)
+                break
+        log += ended.stderr.read()
+    assert said in log
+    assert "Traceback" not in log
+
+
+@pytest.fixture
+def some_user(tmp_path: Path) -> list[str]:
+    """The command that runs another as a user without rights, but for reading this program."""
+    if os.geteuid() != 0 or shutil.which("setpriv") is None:
+        pytest.skip("only root can be another user, with setpriv")
+    os.chown(tmp_path, SOME_USER, SOME_USER)
+    for parent in tmp_path.parents[:3]:
+        if parent != Path(parent.root):
+            parent.chmod(parent.stat().st_mode | 0o011)
+    who = ["setpriv", f"--reuid={SOME_USER}", f"--regid={SOME_USER}", "--clear-groups"]
+    return [*who, "--inh-caps=+dac_read_search", "--ambient-caps=+dac_read_search"]
+
+
+def processes() -> set[int]:
+    """Those of the user."""
+    found = set()
+    for path in Path("/proc").glob("[0-9]*"):
+        try:
+            if path.stat().st_uid == SOME_USER:
+                found.add(int(path.name))
+        except FileNotFoundError:  # it ended just now
+            continue
+    return found
+
+
+def test_no_processes_left(tmp_path: Path, some_user: list[str]) -> None:
+    """Neither for workers nor for threads."""
+    homes = {"HOME": str(tmp_path), "XDG_CACHE_HOME": str(tmp_path / "cache")}
+    started = [*some_user, "prlimit", "--nproc=12:4096"]
+    flags = ("--directory-path", str(tmp_path / "store"))
+    with (
+        running(*flags, before=started, environment=homes) as server,
+        client_of(server) as client,
+    ):
+        acknowledged = []
+        for number in range(12):
+            answer = execute(client, ADD, f"s{number}")
+            if answer.status_code == 200:
+                acknowledged.append(f"s{number}")
+            else:
+                assert (answer.status_code, answer.json()["code"]) in [
+                    (503, "unavailable"),
+                    (500, "store_error"),
+                ]
+                assert "processes" in answer.json()["error"]
+        assert 0 < len(acknowledged) < 12
+        assert values(client, acknowledged) == dict.fromkeys(acknowledged, "1")
+        assert client.get("/healthz").status_code == 200
+        for process in processes():
+            subprocess.run(
+                [*some_user, "prlimit", "--pid", str(process), "--nproc=4096:4096"], check=True, timeout=20
+            )
+        for number in range(12):
+            expected = "2" if f"s{number}" in acknowledged else "1"
+            assert execute(client, ADD, f"s{number}").json()["result"] == expected
+    assert "Traceback" not in server.log
