@@ -77,6 +77,19 @@ def test_input_is_an_ordinary_global(Session):  # noqa: N803
     assert session.run("input").outcome.result == "false"
 
 
+@pytest.mark.parametrize(
+    "change", ["delete root.globalThis", "root.globalThis = hostile", "Object.setPrototypeOf(root, hostile)"]
+)
+def test_input_is_bound_to_the_global_object_whatever_globalThis_is(change, Session):  # noqa: N803, N802
+    session = Session()
+    session.run(
+        "var root = globalThis, seen = []; const hostile = new Proxy({}, {"
+        " defineProperty(_, key) { seen.push(key); return true }, set(_, key) { seen.push(key); return true } });"
+        f"try {{ {change} }} catch {{}}"
+    )
+    assert session.run("[root.input, seen]", input='{"a":1}').outcome.result == "[ { a: 1 }, [] ]"
+
+
 def test_without_input_there_is_no_global_of_that_name(run):
     assert run("typeof input")[0].result == "'undefined'"
 

@@ -135,6 +135,16 @@ Error.prepareStackTrace = () => { calls++ };
 """
 
 
+@pytest.mark.parametrize("change", ["delete globalThis.globalThis", "globalThis.globalThis = hostile"])
+def test_the_variables_are_those_of_the_global_object_whatever_globalThis_is(Session, change):  # noqa: N803, N802
+    session = Session()
+    session.value(
+        f"var here = 5, asked = 0; const hostile = new Proxy({{}}, {{ ownKeys: () => (asked++, ['not']) }}); {change}; 0"
+    )
+    seen = {one.name: one.preview for one in session.look().globals}
+    assert (seen["here"], seen["asked"], "not" in seen) == ("5", "0", False)
+
+
 def test_looking_runs_no_guest_code(Session):  # noqa: N803
     session = Session()
     session.value(HOSTILE)

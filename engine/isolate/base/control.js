@@ -7,6 +7,7 @@
   'use strict';
 
   const { clock, timers } = base;
+  const realm = globalThis; // the property of that name is the guest's to change
   const uncurryThis = Function.prototype.bind.bind(Function.prototype.call);
   const { defineProperty } = Reflect;
   const { hasOwn } = Object;
@@ -47,9 +48,9 @@
   /** Whether globalThis.input is the value now. */
   const bindInput = (value) => {
     const bound =
-      defineProperty(globalThis, 'input', {
+      defineProperty(realm, 'input', {
         __proto__: null, value, writable: true, enumerable: true, configurable: true,
-      }) || defineProperty(globalThis, 'input', { __proto__: null, value }); // a `var` or function of that name
+      }) || defineProperty(realm, 'input', { __proto__: null, value }); // a `var` or function of that name
     if (!bound) inputHidden();
     return bound;
   };

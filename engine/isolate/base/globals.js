@@ -36,9 +36,10 @@
 
   const identity = (descriptor) => (isData(descriptor) ? descriptor.value : descriptor.get);
 
+  const realm = globalThis; // the property of that name is the guest's to change
   const installed = new Map();
-  for (const key of ownKeys(globalThis)) {
-    installed.set(key, identity(getOwnPropertyDescriptor(globalThis, key)));
+  for (const key of ownKeys(realm)) {
+    installed.set(key, identity(getOwnPropertyDescriptor(realm, key)));
   }
 
   const isInstalled = (key, descriptor) =>
@@ -118,9 +119,9 @@
       shown += 1;
     };
     for (let i = 0; i < names.length; i++) show(lexicalEntry(cut(names[i], MAX_NAME), readers[i], room));
-    const keys = ownKeys(globalThis);
+    const keys = ownKeys(realm);
     for (let i = 0; i < keys.length; i++) {
-      const descriptor = getOwnPropertyDescriptor(globalThis, keys[i]);
+      const descriptor = getOwnPropertyDescriptor(realm, keys[i]);
       if (isInstalled(keys[i], descriptor)) continue;
       if (shown < max) show(globalEntry(keys[i], descriptor, room));
       else more += 1;
