@@ -5,7 +5,8 @@ catch, or answers a WebAssembly module's ``memory.grow`` with -1. What a process
 on what it did before, so a replay could go another way. Instead the process exits with
 EXIT_OUT_OF_MEMORY in the places of V8 that every such failure passes, whatever asked for memory:
 
-- the functions that make the errors for it, and the one that grows a WebAssembly memory;
+- the functions that make the errors for it, and the one that grows a WebAssembly memory; where the error is
+  ICU's, which does not say what failed, ``errno`` tells;
 - the one that ends the process where an array would be longer than V8 can make one;
 - its imports of ``mmap`` and ``mprotect``, where the kernel refuses more than RLIMIT_DATA allows.
 
@@ -30,6 +31,8 @@ from engine.limits import MIB, Limits
 
 _OUT_OF_MEMORY = ("Array buffer allocation failed", "%: Out of memory")
 """V8's message templates for it."""
+_ICU_ERROR = "Internal error. Icu error."
+"""The template for any error of ICU."""
 _IN_ERROR_TEXTS = ("could not allocate memory", "Unable to grow instance memory", "ut of memory")
 """How the errors of WebAssembly, which have no templates, say it."""
 
@@ -44,7 +47,7 @@ _SHARED = 1  # v8::internal::SharedFlag::kShared
 _FAILED = -1
 
 _word, _int, _ptr = c.c_uint64, c.c_int, c.c_void_p
-_NewRangeError = c.PYFUNCTYPE(_word, _ptr, _int, _ptr, c.c_size_t)
+_NewFromTemplate = c.PYFUNCTYPE(_word, _ptr, _int, _ptr, c.c_size_t)
 _NewError = c.PYFUNCTYPE(_word, _ptr, _ptr, _ptr, _ptr)
 _GrowMemory = c.PYFUNCTYPE(c.c_int32, _ptr, _ptr, c.c_uint32)
 _NewMemory = c.PYFUNCTYPE(_word, _ptr, _int, _int, c.c_uint8, c.c_uint8)
@@ -64,14 +67,17 @@ class MemoryGuard:
         self._base = process.memory_bytes("VmData")
         self._pressure = 0
         self._templates = frozenset(_template(self._v8, text) for text in _OUT_OF_MEMORY)
+        self._icu_error = _template(self._v8, _ICU_ERROR)
         self._kept: list[object] = []
-        self._new_range_error = self._replace("new_range_error", _NewRangeError, self._on_range_error)
+        self._new_range_error = self._replace("new_range_error", _NewFromTemplate, self._on_range_error)
+        self._new_type_error = self._replace("new_type_error", _NewFromTemplate, self._on_type_error)
         self._new_error = self._replace("new_error", _NewError, self._on_error)
         self._grow_memory = self._replace("wasm_memory_grow", _GrowMemory, self._on_grow)
         self._new_memory = self._replace("wasm_memory_new", _NewMemory, self._on_new_memory)
         self._replace("fatal_size", _FatalSize, self._on_fatal_size)
         self._notify_pressure = self._replace("memory_pressure", _NotifyPressure, self._on_pressure)
         libc = c.CDLL(None)
+        self._errno = c.c_int.from_address(_address_of_errno(libc))
         for name, kind, failed in (
             ("mmap", _Map, _MAP_FAILED),
             ("mprotect", _Protect, _FAILED),
@@ -87,6 +93,7 @@ class MemoryGuard:
         self.isolate.heap.arm(heap)
         self.isolate.buffers.budget = buffers
         self._pressure = 0
+        self._errno.value = 0
         _, hard = resource.getrlimit(resource.RLIMIT_DATA)
         soft = self._base + heap + buffers + _SLACK
         resource.setrlimit(
@@ -127,9 +134,20 @@ class MemoryGuard:
     # --- called by V8 ----------------------------------------------------------------------------
 
     def _on_range_error(self, factory: int, template: int, values: int, count: int) -> int:
+        self._check(template)
+        return int(self._new_range_error(factory, template, values, count))
+
+    def _on_type_error(self, factory: int, template: int, values: int, count: int) -> int:
+        self._check(template)
+        return int(self._new_type_error(factory, template, values, count))
+
+    def _check(self, template: int) -> None:
+        """End the process if the error to be made with that template is for want of memory."""
         if template in self._templates:
             os._exit(EXIT_OUT_OF_MEMORY)
-        return int(self._new_range_error(factory, template, values, count))
+        # nothing else that fails in this process leaves this number behind: a failed mapping ends it
+        if template == self._icu_error and self._errno.value == errno.ENOMEM:
+            os._exit(EXIT_OUT_OF_MEMORY)
 
     def _on_error(self, factory: int, constructor: int, message: int, options: int) -> int:
         text = self.isolate.text(message)
@@ -170,6 +188,14 @@ def _or_broken(function: Any) -> Any:
             os._exit(EXIT_BROKEN)
 
     return call
+
+
+def _address_of_errno(libc: c.CDLL) -> int:
+    """Of this thread, which is the only one; in glibc and musl."""
+    location = libc["__errno_location"]
+    location.restype = c.c_void_p
+    address: int = location()
+    return address
 
 
 def _template(v8: native.Library, text: str) -> int:

@@ -208,6 +208,12 @@ SYMBOLS: dict[str, Symbol] = {
         c.c_uint64,
         (_ptr, _int, _ptr, _size),
     ),
+    "new_type_error": Symbol(
+        "_ZN2v88internal7Factory12NewTypeErrorENS0_15MessageTemplateENS_4base6VectorIKNS0_12DirectHandleI"
+        "NS0_6ObjectEEEEE",
+        c.c_uint64,
+        (_ptr, _int, _ptr, _size),
+    ),
     "new_error": Symbol(
         "_ZN2v88internal7Factory8NewErrorENS0_12DirectHandleINS0_10JSFunctionEEENS2_INS0_6StringEEE"
         "NS2_INS0_6ObjectEEE",
