@@ -11,7 +11,7 @@ import trio
 from msgspec import Struct
 
 from engine import outcomes
-from engine.events import TICKS_PER_MS, Aborted, AbortReason, Executed, Line
+from engine.events import TICKS_PER_MS, Aborted, AbortReason, ErrorDetail, Executed, Line
 from engine.execution import Execution, Submission
 from engine.isolate.wire import Done, Run
 from engine.limits import MIB, LimitPolicy, Limits
@@ -23,6 +23,10 @@ _log = logging.getLogger(__name__)
 _SEED_BYTES = 16
 _DIGEST_BYTES = 32
 _MAX_COUNT = 1 << 53
+_MAX_FRAME_CHARS = 2_000
+"""Three pieces of lines, and a mark: see ``engine.isolate.codeframe``."""
+_MAX_FIRED = 100_000
+"""Timers of one execution: see ``control.js``."""
 GRACE_SECONDS = 0.1
 """A worker whose timers ended exactly at the limit has that long to say what came of it."""
 
@@ -100,15 +104,27 @@ def _plausible(done: Done, attempt: Attempt) -> bool:
     texts = (
         outcome.result,
         outcome.result_json,
+        outcome.result_json_omitted or None,
         *((error.name, error.message, error.stack) if error else ()),
     )
     counts = (done.duration_us, done.cpu_us, outcome.pending_timers, outcome.console_dropped)
+    fired = (*trace.timers_before, *trace.timers_after)
     return (
         (trace.start, trace.seed, len(done.digest)) == (attempt.start, attempt.seed, _DIGEST_BYTES)
-        and all(0 <= count < _MAX_COUNT for count in counts)
-        and all(0 <= number < _MAX_COUNT for number in trace.clock)
+        and (outcome.status == "failed") == (error is not None)
+        and (error is None or _plausible_error(error))
+        and all(0 <= number < _MAX_COUNT for number in (*counts, *trace.clock, *fired))
         and len(trace.clock) <= 2 * limits.clock_reads
+        and len(fired) <= _MAX_FIRED
         and sum(len(text) for text in texts if text is not None) <= 8 * limits.result_chars + MIB
+    )
+
+
+def _plausible_error(error: ErrorDetail) -> bool:
+    return (
+        not error.undone
+        and all(number is None or 0 <= number < _MAX_COUNT for number in (error.line, error.column))
+        and len(error.frame or "") <= _MAX_FRAME_CHARS
     )
 
 

@@ -31,6 +31,10 @@ _MAX_REASON: Final = 200
 CLOSE_SECONDS: Final = 1.0
 """How long a killed process may take to be gone, and the zygote to tell: longer than they do."""
 _CHUNK: Final = 1 << 16
+_LINE_COST: Final = 32
+_CUT_MARK: Final = 64
+"""What a console line takes of the limit beside its text, and room for the mark of one that was cut: see
+``console.js``."""
 
 DeathReason = Literal["out_of_memory", "crashed", "killed"]
 OnConsole = Callable[[tuple[Line, ...]], None]
@@ -57,10 +61,11 @@ class WorkerDied(WorkerFailed):
 def allowance(limits: Limits) -> int:
     """Bytes that a worker which keeps ``limits`` can need for one run's answer, generously.
 
-    A console line costs at most 16 bytes for each of its own, a character four in each of two
-    texts, a run of the clock trace two integers. A worker that sends more is no longer ours.
+    A console line costs less to send than it takes of the limit, a character four in each of two texts, a
+    run of the clock trace two integers; an error, and the timers that fired, are small. A worker that sends
+    more is no longer ours. Decoded, lines without text take ten times as much.
     """
-    return 16 * MIB + 16 * limits.console_bytes + 8 * limits.result_chars + 18 * limits.clock_reads
+    return 4 * MIB + 2 * limits.console_bytes + 8 * limits.result_chars + 18 * limits.clock_reads
 
 
 def _look_allowance(message: wire.Look) -> int:
@@ -143,7 +148,8 @@ class Worker:
         self._process_ended.register(pidfd, select.POLLIN)
         self._forget = forget
         self._frames: wire.FrameBuffer[wire.FromWorker] = wire.FrameBuffer(wire.FromWorker)
-        self._allowance = 16 * MIB
+        self._allowance = MIB
+        self._console_room = 0
         self._on_console: OnConsole = _drop
         self._usable = False
         self._verdict: DeathReason | None = None
@@ -192,6 +198,7 @@ class Worker:
         again, only ``kill_and_collect`` and ``aclose``.
         """
         self._on_console = on_console
+        self._console_room = message.limits.console_bytes + _CUT_MARK
         return await self._ask(message, allowance(message.limits), self._receive_done)
 
     async def look(self, message: wire.Look) -> wire.Seen:
@@ -342,6 +349,9 @@ class Worker:
         while True:
             match await self._receive():
                 case wire.Console(lines):
+                    self._console_room -= sum([_LINE_COST + len(line.text) for line in lines])
+                    if self._console_room < 0:
+                        raise WorkerFailed("printed more than its limits allow")
                     self._on_console(lines)
                 case wire.Done() | None as end:
                     return end

@@ -19,7 +19,7 @@ from engine.isolate import wire
 from engine.limits import Limits
 from engine.worker import Worker, WorkerDied, allowance
 
-FEW = Limits(console_bytes=0, result_chars=0, clock_reads=0)
+FEW = Limits(console_bytes=1_000, result_chars=1, clock_reads=1)
 RUN = wire.Run(seq=1, code="1", limits=FEW, start=0, seed=bytes(16))
 DONE = wire.Done(
     outcome=Outcome(status="completed", result="1"),
@@ -314,6 +314,16 @@ async def test_an_endless_console_ends_the_worker(
     nursery.cancel_scope.cancel()
     assert died.value.reason == "crashed"
     assert received <= allowance(FEW)
+
+
+@pytest.mark.parametrize("line", [Line("log", ""), Line("log", "x" * 100)])
+async def test_more_console_than_the_limit_is_never_delivered(script: Script, line: Line) -> None:
+    worker = await script.ready()
+    told: list[Line] = []
+    script.say(wire.Console((line,) * 7), wire.Console((line,) * 40), DONE)
+    with pytest.raises(WorkerDied, match="printed more than its limits allow"):
+        await worker.run(RUN, told.extend)
+    assert told == [line] * 7
 
 
 async def test_an_endless_frame_takes_no_endless_memory(script: Script, nursery: trio.Nursery) -> None:
