@@ -5,7 +5,6 @@ Every text ends with the handle ``[name@n]`` of the session's state where that i
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 
 import msgspec
@@ -29,8 +28,6 @@ _TAIL_CHARS = 80
 _NOTE_CHARS = 200
 """Room for the lines that say what was cut."""
 _FRAME = "    at "
-_WITHOUT_FRAMES = re.compile(r"\[.*?\] \{(.*)\}", re.DOTALL)
-"""What the base image says of a value that is one."""
 _UNTOLD = ("timed_out", "cancelled")
 """Statuses that need no sentence to explain them."""
 _ADVICE = {
@@ -103,12 +100,22 @@ def take_apart(stack: str | None) -> Stack:
     behind = next((at for at in range(first, len(lines)) if not lines[at].startswith(_FRAME)), len(lines))
     frames = [line.removeprefix(_FRAME) for line in lines[first:behind]]
     if not frames:
-        bare = _WITHOUT_FRAMES.fullmatch(stack or "")
-        return Stack([], ("  " + bare[1].strip(" \n")).split("\n") if bare else [])
+        return Stack([], _details_without_frames(stack or ""))
     if lines[-1] != "}":
         return Stack(frames, [])
     frames[-1] = frames[-1].removesuffix(" {")
     return Stack(frames, lines[behind:-1])
+
+
+def _details_without_frames(stack: str) -> list[str]:
+    """The properties in ``[Error: message] { … }``, as the base image shows an error without frames.
+
+    No regular expression: the code chose the text, and could make it try every place of the mark.
+    """
+    start, mark, properties = stack.partition("] {")
+    if not (mark and start.startswith("[") and properties.endswith("}")):
+        return []
+    return ("  " + properties[:-1].strip(" \n")).split("\n")
 
 
 def failure_text(error: ErrorDetail, report: Report, most: int) -> str:

@@ -11,7 +11,7 @@ from engine.events import Caller, ErrorDetail, Line
 from engine.execution import Execution, Report
 from transports import text
 from transports.settings import DEFAULTS
-from transports.text import refusal_text, running_text, take_apart
+from transports.text import Stack, refusal_text, running_text, take_apart
 
 
 def outcome_text(told: Report, max_chars: int = DEFAULTS.mcp_chars) -> str:
@@ -125,6 +125,12 @@ STACKS = {
     ),
     "[Error: x] {\n  [cause]: Error: y\n      at b:3:4\n}": ([], ["  [cause]: Error: y", "      at b:3:4"]),
 }
+
+
+def test_a_stack_full_of_marks_is_taken_apart_at_once() -> None:
+    marks = "] {" * 400_000  # a pattern that tries them all takes hours
+    assert take_apart(f"[{marks}") == Stack([], [])
+    assert take_apart(f"[{marks}}}").details == [f"  {marks[3:]}"]
 
 
 @pytest.mark.parametrize("stack", STACKS)
