@@ -132,12 +132,15 @@ def _output(lines: Sequence[Line], limit: int) -> tuple[str, bool]:
 
 
 def _raw(text: str | None) -> Raw | None:
-    """JSON from the guest, to be embedded as it is: only if it is one whole JSON value."""
+    """JSON from the guest, to be embedded: only if it is one whole JSON value, and on one line.
+
+    Ends of lines are nothing but space between its tokens, and would end an event of a stream.
+    """
     if text is None:
         return None
     data = text.encode()
     try:
-        return msgspec.json.decode(data, type=Raw) and Raw(data)
+        return msgspec.json.decode(data, type=Raw) and Raw(data.translate(None, b"\r\n"))
     except (msgspec.DecodeError, RecursionError):
         return None
 
