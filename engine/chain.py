@@ -95,6 +95,6 @@ def unseal(id: bytes, prev: bytes, body: bytes, large: Mapping[bytes, bytes]) ->
                 f"{FORMAT_VERSION}: run a newer mcp-v8"
             )
         event = msgspec.convert(fields, Event, builtin_types=(bytes,))
-    except (msgspec.DecodeError, msgspec.ValidationError, AttributeError) as broken:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError, AttributeError) as broken:
         raise StoreCorrupt(f"event {id.hex()} cannot be decoded: {broken}") from broken
     return Record(event=event, id=id, prev=prev, body=body, large=used)

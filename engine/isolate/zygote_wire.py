@@ -7,6 +7,8 @@ The server starts it with a ``Start``. The zygote speaks first, with ``Booted``,
 
 from __future__ import annotations
 
+from typing import TypeVar
+
 import msgspec
 from msgspec import Struct
 
@@ -81,6 +83,8 @@ class Exited(Struct, frozen=True, tag="exited"):
 ToZygote = Fork
 FromZygote = Booted | Refused | Broken | Forked | ForkFailed | Exited
 
+M = TypeVar("M")
+
 _encoder = msgspec.msgpack.Encoder()
 _to_zygote: msgspec.msgpack.Decoder[ToZygote] = msgspec.msgpack.Decoder(ToZygote)
 _from_zygote: msgspec.msgpack.Decoder[FromZygote] = msgspec.msgpack.Decoder(FromZygote)
@@ -103,12 +107,19 @@ def encode(message: ToZygote | FromZygote) -> bytes:
 
 def decode_request(packet: bytes) -> ToZygote:
     """A packet from the server; raises msgspec.DecodeError (or its ValidationError)."""
-    return _to_zygote.decode(packet)
+    return _decoded(_to_zygote, packet)
 
 
 def decode_report(packet: bytes) -> FromZygote:
     """A packet from the zygote; raises msgspec.DecodeError (or its ValidationError)."""
-    return _from_zygote.decode(packet)
+    return _decoded(_from_zygote, packet)
+
+
+def _decoded(decoder: msgspec.msgpack.Decoder[M], packet: bytes) -> M:
+    try:
+        return decoder.decode(packet)
+    except (UnicodeDecodeError, RecursionError) as broken:  # which msgspec lets through
+        raise msgspec.DecodeError(str(broken)) from broken
 
 
 def clip(reason: str) -> str:

@@ -215,7 +215,17 @@ def test_an_event_of_a_newer_format_is_refused_with_advice() -> None:
     "content", [[], {"v": 1}, {"type": "created", "v": 1}, {"type": "unheard of", "v": 1}]
 )
 def test_a_sealed_body_that_is_no_event_is_refused(content: Any) -> None:
-    body = msgspec.msgpack.encode(content)
+    assert_no_event(msgspec.msgpack.encode(content))
+
+
+@pytest.mark.parametrize(
+    "body", [b"", b"\xc1", b"\xa1\xff", b"\x91" * 100_000 + b"\x90", b"\x81\x80\x01", b"\xc7\x00\x01"]
+)
+def test_sealed_bytes_that_are_nothing_are_refused(body: bytes) -> None:
+    assert_no_event(body)
+
+
+def assert_no_event(body: bytes) -> None:
     with pytest.raises(StoreCorrupt, match="cannot be decoded"):
         unseal(event_id(GENESIS, body), GENESIS, body, {})
 
