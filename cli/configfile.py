@@ -44,7 +44,7 @@ def _decoded(path: Path, ctx: click.Context) -> Mapping[str, Any]:
     json = path.suffix.lower() == ".json"
     try:
         decoded = (msgspec.json if json else msgspec.toml).decode(data)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+    except (msgspec.DecodeError, ValueError, RecursionError) as error:
         kind = "JSON" if json else "TOML"
         raise click.UsageError(f"{path} is not {kind}: {error}", ctx) from error
     if not isinstance(decoded, dict):

@@ -52,6 +52,8 @@ class Directory(click.Path):
         """The path. Fails for an empty one, and for a file."""
         if value == "":
             self.fail("the path is empty", param, ctx)
+        if "\0" in os.fspath(value):
+            self.fail("the path holds a NUL character", param, ctx)
         # what pathlib has for it fails for the home of a user who is not there
         return super().convert(os.path.expanduser(value), param, ctx)  # noqa: PTH111
 

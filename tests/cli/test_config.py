@@ -73,9 +73,11 @@ def test_the_file_can_be_json_and_be_named_by_a_variable() -> None:
         ("pin-cpus = 1", "c.toml: 'pin-cpus' must be true or false, not 1"),
         ("bind-host = 1", "c.toml: 'bind-host' must be a text, not 1"),
         ("directory-path = ''", "c.toml: 'directory-path': the path is empty"),
+        ('directory-path = "a\\u0000b"', "c.toml: 'directory-path': the path holds a NUL character"),
         ("log-level = 'loud'", "c.toml: 'log-level': 'loud' is not one of"),
         ("max-queue = 1\nmax_queue = 2", "c.toml: 'max_queue' is there twice"),
         ("max-queue = ", "c.toml is not TOML: "),
+        (f"max-queue = {'9' * 5_000}", "c.toml is not TOML: "),
         ("[serve]\nmax-queue = 1", "c.toml: there is no setting 'serve'"),
     ],
 )
