@@ -223,7 +223,9 @@ class _H11(H11Protocol):
 
 
 class _H2(H2Protocol):
-    """HTTP/2 that ends the connection of a client that takes back most of its requests."""
+    """HTTP/2 that takes back what Hypercorn could not read, and ends the connection of a client most of
+    whose requests are taken back.
+    """
 
     _resets = 0
     """Less the requests that were answered."""
@@ -245,9 +247,18 @@ class _H2(H2Protocol):
             if isinstance(event, h2.events.DataReceived) and event.stream_id not in self.streams:
                 # of a request that was answered early, which Hypercorn would look for in vain
                 self.connection.acknowledge_received_data(event.flow_controlled_length, event.stream_id)
+            elif isinstance(event, h2.events.RequestReceived) and _is_malformed(event):
+                self._resets += 1
+                self.connection.reset_stream(event.stream_id, h2.errors.ErrorCodes.PROTOCOL_ERROR)
             else:
                 await super()._handle_events([event])
         await self._flush()
+
+
+def _is_malformed(request: h2.events.RequestReceived) -> bool:
+    """Whether its method or path is missing, or is not ASCII as RFC 3986 wants it; h2 does not look."""
+    told = dict(request.headers)
+    return not all(name in told and told[name].isascii() for name in (b":method", b":path"))
 
 
 class _Protocol(ProtocolWrapper):

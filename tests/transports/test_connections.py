@@ -304,21 +304,21 @@ class Http2:
         self.client = h2.connection.H2Connection(h2.config.H2Configuration(client_side=True))
         self.client.initiate_connection()
 
-    def ask(self, number: int, method: str = "GET") -> None:
-        headers = [(":method", method), (":path", "/"), (":scheme", "http"), (":authority", "localhost")]
+    def ask(self, number: int, method: str = "GET", path: str | bytes = "/") -> None:
+        headers = [(":method", method), (":path", path), (":scheme", "http"), (":authority", "localhost")]
         self.client.send_headers(number, headers, end_stream=method == "GET")
 
     async def flush(self) -> None:
         await self.stream.send_all(self.client.data_to_send())
 
-    async def until(self, kind: type[h2.events.Event]) -> Any:
-        """The next event of that kind."""
+    async def until(self, *kinds: type[h2.events.Event]) -> Any:
+        """The next event of these kinds."""
         while True:
             data = (await self.stream.receive_some()) or pytest.fail("the connection ended")
             events = self.client.receive_data(data)
             await self.flush()
             for event in events:
-                if isinstance(event, kind):
+                if isinstance(event, kinds):
                     return event
 
 
@@ -366,6 +366,35 @@ async def test_data_after_an_early_answer_costs_nothing_else(caplog: pytest.LogC
         await peer.flush()
         assert (await peer.until(h2.events.StreamEnded)).stream_id == 3
     assert not [record for record in caplog.records if record.exc_info]
+
+
+@pytest.mark.parametrize("path", [b"/\xab", b"/?a=\xab"])
+async def test_an_http_2_request_that_is_not_ascii_is_reset_and_costs_nothing_else(
+    caplog: pytest.LogCaptureFixture, path: bytes
+) -> None:
+    async with serving(hello) as server, await server.connect() as stream:
+        peer = Http2(stream)
+        peer.ask(1, path=path)
+        peer.ask(3, "POST", path)
+        await peer.flush()
+        assert (await peer.until(h2.events.StreamReset)).error_code == h2.errors.ErrorCodes.PROTOCOL_ERROR
+        peer.ask(5)
+        await peer.flush()
+        assert (await peer.until(h2.events.StreamEnded)).stream_id == 5
+    assert not [record for record in caplog.records if record.exc_info]
+
+
+async def test_an_http_2_client_without_any_request_that_can_be_read_loses_its_connection() -> None:
+    async with serving(hello) as server, await server.connect() as stream:
+        peer = Http2(stream)
+        event = None
+        for number in range(1, 1_001, 2):
+            peer.ask(number, path=b"/\xab")
+            await peer.flush()
+            event = await peer.until(h2.events.StreamReset, h2.events.ConnectionTerminated)
+            if isinstance(event, h2.events.ConnectionTerminated):
+                break
+        assert event.error_code == h2.errors.ErrorCodes.ENHANCE_YOUR_CALM
 
 
 async def test_a_broken_http_2_protocol_is_one_line(caplog: pytest.LogCaptureFixture) -> None:
