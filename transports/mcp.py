@@ -167,7 +167,7 @@ class McpDoor:
 
     async def _handle(self, name: object) -> str:
         """The handle of a session's state now; "" if there is no such session."""
-        if not isinstance(name, str) or self._engine.stateless:
+        if not isinstance(name, str) or not name.isascii() or self._engine.stateless:
             return ""
         try:
             session = await self._engine.session(OWNER, name.partition("@")[0])

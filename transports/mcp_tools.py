@@ -92,7 +92,7 @@ class Entry(Struct, Generic[A], frozen=True):
         """Run it. Raises EngineError, for arguments too."""
         try:
             asked = msgspec.convert(arguments, self.arguments, strict=False)  # models write "1" for 1
-        except msgspec.ValidationError as wrong:
+        except (msgspec.ValidationError, UnicodeEncodeError) as wrong:  # the latter for lone surrogates
             takes = ", ".join(field.name for field in fields(self.arguments))
             raise InvalidField(f"{self.name} takes {takes}: {wrong}") from wrong
         told = await self.run(engine, asked)

@@ -70,7 +70,8 @@ def submission(fields: Mapping[str, object], caller: Caller, *, owner: str = OWN
     """
     for name in fields:
         if name not in FIELDS:
-            raise InvalidField(f"unknown field {name[:64]!r}; known are {', '.join(FIELDS)}", field=name[:64])
+            shown = name[:64].encode(errors="replace").decode()  # MCP's decoder lets half a character through
+            raise InvalidField(f"unknown field {shown!r}; known are {', '.join(FIELDS)}", field=shown)
     code = _text("code", _code(fields.get("code")))
     argument = _input(fields["input"]) if "input" in fields else None
     session, at = _session(_string(fields, "session"))

@@ -20,6 +20,7 @@ pytestmark = pytest.mark.filterwarnings(
     "ignore:Async generator 'http:ResourceWarning"
 )
 
+NEWEST = "2026-07-28"
 MODES = ["legacy", "auto"]
 """The handshake of 2025, and the newest protocol that both sides know."""
 
@@ -231,3 +232,37 @@ async def test_a_stateless_server_says_so_and_keeps_nothing() -> None:
 async def test_an_input_of_null_is_given(server: ServerProcess) -> None:
     async with Client(f"{server.url}/mcp") as client:
         assert text(await call(client, "input === null", input=None)).startswith("=> true\n")
+
+
+@pytest.mark.parametrize(
+    ("tool", "arguments", "told"),
+    [
+        ("run_js", r'{"code": "1", "session": "\ud800"}', "invalid_field: `session` must be a name of"),
+        ("run_js", r'{"code": "1", "\ud800": 1}', "invalid_field: unknown field '?'; known are code, input"),
+        ("run_js", r'{"code": "\ud800"}', "invalid_field: `code` holds a lone surrogate"),
+        ("get_execution_output", r'{"\ud800": 1}', "invalid_field: get_execution_output takes execution_id"),
+    ],
+)
+def test_half_a_character_in_arguments_is_refused(
+    server: ServerProcess, tool: str, arguments: str, told: str
+) -> None:
+    meta = {
+        "io.modelcontextprotocol/protocolVersion": NEWEST,
+        "io.modelcontextprotocol/clientInfo": {"name": "test", "version": "1"},
+        "io.modelcontextprotocol/clientCapabilities": {},
+    }
+    call = f'{{"name": "{tool}", "arguments": {arguments}, "_meta": {json.dumps(meta)}}}'
+    answer = httpx2.post(
+        f"{server.url}/mcp",
+        content=f'{{"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": {call}}}',
+        headers={
+            "content-type": "application/json",
+            "accept": "application/json, text/event-stream",
+            "mcp-protocol-version": NEWEST,
+            "mcp-method": "tools/call",
+            "mcp-name": tool,
+        },
+    )
+    result = answer.json()["result"]
+    assert result["isError"]
+    assert result["content"][0]["text"].startswith(told)
