@@ -273,7 +273,8 @@ async def test_a_zygote_that_dies_too_often_is_given_up(
 
 
 async def test_a_bad_message_does_not_hurt_the_zygote(workers: Workers) -> None:
-    for packet in (b"\xc1", b"\x00" * 70_000, zygote_wire.encode(zygote_wire.Exited(1, 2))):
+    no_text = b"\x81\xa4type\xa4\xff\xff\xff\xff"
+    for packet in (b"\xc1", no_text, b"\x00" * 70_000, zygote_wire.encode(zygote_wire.Exited(1, 2))):
         workers._zygote._control.send(packet)
     zygote = workers.zygote_pid
     taken = [await workers.acquire() for _ in range(3)]

@@ -14,7 +14,7 @@ from server_process import ServerProcess, running
 
 from engine.errors import StoreFailed
 from engine.events import Caller, Line
-from engine.execution import Execution
+from engine.execution import Execution, Report
 from transports.rest import stream
 
 THREE = "console.log('a\\nb'); console.warn('c'); console.error('d')"
@@ -226,3 +226,13 @@ async def test_an_execution_that_could_not_be_recorded_ends_in_a_failure() -> No
         await stream.EventsDoor(engine)(client.scope, client.receive, client.send)  # type: ignore[arg-type]
     assert client.status == 200
     assert b'event: failure\ndata: {"error":"the disk is full","code":"store_failed"' in client.data
+
+
+async def test_json_of_several_lines_is_in_one_event() -> None:
+    engine, client = Engine(), Client()
+    report = {"execution_id": engine.one.id, "session": "demo", "status": "completed"}
+    engine.one.finish(Report(**report, result_json="[1,\r\n\n 2]"))  # type: ignore[arg-type]
+    with trio.fail_after(5):
+        await stream.EventsDoor(engine)(client.scope, client.receive, client.send)  # type: ignore[arg-type]
+    (last,) = server_events(iter(client.data.decode().split("\n")[2:]))
+    assert last.data["result_json"] == [1, 2]
