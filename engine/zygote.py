@@ -178,6 +178,8 @@ async def start_zygote(
         await zygote.aclose()
         raise
     _log.info("zygote %d is ready, engine %s", zygote.pid, zygote.engine_id)
+    if not zygote.sandbox.seccomp:
+        _log.warning("the sandbox is off: code that breaks out of V8 can do what this server's user can")
     return zygote
 
 

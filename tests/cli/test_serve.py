@@ -14,6 +14,7 @@ import sys
 from pathlib import Path
 
 import httpx2
+import kernels
 import pytest
 from server_process import COMMAND, ServerProcess, running
 
@@ -140,6 +141,32 @@ def test_the_start_tells_where_it_listens_what_it_keeps_and_what_to_try(tmp_path
         headers = {"content-type": "application/json"}
         answer = httpx2.post(url, content=body, headers=headers, timeout=30).json()
     assert answer["result"] == "3"
+
+
+@pytest.mark.parametrize("mode", ["auto", "off"])
+def test_the_sandbox_in_force_is_announced_and_shown(mode: str) -> None:
+    with running("--stateless", "--sandbox", mode) as server:
+        shown = httpx2.get(f"{server.url}/readyz").json()["sandbox"]
+        assert f"\nSandbox: {mode}: " in server.log
+        assert (shown["mode"], shown["seccomp"]) == (mode, mode != "off")
+        assert ("the sandbox is off" in server.log) == (mode == "off")
+
+
+def test_a_kernel_without_landlock_is_told_and_strict_refuses_it(tmp_path: Path) -> None:
+    flags = ["--http-port", "0", "--directory-path", str(tmp_path), "--sandbox", "strict"]
+    ended = subprocess.run(
+        [COMMAND, *flags],
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        preexec_fn=lambda: kernels.refuse(kernels.LANDLOCK, kernels.ENOSYS),
+        check=False,
+    )
+    told = refused(ended, 1)
+    assert told.startswith(
+        "mcp-v8: --sandbox strict demands every layer, but this kernel or container has no "
+    )
 
 
 def test_a_store_is_announced_by_its_absolute_path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -21,17 +21,15 @@ from typing import NoReturn
 import msgspec
 
 sys.path.insert(0, str(Path(__file__).parent))
+sys.path.insert(0, str(Path(__file__).parent.parent))
 import probes
+from kernels import EBUSY, ENOSYS, LANDLOCK, refuse
 
 from engine.events import Outcome, Trace
 from engine.isolate import process, wire, worker, zygote
-from engine.isolate.process import address_of
 from engine.isolate.sandbox import landlock, seccomp
 from engine.isolate.sandbox.syscalls import this_architecture
 
-ENOSYS = 0x0005_0026  # SECCOMP_RET_ERRNO with the error of a kernel that does not know a call
-EBUSY = 0x0005_0010
-LOAD, EQUAL, SET, RETURN = 0x20, 0x15, 0x45, 0x06
 AN_ORDINARY_USER = 54_321
 
 
@@ -145,28 +143,14 @@ def serve(_executor: object, _snapshots: object, sock: socket.socket) -> NoRetur
                 frames.feed(received)
 
 
-def refuse(numbers: list[int], action: int, *, where: tuple[int, int] | None = None) -> None:
-    """Let the kernel answer these calls so from now on; ``where``: if that argument has one of these bits."""
-    number_at, arguments_at = 0, 16
-    program = [(LOAD, 0, 0, number_at)]
-    program += [(EQUAL, len(numbers) - at, 0, number) for at, number in enumerate(numbers)]
-    program += [(RETURN, 0, 0, 0x7FFF0000)]
-    if where is not None:
-        argument, bits = where
-        program += [(LOAD, 0, 0, arguments_at + 8 * argument), (SET, 1, 0, bits), (RETURN, 0, 0, 0x7FFF0000)]
-    program += [(RETURN, 0, 0, action)]
-    code = ctypes.create_string_buffer(b"".join(struct.pack("<HBBI", *i) for i in program))
-    process.prctl(process.PR_SET_NO_NEW_PRIVS, 1)
-    header = struct.pack("@HP", len(program), address_of(code))
-    process.syscall(this_architecture().seccomp, 1, 0, header)
-
-
 def become(variant: str) -> None:
     """Take away what this kernel has and others have not."""
     name, _, argument = variant.partition("=")
     match name:
         case "no-landlock":
-            refuse([444, 445, 446], ENOSYS)
+            refuse(LANDLOCK, ENOSYS)
+        case "no-seccomp":
+            refuse([this_architecture().seccomp], ENOSYS)
         case "no-permits":
             refuse([this_architecture().seccomp], EBUSY, where=(1, 8))
         case "old-landlock":

@@ -318,6 +318,16 @@ async def test_strict_starts_where_everything_is_there(drill: Open) -> None:
         assert workers.sandbox.mode == "strict"
 
 
+async def test_auto_refuses_to_start_without_a_filter_and_says_what_does_not(drill: Open) -> None:
+    with pytest.raises(
+        PlatformRefused, match=r"does not allow the sandbox: .*\(--sandbox off does without it\)"
+    ):
+        async with drill("no-seccomp"):
+            raise AssertionError("it started")
+    async with drill("no-seccomp", mode="off") as workers:
+        assert workers.sandbox.mode == "off"
+
+
 async def test_off_filters_nothing_and_says_so(drill: Open) -> None:
     async with drill(mode="off") as workers:
         found = await denied(workers, "harmless")
