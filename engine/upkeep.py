@@ -74,13 +74,17 @@ class Upkeep:
         """Do it at the start and then from time to time, for ever."""
         while True:
             self._wanted = trio.Event()
-            for job in (self.collect, self.expire, self.purge):
-                try:
-                    await job()
-                except EngineError as failed:
-                    _log.warning("upkeep of the store: %s failed: %s", job.__name__, failed.message)
+            await self.run_once()
             with trio.move_on_after(INTERVAL_SECONDS):
                 await self._wanted.wait()
+
+    async def run_once(self) -> None:
+        """Do it; what fails is logged."""
+        for job in (self.collect, self.expire, self.purge):
+            try:
+                await job()
+            except EngineError as failed:
+                _log.warning("upkeep of the store: %s failed: %s", job.__name__, failed.message)
 
     async def expire(self) -> None:
         """Close the unnamed sessions that were not used for long, but for those that are in use."""

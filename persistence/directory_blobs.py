@@ -125,7 +125,7 @@ class DirectoryBlobStore:
 
     def _discard(self, name: str) -> None:
         path = self._path(name)
-        with contextlib.suppress(FileNotFoundError):
+        with contextlib.suppress(FileNotFoundError), self._deciding:
             size = path.stat().st_size
             path.unlink()
             self._count(-size)

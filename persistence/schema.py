@@ -46,6 +46,11 @@ READ_ERRORS = (sqlite3.Error, UnicodeDecodeError)
 WAL_KEPT_BYTES = 64 << 20
 """The write-ahead log is cut back to this after a checkpoint."""
 
+_USED = (
+    "SELECT page_size * (page_count - freelist_count) "
+    "FROM pragma_page_size, pragma_page_count, pragma_freelist_count"
+)
+
 EVENT_COLUMNS = "session, seq, execution_id, owner, idempotency_key, status, id, prev, body, large"
 SESSION_COLUMNS = "session, owner, name, created_at, last_at, head_seq, head_id, state_seq, state_id, closed"
 
@@ -261,10 +266,7 @@ def read_error(failure: sqlite3.Error | UnicodeDecodeError, path: Path) -> Store
 
 def used_bytes(db: sqlite3.Connection) -> int:
     """What is in the database, as it is in this transaction: its pages but for those that are free."""
-    size, count, free = (
-        db.execute(f"PRAGMA {name}").fetchone()[0] for name in ("page_size", "page_count", "freelist_count")
-    )
-    return int(size * (count - free))
+    return int(db.execute(_USED).fetchone()[0])
 
 
 def event_row(record: Record) -> Row:

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 import msgspec
 from msgspec import Struct
 
-from engine.errors import EngineError, RequestError
+from engine.errors import EngineError, RequestError, StoreFull
 from engine.events import ErrorDetail
 from engine.execution import Execution, Report
 from transports.answer import error_text
@@ -76,7 +76,7 @@ def running_text(execution: Execution, seconds: float, end: str) -> str:
 
 def refusal_text(error: EngineError, end: str = "") -> str:
     """Why a call did not work, and what became of it; ``end`` is the session's handle."""
-    if isinstance(error, RequestError):
+    if isinstance(error, RequestError | StoreFull):
         return f"{fault_text(error)} Nothing was run. {end}".strip()
     return f"{fault_text(error)} That is the server's fault; nothing of the call is kept. {end}".strip()
 

@@ -99,7 +99,11 @@ async def settled(engine: Engine, most_descriptors: int = sys.maxsize) -> None:
     """Until no session is in use and no checkpoint is made; then nothing may be left."""
     supervisor = engine.supervisor
     with trio.fail_after(20):
-        while supervisor.status()["running"] or supervisor._requests:
+        while (
+            supervisor.status()["running"]
+            or supervisor._requests
+            or any(not actor.idle for actor in supervisor._actors)  # with what the server itself asks
+        ):
             await trio.lowlevel.checkpoint()  # what goes on though nobody waits for it
         for actor in list(supervisor._actors):
             actor.retire()
@@ -121,6 +125,7 @@ async def settled(engine: Engine, most_descriptors: int = sys.maxsize) -> None:
     assert supervisor._looks_back.borrowed_tokens == 0
     assert supervisor._checkpointer._slots.borrowed_tokens == 0
     assert supervisor._registry.turns._limiter.borrowed_tokens == 0
+    assert supervisor._registry.owners._counts == await engine.log.open_sessions()
 
 
 Act = Callable[[Engine, str], Awaitable[object]]
@@ -176,6 +181,11 @@ async def look(engine: Engine, session: str) -> None:
     """See the variables, now and in the past."""
     for at in (None, 1):
         await engine.supervisor.state(OWNER, session, at=at)
+
+
+async def delete(engine: Engine, session: str) -> None:
+    """End the session."""
+    await engine.supervisor.delete(OWNER, session, CALLER)
 
 
 async def stop_a_loop(engine: Engine, session: str) -> None:
@@ -248,6 +258,7 @@ MOSTLY_WAITING = pytest.mark.parametrize(
         pytest.param(add_three_times_and_sleep, add, 0.0, 5, id="waking from a checkpoint, and an execution"),
         pytest.param(add, retire, 3_600.0, 1, id="going to sleep with a checkpoint"),
         pytest.param(add_three_times_and_sleep, fork, 3_600.0, 5, id="a fork and its first execution"),
+        pytest.param(add, delete, 3_600.0, 1, id="a deletion"),
     ],
 )
 async def test_a_session_is_consistent_wherever_its_task_is_cancelled(
@@ -269,6 +280,7 @@ async def test_a_session_is_consistent_wherever_its_task_is_cancelled(
         pytest.param(add_three_times_and_sleep, fork, None, id="a fork"),
         pytest.param(add_three_times_and_sleep, fork_the_past, None, id="a fork of the past"),
         pytest.param(add, tag, tag, id="a label"),
+        pytest.param(add, delete, None, id="a deletion"),
         pytest.param(add_three_times_and_sleep, look, look, id="a look at now and at the past"),
         pytest.param(add, stop_a_loop, None, id="an execution and its end by a cancel"),
     ],

@@ -34,6 +34,8 @@ from world import World
 from engine.isolate.wire import Look
 from engine.recovery import Recovery
 from engine.session import ForkPoint
+from engine.timestamps import now_us
+from engine.upkeep import Upkeep
 from persistence.directory_blobs import FOLDER
 
 BEGIN = (
@@ -77,6 +79,11 @@ class Model:
         self.past[self.seq] = deepcopy(self.state)
 
 
+def later() -> int:
+    """A time at which nothing of what was deleted until now is kept."""
+    return now_us() + 2 * 3_600 * 1_000_000
+
+
 class Sessions(RuleBasedStateMachine):
     """Sessions and what can happen to them."""
 
@@ -94,6 +101,7 @@ class Sessions(RuleBasedStateMachine):
         """All that is left is as it should be, also after the end of the engine."""
         try:
             self.world.restart(drain=False)
+            self.remove_what_deleted_sessions_left()
             for model in self.models.values():
                 self.show(model)
         finally:
@@ -283,6 +291,24 @@ class Sessions(RuleBasedStateMachine):
     def delete(self, model: Model) -> None:
         self.world.call(lambda engine: engine.supervisor.delete(OWNER, model.name, CALLER))
         del self.models[model.name]
+
+    @rule()
+    def remove_what_deleted_sessions_left(self) -> None:
+        """All of it, though it could still be read for a while."""
+
+        async def purge(engine: Engine) -> None:
+            sessions = engine.supervisor._sessions
+            keeper = Upkeep(sessions, engine.log, sessions.blobs, sessions.space, ttl_seconds=0, now=later)
+            await keeper.purge()
+            assert await engine.log.purgeable(later(), limit=1) == []
+            counted = dict(sessions.owners._counts)
+            assert (
+                counted
+                == await engine.log.open_sessions()
+                == ({OWNER: len(self.models)} if self.models else {})
+            )
+
+        self.world.call(purge)
 
     # --- checkpoints ------------------------------------------------------------------------------
 

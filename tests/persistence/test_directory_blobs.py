@@ -312,6 +312,58 @@ async def test_a_sweep_of_nothing_finds_nothing(store: DirectoryBlobStore) -> No
 # --- folders and disks ----------------------------------------------------------------------------
 
 
+def on_disk(directory: Path) -> int:
+    return sum(path.stat().st_size for path in directory.glob("blobs/??/*"))
+
+
+async def test_what_blobs_take_is_counted_as_it_changes(store: DirectoryBlobStore, tmp_path: Path) -> None:
+    assert store.used_bytes == 0
+    first, second = await store.put(SMALL), await store.put(b"x" * 5_000)
+    await store.put(SMALL)
+    assert store.used_bytes == on_disk(tmp_path) == 5_097
+    path_of(tmp_path, second).write_bytes(b"altered")
+    await store.sweep([], older_than=HOUR)
+    assert store.used_bytes == on_disk(tmp_path) == 104
+    await store.put(b"x" * 5_000)
+    assert store.used_bytes == on_disk(tmp_path) == 5_097
+    await store.discard(first)
+    await store.discard(first)
+    assert store.used_bytes == on_disk(tmp_path) == 5_000
+    await store.sweep([], older_than=-HOUR)
+    assert store.used_bytes == on_disk(tmp_path) == 0
+
+
+async def test_what_was_there_before_is_counted_by_a_sweep(store: DirectoryBlobStore, tmp_path: Path) -> None:
+    await store.put(SMALL)
+    again = DirectoryBlobStore(tmp_path)
+    await again.put(b"new")
+    await again.sweep([], older_than=HOUR)
+    assert again.used_bytes == 100
+
+
+async def test_what_many_tasks_put_and_discard_is_counted_once(
+    store: DirectoryBlobStore, tmp_path: Path
+) -> None:
+    async def put_and_discard(number: int) -> None:
+        for _ in range(5):
+            name = await store.put(b"%d" % (number % 3) * 1_000)
+            await store.discard(name)
+        await store.put(b"%d" % (number % 3) * 1_000)
+
+    async with trio.open_nursery() as nursery:
+        for number in range(9):
+            nursery.start_soon(put_and_discard, number)
+    assert store.used_bytes == on_disk(tmp_path)
+
+
+async def test_a_put_that_fails_takes_nothing(
+    store: DirectoryBlobStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with failing(monkeypatch, "write", 1, errno.ENOSPC), pytest.raises(BlobStoreFailed):
+        await store.put(SMALL)
+    assert store.used_bytes == 0
+
+
 async def test_folders_that_were_removed_are_made_again(store: DirectoryBlobStore, tmp_path: Path) -> None:
     name = await store.put(SMALL)
     for folder in (path_of(tmp_path, name).parent, tmp_path / "blobs"):

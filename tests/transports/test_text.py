@@ -6,7 +6,7 @@ import re
 
 import pytest
 
-from engine.errors import NotFound, StoreFailed
+from engine.errors import NotFound, StoreFailed, StoreFull
 from engine.events import Caller, ErrorDetail, Line
 from engine.execution import Execution, Report
 from transports import text
@@ -101,6 +101,10 @@ def test_a_refusal_names_its_code_and_whose_fault_it_is() -> None:
     assert (
         refusal_text(StoreFailed("the disk is full"), "[demo@12]")
         == "store_failed: the disk is full. That is the server's fault; nothing of the call is kept. [demo@12]"
+    )
+    assert (
+        refusal_text(StoreFull("delete sessions"), "[demo@12]")
+        == "store_full: delete sessions. Nothing was run. [demo@12]"
     )
 
 
