@@ -172,10 +172,8 @@ class Catalog:
         return (await self._describe([await self._row(owner, name)]))[0]
 
     async def info(self, session: str) -> SessionInfo:
-        """The session with that internal id, which exists, open or closed."""
-        row = await self._log.session(session)
-        assert row is not None
-        return (await self._describe([row]))[0]
+        """The session with that internal id, open or closed."""
+        return (await self._describe([await self._entry(session)]))[0]
 
     async def events(self, owner: str, name: str, first: int, limit: int) -> Page[Record]:
         """Events from number ``first`` on, those before a fork included."""
@@ -257,8 +255,7 @@ class Catalog:
         """The finished execution that a record tells of."""
         event = record.event
         assert isinstance(event, (Executed, Aborted))
-        row = await self._log.session(event.session)
-        assert row is not None
+        row = await self._entry(event.session)
         heap = record.id
         if isinstance(event, Aborted):
             heap = (await state_at(self._log, event.session, event.seq)).id
@@ -280,6 +277,13 @@ class Catalog:
         """Whether the session's first event is just before this one."""
         first = await self._log.first(record.event.session)
         return first is not None and first.event.seq == record.event.seq - 1
+
+    async def _entry(self, session: str) -> SessionRow:
+        """The session with that internal id. NotFound if it was deleted so long ago that nothing is left."""
+        row = await self._log.session(session)
+        if row is None:
+            raise NotFound("that session was deleted", field="session")
+        return row
 
     async def _row(self, owner: str, name: str) -> SessionRow:
         row = await self._log.session_named(owner, name)
@@ -328,9 +332,7 @@ class Catalog:
             event = record.event
             assert isinstance(event, (Executed, Aborted))
             if event.session not in names:
-                row = await self._log.session(event.session)
-                assert row is not None
-                names[event.session] = row.name
+                names[event.session] = (await self._entry(event.session)).name
             summaries.append(
                 ExecutionSummary(
                     execution_id=event.execution_id,

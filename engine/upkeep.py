@@ -1,4 +1,4 @@
-"""Keeps a store from growing for ever: from time to time, and at once where somebody needs the space.
+"""Keeps a store from growing for ever: from time to time, and soon where somebody needs the space.
 
 Sessions to which their clients gave no name are closed when they were not used for long; what closed sessions
 have left behind is removed after a grace period, a step at a time; and so are blobs that nothing needs. What
@@ -28,6 +28,8 @@ INTERVAL_SECONDS = 600.0
 GRACE_SECONDS = 3_600.0
 """How long the executions of a closed session can be read, unless the store is full; and how long a blob is
 kept that the log does not know: it may be about to."""
+FULL_GRACE_SECONDS = 2.0
+"""How long they can be read where the store is full: whoever closed it shall still get an answer."""
 EXPIRED_AT_ONCE = 64
 """Sessions that are closed together."""
 PURGED_AT_ONCE = 100
@@ -66,7 +68,7 @@ class Upkeep:
         self._wanted = trio.Event()
 
     def deleted(self) -> None:
-        """A session was: if there is no space left, what it leaves behind is removed at once."""
+        """A session was: if there is no space left, what it leaves behind is removed soon."""
         if self._space.is_full:
             self._wanted.set()
 
@@ -77,6 +79,7 @@ class Upkeep:
             await self.run_once()
             with trio.move_on_after(INTERVAL_SECONDS):
                 await self._wanted.wait()
+                await trio.sleep(FULL_GRACE_SECONDS)
 
     async def run_once(self) -> None:
         """Do it; what fails is logged."""
@@ -118,9 +121,9 @@ class Upkeep:
         return closed
 
     async def purge(self) -> None:
-        """Remove what closed sessions have left behind, after the grace period, or now if space is needed."""
-        grace = 0 if self._space.is_full else round(GRACE_SECONDS * _SECOND)
-        before = self._now() - grace
+        """Remove what closed sessions have left behind, after a grace period."""
+        grace = FULL_GRACE_SECONDS if self._space.is_full else GRACE_SECONDS
+        before = self._now() - round(grace * _SECOND)
         events = size = 0
         try:
             while sessions := await self._log.purgeable(before, limit=PURGED_AT_ONCE):

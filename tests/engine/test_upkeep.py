@@ -193,6 +193,23 @@ async def test_what_a_deleted_session_leaves_can_be_read_for_an_hour_and_no_long
     assert line.startswith("3 events of deleted sessions removed")
 
 
+async def test_who_looked_something_up_of_a_session_that_was_removed_meanwhile_is_told(
+    engine: Engine,
+) -> None:
+    report = await engine.run("1", session="a")
+    record = await engine.log.execution(report.execution_id)
+    assert record is not None
+    await engine.supervisor.delete(OWNER, "a", CALLER)
+    clock = Clock()
+    clock.ahead = 2 * HOUR
+    await upkeep_of(engine, clock).purge()
+    catalog = engine.supervisor._sessions.catalog
+    with pytest.raises(NotFound, match="was deleted"):
+        await catalog.recorded(record)
+    with pytest.raises(NotFound, match="was deleted"):
+        await catalog.info(record.event.session)
+
+
 async def test_a_purge_leaves_time_for_others_between_its_steps(
     engine: Engine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
