@@ -223,18 +223,28 @@ class _H11(H11Protocol):
 
 
 class _H2(H2Protocol):
-    """HTTP/2 that takes back what Hypercorn could not read, and ends the connection of a client most of
-    whose requests are taken back.
+    """HTTP/2 that takes back what Hypercorn could not read, ends the connection of a client most of whose
+    requests are taken back, and lets no application wait for ever for a client to take a response.
     """
 
     _resets = 0
     """Less the requests that were answered."""
 
+    async def handle(self, event: Event) -> None:
+        """Take what came; at the end of the connection, nobody takes the rest of a response any more."""
+        await super().handle(event)
+        if isinstance(event, Closed):
+            for buffer in list(self.stream_buffers.values()):
+                await buffer.close()
+
     async def stream_send(self, event: StreamEvent) -> None:
-        """Send a part of a response."""
+        """Send a part of a response; a client that opens no window for it loses its connection."""
         if isinstance(event, Response):
             self._resets -= 1
-        await super().stream_send(event)
+        with trio.move_on_after(SEND_TIMEOUT) as limit:
+            await super().stream_send(event)
+        if limit.cancelled_caught:
+            await self.send(Closed())
 
     async def _handle_events(self, events: list[h2.events.Event]) -> None:
         self._resets += sum(isinstance(event, h2.events.StreamReset) for event in events)

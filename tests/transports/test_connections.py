@@ -12,6 +12,7 @@ import h2.config
 import h2.connection
 import h2.errors
 import h2.events
+import h2.settings
 import pytest
 import trio
 import trio.testing
@@ -299,9 +300,12 @@ async def test_http_2_with_prior_knowledge_is_served() -> None:
 class Http2:
     """An HTTP/2 client over one connection."""
 
-    def __init__(self, stream: trio.SocketStream) -> None:
+    def __init__(self, stream: trio.SocketStream, window: int = 65_535) -> None:
         self.stream = stream
         self.client = h2.connection.H2Connection(h2.config.H2Configuration(client_side=True))
+        self.client.local_settings = h2.settings.Settings(
+            client=True, initial_values={h2.settings.SettingCodes.INITIAL_WINDOW_SIZE: window}
+        )
         self.client.initiate_connection()
 
     def ask(self, number: int, method: str = "GET", path: str | bytes = "/") -> None:
@@ -366,6 +370,30 @@ async def test_data_after_an_early_answer_costs_nothing_else(caplog: pytest.LogC
         await peer.flush()
         assert (await peer.until(h2.events.StreamEnded)).stream_id == 3
     assert not [record for record in caplog.records if record.exc_info]
+
+
+async def test_an_http_2_client_that_leaves_without_taking_its_answer_leaves_nothing_behind() -> None:
+    async with serving(hello, max_connections=1) as server:
+        async with await server.connect() as stream:
+            peer = Http2(stream, window=0)
+            peer.ask(1)
+            await peer.flush()
+            await peer.until(h2.events.ResponseReceived)
+        with trio.fail_after(5):
+            while not (await server.get()).endswith(b"hello"):
+                pass
+
+
+async def test_an_http_2_client_that_does_not_take_its_answer_loses_its_connection(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(hypercorn_trio, "SEND_TIMEOUT", 0.1)
+    async with serving(hello) as server, await server.connect() as stream:
+        peer = Http2(stream, window=0)
+        peer.ask(1)
+        await peer.flush()
+        with trio.fail_after(5):
+            await read_to_end(stream)
 
 
 @pytest.mark.parametrize("path", [b"/\xab", b"/?a=\xab"])
