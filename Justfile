@@ -39,6 +39,10 @@ bench *args:
 wpt *words:
     {{bin}}/python -m tests.wpt {{words}}
 
+# Coverage-guided fuzzing of all targets, or those named (`just fuzz attempts --seconds 600 --keep`)
+fuzz *args:
+    {{bin}}/python -m tests.fuzz {{args}}
+
 # What Node prints, again, after a change of the values that are compared with it
 golden:
     node tests/base/node_golden.mjs > tests/base/node_golden.json

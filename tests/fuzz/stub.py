@@ -1,0 +1,202 @@
+"""An engine that runs nothing: it answers as the real one could, or refuses, as the fuzzer chooses."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+from engine import acceptance, chain, errors, labels, outcomes
+from engine.attempt import conclude
+from engine.catalog import ExecutionSummary, SessionInfo, StateView
+from engine.events import Caller, ErrorDetail, Line
+from engine.execution import Execution, Submission
+from engine.isolate.wire import Global
+from engine.limits import LimitPolicy
+from engine.outcomes import Abort
+from engine.session import check_name
+from fuzz.data import Data
+from fuzz.targets.worker import ATTEMPT
+from persistence.eventlog import Page
+
+_REFUSALS: Final = (
+    errors.InvalidField("a field is wrong", field="at"),
+    errors.TooLarge("a field is too large", field="code"),
+    errors.NotFound("there is none", field="session"),
+    errors.Conflict("not there"),
+    errors.KeyReused("another request"),
+    errors.Busy("too many"),
+)
+_EVENT: Final = conclude(
+    ATTEMPT,
+    "s1",
+    Abort("timed_out", 1_000, thrown=ErrorDetail(name="E", message="m")),
+    (Line("log", "é\nx"),),
+)
+_RECORD: Final = chain.seal(b"p" * 32, _EVENT)
+
+
+class StubEngine:
+    """The part of ``engine.supervisor.Supervisor`` that doors use."""
+
+    stateless = False
+    engine_id = ATTEMPT.engine
+    policy = LimitPolicy()
+
+    def __init__(self, data: Data) -> None:
+        self.data = data
+
+    async def submit(self, asked: Submission) -> Execution:
+        """As the engine does, but that the code comes to nothing."""
+        acceptance.check(asked, self.policy)
+        self._refuse()
+        return self._execution()
+
+    async def execution(self, _owner: str, execution_id: str) -> Execution:
+        """One that is over, or was not recorded."""
+        execution_id.encode()
+        self._refuse()
+        return self._execution()
+
+    cancel = execution
+
+    async def executions(
+        self, _owner: str, *, session: str | None, status: str | None, limit: int, after: str | None
+    ) -> Page[ExecutionSummary]:
+        """A page with one."""
+        _check_page(limit, session, status, after)
+        self._refuse()
+        summary = ExecutionSummary(
+            execution_id=ATTEMPT.execution_id,
+            session="demo",
+            event=1,
+            status="timed_out",
+            started_at=_EVENT.at,
+            duration_us=1,
+            code="1",
+            error="E: m",
+        )
+        return Page((summary,), "r1.e_a")
+
+    async def sessions(
+        self, _owner: str, *, limit: int, after: str | None, tag: str | None
+    ) -> Page[SessionInfo]:
+        """A page with one."""
+        _check_page(limit, after, tag)
+        self._refuse()
+        return Page((_info("demo"),))
+
+    async def session(self, _owner: str, name: str) -> SessionInfo:
+        """Any is there."""
+        name.encode()
+        self._refuse()
+        return _info("demo")
+
+    async def delete(self, owner: str, name: str, caller: Caller) -> SessionInfo:
+        """It was there."""
+        _check_caller(caller)
+        return await self.session(owner, name)
+
+    accept = delete
+
+    async def events(self, _owner: str, name: str, *, first: int, limit: int) -> Page[chain.Record]:
+        """A page with one."""
+        _check_page(limit, name)
+        _check_number(first)
+        self._refuse()
+        return Page((_RECORD,), "2")
+
+    async def event(self, _owner: str, name: str, seq: int) -> chain.Record:
+        """Any is there."""
+        name.encode()
+        _check_number(seq)
+        self._refuse()
+        return _RECORD
+
+    async def state(self, _owner: str, name: str, *, at: int | None) -> StateView:
+        """One variable."""
+        name.encode()
+        _check_number(at or 0)
+        self._refuse()
+        return StateView(
+            session="demo", event=1, heap="", globals=(Global("x", "lexical", "number", "1"),), more=0
+        )
+
+    async def fork(
+        self, _owner: str, name: str, *, at: int | None, into: str | None, caller: Caller
+    ) -> SessionInfo:
+        """It is made."""
+        name.encode()
+        _check_number(at or 0)
+        _check_caller(caller)
+        self._refuse()
+        return _info("demo" if into is None else check_name(into))
+
+    async def tag(
+        self, _owner: str, name: str, *, at: int | None, tags: dict[str, str | None], caller: Caller
+    ) -> SessionInfo:
+        """It is done."""
+        name.encode()
+        _check_number(at or 0)
+        _check_caller(caller)
+        labels.check(tags)
+        self._refuse()
+        return _info("demo")
+
+    def status(self) -> dict[str, Any]:
+        """All is well."""
+        counts = ("workers", "zygote_pid", "sessions", "awake", "running", "queued")
+        return {"ready": True, "status": "ready", "engine": "", "sandbox": {}, **dict.fromkeys(counts, 0)}
+
+    def _refuse(self) -> None:
+        if self.data.rarely():
+            raise self.data.choose(_REFUSALS)
+
+    def _execution(self) -> Execution:
+        execution = Execution(
+            ATTEMPT.execution_id, "local", caller=_EVENT.caller, accepted_at=_EVENT.accepted_at
+        )
+        if self.data.rarely():
+            execution.fail(errors.Busy("too many"))
+        else:
+            execution.emit(_EVENT.console)
+            execution.finish(outcomes.report(_EVENT, session="demo", heap="a" * 64))
+        return execution
+
+
+def _check_page(limit: int, *texts: str | None) -> None:
+    """What the SQL of the store would be given."""
+    assert 1 <= limit <= 1_000
+    for text in texts:
+        (text or "").encode()
+
+
+def _check_number(number: int) -> None:
+    assert 0 <= number < 1 << 63
+
+
+def _check_caller(caller: Caller) -> None:
+    for text in (caller.client, caller.client_version, caller.request_id, caller.traceparent):
+        assert len(text.encode()) <= 1_000
+
+
+def _info(name: str) -> SessionInfo:
+    return SessionInfo(
+        name=name,
+        head_seq=1,
+        state_seq=0,
+        heap="a" * 64,
+        created_at=1,
+        last_at=1,
+        events=2,
+        awake=False,
+        running=0,
+        tags={0: {"a": "b"}},
+        more_tags=False,
+        forked_from=None,
+        status="ok",
+        divergence=None,
+        failed_event=None,
+        drift=0,
+        checkpoint=None,
+        checkpoint_declined=None,
+        recovering=None,
+    )
