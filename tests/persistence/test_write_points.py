@@ -2,7 +2,7 @@
 
 The programs under test are SQLite and Python as they are; what fails are their calls of the system (see
 ``faults/shim.c``). What is swept: the making of a store, appends to several sessions, in groups and alone, forks
-of sessions, pointers to checkpoints, blobs that are put and collected, the write-ahead log moved to the database
+of sessions, pointers to checkpoints, blobs that are put and collected, purges of deleted sessions, the write-ahead log moved to the database
 and begun anew, and the closing. A run of every ``stride``-th point begins with a seeded one: many runs sweep all.
 """
 

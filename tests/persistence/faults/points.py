@@ -30,7 +30,8 @@ from log_samples import History, checkpoint_of, collect
 
 from engine.chain import Record
 from engine.errors import BlobError, BlobMissing, BlobStoreFailed, StoreError, StoreFailed
-from persistence import schema, writer
+from engine.events import Closed
+from persistence import purge, schema, writer
 from persistence.directory_blobs import DirectoryBlobStore
 from persistence.sqlite import SqliteEventLog, open_sqlite_log
 
@@ -64,6 +65,8 @@ ENDINGS = (
 """How a run ends that its fault has not ended: a power cut, or a kill, which loses nothing but the process."""
 RUN_SECONDS = 20
 """A process that takes longer hangs."""
+LATER = 1 << 60
+"""When all that was deleted may be removed."""
 SESSIONS = ("a", "b", "c", "fork", "late")
 BLOBS = {name: name.encode() * size for name, size in (("x", 3_000), ("y", 70_001), ("z", 10), ("w", 900))}
 
@@ -100,7 +103,7 @@ class Shim:
 
 
 class Client:
-    """Appends, puts and sweeps, and says before what it wants and after what came of it."""
+    """Appends, puts, sweeps and purges, and says before what it wants and after what came of it."""
 
     def __init__(self, log: SqliteEventLog, blobs: DirectoryBlobStore, say: Say, tries: int) -> None:
         self._log = log
@@ -142,6 +145,14 @@ class Client:
 
     async def _sweep(self, needed: set[str]) -> None:
         await self._blobs.sweep(needed, older_than=-60)
+
+    async def purge(self, history: History, kept: int) -> None:
+        """Remove the events of a closed session one by one, but for the first ones, which a fork needs."""
+        if not history.records or not isinstance(history.head.event, Closed):
+            return  # it could not be closed
+        for record in reversed(history.records[kept:]):
+            if not await self._answered("purge", [named(record)], self._log.purge, history.session, LATER):
+                return
 
     async def _answered(
         self, what: str, names: list[str], work: Callable[..., Awaitable[object]], *arguments: object
@@ -192,7 +203,18 @@ async def work(client: Client) -> None:
     await client.append(b, b.closed)
     await client.sweep()
     await client.append(c, lambda: c.executed(code="z" * 6_000), lambda: c.aborted())
-    await client.append(late, late.created)
+    begun = len(b.records) > 1 and not isinstance(b.records[1].event, Closed)
+
+    def forked_there() -> Record:
+        return late.forked(b.records[1])
+
+    forked_there.__name__ = "forked_here"
+    await client.append(late, forked_there if begun else late.created)
+    await client.purge(b, 2 if begun and late.records else 0)
+    await client.append(c, c.closed)
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(client.purge, c, 0)
+        nursery.start_soon(client.append, a, a.executed)
     await client.put("w")
     await client.append(fork, fork.executed)
     await client.append(a, a.executed)
@@ -233,6 +255,7 @@ def run(shim: Shim, base: Path, kind: str, point: int, seed: int, ending: str, s
 
     writer.RETRY_SECONDS = (0.0, 0.0)  # type: ignore[assignment]
     writer.connect = tables_are_small
+    purge.STEP_EVENTS = 1
     base.mkdir()
     shim.arm(base, kind, point, seed)
     trio.run(main)
@@ -360,6 +383,11 @@ def agree(
     answers = {name: word for (what, name), word in fate.items() if what == "event"}
     done = {name for name, word in answers.items() if word == "done"}
     failed = {name for name, word in answers.items() if word == "failed"}
+    # what was purged is gone; a purge that failed may as well come back after a crash, and be there then
+    purged = {name: word for (what, name), word in fate.items() if what == "purge"}
+    if kind != "lost" and there & {name for name, word in purged.items() if word == "done"}:
+        raise Wrong(f"events that were removed are there, {when}: {there & purged.keys()}")
+    done -= purged.keys()
     if there - answers.keys():
         raise Wrong(f"events that nobody appended, {when}: {there - answers.keys()}")
     if kind != "lost" and done - there:
@@ -367,7 +395,7 @@ def agree(
     if kind != "lost" and failed & there:
         raise Wrong(f"events that failed are there, {when}: {failed & there}")
     for group in groups:
-        if 0 < len(there & set(group)) < len(group):
+        if not purged.keys() & set(group) and 0 < len(there & set(group)) < len(group):
             raise Wrong(f"a half of an append is there, {when}: {group}")
 
 
