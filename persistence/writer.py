@@ -38,6 +38,8 @@ from persistence.schema import (
 )
 
 MAX_BATCH_BYTES = 4 << 20
+MEASURE_BYTES = 256 << 10
+"""After so many bytes it is found out what the database takes; in between they are added to what it took."""
 HEADS_KEPT = 10_000
 """Session rows remembered, so that an append to a session in use needs no query."""
 
@@ -109,7 +111,9 @@ class Writer:
         self._db: sqlite3.Connection | None = None
         self._heads: dict[str, SessionRow] = {}
         self.used_bytes = 0
-        """What is in the database since the last commit; to be read by any thread."""
+        """What is in the database, roughly; to be read by any thread."""
+        self._unmeasured = 0
+        """Bytes that were appended since it was found out exactly."""
         self.unanswered: list[Append] = []
         """The batch being written. Not to be looked at while ``run`` runs."""
 
@@ -166,14 +170,16 @@ class Writer:
             db = self._connection()
             db.execute("BEGIN IMMEDIATE")
             written = [append for append in batch if self._insert(db, append, heads)]
-            used = used_bytes(db)
+            size = self._unmeasured + sum(append.size for append in written)
+            is_measured = size >= MEASURE_BYTES or any(map(_is_beside, written))
+            used = used_bytes(db) if is_measured else self.used_bytes - self._unmeasured + size
         except (sqlite3.Error, OSError) as failure:
             self._roll_back()
             self._fail([append for append in batch if append.failure is None], failure)
             return
         if self._commit(db, written):
             self._remember(heads)
-            self.used_bytes = used
+            self.used_bytes, self._unmeasured = used, 0 if is_measured else size
 
     def _insert(self, db: sqlite3.Connection, append: Append, heads: dict[str, SessionRow]) -> bool:
         """Write one append into the open transaction, all or none; whether it passed."""

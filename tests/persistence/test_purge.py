@@ -13,7 +13,7 @@ from log_samples import History, Stranger, checkpoint_of, collect
 
 from engine.errors import AppendConflict, StoreCorrupt, StoreError, StoreFailed
 from engine.history import history as whole_history
-from persistence import purge, schema
+from persistence import purge, schema, writer
 from persistence.schema import DATABASE_NAME
 from persistence.sqlite import SqliteEventLog, open_sqlite_log
 
@@ -254,6 +254,26 @@ async def test_what_was_removed_is_written_over(log: SqliteEventLog, directory: 
         db.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
         assert size() < before + 30_000
         assert db.execute("PRAGMA integrity_check").fetchone()[0] == "ok"
+
+
+async def test_what_the_log_takes_is_counted_as_it_grows(directory: Path) -> None:
+    """Never much less than it is, and exactly at a start."""
+
+    def exact() -> int:
+        with closing(schema.connect(directory / DATABASE_NAME)) as db:
+            return schema.used_bytes(db)
+
+    history = history_of(0)
+    async with open_sqlite_log(directory) as log:
+        empty = log.used_bytes
+        assert empty == exact()
+        await log.append(history.records)
+        for number in range(300):
+            await log.append([history.executed(code="x" * 20 * number)])
+            assert exact() - 16_384 <= log.used_bytes <= exact() + writer.MEASURE_BYTES
+        assert log.used_bytes > empty + 300 * 20 * 150
+    async with open_sqlite_log(directory) as log:
+        assert log.used_bytes == exact()
 
 
 async def test_keys_of_what_was_removed_are_free(log: SqliteEventLog) -> None:
