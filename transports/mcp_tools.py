@@ -17,7 +17,7 @@ from engine.errors import InvalidField
 from engine.execution import Report, Status
 from transports.paging import OutputPage, page
 from transports.request import EXECUTION_ID, OWNER
-from transports.text import MAX_VALUE_CHARS, cut, failure_text, handle
+from transports.text import MAX_VALUE_CHARS, cut, failure_text, handle, legible
 
 if TYPE_CHECKING:
     from engine.supervisor import Supervisor
@@ -116,9 +116,9 @@ async def get_output(engine: Supervisor, asked: OutputArguments) -> OutputResult
     )
     outcome: dict[str, Any] = {"status": execution.status}
     if report is not None and report.result is not None:
-        outcome["result"] = cut(report.result, MAX_VALUE_CHARS)
+        outcome["result"] = legible(cut(report.result, MAX_VALUE_CHARS))
     if report is not None and report.error is not None:
-        outcome["error"] = failure_text(report.error, report, MAX_VALUE_CHARS)
+        outcome["error"] = legible(failure_text(report.error, report, MAX_VALUE_CHARS))
     outcome["handle"] = _handle(report)
     return OutputResult(**asdict(part), **outcome)
 

@@ -28,6 +28,13 @@ _TAIL_CHARS = 80
 _NOTE_CHARS = 200
 """Room for the lines that say what was cut."""
 _FRAME = "    at "
+_BIDI = (*range(0x202A, 0x202F), *range(0x2066, 0x206A))
+_LEGIBLE = {
+    **dict.fromkeys((*range(128, 160), *_BIDI), "�"),
+    **{code: chr(0x2400 + code) for code in range(0x20) if chr(code) not in "\n\t"},
+    0x7F: "\u2421",
+}
+"""Unicode's pictures of the control characters that have one."""
 _UNTOLD = ("timed_out", "cancelled")
 """Statuses that need no sentence to explain them."""
 _ADVICE = {
@@ -57,7 +64,7 @@ def outcome_text(report: Report, max_chars: int) -> str:
         tail = [f"{_abort(report)} {_effect(report)} {end}".strip()]
     told = "\n".join(part for part in tail if part)
     console = _console(report, max_chars - len(told) - 1)
-    return f"{console}\n{told}" if console else told
+    return legible(f"{console}\n{told}" if console else told)
 
 
 def running_text(execution: Execution, seconds: float, end: str) -> str:
@@ -131,6 +138,15 @@ def failure_text(error: ErrorDetail, report: Report, most: int) -> str:
     if (advice := hint(error)) is not None:
         lines.append(advice)
     return "\n".join(lines)
+
+
+def legible(text: str) -> str:
+    """The text with a symbol for each character that a terminal would obey instead of showing it.
+
+    Those are the control characters, but for newline and tab, and those that turn text around. Clients show
+    what models read, and code can print anything.
+    """
+    return text if text.isprintable() else text.translate(_LEGIBLE)
 
 
 def cut(text: str, limit: int) -> str:

@@ -56,6 +56,12 @@ def test_without_sessions_no_timer_is_said_to_fire_later() -> None:
     assert told == "=> 1\n1 timer pending: nothing is kept, so it does not fire"
 
 
+def test_characters_that_a_terminal_obeys_are_shown_as_symbols_of_the_same_length() -> None:
+    console = (Line("log", "a\x1b[2Jb\r\n\tc\x9b\x7f"), Line("log", "\u202eגדול\u2069"))
+    told = outcome_text(report(result="'\u2028 👩\u200d👧'", console=console))
+    assert told == "a␛[2Jb␍\n\tc�␡\n�גדול�\n=> '\u2028 👩\u200d👧'\n[demo@13]"
+
+
 def test_lines_that_were_dropped_are_told() -> None:
     told = outcome_text(report(result="1", console=(Line("log", "a"),), console_dropped=1_203))
     assert told == "a\n… 1,203 lines more were not kept: the console was full\n=> 1\n[demo@13]"
