@@ -20,13 +20,15 @@ MARK = "kept.touched = true;\n"
 """What comes before a script: its trace."""
 PROBE = "`${next()} ${kept.touched} ${kept.list[1].a}`"
 """Reads the state with nothing that a script could have tampered with."""
-PROBE_SECONDS = 3.0
+PROBE_SECONDS = 10.0
 COUNT = "globalThis.n = (globalThis.n ?? 0) + 1"
 FEWEST_ANSWERS = 10
 """What a neighbour gets in any case."""
 PACE_SECONDS = 0.02
 """Between two calls of a neighbour, which is no load test."""
 
+WAIT = {"prefer": "wait=100"}
+"""Longer than any script may take."""
 MAX_ANSWER_BYTES = 3 << 20
 """Of an execution's answer: its texts at their limits, each character as an escape of six bytes."""
 LOOK_REFUSALS = {413: "too_large", 429: "busy"}
@@ -41,7 +43,7 @@ class Wrong(Exception):
 
 def client(server: ServerProcess) -> httpx2.AsyncClient:
     """A client of the server that waits longer than any script may take."""
-    return httpx2.AsyncClient(base_url=server.url, timeout=120)
+    return httpx2.AsyncClient(base_url=server.url, timeout=120, headers=WAIT)
 
 
 async def execute(asking: httpx2.AsyncClient, session: str, code: str, **fields: object) -> Json:
@@ -73,18 +75,20 @@ async def _judge(asking: httpx2.AsyncClient, session: str, script: Script, forks
     if outcome.undone != (answer["heap"] == before["heap"]):
         raise Wrong("its state is not the one before" if outcome.undone else "it left no state")
     await _look(asking, session)
-    if script.blocks:
-        await _check_blocked(asking, session, forks)
+    if script.later:
+        await _check_later(asking, session, script.later, forks)
         return
     expected = f"'2 {str(not outcome.undone and not script.is_whole).lower()} 2'"
     await _probe(asking, session, expected)
     forks.append(await _probe(asking, f"{session}@2", expected))  # replays it
 
 
-async def _check_blocked(asking: httpx2.AsyncClient, session: str, forks: list[str]) -> None:
-    """Each later call ends before its code begins; a fork of the state before is free of it."""
+async def _check_later(
+    asking: httpx2.AsyncClient, session: str, statuses: tuple[str, ...], forks: list[str]
+) -> None:
+    """A later call comes to one of these; a fork of the state before the script is free of it."""
     later = await execute(asking, session, PROBE, execution_timeout_secs=0.25, heap_memory_max_mb=16)
-    if later["status"] not in ("timed_out", "out_of_memory"):
+    if later["status"] not in statuses:
         raise Wrong(f"the call after it came to {later['status']}")
     forked = told(await asking.post(f"/api/sessions/{session}/fork", json={"event": 1}), 201)
     forks.append(forked["session"])

@@ -19,7 +19,7 @@ import trio
 from attacks import KINDS
 from attacks.script import Script
 from footprint import footprint
-from judging import COUNT, Json, execute, judge, told
+from judging import COUNT, WAIT, Json, execute, judge, told
 from msgspec import Struct
 from restarts import RestartingServer, executions, recorded, restarting
 
@@ -118,7 +118,7 @@ async def soak(
     print(f"SEED={seed}")  # noqa: T201 (pytest shows it with a failure)
     taken: list[Sample] = []
     async with restarting(directory, "--log-format", "json", "--idle-seconds", "2") as server:
-        async with httpx2.AsyncClient(base_url=await server.url(), timeout=120) as asking:
+        async with httpx2.AsyncClient(base_url=await server.url(), timeout=120, headers=WAIT) as asking:
             counters = [
                 Counter(asking, f"honest-{number}", random.Random(seed + number)) for number in range(HONEST)
             ]
@@ -138,7 +138,7 @@ async def soak(
         await server.stop()
         await check_records(directory, counters)
         await server.start()
-        async with httpx2.AsyncClient(base_url=await server.url(), timeout=120) as asking:
+        async with httpx2.AsyncClient(base_url=await server.url(), timeout=120, headers=WAIT) as asking:
             for counter in counters:
                 answer = await execute(asking, counter.session, COUNT)
                 assert answer["result"] == str(counter.count + 1), answer

@@ -9,7 +9,7 @@ from msgspec import UNSET, Struct, UnsetType
 
 ENDLESS_SECONDS = 0.2
 """The limit of code that never ends."""
-PATIENCE_SECONDS = 20.0
+PATIENCE_SECONDS = 60.0
 """The limit of code that ends by itself, on a machine that does much else."""
 HEAP_MB = 16
 """The least that may be asked for."""
@@ -40,8 +40,8 @@ class Script(Struct, frozen=True, kw_only=True):
     """Whether it is sent as it is, without a statement before it that leaves a trace."""
     is_slow: bool = False
     """Whether it takes a second or more, or says little that others do not: left to the long runs."""
-    blocks: bool = False
-    """Whether what it leaves keeps the session's next call from its code."""
+    later: tuple[str, ...] = ()
+    """What the session's next call may come to, where what it leaves holds or ends that before its code."""
 
     def body(self, session: str, mark: str) -> str:
         """The request that runs it, as JSON; behind ``mark`` where that can be."""
