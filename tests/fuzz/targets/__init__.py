@@ -28,6 +28,7 @@ NAMES: Final = {
     "lines": "texts",
     "configurations": "configurations",
     "connections": "connections",
+    "conversations": "conversations",
 }
 """The targets, and the modules that they are in."""
 

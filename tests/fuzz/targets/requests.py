@@ -55,6 +55,25 @@ _FIELDS: Final = {
     "heap_memory_max_mb": "64",
     "idempotency_key": '"key"',
 }
+_PARAMETERS: Final = {
+    "session": "demo",
+    "heap": "a" * 64,
+    "execution_timeout_secs": "1.5",
+    "heap_memory_max_mb": "64",
+    "idempotency_key": "key",
+    "limit": "10",
+    "after": "r1.e_a",
+    "status": "completed",
+    "tag": "a:b",
+    "first": "0",
+    "event": "1",
+    "key": "a",
+    "wait": "0",
+    "line_offset": "1",
+    "line_limit": "2",
+    "byte_offset": "0",
+    "byte_limit": "3",
+}
 
 
 def submissions(raw: bytes) -> None:
@@ -170,13 +189,15 @@ def query_of(data: Data, names: tuple[str, ...]) -> bytes:
     pairs = []
     for _ in range(data.byte() % 5):
         name = data.choose(names) if data.byte() % 8 else data.text()[:100]
-        match data.byte() % 4:
+        match data.byte() % 8:
             case 0:
                 text = data.text()[:1_000]
             case 1:
                 text = str(data.integer())
             case 2:
                 text = str(data.number())
+            case _ if name in _PARAMETERS:
+                text = _PARAMETERS[name]
             case _:
                 text = data.choose(
                     ("1", "demo", "a" * 64, "nan", "1e5", "true", "completed", "d", "0.a", "r1.e_a")
@@ -214,13 +235,15 @@ def _object(data: Data, known: dict[str, str], kind: Any) -> bytes:
             pass
     fields = []
     for name, usual in known.items():
-        match data.byte() % 8:
-            case 0:
+        match data.byte() % 16:
+            case 0 | 1 | 2:
                 continue
-            case 1 | 2:
-                fields.append(f"{json.dumps(name)}:{jsons.text(data)}")
             case 3:
+                fields.append(f"{json.dumps(name)}:{jsons.text(data)}")
+            case 4:
                 fields.append(f"{json.dumps(name)}:{json.dumps(data.text())}")
+            case _ if name == "input":
+                fields.append(f"{json.dumps(name)}:{jsons.text(data)}")
             case _:
                 fields.append(f"{json.dumps(name)}:{usual}")
     if data.rarely():

@@ -19,7 +19,6 @@ from transports.execute import PATH, ExecuteDoor
 from transports.guard import HostGuard
 from transports.metrics import Metrics
 from transports.rest import all_routes, create_app
-from transports.rest.routes import Route
 from transports.rest.stream import EventsDoor
 from transports.settings import DEFAULTS
 
@@ -49,8 +48,7 @@ def routes(raw: bytes) -> None:
     """Every request has an answer, which is not the server's failure, and says in JSON what was wrong."""
     data = Data(raw)
     app = _app()
-    route = data.choose(app.routes)
-    scope, body = _request(data, route)
+    scope, body = request(data)
     app.engine.data = data
     sent: list[dict[str, Any]] = []
     trio.run(_serve, app.front, scope, body, sent)
@@ -67,7 +65,9 @@ def routes(raw: bytes) -> None:
         assert status < 400 or scope["method"] == "HEAD", (status, headers)
 
 
-def _request(data: Data, route: Route) -> tuple[dict[str, Any], bytes]:
+def request(data: Data) -> tuple[dict[str, Any], bytes]:
+    """A request as the application gets it."""
+    route = data.choose(_app().routes)
     method = data.choose(_METHODS) if data.rarely() else route.method
     path = route.path
     for name in ("id", "name", "event"):
