@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import json
+from collections.abc import Sequence
 from typing import Any, Final
 
 import msgspec
@@ -29,6 +30,7 @@ from transports.rest import all_routes
 from transports.rest.executions import ShowQuery
 from transports.rest.routes import Route, decode_body, decode_query
 from transports.rest.sessions import TagsBody
+from transports.rest.submit import ExecBody, ExecQuery
 from transports.settings import DEFAULTS
 
 _TYPES: Final = (
@@ -54,6 +56,9 @@ _FIELDS: Final = {
     "execution_timeout_secs": "1",
     "heap_memory_max_mb": "64",
     "idempotency_key": '"key"',
+    "name": '"another"',
+    "event": "1",
+    "tags": '{"a":"b","c":null}',
 }
 _PARAMETERS: Final = {
     "session": "demo",
@@ -80,7 +85,7 @@ def submissions(raw: bytes) -> None:
     """A request to run code is refused with a 4xx, or can be run and recorded."""
     data = Data(raw)
     headers = headers_of(data)
-    query = query_of(data, tuple(_FIELDS)) if data.byte() % 2 else b""
+    query = query_of(data, names_of(ExecQuery)) if data.byte() % 2 else b""
     body = exec_body(data)
     try:
         refusal = execute.unsupported(headers)
@@ -183,42 +188,46 @@ def headers_of(data: Data) -> dict[bytes, bytes]:
     return headers
 
 
-def query_of(data: Data, names: tuple[str, ...]) -> bytes:
+def query_of(data: Data, names: Sequence[str]) -> bytes:
+    """A query string, mostly of these parameters."""
     if data.rarely():
         return data.octets()
-    pairs = []
-    for _ in range(data.byte() % 5):
-        name = data.choose(names) if data.byte() % 8 else data.text()[:100]
-        match data.byte() % 8:
-            case 0:
-                text = data.text()[:1_000]
-            case 1:
-                text = str(data.integer())
-            case 2:
-                text = str(data.number())
-            case _ if name in _PARAMETERS:
-                text = _PARAMETERS[name]
-            case _:
-                text = data.choose(
-                    ("1", "demo", "a" * 64, "nan", "1e5", "true", "completed", "d", "0.a", "r1.e_a")
-                )
-        pairs.append(f"{name}={text}")
+    pairs = [f"{name}={_parameter(data, name)}" for name in names if data.byte() % 2]
+    if data.rarely():
+        name = data.choose((*names, "x")) if data.byte() % 2 else data.text()[:100]
+        pairs.append(f"{name}={_parameter(data, name)}")
     return "&".join(pairs).encode()
 
 
+def _parameter(data: Data, name: str) -> str:
+    match data.byte() % 16:
+        case 0:
+            return data.text()[:1_000]
+        case 1:
+            return str(data.integer())
+        case 2:
+            return str(data.number())
+        case 3:
+            return data.choose(
+                ("1", "nan", "inf", "1e5", "true", "d", "0.a", "r1.e_a", "%ff", "%00", "+", "1" * 400)
+            )
+        case _:
+            return _PARAMETERS.get(name, "1")
+
+
 def names_of(kind: type[Struct]) -> tuple[str, ...]:
-    """The fields of a body or a query, and one that is none."""
-    return (*(field.encode_name for field in msgspec.structs.fields(kind)), "x")
+    """The fields of a body or a query."""
+    return tuple(field.encode_name for field in msgspec.structs.fields(kind))
 
 
 def fields_body(data: Data, kind: type[Struct]) -> bytes:
     """A body for a route that takes this."""
-    return _object(data, {name: _FIELDS.get(name, "1") for name in names_of(kind)[:-1]}, kind)
+    return _object(data, {name: _FIELDS.get(name, "1") for name in names_of(kind)}, kind)
 
 
 def exec_body(data: Data) -> bytes:
     """A body of ``POST /api/exec``."""
-    return _object(data, _FIELDS, None)
+    return _object(data, {name: _FIELDS[name] for name in names_of(ExecBody)}, None)
 
 
 def _object(data: Data, known: dict[str, str], kind: Any) -> bytes:
