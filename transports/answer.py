@@ -15,6 +15,9 @@ from transports.paging import joined
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _encoder = msgspec.json.Encoder()
+MAX_LEVELS = 200
+"""Levels of an execution's object as Python values: twice what our workers make, and less than the encoder of
+the MCP SDK takes."""
 
 Time = Annotated[datetime, Meta(tz=True)]
 
@@ -60,14 +63,33 @@ def encode(execution: Execution, console_bytes: int) -> bytes:
 
 
 def as_object(execution: Execution, console_bytes: int) -> dict[str, Any]:
-    """The same object as Python values; a result too deep for them is left out."""
+    """The same object as Python values; a result too deep for them, or for an encoder, is left out."""
     described = describe(execution, console_bytes)
     try:
-        value = msgspec.json.decode(_encoder.encode(described))
+        body = _encoder.encode(described)
+        value = msgspec.json.decode(body)
+        is_deep = body.count(b"[") + body.count(b"{") > MAX_LEVELS and _is_deep(value)
     except (RecursionError, msgspec.DecodeError):
+        is_deep = True
+    if is_deep:
         value = msgspec.json.decode(_encoder.encode(msgspec.structs.replace(described, result_json=None)))
     assert isinstance(value, dict)
     return value
+
+
+def _is_deep(value: object) -> bool:
+    """Whether there are values in values beyond MAX_LEVELS."""
+    level = [value]
+    for _ in range(MAX_LEVELS):
+        level = [
+            inner
+            for outer in level
+            if isinstance(outer, dict | list)
+            for inner in (outer.values() if isinstance(outer, dict) else outer)
+        ]
+        if not level:
+            return False
+    return True
 
 
 def describe(execution: Execution, console_bytes: int) -> Answer:
