@@ -68,7 +68,9 @@ class Run(NamedTuple):
         fault = _FAULT.search(self.log)
         told = [f"{self.target} failed (status {self.status})", fault[1] if fault else self.log[-4_000:]]
         for culprit in self.culprits:
-            told.append(f"with this input; as a line of tests/fuzz/corpus/{self.target}.txt it is tested:")
+            told.append(
+                f"with this input; as a line of tests/fuzz/regressions/{self.target}.txt it is tested:"
+            )
             told.append(repr(culprit))
         return "\n".join(told)
 
