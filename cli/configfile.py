@@ -55,12 +55,14 @@ def _decoded(path: Path, ctx: click.Context) -> Mapping[str, Any]:
 def _checked(path: Path, key: str, option: click.Option, value: Any, ctx: click.Context) -> Any:
     """The value as its flag would give it."""
     kind, article = _kind(option)
-    if not isinstance(value, kind) or (isinstance(value, bool) and kind is not bool):
-        raise click.UsageError(f"{path}: {key!r} must be {article}, not {value!r}", ctx)
     try:
+        if not isinstance(value, kind) or (isinstance(value, bool) and kind is not bool):
+            raise click.UsageError(f"{path}: {key!r} must be {article}, not {value!r}", ctx)
         return option.type.convert(value, option, ctx)
     except click.BadParameter as error:
         raise click.UsageError(f"{path}: {key!r}: {error.message}", ctx) from error
+    except (OverflowError, ValueError) as error:  # more digits than Python converts
+        raise click.UsageError(f"{path}: {key!r} is too large a number", ctx) from error
 
 
 def _kind(option: click.Option) -> tuple[type | tuple[type, ...], str]:

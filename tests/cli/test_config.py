@@ -78,6 +78,9 @@ def test_the_file_can_be_json_and_be_named_by_a_variable() -> None:
         ("max-queue = 1\nmax_queue = 2", "c.toml: 'max_queue' is there twice"),
         ("max-queue = ", "c.toml is not TOML: "),
         (f"max-queue = {'9' * 5_000}", "c.toml is not TOML: "),
+        (f"idle-seconds = {'9' * 400}", "c.toml: 'idle-seconds' is too large a number"),
+        (f"max-queue = 0x{'f' * 5_000}", "c.toml: 'max-queue' is too large a number"),
+        (f"bind-host = [0x{'f' * 5_000}]", "c.toml: 'bind-host' is too large a number"),
         ("[serve]\nmax-queue = 1", "c.toml: there is no setting 'serve'"),
     ],
 )
