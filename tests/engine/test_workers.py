@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 import trio
 import trio.testing
+from backports import zstd
 
 from engine import workers as pool
 from engine.errors import Unavailable, WorkerFailed
@@ -270,6 +271,24 @@ async def test_a_zygote_that_dies_too_often_is_given_up(
         async with open_workers(cache_dir=cache_dir, data_budget_mb=BUDGET_MB) as workers:
             os.kill(workers.zygote_pid, signal.SIGKILL)
             await trio.sleep_forever()
+
+
+async def test_a_snapshot_that_is_larger_than_a_worker_may_be_costs_only_the_worker_that_unpacks_it(
+    workers: Workers,
+) -> None:
+    maker = await workers.acquire()
+    await value(maker, "1")
+    copy = await maker.checkpoint()
+    fingerprint = (await copy.snapshot())[:16]
+    compressor = zstd.ZstdCompressor()
+    block = bytes(1 << 24)
+    zeros = b"".join([compressor.compress(block) for _ in range(4 * BUDGET_MB // 16)]) + compressor.flush()
+    assert len(zeros) < 1 << 20
+    victim = await workers.acquire()
+    with pytest.raises(WorkerDied) as died:
+        await victim.restore(fingerprint + zeros)
+    assert not died.value.lost
+    assert await value(maker, "1 + 1") == "2"
 
 
 async def test_a_bad_message_does_not_hurt_the_zygote(workers: Workers) -> None:
