@@ -83,7 +83,7 @@ class Engine:
         """Bring a worker to a state (None: a new session's), and throw it away; the milliseconds it took."""
         await self.spares()
         began = time.perf_counter()
-        worker = await worker_at(self.supervisor._sessions, "measured", point, never_due())
+        worker = await worker_at(self.supervisor._sessions, OWNER, "measured", point, never_due())
         took = (time.perf_counter() - began) * 1_000
         self.supervisor.places.give_back(worker)
         return took

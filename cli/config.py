@@ -95,6 +95,7 @@ def _policy(chosen: dict[str, Any]) -> LimitPolicy:
             result_chars=chosen["max_result_chars"],
             timers=chosen["max_timers"],
             clock_reads=chosen["max_clock_reads"],
+            cpu_ms=round(chosen["max_cpu_seconds"] * 1_000),
         ),
         max_time_ms=round(chosen["max_execution_timeout"] * 1_000),
         max_heap_mb=chosen["heap_memory_max"],

@@ -70,6 +70,7 @@ def _execution(execution: Execution) -> dict[str, object]:
         "queued_ms": timings.queued_us / 1_000,
         "restored_ms": timings.restored_us / 1_000,
         "ran_ms": timings.ran_us / 1_000,
+        "cpu_ms": execution.cpu_us / 1_000,
         "appended_ms": timings.appended_us / 1_000,
         "console_lines": len(execution.console),
         "console_bytes": _bytes(execution.console),

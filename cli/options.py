@@ -202,6 +202,7 @@ GROUPS: dict[str, tuple[click.Option, ...]] = {
     "Limits of an execution": (
         _seconds("--execution-timeout", 0.001, 30.0, 86_400, "Time, unless the request says otherwise."),
         _seconds("--max-execution-timeout", 0.001, 300.0, 86_400, "Most time that a request gets."),
+        _seconds("--max-cpu-seconds", 0.001, 300.0, 86_400, "CPU time that an execution gets."),
         _number("--heap-memory", 16, 128, 4_096, "V8 heap, unless the request says otherwise.", "MB"),
         _number("--heap-memory-max", 16, 1_024, 4_096, "Most V8 heap that a request gets.", "MB"),
         _number("--max-offheap-memory", 1, 128, 4_096, "Memory of ArrayBuffers, outside of V8's heap.", "MB"),

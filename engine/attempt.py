@@ -9,6 +9,7 @@ from collections.abc import Sequence
 
 import trio
 from msgspec import Struct
+from msgspec.structs import replace
 
 from engine import outcomes
 from engine.events import TICKS_PER_MS, Aborted, AbortReason, ErrorDetail, Executed, Line
@@ -16,6 +17,7 @@ from engine.execution import Execution, Submission
 from engine.isolate.wire import Done, Run
 from engine.limits import MIB, LimitPolicy, Limits
 from engine.outcomes import Abort
+from engine.scheduler import Scheduler
 from engine.workers import Worker, WorkerDied
 
 _log = logging.getLogger(__name__)
@@ -62,8 +64,10 @@ def prepare(
     )
 
 
-async def run(worker: Worker, attempt: Attempt, execution: Execution) -> Done | Abort:
-    """Run in a worker within the time limit. After an Abort the worker is of no use.
+async def run(
+    worker: Worker, attempt: Attempt, execution: Execution, scheduler: Scheduler, session: str
+) -> Done | Abort:
+    """Run in a worker within the time limits. After an Abort the worker is of no use.
 
     A complete answer wins over a limit, a cancel or a death that came at the same time; after it
     the worker may be dead.
@@ -72,29 +76,37 @@ async def run(worker: Worker, attempt: Attempt, execution: Execution) -> Done | 
     reason: AbortReason = "timed_out"
     done: Done | None = None
     lost = False
-    limit = attempt.limits.time_ms / 1_000 + GRACE_SECONDS
-    with execution.cancellable(began + limit) as scope:
+    limits = attempt.limits
+    with (
+        scheduler.work("execution", execution.owner, session) as work,
+        execution.cancellable(began + limits.time_ms / 1_000 + GRACE_SECONDS) as scope,
+        work.on(worker, scope, cpu_seconds=limits.cpu_seconds, may_wait=True),
+    ):
         try:
             done = await worker.run(_message(attempt), execution.emit)
         except WorkerDied as died:
             lost = died.lost
             reason = "out_of_memory" if died.reason == "out_of_memory" else "crashed"
+    cpu_us = round(work.cpu_seconds * 1_000_000)
+    execution.cpu_us += cpu_us
     if scope.cancelled_caught:
         with trio.CancelScope(shield=True):  # bounded by itself
             done = await worker.kill_and_collect()
         if execution.cancel_requested:
             reason = "cancelled"
-    took = round((trio.current_time() - began) * 1_000_000)
+    took = round((trio.current_time() - began - work.held_seconds) * 1_000_000)
     if done is not None and not _plausible(done, attempt):
         _log.warning("worker %d gave an impossible answer: its code has got hold of it", worker.number)
         return Abort("crashed", took)
     if done is None:
-        if reason == "timed_out":  # what killing took beyond the limit is not the code's
-            took = attempt.limits.time_ms * 1_000
-        return Abort(reason, took, lost)
+        if reason != "timed_out":
+            return Abort(reason, took, lost)
+        if work.has_used_up:
+            return Abort(reason, took, of_cpu_time=True)
+        return Abort(reason, limits.time_ms * 1_000)  # what killing took beyond the limit is not the code's
     if done.overflow:
         return Abort("stack_overflow", done.duration_us, thrown=done.outcome.error)
-    return done
+    return replace(done, cpu_us=cpu_us)  # whatever the worker says
 
 
 def _plausible(done: Done, attempt: Attempt) -> bool:
@@ -107,7 +119,7 @@ def _plausible(done: Done, attempt: Attempt) -> bool:
         outcome.result_json_omitted or None,
         *((error.name, error.message, error.stack) if error else ()),
     )
-    counts = (done.duration_us, done.cpu_us, outcome.pending_timers, outcome.console_dropped)
+    counts = (done.duration_us, outcome.pending_timers, outcome.console_dropped)
     fired = (*trace.timers_before, *trace.timers_after)
     return (
         (trace.start, trace.seed, len(done.digest)) == (attempt.start, attempt.seed, _DIGEST_BYTES)

@@ -19,8 +19,8 @@ from msgspec.structs import force_setattr
 
 from engine.limits import Limits
 
-FORMAT_VERSION = 2
-"""Version 2 added ``Accepted``; all other events are as they were."""
+FORMAT_VERSION = 3
+"""Version 2 added ``Accepted``, version 3 the limit ``cpu_ms``; all else is as it was."""
 
 TICKS_PER_MS = 10
 
@@ -158,6 +158,7 @@ class Executed(Execution, frozen=True, kw_only=True, tag="executed"):
     trace: Trace
     outcome: Outcome
     cpu_us: int = 0
+    """CPU time; since version 3 as the kernel counts it, before that as the worker did."""
     digest: bytes
     """SHA-256 over outcome, console and clock; what a replay must reproduce."""
 

@@ -118,6 +118,8 @@ class Execution:
         self.console: list[Line] = []
         """Console so far; provisional until there is a report."""
         self.timings = Timings()
+        self.cpu_us = 0
+        """CPU time that its code has used, in microseconds."""
         self._stage_began = time.monotonic_ns()
         self.cancel_requested = False
         self.cancel_scope: trio.CancelScope | None = None

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from msgspec import Struct
+import math
+
+from msgspec import UNSET, Struct, UnsetType
 
 MIB = 1 << 20
 
@@ -27,12 +29,19 @@ class Limits(Struct, frozen=True, kw_only=True):
     """Timers that may be pending at once."""
     clock_reads: int = 100_000
     """Runs in the clock trace (reads that saw the same tick in a row count as one run)."""
+    cpu_ms: int | UnsetType = UNSET
+    """CPU time, as the kernel counts it for the worker; absent where there was no such limit."""
+
+    @property
+    def cpu_seconds(self) -> float:
+        """The same in seconds; infinite where there was none."""
+        return math.inf if self.cpu_ms is UNSET else self.cpu_ms / 1_000
 
 
 class LimitPolicy(Struct, frozen=True, kw_only=True):
     """The server's defaults and maxima. A request over the maximum is clamped, not refused."""
 
-    default: Limits = Limits()
+    default: Limits = Limits(cpu_ms=300_000)
     max_time_ms: int = 300_000
     max_heap_mb: int = 1_024
     min_heap_mb: int = 16
@@ -55,4 +64,5 @@ class LimitPolicy(Struct, frozen=True, kw_only=True):
             result_chars=d.result_chars,
             timers=d.timers,
             clock_reads=d.clock_reads,
+            cpu_ms=d.cpu_ms,
         )

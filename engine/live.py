@@ -287,7 +287,7 @@ class LiveSession:
         point = self._state()
         worker = await self._ready_worker()
         try:
-            return await look(worker, self.name, point)
+            return await look(worker, self._engine.scheduler, self.owner, self.name, point)
         except BaseException:
             self.sleep()
             raise
@@ -306,7 +306,7 @@ class LiveSession:
         attempt = prepare(execution, asked, self._engine.policy, self._engine.engine_id, seq)
         if execution.cancel_requested or worker is None:
             return attempt, Abort("cancelled", 0)
-        result = await run(worker, attempt, execution)
+        result = await run(worker, attempt, execution, self._engine.scheduler, self.name)
         execution.passed("ran_us")
         if isinstance(result, Abort):
             self.sleep()
@@ -331,6 +331,7 @@ class LiveSession:
         try:
             self._worker = await worker_at(
                 self._engine,
+                self.owner,
                 self.name,
                 target,
                 self.debt,

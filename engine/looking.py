@@ -9,6 +9,7 @@ from engine.debt import Debt
 from engine.errors import TooLarge, Unavailable
 from engine.isolate import wire
 from engine.restoring import Source, worker_at
+from engine.scheduler import Scheduler
 from engine.session import ForkPoint
 from engine.workers import Worker, WorkerDied
 
@@ -20,13 +21,17 @@ MAX_LOOKS_BACK = 2
 """Looks at points of the past that are on their way at once: each takes a worker, and may replay for long."""
 
 
-async def look(worker: Worker, session: str, point: ForkPoint) -> StateView:
-    """The variables in ``worker``, which is in the state ``point`` of the session of that name.
+async def look(worker: Worker, scheduler: Scheduler, owner: str, session: str, point: ForkPoint) -> StateView:
+    """The variables in ``worker``, which is in the state ``point`` of the owner's session of that name.
 
     If it raises, or is cancelled, the worker is of no use. Raises TooLarge, Unavailable.
     """
     try:
-        with trio.move_on_after(LOOK_SECONDS):
+        with (
+            scheduler.work("look", owner, session) as work,
+            trio.move_on_after(LOOK_SECONDS) as scope,
+            work.on(worker, scope),
+        ):
             seen = await worker.look(wire.Look())
             return StateView(
                 session=session, event=point.seq, heap=point.id.hex(), globals=seen.globals, more=seen.more
@@ -46,13 +51,13 @@ async def look(worker: Worker, session: str, point: ForkPoint) -> StateView:
     )
 
 
-async def look_back(source: Source, session: str, point: ForkPoint) -> StateView:
+async def look_back(source: Source, owner: str, session: str, point: ForkPoint) -> StateView:
     """The variables at a past point, in a worker that is used for nothing else.
 
     Raises what ``worker_at`` and ``look`` do.
     """
-    worker = await worker_at(source, session, point, Debt.for_target(source.restore_target_seconds))
+    worker = await worker_at(source, owner, session, point, Debt.for_target(source.restore_target_seconds))
     try:
-        return await look(worker, session, point)
+        return await look(worker, source.scheduler, owner, session, point)
     finally:
         source.places.give_back(worker)

@@ -17,6 +17,8 @@ class Abort(Struct, frozen=True):
     duration_us: int
     lost: bool = False
     """Whether the worker was killed from outside: with its zygote, or by the operator or the kernel."""
+    of_cpu_time: bool = False
+    """Whether it timed out by the CPU time that it used."""
     thrown: ErrorDetail | None = None
     """What the code threw, where it came to that: it says where the stack overflowed."""
 
@@ -37,8 +39,9 @@ def status_of(event: Executed | Aborted) -> Status:
 
 def abort_error(abort: Abort, limits: Limits) -> ErrorDetail:
     """What users are told about an abort."""
+    time = f"{limits.cpu_seconds:g} s of CPU time" if abort.of_cpu_time else f"{limits.time_ms / 1_000:g} s"
     name, message = {
-        "timed_out": ("TimedOut", f"timed out after {limits.time_ms / 1_000:g} s"),
+        "timed_out": ("TimedOut", f"timed out after {time}"),
         "cancelled": ("Cancelled", "cancelled before it was over"),
         "out_of_memory": (
             "OutOfMemory",

@@ -8,6 +8,7 @@ room, and are left to the kernel.
 
 from __future__ import annotations
 
+import os
 import secrets
 from collections.abc import Set as AbstractSet
 
@@ -34,3 +35,8 @@ def place(available: AbstractSet[int], *, pin: bool | None) -> Placement | None:
         return None
     own = secrets.choice(sorted(available))
     return Placement(frozenset({own}), frozenset(available - {own}))
+
+
+def usable(placement: Placement | None) -> int:
+    """How many processors the workers may use."""
+    return len(os.sched_getaffinity(0) if placement is None else placement.workers)

@@ -27,6 +27,7 @@ from engine.errors import BlobError, BlobStoreFailed, EngineError, StoreError, U
 from engine.events import Accepted
 from engine.history import Stretch, history, lineage
 from engine.replay import MAX_CRASHES, Diverged, ReplayCrashed, ReplayFailed, replay
+from engine.scheduler import Work
 from engine.session import ForkPoint
 from engine.workers import Worker, WorkerDied
 from persistence.blobstore import BlobStore
@@ -71,7 +72,7 @@ class Recovered(Struct, frozen=True, kw_only=True):
 
 
 class Recovery:
-    """One recovery of a state. ``restore`` it once; its progress can be looked at meanwhile.
+    """One recovery of a state, by ``work``. ``restore`` it once; its progress can be looked at meanwhile.
 
     ``blobs`` None: from the first event. ``debt`` is kept up to date, if there is one. ``between`` is called
     after each replayed event with the worker and the state it is in, None for one that has no name; what it
@@ -83,6 +84,7 @@ class Recovery:
         log: EventLog,
         blobs: BlobStore | None,
         engine: str,
+        work: Work,
         *,
         debt: Debt | None = None,
         between: Between = _nothing,
@@ -97,7 +99,7 @@ class Recovery:
         """Events that were run again since then."""
         self._accepted = Acceptances()
         self._comparison = Comparison(engine, self._accepted)
-        self._log, self._blobs, self._engine = log, blobs, engine
+        self._log, self._blobs, self._engine, self._work = log, blobs, engine, work
         self._debt = debt or Debt(0)
         self._between = between
         self._useless: list[Checkpoint] = []
@@ -232,19 +234,19 @@ class Recovery:
         self._debt.is_now(0)
         if first > target.seq:
             return
-        began = trio.current_time()
+        used = self._work.cpu_seconds
 
         async def on_event(point: ForkPoint) -> None:
-            nonlocal began
-            self._debt.is_now(self._debt.replay_us + round((trio.current_time() - began) * 1_000_000))
+            nonlocal used
+            before, used = used, self._work.cpu_seconds
+            self._debt.ran(round((used - before) * 1_000_000))
             self.reached = point.seq
             self.replayed += 1
             self._tell(target)
             await self._between(worker, point if self._comparison.is_named(point.seq) else None)
-            began = trio.current_time()
 
         async with aclosing(history(self._log, target.session, target.seq, first)) as records:
-            await replay(worker, records, agreed, self._comparison, on_event)
+            await replay(worker, records, agreed, self._comparison, on_event, self._work)
 
     def _tell(self, target: ForkPoint) -> None:
         if trio.current_time() - self._told > TELL_SECONDS:

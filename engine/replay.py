@@ -12,6 +12,7 @@ from engine.comparison import Comparison
 from engine.errors import Conflict, EngineError, Unavailable
 from engine.events import Accepted, Created, Executed, Forked, Line
 from engine.isolate.wire import Run
+from engine.scheduler import Work
 from engine.session import ForkPoint
 from engine.workers import Worker, WorkerDied
 
@@ -92,18 +93,19 @@ async def replay(
     agreed: ForkPoint | None,
     comparison: Comparison,
     on_event: Callable[[ForkPoint], Awaitable[None]],
+    work: Work,
 ) -> None:
     """Run events in a worker that is in the state before them, ``agreed`` (None: that of a new session).
 
     ``on_event`` is called after each event that was run, with its name; whether that also names the state
-    that the worker is in then, ``comparison`` knows. Raises Diverged, ReplayCrashed (the worker is of no use
-    then), StoreCorrupt, Unavailable.
+    that the worker is in then, ``comparison`` knows. Running them is part of ``work``. Raises Diverged,
+    ReplayCrashed (the worker is of no use then), StoreCorrupt, Unavailable.
     """
     async for record in records:
         event = record.event
         reached = ForkPoint(event.session, event.seq, record.id)
         if isinstance(event, Executed):
-            await _replay_event(worker, record, event, comparison, agreed or reached)
+            await _replay_event(worker, record, event, comparison, agreed or reached, work)
             await on_event(reached)
         elif not isinstance(event, (Created, Forked, Accepted)):
             continue
@@ -112,7 +114,12 @@ async def replay(
 
 
 async def _replay_event(
-    worker: Worker, record: Record, event: Executed, comparison: Comparison, agreed: ForkPoint
+    worker: Worker,
+    record: Record,
+    event: Executed,
+    comparison: Comparison,
+    agreed: ForkPoint,
+    work: Work,
 ) -> None:
     console: list[Line] = []
     run = Run(
@@ -126,7 +133,7 @@ async def _replay_event(
     )
     seconds = max(_MIN_SECONDS, _PATIENCE * event.limits.time_ms / 1_000)
     try:
-        with trio.move_on_after(seconds) as patience:
+        with trio.move_on_after(seconds) as patience, work.on(worker, patience):
             done = await worker.run(run, console.extend)
     except WorkerDied as died:
         raise ReplayCrashed(event.seq, record.id.hex(), agreed, lost=died.lost) from died

@@ -13,8 +13,8 @@ from engine.debt import Debt
 from engine.errors import EngineError, Unavailable
 from engine.places import Places
 from engine.recovery import Recovered, Recovery
+from engine.scheduler import Scheduler
 from engine.session import ForkPoint
-from engine.turns import Turns
 from engine.workers import Worker
 from persistence.blobstore import BlobStore
 from persistence.eventlog import EventLog
@@ -57,8 +57,8 @@ class Source(Protocol):
         ...
 
     @property
-    def turns(self) -> Turns:
-        """Who may replay for long."""
+    def scheduler(self) -> Scheduler:
+        """Who lets replays run."""
         ...
 
     @property
@@ -69,6 +69,7 @@ class Source(Protocol):
 
 async def worker_at(
     source: Source,
+    owner: str,
     name: str,
     target: ForkPoint | None,
     debt: Debt,
@@ -78,7 +79,7 @@ async def worker_at(
     copying: Callable[[Making], object] = lambda making: None,
     over: Callable[[], object] = lambda: None,
 ) -> Worker:
-    """A worker in the state ``target`` of the session of that name, or in that of a new one; it counts until
+    """A worker in the state ``target`` of the owner's session of that name, or of a new one; it counts until
     ``give_back``. With ``accept``, in the state that the whole replay gives instead.
 
     A long replay makes checkpoints on its way, by ``debt``; ``copying`` is told of each, whose copy ends with
@@ -88,7 +89,6 @@ async def worker_at(
     taken: list[Worker] = []
 
     async def acquire() -> Worker:
-        turn.end()  # those who have the places may be waiting for it
         while taken:  # a worker that died while it replayed
             source.places.give_back(taken.pop())
         taken.append(await source.places.take())
@@ -103,21 +103,19 @@ async def worker_at(
             if begun_now is not None:
                 making = begun_now
                 copying(making)
-        await turn.step()
 
-    turn = source.turns.turn()
     try:
         if target is None:
             return await acquire()
-        recovery = Recovery(source.log, source.blobs, source.engine_id, debt=debt, between=between)
+        work = source.scheduler.work("replay", owner, name)
+        recovery = Recovery(source.log, source.blobs, source.engine_id, work, debt=debt, between=between)
         begun(recovery)
         restore = recovery.accept if accept else recovery.restore
         with _told_of(source, recovery, name, target):
             try:
-                with trio.fail_after(source.max_recovery_seconds):
+                with trio.fail_after(source.max_recovery_seconds), work:
                     return await restore(target, acquire)
             except trio.TooSlowError:
-                turn.end()
                 if making is not None:
                     with trio.move_on_after(LAST_COPY_SECONDS):
                         await making.copied.wait()
@@ -131,8 +129,6 @@ async def worker_at(
         while taken:
             source.places.give_back(taken.pop())
         raise
-    finally:
-        turn.end()
 
 
 @contextmanager

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import os
 import secrets
 from collections.abc import Callable, Collection
 
@@ -19,9 +18,9 @@ from engine.limits import LimitPolicy
 from engine.owners import Owners
 from engine.places import Places
 from engine.recovery import Recovered
+from engine.scheduler import Scheduler
 from engine.session import GIVEN_NAME, ForkPoint, check_name
 from engine.space import Space
-from engine.turns import Turns
 from engine.workers import Workers
 from persistence.blobstore import BlobStore
 from persistence.eventlog import EventLog
@@ -35,6 +34,7 @@ class Sessions:
         nursery: trio.Nursery,
         workers: Workers,
         places: Places,
+        scheduler: Scheduler,
         log: EventLog,
         policy: LimitPolicy,
         blobs: BlobStore,
@@ -51,11 +51,11 @@ class Sessions:
         self.blobs = blobs
         self.policy = policy
         self.places = places
+        self.scheduler = scheduler
         self.checkpointer = checkpointer
         self.space = space
         self.owners = owners
         self.recovered = recovered
-        self.turns = Turns(max(1, (os.cpu_count() or 1) // 2))
         self.restore_target_seconds = restore_target_seconds
         self.max_recovery_seconds = max_recovery_seconds
         self.catalog = Catalog(log, lambda owner, name: self._actors.get((owner, name)))

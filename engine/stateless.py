@@ -14,6 +14,7 @@ from engine.isolate.wire import Done
 from engine.limits import LimitPolicy
 from engine.outcomes import Abort
 from engine.places import Places
+from engine.scheduler import Scheduler
 
 KEPT = 1_000
 """Finished executions that can still be asked for."""
@@ -63,7 +64,12 @@ class Finished:
 
 
 async def execute(
-    places: Places, policy: LimitPolicy, engine: str, submission: Submission, execution: Execution
+    places: Places,
+    scheduler: Scheduler,
+    policy: LimitPolicy,
+    engine: str,
+    submission: Submission,
+    execution: Execution,
 ) -> None:
     """Run in a fresh worker and finish ``execution``. Raises Unavailable."""
     worker = None
@@ -75,7 +81,7 @@ async def execute(
     result: Done | Abort = Abort("cancelled", 0)
     if worker is not None:
         try:
-            result = await run(worker, attempt, execution)
+            result = await run(worker, attempt, execution, scheduler, execution.id)
             execution.passed("ran_us")
         finally:
             places.give_back(worker)

@@ -27,8 +27,9 @@ from engine.isolate.sandbox.layers import Mode
 from engine.limits import LimitPolicy
 from engine.observer import Observer, Observers
 from engine.owners import Owners
-from engine.placement import Placement
+from engine.placement import Placement, usable
 from engine.places import Places
+from engine.scheduler import Scheduler
 from engine.sessions import Sessions, given_name, random_id
 from engine.space import Space
 from engine.timestamps import now_us
@@ -65,6 +66,7 @@ class Supervisor:
         policy: LimitPolicy,
         *,
         max_workers: int,
+        processors: int,
         max_executions: int,
         idle_seconds: float,
         restore_target_seconds: float,
@@ -79,6 +81,8 @@ class Supervisor:
         self._workers = workers
         self._max_executions = max_executions
         self.places = Places(workers, nursery, max_workers, lambda: self._actors)
+        self.scheduler = Scheduler(processors)
+        nursery.start_soon(self.scheduler.serve)
         self._registry: Sessions | None = None
         self._checkpointer: Checkpointer | None = None
         self._space: Space | None = None
@@ -94,6 +98,7 @@ class Supervisor:
                 nursery,
                 workers,
                 self.places,
+                self.scheduler,
                 log,
                 policy,
                 blobs,
@@ -278,7 +283,7 @@ class Supervisor:
         self._admit()
         with trio.move_on_after(looking.PATIENCE_SECONDS):
             async with self._looks_back:
-                return await looking.look_back(sessions, name, point)
+                return await looking.look_back(sessions, owner, name, point)
         raise TooLarge(
             f"going back to {name}@{at} takes more than {looking.PATIENCE_SECONDS:g} s: fork it there, and "
             "look at the fork, which stays there",
@@ -300,6 +305,7 @@ class Supervisor:
             "queued": len(self._unfinished) - self._under_way(),
             "store_bytes": None if self._space is None else self._space.used,
             "max_store_bytes": None if self._space is None else self._space.limit,
+            "held": self.scheduler.held,
         }
 
     @property
@@ -433,7 +439,9 @@ class Supervisor:
 
     async def _run_stateless(self, submission: Submission, execution: Execution) -> None:
         try:
-            await stateless.execute(self.places, self.policy, self.engine_id, submission, execution)
+            await stateless.execute(
+                self.places, self.scheduler, self.policy, self.engine_id, submission, execution
+            )
         except EngineError as error:
             execution.fail(error)
         except Exception:  # noqa: BLE001 - one execution's bug must not end the server
@@ -481,6 +489,7 @@ async def open_supervisor(
     max_store_bytes: int = 64 << 30,
     session_ttl_seconds: float = 604_800.0,
     placement: Placement | None = None,
+    processors: int | None = None,
     observers: Sequence[Observer] = (),
 ) -> AsyncIterator[Supervisor]:
     """A running engine. ``stores`` None means stateless.
@@ -491,8 +500,9 @@ async def open_supervisor(
     ``restore_target_seconds``, and one that takes ``max_recovery_seconds`` is put off. ``sandbox`` says
     which layers must confine workers. When the stores take ``max_store_bytes`` only what makes room is still
     stored; sessions without a name that were not used for ``session_ttl_seconds`` are closed (0: never).
-    Workers run where ``placement`` says, or where this process does. ``observers`` are told of every
-    execution, change, checkpoint and recovery that is over; what they raise is only logged.
+    Workers run where ``placement`` says, or where this process does; ``processors`` of them are shared out
+    among sessions (by default, as many as there are). ``observers`` are told of every execution, change,
+    checkpoint and recovery that is over; what they raise is only logged.
     Leaving the context kills what still runs: ``drain`` first.
     Raises PlatformRefused or WorkerFailed at start.
     """
@@ -513,6 +523,7 @@ async def open_supervisor(
             stores,
             policy,
             max_workers=max_workers,
+            processors=processors or usable(placement),
             max_executions=max_executions,
             idle_seconds=idle_seconds,
             restore_target_seconds=restore_target_seconds,

@@ -16,6 +16,7 @@ import os
 import select
 import signal
 import socket
+import time
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Final, Literal, TypeVar
 
@@ -35,6 +36,9 @@ _LINE_COST: Final = 32
 _CUT_MARK: Final = 64
 """What a console line takes of the limit beside its text, and room for the mark of one that was cut: see
 ``console.js``."""
+_CPU_CLOCK: Final = 2
+"""CPUCLOCK_SCHED, by which the kernel names the clock of a process (include/linux/posix-timers_types.h): what
+all its threads have used, to the nanosecond. The C library has it as clock_getcpuclockid(3)."""
 
 DeathReason = Literal["out_of_memory", "crashed", "killed"]
 OnConsole = Callable[[tuple[Line, ...]], None]
@@ -105,7 +109,7 @@ class Copy:
     async def aclose(self) -> None:
         """Kill it, if it has not ended. Further calls do nothing."""
         if self._pidfd is not None:
-            _kill(self._pidfd)
+            _signal(self._pidfd, signal.SIGKILL)
             os.close(self._pidfd)
             self._pidfd = None
         with trio.CancelScope(shield=True):  # it only closes the descriptor
@@ -146,6 +150,7 @@ class Worker:
         self._pidfd = pidfd
         self._process_ended = select.poll()
         self._process_ended.register(pidfd, select.POLLIN)
+        self._cpu_clock = (~pid << 3) | _CPU_CLOCK
         self._forget = forget
         self._frames: wire.FrameBuffer[wire.FromWorker] = wire.FrameBuffer(wire.FromWorker)
         self._allowance = MIB
@@ -176,6 +181,40 @@ class Worker:
         if self._closed or not self.alive:
             return False
         return not self._process_ended.poll(0)
+
+    def cpu_ns(self) -> int | None:
+        """CPU time that the process has used, as the kernel counts it, in ns; None once it has ended."""
+        try:
+            used = time.clock_gettime_ns(self._cpu_clock)
+        except OSError:
+            return None
+        return used if self.running() else None  # else its number may be another one's by now
+
+    def waited_ns(self) -> int | None:
+        """Time for which the process could have run but had no processor, in ns; None where nobody knows.
+
+        The second number in /proc/PID/schedstat, which is run_delay of the kernel's struct sched_info. Where
+        it is not counted it is 0, or there is no such file.
+        """
+        try:
+            descriptor = os.open(f"/proc/{self.pid}/schedstat", os.O_RDONLY | os.O_CLOEXEC)
+        except OSError:
+            return None
+        try:
+            waited = int(os.read(descriptor, 100).split()[1])
+        except (OSError, ValueError, IndexError):
+            return None
+        finally:
+            os.close(descriptor)
+        return waited or None
+
+    def pause(self) -> None:
+        """Let the process not run, until ``resume``. Also then it can be killed, and what it said be read."""
+        self._signal(signal.SIGSTOP)
+
+    def resume(self) -> None:
+        """Let the process run again; no effect on one that does."""
+        self._signal(signal.SIGCONT)
 
     async def wait_ready(self) -> None:
         """Until the worker says that it can run code. Raises WorkerDied."""
@@ -319,9 +358,9 @@ class Worker:
             os.close(self._listener)
         self._forget(self.number)
 
-    def _signal(self) -> None:
+    def _signal(self, number: signal.Signals = signal.SIGKILL) -> None:
         if not self._closed:
-            _kill(self._pidfd)
+            _signal(self._pidfd, number)
 
     def _reap_orphan(self) -> None:
         """Where this process is a container's first one, orphans become its children."""
@@ -439,9 +478,9 @@ class Worker:
         return self._verdict or "crashed"
 
 
-def _kill(pidfd: int) -> None:
+def _signal(pidfd: int, number: signal.Signals) -> None:
     with contextlib.suppress(ProcessLookupError):
-        signal.pidfd_send_signal(pidfd, signal.SIGKILL)
+        signal.pidfd_send_signal(pidfd, number)
 
 
 def _how(status: int) -> str:

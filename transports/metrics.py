@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from prometheus_client import CollectorRegistry, Counter, Histogram, Info, ProcessCollector
 from prometheus_client.exposition import choose_encoder
-from prometheus_client.metrics_core import GaugeMetricFamily, Metric
+from prometheus_client.metrics_core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
 from engine.checkpointer import Made
@@ -27,10 +27,13 @@ if TYPE_CHECKING:
 STAGES = ("queued", "restored", "ran", "appended")
 _BUCKETS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300)
 """Seconds."""
+BUSIEST = 10
+"""Owners and sessions whose use of CPU time is told: there may be any number of them."""
 _GAUGES = {
     "executions_in_flight": ("running", "Executions that wait or run"),
     "executions_queued": ("queued", "Executions that wait for their turn"),
     "workers": ("workers", "Worker processes, spare ones included"),
+    "workers_held": ("held", "Workers that were stopped, so that others get their share of the processors"),
     "sessions_awake": ("awake", "Sessions that have a worker"),
     "store_bytes": ("store_bytes", "Bytes that the log and its checkpoints take"),
     "store_max_bytes": ("max_store_bytes", "Bytes that they may take"),
@@ -56,6 +59,13 @@ class Metrics:
             registry=self._registry,
         )
         self._stages = [(f"{stage}_us", stages.labels(stage)) for stage in STAGES]
+        self._cpu_seconds = Histogram(
+            "mcp_v8_execution_cpu_seconds",
+            "CPU time that executions used, by status",
+            ["status"],
+            buckets=_BUCKETS,
+            registry=self._registry,
+        )
         self._appends = Counter(
             "mcp_v8_store_appends",
             "Executions and changes of sessions that were stored",
@@ -101,7 +111,9 @@ class Metrics:
     def executed(self, execution: Execution) -> None:
         """Count an execution that is over."""
         report = execution.report
-        self._executions.labels("not_recorded" if report is None else report.status).inc()
+        status = "not_recorded" if report is None else report.status
+        self._executions.labels(status).inc()
+        self._cpu_seconds.labels(status).observe(execution.cpu_us / 1_000_000)
         self._count_append(report is not None and report.event is not None, execution.failure)
         for stage, histogram in self._stages:
             if took := getattr(execution.timings, stage):  # it may not have come so far
@@ -148,13 +160,41 @@ class _Gauges(Collector):
         self._engine = engine
 
     def collect(self) -> Iterable[Metric]:
-        """One gauge for each number."""
+        """One gauge for each number, and who used CPU time."""
         status = self._engine.status()
         for name, (key, text) in _GAUGES.items():
             if status[key] is not None:  # what a stateless server has not
                 yield GaugeMetricFamily(f"mcp_v8_{name}", text, value=status[key])
+        scheduler = self._engine.scheduler
+        total, owners, sessions = _cpu()
+        for kind, seconds in scheduler.cpu_seconds.items():
+            total.add_metric([kind], seconds)
+        for owner, seconds in scheduler.busiest_owners(BUSIEST):
+            owners.add_metric([owner], seconds)
+        for who, seconds in scheduler.busiest_sessions(BUSIEST):
+            sessions.add_metric(who, seconds)
+        yield from (total, owners, sessions)
 
     def describe(self) -> Iterable[Metric]:
         """The gauges without their values."""
         for name, (_, text) in _GAUGES.items():
             yield GaugeMetricFamily(f"mcp_v8_{name}", text)
+        yield from _cpu()
+
+
+def _cpu() -> tuple[CounterMetricFamily, GaugeMetricFamily, GaugeMetricFamily]:
+    """Without their values."""
+    recent = "used lately: what was used counts half after each second"
+    return (
+        CounterMetricFamily(
+            "mcp_v8_cpu_seconds", "CPU time of workers, by what for: execution, replay, look", labels=["kind"]
+        ),
+        GaugeMetricFamily(
+            "mcp_v8_owner_cpu_recent_seconds", f"CPU time that the busiest owners {recent}", labels=["owner"]
+        ),
+        GaugeMetricFamily(
+            "mcp_v8_session_cpu_recent_seconds",
+            f"CPU time that the busiest sessions {recent}",
+            labels=["owner", "session"],
+        ),
+    )

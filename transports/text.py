@@ -190,6 +190,8 @@ def _first(lines: Sequence[str], count: int) -> list[str]:
 
 def _abort(report: Report) -> str:
     """How long it took and why it ended."""
+    if report.status == "timed_out" and report.error is not None:  # which says what was used up
+        return f"{report.error.message.replace('timed out', report.status, 1)}."
     took = f"{report.status} after {report.duration_us / 1e6:.3g} s"
     if report.error is None or report.status in _UNTOLD:
         return f"{took}."

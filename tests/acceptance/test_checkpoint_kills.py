@@ -194,8 +194,9 @@ async def check_checkpoints(directory: Path) -> int:
 
 async def from_checkpoint(engine: Engine, point: ForkPoint) -> Seen:
     """The variables of a state of which there is a checkpoint: nothing is to be replayed."""
-    recovery = Recovery(engine.log, engine.supervisor._registry.blobs, engine.supervisor.engine_id)
-    worker = await recovery.restore(point, engine.supervisor._workers.acquire)
+    with engine.supervisor.scheduler.work("replay", OWNER, "any") as work:
+        recovery = Recovery(engine.log, engine.supervisor._registry.blobs, engine.supervisor.engine_id, work)
+        worker = await recovery.restore(point, engine.supervisor._workers.acquire)
     try:
         assert (recovery.checkpoint, recovery.replayed) == (point.seq, 0)
         return await worker.look(Look())
@@ -213,8 +214,9 @@ async def replayed(engine: Engine, points: Sequence[ForkPoint]) -> list[Seen]:
         if point.seq in wanted:
             seen[point.seq] = await worker.look(Look())
 
-    recovery = Recovery(engine.log, None, engine.supervisor.engine_id, between=look)
-    worker = await recovery.restore(points[0], engine.supervisor._workers.acquire)
+    with engine.supervisor.scheduler.work("replay", OWNER, "any") as work:
+        recovery = Recovery(engine.log, None, engine.supervisor.engine_id, work, between=look)
+        worker = await recovery.restore(points[0], engine.supervisor._workers.acquire)
     await worker.aclose()
     return [seen[point.seq] for point in points]
 

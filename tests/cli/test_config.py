@@ -280,8 +280,9 @@ def test_the_defaults_of_the_limits_are_the_engine_s() -> None:
             result_chars=found["max_result_chars"],
             timers=found["max_timers"],
             clock_reads=found["max_clock_reads"],
+            cpu_ms=round(found["max_cpu_seconds"] * 1000),
         )
-        == Limits()
+        == policy.default
     )
     assert (found["max_code_bytes"], found["max_input_chars"], found["max_queue"]) == (
         policy.max_code_bytes,

@@ -476,8 +476,9 @@ async def test_a_checkpoint_of_another_engine_is_left_alone(open_engine, tmp_pat
             taken.append(worker)
             return worker
 
-        recovery = Recovery(engine.log, DirectoryBlobStore(tmp_path), "0" * 32)
-        worker = await recovery.restore(ForkPoint(row.session, row.state_seq, row.state_id), acquire)
+        with engine.supervisor.scheduler.work("replay", OWNER, "a") as work:
+            recovery = Recovery(engine.log, DirectoryBlobStore(tmp_path), "0" * 32, work)
+            worker = await recovery.restore(ForkPoint(row.session, row.state_seq, row.state_id), acquire)
         await worker.aclose()
         assert await known(engine) != []
     assert replayed == [1, 2, 3]

@@ -1,4 +1,4 @@
-"""Long replays share workers and turns: none of them keeps others from going on."""
+"""Long replays share workers and processors: none of them keeps others from going on."""
 
 from __future__ import annotations
 
@@ -9,11 +9,13 @@ import pytest
 import trio
 from engines import OWNER, Engine, submission
 
-from engine import replay, turns
+from engine import replay
 from engine.restoring import LAST_COPY_SECONDS
 from engine.worker import Copy
 
 COUNT = "globalThis.n = (globalThis.n ?? 0) + 1"
+COMPUTE = f"for (let i = 0; i < 1e8; i++); {COUNT}"
+"""The same, for several ticks of a processor."""
 EVENTS = 6
 NEVER = {"restore_target_seconds": 3_600.0}
 
@@ -32,7 +34,7 @@ class Replays:
         original = replay._replay_event
 
         async def noted(worker, record, *rest):
-            name = record.event.code.partition("//")[2]
+            name = record.event.code.rpartition("//")[2]
             self.order.append(name)
             self.pids[name] = worker.pid
             self._changed.set()
@@ -50,14 +52,14 @@ class Replays:
                 await self._changed.wait()
 
 
-async def write(engine: Engine, *names: str) -> None:
+async def write(engine: Engine, *names: str, code: str = COUNT) -> None:
     """Give each session a history."""
     for name in names:
         for _ in range(EVENTS):
-            await engine.run(f"{COUNT} //{name}", session=name)
+            await engine.run(f"{code} //{name}", session=name)
 
 
-async def waiting(limit: trio.Semaphore | trio.CapacityLimiter) -> None:
+async def waiting(limit: trio.Semaphore) -> None:
     """Until somebody waits for what is limited."""
     with trio.fail_after(30):
         while not limit.statistics().tasks_waiting:
@@ -66,14 +68,6 @@ async def waiting(limit: trio.Semaphore | trio.CapacityLimiter) -> None:
 
 async def counted(engine: Engine, name: str) -> None:
     assert await engine.value("n", session=name) == str(EVENTS)
-
-
-@pytest.fixture(autouse=True)
-def _always_long(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Every replay needs a turn, of which there is one, and gives it up after each event."""
-    monkeypatch.setattr(turns, "FREE_SECONDS", 0.0)
-    monkeypatch.setattr(turns, "TURN_SECONDS", 0.0)
-    monkeypatch.setattr(os, "cpu_count", lambda: 1)
 
 
 async def test_sessions_answer_and_begin_while_a_long_history_is_replayed(open_engine, tmp_path, monkeypatch):
@@ -93,28 +87,28 @@ async def test_sessions_answer_and_begin_while_a_long_history_is_replayed(open_e
         go_on.set()
 
 
-async def test_two_long_replays_take_turns_event_by_event(open_engine, tmp_path, monkeypatch):
-    async with open_engine(tmp_path, **NEVER) as engine:
-        await write(engine, "a", "b")
-    replays = Replays(monkeypatch)
-    go_on = replays.held["a", 2] = replays.held["b", 3] = trio.Event()
-    async with open_engine(tmp_path, **NEVER) as engine:
-        async with trio.open_nursery() as nursery:
-            for name in "ab":
-                nursery.start_soon(counted, engine, name)
-            await waiting(engine.supervisor._registry.turns._limiter)
-            before = len(replays.order)
-            go_on.set()
-        ended = min(map("".join(replays.order).rindex, "ab"))
-        both = "".join(replays.order[before : ended + 1])
-    assert "aa" not in both
-    assert "bb" not in both
-    assert len(both) >= EVENTS
-
-
-async def test_a_replay_that_lost_its_worker_keeps_no_turn_from_the_one_that_got_its_place(
+async def test_long_replays_share_a_processor_and_leave_room_for_live_sessions(
     open_engine, tmp_path, monkeypatch
 ):
+    names = [f"long-{number}" for number in range(5)]
+    async with open_engine(tmp_path, **NEVER) as engine:
+        await write(engine, *names, code=COMPUTE)
+    replays = Replays(monkeypatch)
+    async with open_engine(tmp_path, processors=1, **NEVER) as engine:
+        await engine.run("let live = 1", session="live")
+        async with trio.open_nursery() as nursery:
+            for name in names:
+                nursery.start_soon(counted, engine, name)
+            while len(replays.order) < 2 * len(names):
+                assert await engine.value("live", session="live") == "1"
+                await trio.sleep(0.01)
+            assert engine.supervisor.scheduler.held
+    first_end = min(map("".join(f"{name} " for name in replays.order).rindex, names))
+    until_then = replays.order[: first_end // len("long-0 ") + 1]
+    assert min(until_then.count(name) for name in names) >= EVENTS // 2
+
+
+async def test_a_replay_that_lost_its_worker_is_in_the_way_of_nobody(open_engine, tmp_path, monkeypatch):
     async with open_engine(tmp_path, **NEVER) as engine:
         await write(engine, "a", "b")
     replays = Replays(monkeypatch)
@@ -131,7 +125,7 @@ async def test_a_replay_that_lost_its_worker_keeps_no_turn_from_the_one_that_got
                 await trio.lowlevel.checkpoint()
 
 
-async def test_a_replay_that_is_put_off_keeps_no_turn_while_its_last_copy_ends(
+async def test_a_replay_that_is_put_off_is_no_work_while_its_last_copy_ends(
     open_engine, tmp_path, monkeypatch
 ):
     async with open_engine(tmp_path, **NEVER) as engine:
@@ -148,7 +142,7 @@ async def test_a_replay_that_is_put_off_keeps_no_turn_while_its_last_copy_ends(
         stuck = await engine.supervisor.submit(submission("n", session="stuck"))
         await replays.come_to("stuck", 3)
         with trio.fail_after(LAST_COPY_SECONDS / 2):
-            while engine.supervisor._registry.turns._limiter.borrowed_tokens:
+            while engine.supervisor.scheduler._works:
                 await trio.lowlevel.checkpoint()
         assert not stuck.done  # it waits for the copy
         await counted(engine, "b")

@@ -354,8 +354,9 @@ class Sessions(RuleBasedStateMachine):
                 point = ForkPoint(row.session, row.state_seq, row.state_id)
             else:
                 point = await engine.supervisor._sessions.catalog.state(OWNER, model.name, at)
-            recovery = Recovery(engine.log, blobs, engine.supervisor.engine_id)
-            worker = await recovery.restore(point, engine.supervisor._workers.acquire)
+            with engine.supervisor.scheduler.work("replay", OWNER, model.name) as work:
+                recovery = Recovery(engine.log, blobs, engine.supervisor.engine_id, work)
+                worker = await recovery.restore(point, engine.supervisor._workers.acquire)
             try:
                 return (await worker.look(Look())).globals
             finally:

@@ -12,9 +12,10 @@ import pytest
 from checkpointing import Checkpoints
 from engines import OWNER
 from histories import path_of, read
+from msgspec import UNSET
 
 from engine.chain import GENESIS, Record, seal
-from engine.events import FORMAT_VERSION, Closed, Created, Executed, Forked
+from engine.events import FORMAT_VERSION, Aborted, Closed, Created, Executed, Forked
 from engine.history import history
 from persistence.sqlite import open_sqlite_log
 
@@ -44,6 +45,8 @@ def test_a_history_holds_every_kind_of_event_that_its_format_has(version: int, r
     assert kinds == {"created", "forked", "executed", "aborted", "accepted", "tagged", "closed"} - later
     assert {record.event.v for record in records} == {version}
     assert any(record.large for record in records)
+    limits = [record.event.limits for record in records if isinstance(record.event, (Executed, Aborted))]
+    assert {limit.cpu_ms is UNSET for limit in limits} == {version < 3}
 
 
 def test_every_record_is_chained_to_the_one_before_and_encodes_to_the_same_bytes(

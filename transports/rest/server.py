@@ -37,6 +37,7 @@ class ReadyAnswer(Struct, frozen=True, kw_only=True):
     awake: int
     running: int
     queued: int
+    held: int
     store_bytes: int | None
     """What log and blobs take; null without a store."""
     max_store_bytes: int | None
