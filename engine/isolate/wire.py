@@ -14,10 +14,10 @@ from __future__ import annotations
 
 import functools
 import struct
-from typing import Any, Generic, Literal, TypeVar
+from typing import Annotated, Any, Generic, Literal, TypeVar
 
 import msgspec
-from msgspec import Struct
+from msgspec import Meta, Struct
 
 from engine.errors import WorkerFailed
 from engine.events import Line, Outcome, Trace
@@ -89,7 +89,7 @@ class Done(Struct, frozen=True, kw_only=True, tag="done"):
 
     outcome: Outcome
     trace: Trace
-    digest: bytes
+    digest: Annotated[bytes, Meta(min_length=32, max_length=32)]
     duration_us: int
     cpu_us: int
     overflow: bool = False

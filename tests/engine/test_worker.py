@@ -9,6 +9,7 @@ import socket
 import subprocess
 from collections.abc import AsyncIterator
 
+import msgspec
 import pytest
 import trio
 import trio.testing
@@ -314,6 +315,17 @@ async def test_an_endless_console_ends_the_worker(
     nursery.cancel_scope.cancel()
     assert died.value.reason == "crashed"
     assert received <= allowance(FEW)
+
+
+@pytest.mark.parametrize("length", [0, 31, 33, 1_000_000])
+async def test_a_digest_of_another_length_is_no_answer(script: Script, length: int) -> None:
+    worker = await script.ready()
+    whole = wire.encode(msgspec.structs.replace(DONE, digest=bytes(length)))
+    script.socket.setblocking(True)
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(trio.to_thread.run_sync, script.socket.sendall, whole)
+        with pytest.raises(WorkerDied, match="no message"):
+            await worker.run(RUN, stop)
 
 
 @pytest.mark.parametrize("line", [Line("log", ""), Line("log", "x" * 100)])
