@@ -18,7 +18,7 @@ def load(target: str) -> list[bytes]:
     """The inputs of a target."""
     paths = [folder / f"{target}.txt" for folder in (CORPUS, REGRESSIONS)]
     lines = [line for path in paths if path.exists() for line in path.read_text().splitlines()]
-    return [ast.literal_eval(line) for line in lines]
+    return [ast.literal_eval(line) for line in dict.fromkeys(lines)]
 
 
 def store(target: str, inputs: Iterable[bytes]) -> None:

@@ -124,13 +124,15 @@ def _http1(data: Data) -> bytes:
 
 def _http2(data: Data) -> bytes:
     sent = _PREFACE + _frame(_SETTINGS, 0, 0, b"")
-    encoder = hpack.Encoder()
+    encoder, following = hpack.Encoder(), 1
     for _ in range(data.byte() % 16):
         kind = data.choose((_HEADERS, _HEADERS, _DATA, _DATA, 2, 3, _SETTINGS, 6, 7, 8, 9, 5, 10, 255))
         stream = data.choose((1, 1, 3, 3, 5, 7, 0, 2, 2**31 - 1))
         flags = data.choose((0, 1, 4, 5, 5, 0x24, 0x25, 8, 0xFF))
         if kind == _HEADERS and not data.rarely():
             payload = encoder.encode(_fields(data))
+            if not data.rarely():
+                stream, following, flags = following, following + 2, data.choose((5, 5, 4))
         elif kind == _SETTINGS:
             payload = data.take(6 * (data.byte() % 4))
         elif kind in _PAYLOADS and not data.rarely():
@@ -144,16 +146,18 @@ def _http2(data: Data) -> bytes:
 def _fields(data: Data) -> list[tuple[bytes, bytes]]:
     fields = list(_REQUEST)
     for _ in range(data.byte() % 4):
-        match data.byte() % 4:
-            case 0 if fields:
-                fields.pop(data.below(len(fields)))
-            case 1 if fields:
-                at = data.below(len(fields))
+        at = data.below(len(fields))
+        match data.byte() % 8:
+            case 0 if len(fields) > 1:
+                fields.pop(at)
+            case 1 | 2 | 3 | 4:
                 fields[at] = (fields[at][0], data.choose(_VALUES))
-            case 2:
+            case 5:
                 fields.append((data.choose(_NAMES), data.take(data.byte() % 20)))
-            case _:
+            case 6:
                 fields.append((data.choose(_NAMES), data.choose(_VALUES)))
+            case _:
+                fields.append((b"x", b"y"))
     return fields
 
 
