@@ -10,6 +10,7 @@ import pytest
 from server_process import running
 
 FLAGS = {
+    "--max-cpu-seconds": 2,
     "--max-code-bytes": 200,
     "--max-input-chars": 10,
     "--max-console-bytes": 1_024,
@@ -87,6 +88,11 @@ def test_timers_and_clock_are_counted(server: httpx2.Client) -> None:
     )
     answer = execute(server, changes).json()
     assert (answer["status"], "clock" in answer["error"]) == ("failed", True)
+
+
+def test_cpu_time_is_limited_beside_time(server: httpx2.Client) -> None:
+    answer = execute(server, "for (;;);", execution_timeout_secs=60).json()
+    assert (answer["status"], answer["error"]) == ("timed_out", "TimedOut: timed out after 2 s of CPU time")
 
 
 def test_more_memory_outside_of_the_heap_is_not_given(server: httpx2.Client) -> None:

@@ -13,7 +13,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from rest_client import begin, refused, run, server_events, told
 from server_process import running
 
-from transports.metrics import STAGES, Metrics
+from transports.metrics import BUSIEST, STAGES, Metrics
 from transports.request import FIELDS
 from transports.rest import all_routes, openapi
 from transports.rest.submit import ExecBody, ExecQuery
@@ -73,6 +73,26 @@ def test_what_runs_and_waits_is_told(client: httpx2.Client, name: str) -> None:
         assert value(found, "workers") >= 1
     for one in (first, second):
         client.post(f"/api/executions/{one}/cancel")
+
+
+def test_cpu_time_is_told_by_status_kind_and_session(client: httpx2.Client, name: str) -> None:
+    before = samples(client)
+    run(client, "for (let i = 0; i < 1e8; i++);", name)
+    after = samples(client)
+    for number, labels in (
+        ("execution_cpu_seconds_count", {"status": "completed"}),
+        ("execution_cpu_seconds_sum", {"status": "completed"}),
+        ("cpu_seconds_total", {"kind": "execution"}),
+    ):
+        assert value(after, number, **labels) > value(before, number, **labels)
+    assert value(after, "workers_held") == 0
+    busiest = {
+        dict(labels)["session"]: seconds
+        for (sample, labels), seconds in after.items()
+        if sample == "mcp_v8_session_cpu_recent_seconds"
+    }
+    assert busiest[name] > 0
+    assert len(busiest) <= BUSIEST
 
 
 def test_metrics_name_the_build_and_the_process(client: httpx2.Client) -> None:

@@ -23,6 +23,12 @@ def report(**fields: object) -> Report:
     return Report(**told)  # type: ignore[arg-type]
 
 
+def test_what_timed_out_says_which_time_was_used_up() -> None:
+    error = ErrorDetail(name="TimedOut", message="timed out after 2 s of CPU time", undone=True)
+    told = outcome_text(report(status="timed_out", duration_us=9_000_000, error=error))
+    assert told.startswith("timed_out after 2 s of CPU time. Call undone.")
+
+
 @pytest.mark.parametrize("status", ["timed_out", "cancelled", "out_of_memory", "crashed"])
 def test_an_abort_tells_after_how_long_and_that_it_is_undone(status: str) -> None:
     aborted = report(status=status, duration_us=30_004_000, console=(Line("log", "begun"),))
