@@ -13,6 +13,7 @@ from engine.execution import Execution, Submission
 from engine.isolate.wire import Done
 from engine.limits import MIB, Limits
 from engine.outcomes import Abort
+from engine.scheduler import Scheduler
 
 CALLER = Caller(transport="test")
 ATTEMPT = Attempt(
@@ -29,7 +30,7 @@ TRACE = Trace(start=17, seed=b"s" * 16)
 ERROR = ErrorDetail(name="Error", message="m", line=1, column=1, frame="> 1 | x", stack="Error: m")
 COMPLETED = Outcome(status="completed", result="1", result_json="1")
 FAILED = Outcome(status="failed", error=ERROR)
-DONE = Done(outcome=COMPLETED, trace=TRACE, digest=b"d" * 32, duration_us=1, cpu_us=1)
+DONE = Done(outcome=COMPLETED, trace=TRACE, digest=b"d" * 32, duration_us=1, cpu_us=0)
 
 
 class Says:
@@ -43,10 +44,14 @@ class Says:
     async def run(self, *_: object) -> Done:
         return self._done
 
+    def cpu_ns(self) -> None:
+        """Nobody knows."""
+
 
 async def outcome_of(done: Done) -> Done | Abort:
     worker: Any = Says(done)
-    return await run(worker, ATTEMPT, Execution("e_1", "local", caller=CALLER, accepted_at=0))
+    execution = Execution("e_1", "local", caller=CALLER, accepted_at=0)
+    return await run(worker, ATTEMPT, execution, Scheduler(1), "s")
 
 
 def failed(**changes: Any) -> Done:

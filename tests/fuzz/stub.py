@@ -143,7 +143,7 @@ class StubEngine:
 
     def status(self) -> dict[str, Any]:
         """All is well."""
-        counts = ("workers", "zygote_pid", "sessions", "awake", "running", "queued", "store_bytes")
+        counts = ("workers", "zygote_pid", "sessions", "awake", "running", "queued", "held", "store_bytes")
         known = {"ready": True, "status": "ready", "engine": "", "sandbox": {}, "max_store_bytes": None}
         return {**known, **dict.fromkeys(counts, 0)}
 

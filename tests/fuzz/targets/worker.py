@@ -19,6 +19,7 @@ from engine.isolate import copy_wire, wire, zygote_wire
 from engine.isolate.wire import Console, Done, FrameBuffer, FromWorker, Run
 from engine.limits import Limits
 from engine.outcomes import Abort
+from engine.scheduler import Scheduler
 from fuzz import answers, jsons
 from fuzz.data import Data
 from fuzz.shapes import packed, value
@@ -51,6 +52,9 @@ class HostileWorker:
     """Prints and answers what it was told to, instead of running anything."""
 
     number = 1
+
+    def cpu_ns(self) -> None:
+        """Nobody knows."""
 
     def __init__(self, messages: list[FromWorker]) -> None:
         self._messages = messages
@@ -91,7 +95,9 @@ def attempts(raw: bytes) -> None:
     execution = Execution(
         ATTEMPT.execution_id, "local", caller=ATTEMPT.submission.caller, accepted_at=ATTEMPT.accepted_at
     )
-    result: Done | Abort = trio.run(attempt.run, HostileWorker(messages), ATTEMPT, execution)
+    result: Done | Abort = trio.run(
+        attempt.run, HostileWorker(messages), ATTEMPT, execution, Scheduler(1), "demo"
+    )
     event = attempt.conclude(ATTEMPT, "s1", result, execution.console)
     record = chain.seal(_PREV, event)
     assert chain.unseal(record.id, _PREV, record.body, record.large) == record
