@@ -10,6 +10,10 @@ EXIT_OUT_OF_MEMORY in the places of V8 that every such failure passes, whatever 
 - the one that ends the process where an array would be longer than V8 can make one;
 - its imports of ``mmap`` and ``mprotect``, where the kernel refuses more than RLIMIT_DATA allows.
 
+RLIMIT_DATA counts what is writable now, not what was written before. So memory that V8 makes inaccessible is
+given back at once, which V8 would do next, and what it makes read-only stays writable; the filter of system
+calls refuses the rest.
+
 Shared WebAssembly memories are refused in the same manner: they would give guest code the
 SharedArrayBuffer that contexts are made without.
 """
@@ -19,8 +23,10 @@ from __future__ import annotations
 import ctypes as c
 import errno
 import itertools
+import mmap
 import os
 import resource
+from collections.abc import Callable
 from typing import Any
 
 from engine.isolate import native, process
@@ -57,6 +63,8 @@ _Map = c.CFUNCTYPE(_word, _ptr, c.c_size_t, _int, _int, _int, c.c_int64, use_err
 _Protect = c.CFUNCTYPE(_int, _ptr, c.c_size_t, _int, use_errno=True)
 _ProtectWithKey = c.CFUNCTYPE(_int, _ptr, c.c_size_t, _int, _int, use_errno=True)
 _MAP_FAILED = (1 << 64) - 1
+_PROT_NONE, _MAP_FIXED, _MAP_NORESERVE = 0, 0x10, 0x4000  # asm-generic/mman-common.h, asm-generic/mman.h
+_RESERVED = mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS | _MAP_NORESERVE | _MAP_FIXED
 
 
 class MemoryGuard:
@@ -120,9 +128,10 @@ class MemoryGuard:
         address = c.cast(getattr(libc, name), c.c_void_p).value
         assert address is not None
         original = kind(address)
+        wrapped = original if kind is _Map else _counted(original)
 
         def call(*arguments: int) -> int:
-            result: int = original(*arguments)
+            result: int = wrapped(*arguments)
             if result == failed and c.get_errno() == errno.ENOMEM:
                 os._exit(EXIT_OUT_OF_MEMORY)
             return result
@@ -186,6 +195,20 @@ def _or_broken(function: Any) -> Any:
             return function(*arguments)  # type: ignore[no-any-return]
         except BaseException:  # noqa: BLE001 - see above
             os._exit(EXIT_BROKEN)
+
+    return call
+
+
+def _counted(protect: Callable[..., int]) -> Callable[..., int]:
+    """An mprotect that leaves no page behind which is kept and which RLIMIT_DATA does not count."""
+    libc = c.CDLL(None)
+    reserve = _Map(c.cast(libc.mmap, c.c_void_p).value or 0)
+
+    def call(address: int, size: int, protection: int, *key: int) -> int:
+        if protection == _PROT_NONE:
+            mapped = reserve(address, size, protection, _RESERVED, -1, 0)
+            return _FAILED if mapped == _MAP_FAILED else 0
+        return protect(address, size, protection | mmap.PROT_WRITE, *key)
 
     return call
 

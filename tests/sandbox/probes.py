@@ -66,13 +66,24 @@ def advise(advice: int) -> None:
         raise OSError(ctypes.get_errno(), "madvise")
 
 
+def protect(address: int, size: int, protection: int) -> None:
+    if libc.mprotect(address, size, protection) != 0:
+        raise OSError(ctypes.get_errno(), "mprotect")
+
+
+def hide(protection: int) -> None:
+    """Keep what was written where it is not counted as writable memory."""
+    address = map_memory(1 << 16)
+    ctypes.memset(address, 1, 1 << 16)
+    protect(address, 1 << 16, protection)
+
+
 def compile_and_run() -> None:
     """What a just-in-time compiler does: write code, make it executable, call it."""
     code = b"\xb8\x2a\x00\x00\x00\xc3" if X86 else b"\x40\x05\x80\x52\xc0\x03\x5f\xd6"  # return 42
     address = map_memory(4096)
     ctypes.memmove(address, code, len(code))
-    if libc.mprotect(address, 4096, mmap.PROT_READ | mmap.PROT_EXEC) != 0:
-        raise OSError(ctypes.get_errno(), "mprotect")
+    protect(address, 4096, READ_WRITE | mmap.PROT_EXEC)
     if ctypes.CFUNCTYPE(ctypes.c_int)(address)() != 42:
         raise AssertionError("the code did not run")
     libc.munmap(address, 4096)
@@ -222,6 +233,9 @@ def denied(sock: socket.socket, zygote: int, server: int, sibling: int) -> dict[
         "a stack": lambda: map_memory(4096, flags=ANONYMOUS | MAP_GROWSDOWN),
         "huge pages": lambda: map_memory(2 << 20, flags=ANONYMOUS | MAP_HUGETLB),
         "locked memory": lambda: map_memory(4096, flags=ANONYMOUS | MAP_LOCKED),
+        "hide pages": lambda: hide(0),
+        "hide pages that can be read": lambda: hide(mmap.PROT_READ),
+        "hide code": lambda: hide(mmap.PROT_READ | mmap.PROT_EXEC),
         "merge pages with others": lambda: advise(MADV_MERGEABLE),
         "ask for huge pages": lambda: advise(MADV_HUGEPAGE),
         "fill page tables": lambda: advise(MADV_POPULATE_READ),

@@ -124,6 +124,13 @@ def test_a_worker_may_not_map_what_its_limit_does_not_count(verdict: Filter, fla
     assert verdict("mmap", 0, 4096, 3, flags, 3) == EPERM
 
 
+@pytest.mark.parametrize("name", ["mprotect", "pkey_mprotect"])
+def test_a_worker_may_not_take_from_its_memory_what_makes_it_count(verdict: Filter, name: str) -> None:
+    read, write, execute = 1, 2, 4
+    allowed = {prot for prot in range(8) if verdict(name, 4096, 4096, prot, 0) == ALLOW}
+    assert allowed == {write, read | write, write | execute, read | write | execute}
+
+
 def test_a_worker_may_give_memory_back_and_give_no_other_advice(verdict: Filter) -> None:
     allowed = {advice for advice in range(128) if verdict("madvise", 0, 4096, advice) == ALLOW}
     assert allowed == {4, 8, 10, 15, 16}  # MADV_DONTNEED, _FREE, _DONTFORK, _NOHUGEPAGE, _DONTDUMP

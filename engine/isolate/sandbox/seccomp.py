@@ -47,6 +47,8 @@ _ANOTHER_PROCESS = 0x8000_0000
 """Clock numbers with this bit mean the processor time of some process, or a device."""
 
 _OWN_CLOCK = (Condition(0, (0,), mask=_ANOTHER_PROCESS),)
+_STAYS_WRITABLE = (Condition(2, (mmap.PROT_WRITE,), mask=mmap.PROT_WRITE),)
+"""What was written to and is not writable any more is kept, and RLIMIT_DATA does not count it."""
 
 RULES: Final[dict[str, tuple[Condition, ...]]] = {
     # Private anonymous memory: shared memory and stacks are what RLIMIT_DATA does not count.
@@ -57,6 +59,8 @@ RULES: Final[dict[str, tuple[Condition, ...]]] = {
             mask=0xF | mmap.MAP_ANONYMOUS | _MAP_GROWSDOWN | _MAP_LOCKED | _MAP_HUGETLB,
         ),
     ),
+    "mprotect": _STAYS_WRITABLE,
+    "pkey_mprotect": _STAYS_WRITABLE,
     "madvise": (
         Condition(2, (_MADV_DONTNEED, _MADV_FREE, _MADV_DONTFORK, _MADV_NOHUGEPAGE, _MADV_DONTDUMP)),
     ),
