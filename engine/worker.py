@@ -267,9 +267,7 @@ class Worker:
         try:
             os.set_blocking(sink, True)
             forked = await self._ask(wire.Checkpoint(), MIB, self._receive_forked, sink)
-            if forked.failure is not None:
-                raise CheckpointDeclined(forked.failure[:_MAX_REASON])  # noqa: TRY301
-            pidfd = self._open_copy(forked.pid)
+            pidfd = self._open_copy(forked)
         except BaseException:
             os.close(source)
             raise
@@ -416,16 +414,20 @@ class Worker:
                 break
         return await self._receive_one(wire.Forked)()
 
-    def _open_copy(self, pid: int) -> int | None:
+    def _open_copy(self, forked: wire.Forked) -> int | None:
         """A pidfd of the copy; None if it has ended. Raises WorkerDied, CheckpointDeclined."""
         try:
-            return process.open_child(pid, self.pid)
+            if forked.failure is None:
+                return process.open_copy(forked.pid, self.pid)
+            if process.may_have_children(self.pid):  # nobody would watch it, and end it
+                raise ChildProcessError("it has a copy, and has none")  # noqa: TRY301
         except ChildProcessError as lie:
             self._usable = False
             raise self._translate(WorkerFailed(f"said something impossible: {lie}")) from lie
         except OSError as failed:
             self.kill()  # the copy goes with it
             raise CheckpointDeclined(f"the server has no descriptors for it: {failed.strerror}") from failed
+        raise CheckpointDeclined(forked.failure[:_MAX_REASON])
 
     async def _receive(self) -> wire.FromWorker | None:
         """The next message; None at the end of the socket."""

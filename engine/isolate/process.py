@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
+import errno
 import os
 import resource
 import signal
@@ -72,24 +73,36 @@ def kill_group(leader: int) -> None:
         os.killpg(leader, signal.SIGKILL)
 
 
-def open_child(pid: int, parent: int) -> int | None:
-    """A pidfd of process ``pid``, if it is there. Raises ChildProcessError if it is no child of ``parent``,
-    OSError if there are no descriptors left.
+def open_copy(pid: int, original: int) -> int | None:
+    """A pidfd of process ``pid``, if it is there. Raises ChildProcessError if it was not forked by
+    ``original``, which leads a group that nobody in it can leave; OSError if there are no descriptors left.
     """
-    if not 0 < pid < _PIDS:
-        raise ChildProcessError(f"{pid} is no process")
+    if not 0 < pid < _PIDS or pid == original:
+        raise ChildProcessError(f"{pid} is no copy of {original}")
     try:
         pidfd = os.pidfd_open(pid)
     except ProcessLookupError:
         return None
+    except OSError as failed:
+        if failed.errno in (errno.EINVAL, errno.ENOENT):  # a thread
+            raise ChildProcessError(f"{pid} is no process") from failed
+        raise
     try:
-        stat = Path(f"/proc/{pid}/stat").read_bytes()
-    except (FileNotFoundError, ProcessLookupError):  # it has ended meanwhile
+        group = os.getpgid(pid)  # not from /proc, which may hide it
+    except ProcessLookupError:  # it has ended meanwhile
         return pidfd
-    if int(stat.rpartition(b")")[2].split()[1]) != parent:  # proc_pid_stat(5)
+    if group != original:
         os.close(pidfd)
-        raise ChildProcessError(f"process {pid} is no child of {parent}")
+        raise ChildProcessError(f"process {pid} is no copy of {original}")
     return pidfd
+
+
+def may_have_children(pid: int) -> bool:
+    """Whether a process with one thread has children; also where the kernel does not tell."""
+    try:
+        return bool(Path(f"/proc/{pid}/task/{pid}/children").read_bytes())
+    except OSError:  # it has ended, /proc hides it, or is of a kernel without CONFIG_PROC_CHILDREN
+        return True
 
 
 def kill_self() -> NoReturn:

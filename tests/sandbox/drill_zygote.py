@@ -31,6 +31,7 @@ from engine.isolate.sandbox import landlock, seccomp
 from engine.isolate.sandbox.syscalls import this_architecture
 
 AN_ORDINARY_USER = 54_321
+ZYGOTE = os.getpid()
 
 
 def report(run: wire.Run, found: object) -> bytes:
@@ -116,7 +117,9 @@ def fork_copy(sock: socket.socket, manner: str) -> wire.Forked:
         wait_for_ever()
     if manner != "holding":
         os.close(worker.STDERR)
-    return wire.Forked(pid=os.getpid() if manner == "lying" else pid)
+    if manner == "denying":
+        return wire.Forked(failure="the kernel gave no process for it")
+    return wire.Forked(pid={"lying": os.getpid(), "accusing": ZYGOTE}.get(manner, pid))
 
 
 def serve(_executor: object, _snapshots: object, sock: socket.socket) -> NoReturn:
@@ -126,7 +129,7 @@ def serve(_executor: object, _snapshots: object, sock: socket.socket) -> NoRetur
     manner = "endless"
     while True:
         match frames.next():
-            case wire.Run(code=("forking" | "holding" | "lying") as manner) as run:
+            case wire.Run(code=("forking" | "holding" | "lying" | "accusing" | "denying") as manner) as run:
                 sock.sendall(report(run, None))
             case wire.Run() as run:
                 try:

@@ -17,7 +17,8 @@ import trio
 
 from engine import zygote
 from engine.errors import PlatformRefused
-from engine.isolate import wire
+from engine.isolate import process, wire
+from engine.isolate.process import may_have_children
 from engine.isolate.sandbox import forks, identity, landlock, layers
 from engine.limits import Limits
 from engine.worker import CheckpointDeclined, Worker, WorkerDied
@@ -221,13 +222,37 @@ async def test_a_worker_that_holds_the_pipe_of_its_copy_delays_nobody(drill: Ope
             await (await worker.checkpoint()).snapshot()
 
 
-async def test_a_worker_that_names_another_process_as_its_copy_is_ended(drill: Open) -> None:
+@pytest.mark.parametrize("manner", ["lying", "accusing"])
+async def test_a_worker_that_names_another_process_as_its_copy_is_ended(drill: Open, manner: str) -> None:
     async with drill() as workers:
         worker = await workers.acquire()
-        await obeyed(worker, "lying")
-        with pytest.raises(WorkerDied, match=r"said something impossible: process \d+ is no child of"):
+        zygote = workers.zygote_pid
+        await obeyed(worker, manner)
+        with pytest.raises(WorkerDied, match=r"said something impossible: (process )?\d+ is no copy of"):
             await worker.checkpoint()
         await trio.lowlevel.wait_readable(worker._pidfd)  # it ends
+        assert workers.zygote_pid == zygote
+        await (await workers.acquire()).aclose()
+
+
+async def test_a_worker_that_denies_its_copy_is_ended_with_it(
+    drill: Open, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    copies: list[int] = []
+
+    def look(pid: int) -> bool:
+        copies.extend(os.pidfd_open(copy) for copy in children(worker))
+        return may_have_children(pid)
+
+    monkeypatch.setattr(process, "may_have_children", look)
+    async with drill() as workers:
+        worker = await workers.acquire()
+        await obeyed(worker, "denying")
+        with pytest.raises(WorkerDied, match="said something impossible"):
+            await worker.checkpoint()
+        (copy,) = copies
+        await trio.lowlevel.wait_readable(copy)
+        os.close(copy)
 
 
 async def test_without_permits_a_fork_bomb_ends_at_a_number_and_with_its_worker(drill: Open) -> None:
