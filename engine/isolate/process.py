@@ -60,6 +60,11 @@ def die_with(parent: int) -> None:
         kill_self()
 
 
+def outlive_parent() -> None:
+    """Undo ``die_with``: from now on this process sees for itself that its parent has ended."""
+    prctl(PR_SET_PDEATHSIG, 0)
+
+
 def adopt_orphans() -> None:
     """Become the parent of descendants whose own parent ends, to reap them."""
     prctl(PR_SET_CHILD_SUBREAPER, 1)

@@ -4,8 +4,8 @@ Started by the server as ``python -I -m engine.isolate.zygote START`` with an em
 is, and what is said over the socket, is in ``zygote_wire``.
 
 It has a single thread: a fork copies only the thread that calls it, and V8 in a child must find its
-world whole. It never runs code of users. It ends when the server does: at the end of the control
-socket, or killed by the kernel; its workers then end the same way.
+world whole. It never runs code of users. It ends when the server does, at the end of the control socket,
+after it has killed its workers and their copies. Where it is killed itself the kernel ends its workers.
 """
 
 from __future__ import annotations
@@ -180,6 +180,8 @@ class Zygote:
 
     def serve(self) -> None:
         """Until the server closes the control socket or is gone; then no child is left."""
+        # The copy of a worker has nobody else who ends it; a kernel that killed us would leave it.
+        process.outlive_parent()
         woken, wake = socket.socketpair()
         woken.setblocking(False)
         wake.setblocking(False)

@@ -6,7 +6,9 @@ import errno
 import os
 import platform
 import signal
-from collections.abc import AsyncIterator, Callable
+import subprocess
+import sys
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -154,7 +156,11 @@ def memory_of(pid: int) -> bytes:
 
 
 def children(worker: Worker) -> list[int]:
-    return [int(pid) for pid in Path(f"/proc/{worker.pid}/task/{worker.pid}/children").read_text().split()]
+    return children_of(worker.pid)
+
+
+def children_of(pid: int) -> list[int]:
+    return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
 
 
 def listener_of(worker: Worker) -> int:
@@ -220,6 +226,40 @@ async def test_a_worker_that_holds_the_pipe_of_its_copy_delays_nobody(drill: Ope
         await obeyed(worker, "holding")
         with pytest.raises(CheckpointDeclined, match=r"^holding$"):
             await (await worker.checkpoint()).snapshot()
+
+
+SERVER = """
+import sys, trio
+from pathlib import Path
+from engine import zygote
+from engine.workers import open_workers
+zygote.ZYGOTE = (sys.argv[1], "as-it-is")
+async def main():
+    async with open_workers(cache_dir=Path(sys.argv[2]), spares=0, data_budget_mb=512) as workers:
+        worker = await workers.acquire()
+        copy = await worker.checkpoint()
+        print(worker.pid, flush=True)
+        await trio.sleep_forever()
+trio.run(main)
+"""
+
+
+@pytest.fixture
+def server(cache_dir: Path) -> Iterator[subprocess.Popen[bytes]]:
+    """A server with a copy that never ends; it prints the pid of the copy's worker."""
+    with subprocess.Popen([sys.executable, "-c", SERVER, DRILL, cache_dir], stdout=subprocess.PIPE) as server:
+        yield server
+        server.kill()
+
+
+async def test_a_copy_ends_with_a_server_that_is_killed(server: subprocess.Popen[bytes]) -> None:
+    assert server.stdout is not None
+    with trio.fail_after(60):
+        await trio.lowlevel.wait_readable(server.stdout.fileno())
+        (copy,) = map(os.pidfd_open, children_of(int(server.stdout.readline())))
+        server.kill()
+        await trio.lowlevel.wait_readable(copy)
+        os.close(copy)
 
 
 @pytest.mark.parametrize("manner", ["lying", "accusing"])
