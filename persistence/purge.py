@@ -17,7 +17,7 @@ import sqlite3
 
 from persistence.eventlog import Purged
 
-STEP_EVENTS = 256
+STEP_EVENTS = 128
 """Events that are removed at once, at most."""
 STEP_BYTES = 4 << 20
 """A step ends with the event that brings the bytes that it removes to this."""
