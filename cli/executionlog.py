@@ -21,12 +21,13 @@ _log = logging.getLogger("mcp_v8")
 class ExecutionLog:
     """An observer that logs. Never the code, its input, its result or its console, and no labels.
 
-    At ``info``, or ``warning`` where the server failed.
+    At ``info``, or ``warning`` where the server failed, and where a worker crashed, which may be an attack.
     """
 
     def executed(self, execution: Execution) -> None:
         """Log an execution, with where the time went."""
-        level = _level(execution.failure)
+        crashed = execution.report is not None and execution.report.status == "crashed"
+        level = logging.WARNING if crashed else _level(execution.failure)
         if _log.isEnabledFor(level):
             _log.log(level, "execution", extra={FIELDS: _execution(execution)})
 
@@ -64,12 +65,15 @@ def _execution(execution: Execution) -> dict[str, object]:
     fields = {
         "status": "unrecorded" if report is None else report.status,
         "error": _error(execution),
+        "why": _why(execution),
+        "death": execution.death,
         "session": execution.session,
         "seq": None if report is None else report.event,
         "execution_id": execution.id,
         "queued_ms": timings.queued_us / 1_000,
         "restored_ms": timings.restored_us / 1_000,
         "ran_ms": timings.ran_us / 1_000,
+        "held_ms": execution.held_us / 1_000 or None,
         "cpu_ms": execution.cpu_us / 1_000,
         "appended_ms": timings.appended_us / 1_000,
         "console_lines": len(execution.console),
@@ -156,6 +160,13 @@ def _error(execution: Execution) -> str | None:
     if execution.report is None or execution.report.error is None:
         return None
     return execution.report.error.name[:_MAX_NAME]
+
+
+def _why(execution: Execution) -> str | None:
+    """Why the execution was stopped, in a sentence of ours: the code's own errors may say anything."""
+    if execution.report is None or execution.report.error is None or not execution.report.error.undone:
+        return None
+    return execution.report.error.message
 
 
 def _code(failure: Exception) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import secrets
 import time
 from collections.abc import Sequence
@@ -19,8 +18,6 @@ from engine.limits import MIB, LimitPolicy, Limits
 from engine.outcomes import Abort
 from engine.scheduler import Scheduler
 from engine.workers import Worker, WorkerDied
-
-_log = logging.getLogger(__name__)
 
 _SEED_BYTES = 16
 _MAX_COUNT = 1 << 53
@@ -84,10 +81,11 @@ async def run(
         try:
             done = await worker.run(_message(attempt), execution.emit)
         except WorkerDied as died:
-            lost = died.lost
+            lost, execution.death = died.lost, died.message
             reason = "out_of_memory" if died.reason == "out_of_memory" else "crashed"
     cpu_us = round(work.cpu_seconds * 1_000_000)
     execution.cpu_us += cpu_us
+    execution.held_us += round(work.held_seconds * 1_000_000)
     if scope.cancelled_caught:
         with trio.CancelScope(shield=True):  # bounded by itself
             done = await worker.kill_and_collect()
@@ -95,7 +93,7 @@ async def run(
             reason = "cancelled"
     took = round((trio.current_time() - began - work.held_seconds) * 1_000_000)
     if done is not None and not _plausible(done, attempt):
-        _log.warning("worker %d gave an impossible answer: its code has got hold of it", worker.number)
+        execution.death = f"worker {worker.number} gave an impossible answer: its code has got hold of it"
         return Abort("crashed", took)
     if done is None:
         if reason != "timed_out":

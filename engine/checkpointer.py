@@ -16,6 +16,7 @@ from msgspec import Struct
 
 from engine import checkpoints, slots
 from engine.checkpoints import Checkpoint
+from engine.copies import CheckpointDeclined, Copy
 from engine.debt import Debt
 from engine.errors import BlobError, EngineError, StoreFull, Unavailable
 from engine.retention import superfluous
@@ -23,7 +24,7 @@ from engine.session import ForkPoint
 from engine.slots import Slots
 from engine.space import Space
 from engine.timestamps import now_us
-from engine.worker import CheckpointDeclined, Copy, Worker
+from engine.worker import Worker
 from engine.workers import WorkerDied, Workers
 from persistence.blobstore import BlobStore
 from persistence.eventlog import EventLog

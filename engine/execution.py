@@ -120,6 +120,10 @@ class Execution:
         self.timings = Timings()
         self.cpu_us = 0
         """CPU time that its code has used, in microseconds."""
+        self.held_us = 0
+        """Time for which its worker was stopped, so that others get their share, in microseconds."""
+        self.death: str | None = None
+        """What became of the worker, where that ended the execution."""
         self._stage_began = time.monotonic_ns()
         self.cancel_requested = False
         self.cancel_scope: trio.CancelScope | None = None

@@ -22,9 +22,10 @@ from typing import Final, Literal, TypeVar
 
 import trio
 
+from engine.copies import CheckpointDeclined, Copy
 from engine.errors import WorkerFailed
 from engine.events import Line
-from engine.isolate import copy_wire, process, wire
+from engine.isolate import process, wire
 from engine.isolate.sandbox import forks
 from engine.limits import MIB, Limits
 
@@ -74,65 +75,6 @@ def allowance(limits: Limits) -> int:
 
 def _look_allowance(message: wire.Look) -> int:
     return MIB + message.max_globals * (4 * message.preview_chars + 4 * 1024)
-
-
-class CheckpointDeclined(WorkerFailed):
-    """There is no snapshot of this state, or not now; the worker is as it was."""
-
-
-class Copy:
-    """A forked copy of a worker, which makes a snapshot and ends.
-
-    Owns ``descriptor``, where it writes to, and ``pidfd``; None: it has ended already.
-    """
-
-    def __init__(self, descriptor: int, pidfd: int | None) -> None:
-        self._stream = trio.lowlevel.FdStream(descriptor)
-        self._pidfd = pidfd
-
-    async def snapshot(self) -> bytes:
-        """The snapshot, once the copy has ended. Raises CheckpointDeclined.
-
-        Large states take long: bound it with a cancel scope. It is closed then.
-        """
-        try:
-            written = await self._read()
-        finally:
-            await self.aclose()
-        if len(written) > copy_wire.MAX_WRITTEN:
-            raise CheckpointDeclined("the process that made the snapshot told more than one may have")
-        made = copy_wire.read(written)
-        if isinstance(made, copy_wire.Declined):
-            raise CheckpointDeclined(made.reason)
-        return made
-
-    async def aclose(self) -> None:
-        """Kill it, if it has not ended. Further calls do nothing."""
-        if self._pidfd is not None:
-            _signal(self._pidfd, signal.SIGKILL)
-            os.close(self._pidfd)
-            self._pidfd = None
-        with trio.CancelScope(shield=True):  # it only closes the descriptor
-            await self._stream.aclose()
-
-    async def _read(self) -> bytes:
-        """What it writes until it closes the descriptor or ends: its worker may hold that open."""
-        written = bytearray()
-        async with trio.open_nursery() as nursery:
-            nursery.start_soon(self._wait_for_end, nursery.cancel_scope)
-            async for chunk in self._stream:
-                written += chunk
-                if len(written) > copy_wire.MAX_WRITTEN:
-                    break
-            nursery.cancel_scope.cancel()
-        with contextlib.suppress(BlockingIOError):  # what is left in the pipe, which holds less than a chunk
-            written += os.read(self._stream.fileno(), _CHUNK)
-        return bytes(written)
-
-    async def _wait_for_end(self, reading: trio.CancelScope) -> None:
-        if self._pidfd is not None:
-            await trio.lowlevel.wait_readable(self._pidfd)
-        reading.cancel()
 
 
 class Worker:
@@ -358,7 +300,7 @@ class Worker:
 
     def _signal(self, number: signal.Signals = signal.SIGKILL) -> None:
         if not self._closed:
-            _signal(self._pidfd, number)
+            process.send_signal(self._pidfd, number)
 
     def _reap_orphan(self) -> None:
         """Where this process is a container's first one, orphans become its children."""
@@ -478,11 +420,6 @@ class Worker:
         if os.WIFEXITED(self._status) and os.WEXITSTATUS(self._status) == wire.EXIT_OUT_OF_MEMORY:
             return "out_of_memory"
         return self._verdict or "crashed"
-
-
-def _signal(pidfd: int, number: signal.Signals) -> None:
-    with contextlib.suppress(ProcessLookupError):
-        signal.pidfd_send_signal(pidfd, number)
 
 
 def _how(status: int) -> str:

@@ -110,6 +110,12 @@ def may_have_children(pid: int) -> bool:
         return True
 
 
+def send_signal(pidfd: int, number: signal.Signals) -> None:
+    """To a process that may have ended."""
+    with contextlib.suppress(ProcessLookupError):
+        signal.pidfd_send_signal(pidfd, number)
+
+
 def kill_self() -> NoReturn:
     """End as if killed, with nothing of Python running any more."""
     os.kill(os.getpid(), signal.SIGKILL)

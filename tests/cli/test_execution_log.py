@@ -10,11 +10,17 @@ from pathlib import Path
 from typing import Any
 
 import httpx2
+import pytest
 import trio
 from broken_sessions import make_store
 from mcp import Client
 from mcp.types import Implementation
 from server_process import COMMAND, ServerProcess, running
+
+from cli.executionlog import ExecutionLog
+from cli.logformat import FIELDS
+from engine.events import Caller, ErrorDetail
+from engine.execution import Execution, Report
 
 EVIL = "evil\n\x1b[2J\x9b status=completed"
 
@@ -45,6 +51,50 @@ async def test_each_execution_of_every_transport_is_a_line(tmp_path: Path) -> No
     assert (asked["transport"], asked["client"], asked["client_version"]) == ("mcp", EVIL, "1\r")
     assert "secret" not in server.log
     assert server.log.replace("\n", "").isprintable()
+
+
+async def test_the_line_of_an_execution_that_was_stopped_says_why(tmp_path: Path) -> None:
+    codes = {
+        "timed_out": "for (;;);",
+        "out_of_memory": "const kept = []; for (;;) kept.push(new Array(1000).fill(1.5))",
+        "failed": "(function deeper() { deeper() })()",
+        "cancelled": "await new Promise(() => setInterval(() => {}, 1))",
+    }
+    with running("--directory-path", str(tmp_path), "--log-format", "json") as server, trio.fail_after(60):
+        async with httpx2.AsyncClient(base_url=server.url, timeout=30) as client:
+            for status, code in codes.items():
+                fields = {"code": code, "execution_timeout_secs": 1, "heap_memory_max_mb": 32}
+                if status == "cancelled":
+                    fields["execution_timeout_secs"] = 60
+                    asked = await client.post("/api/exec", json=fields, headers={"prefer": "respond-async"})
+                    await client.post(f"{asked.headers['location']}/cancel")
+                else:
+                    told = (await client.post("/api/exec", json=fields)).json()
+                    assert told["status"] == status, told
+    stopped = {line["status"]: line for line in executions(server)}
+    assert {status: line["why"] for status, line in stopped.items()} == {
+        "timed_out": "timed out after 1 s",
+        "out_of_memory": "needed more than 32 MB of heap or 128 MB of buffers",
+        "failed": "the call stack overflowed: too deep a recursion, or too many arguments",
+        "cancelled": "cancelled before it was over",
+    }
+    assert "ended with status 70" in stopped["out_of_memory"]["death"]
+    assert {line["level"] for line in stopped.values()} == {"info"}
+
+
+def test_a_worker_that_crashed_is_a_warning(caplog: pytest.LogCaptureFixture) -> None:
+    execution = Execution("e_1", "local", caller=Caller(transport="rest"), accepted_at=0)
+    execution.death = "worker 3 was ended by SIGSEGV"
+    error = ErrorDetail(name="Crashed", message="the worker process died", undone=True)
+    execution.finish(Report(execution_id="e_1", session="a", event=1, status="crashed", error=error))
+    ExecutionLog().executed(execution)
+    (record,) = caplog.records
+    told = getattr(record, FIELDS)
+    assert (record.levelname, told["why"], told["death"]) == (
+        "WARNING",
+        "the worker process died",
+        "worker 3 was ended by SIGSEGV",
+    )
 
 
 def test_each_change_of_a_session_is_a_line(tmp_path: Path) -> None:

@@ -81,7 +81,8 @@ def test_operations_lists_every_field_of_an_execution_s_log_line(caplog: pytest.
     told = {"transport": "rest", "client": "c", "client_version": "1", "subject": "s"}
     caller = Caller(**told, request_id="r", traceparent="t")
     execution = Execution("e_1", "local", caller=caller, accepted_at=0)
-    error = ErrorDetail(name="E", message="")
+    execution.held_us, execution.death = 1_000, "killed"
+    error = ErrorDetail(name="E", message="m", undone=True)
     execution.finish(Report(execution_id="e_1", session="a", event=1, status="failed", error=error))
     with caplog.at_level(logging.INFO):
         ExecutionLog().executed(execution)

@@ -14,10 +14,11 @@ from engines import CALLER, OWNER, Engine
 from msgspec.structs import replace
 
 from engine import checkpoints, debt, places, replay
+from engine.copies import Copy
 from engine.errors import Unavailable
 from engine.recovery import Recovery
 from engine.session import ForkPoint
-from engine.worker import Copy, Worker
+from engine.worker import Worker
 from persistence.directory_blobs import FOLDER, DirectoryBlobStore
 
 EVERY_EVENT = {"restore_target_seconds": 0.0}

@@ -10,8 +10,8 @@ import trio
 from engines import OWNER, Engine, submission
 
 from engine import replay
+from engine.copies import Copy
 from engine.restoring import LAST_COPY_SECONDS
-from engine.worker import Copy
 
 COUNT = "globalThis.n = (globalThis.n ?? 0) + 1"
 COMPUTE = f"for (let i = 0; i < 1e8; i++); {COUNT}"

@@ -11,8 +11,8 @@ from engines import OpenEngine
 from trio.testing import wait_all_tasks_blocked
 
 from engine import slots
+from engine.copies import Copy
 from engine.slots import Slots
-from engine.worker import Copy
 
 
 async def test_there_are_as_many_as_there_are_and_then_none() -> None:

@@ -18,12 +18,13 @@ import pytest
 import trio
 
 from engine import zygote
+from engine.copies import CheckpointDeclined
 from engine.errors import PlatformRefused
 from engine.isolate import process, wire
 from engine.isolate.process import may_have_children
 from engine.isolate.sandbox import forks, identity, landlock, layers
 from engine.limits import Limits
-from engine.worker import CheckpointDeclined, Worker, WorkerDied
+from engine.worker import Worker, WorkerDied
 from engine.workers import Workers, open_workers
 
 DRILL = Path(__file__).with_name("drill_zygote.py")

@@ -11,10 +11,11 @@ from typing import Final
 
 import trio
 
+from engine.copies import CheckpointDeclined
 from engine.events import Line
 from engine.isolate import copy_wire, wire
 from engine.limits import Limits
-from engine.worker import CheckpointDeclined, Worker, WorkerDied
+from engine.worker import Worker, WorkerDied
 from fuzz.data import Data
 from fuzz.shapes import packed, value
 from fuzz.targets.worker import ATTEMPT, KNOWN
