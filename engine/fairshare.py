@@ -1,12 +1,12 @@
 """Fair shares of the processors: which jobs run and which are held. Pure: told of time and of CPU time.
 
 A *job* is a piece of a session's work in a worker, such as an execution. It begins at once, and nobody is
-held as long as jobs are short, or leave processors idle. A job that has lasted for a tick and used CPU time
-is a *long* one; the best of these run, as many as fill the processors and one more, and the others are held.
-Best is whose owner, then whose session has used least lately, then who has waited longest: owners get equal
-shares, however many sessions they have, and so do the sessions of an owner. What was used counts half after
-``HALF_LIFE``, so that many short jobs of one session weigh as much as a long one. Where they would be in the
-way of a long job that is better, short ones are held from their beginning.
+held as long as jobs are short, or leave processors idle. A job that has lasted for a tick, used some CPU time
+and wants more is a *long* one; the best of these run, as many as fill the processors and one more, and the
+others are held. Best is whose owner, then whose session has used least lately, then who has waited longest:
+owners get equal shares, however many sessions they have, and so do the sessions of an owner. What was used
+counts half after ``HALF_LIFE``, so that many short jobs of a session weigh as much as a long one. Where they
+would be in the way of a long job that is better, short ones are held from their beginning.
 
 What a job wants of a processor is what it used and what it waited for one, whoever had it meanwhile. So jobs
 that mostly wait for a timer take little room, and are held only where better ones take it all.
@@ -25,6 +25,8 @@ HALF_LIFE = 1.0
 """Seconds after which what was used counts half."""
 _WHOLE = 0.75
 """A job that wants this part of a processor wants all of it: what is measured may be a little less."""
+_SHORT = 0.002
+"""Seconds of CPU time: a job that has used less is not worth stopping, which costs a tenth of that."""
 _QUANTUM = 0.001
 """Seconds of CPU time: smaller differences are none, so that whoever waits long is first one day."""
 _FORGET = 10 * HALF_LIFE
@@ -61,7 +63,7 @@ class Usage(Generic[K]):
 class Job:
     """One job of a session: it lasts from ``FairShare.begin`` to ``FairShare.end``."""
 
-    __slots__ = ("began", "demand", "eager", "held", "owner", "served", "session", "used", "waited")
+    __slots__ = ("began", "demand", "eager", "held", "owner", "served", "session", "total", "used", "waited")
 
     def __init__(self, owner: str, session: str, now: float) -> None:
         self.owner = owner
@@ -75,10 +77,17 @@ class Job:
         self.began = now
         self.served = now
         """When it was last seen to have used CPU time, or began."""
+        self.total = 0.0
+        """CPU time that it has used, in seconds."""
         self.used = 0.0
         """CPU time since the last tick, in seconds."""
         self.waited = 0.0
         """Time since the last tick for which it could have run, but there was no processor, in seconds."""
+
+    @property
+    def is_short(self) -> bool:
+        """Whether it has used so little that it need not be told what it waited for."""
+        return self.total < _SHORT
 
 
 Rank = Callable[[Job], tuple[int, int, float]]
@@ -133,6 +142,7 @@ class FairShare:
 
     def charge(self, job: Job, seconds: float, now: float) -> None:
         """A job has used so much CPU time."""
+        job.total += seconds
         job.used += seconds
         self.owners.charge(job.owner, seconds, now)
         self.sessions.charge((job.owner, job.session), seconds, now)
@@ -170,10 +180,11 @@ class FairShare:
         for job in self._jobs:
             if job.used > 0:
                 job.served = now
-            if not job.held and job.began <= self._ticked:
+            is_long = job.began <= self._ticked and not job.is_short
+            if is_long and not job.held:
                 wanted = elapsed if job.eager else job.used and job.used + job.waited
                 job.demand = 1.0 if wanted >= _WHOLE * elapsed else wanted / elapsed
-            if job.held or (job.began <= self._ticked and job.demand > 0):
+            if job.held or (is_long and job.demand > 0):
                 self._long[job] = None
             job.used = job.waited = 0.0
         self._ticked = now

@@ -176,7 +176,7 @@ class Work:
             self._scope.cancel()
         elif self._stopped_at is None:
             self._watch(now)
-            if now - self._job.began >= TICK and not self._job.eager:
+            if not (self._job.is_short or self._job.eager):
                 self._note_wait(self._worker)
 
     def _note_wait(self, worker: Worker) -> None:

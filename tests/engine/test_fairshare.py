@@ -183,7 +183,7 @@ def test_nobody_waits_for_long_whatever_the_others_do(seed: int, processors: int
         while len(machine.jobs) > 30 or (machine.jobs and chance.random() < 0.05):
             machine.end(chance.choice(list(machine.jobs)))
         ticked = machine.step()
-        judged = [job for job in machine.unheld() if machine.now - job.began > TICK]
+        judged = [job for job in machine.unheld() if machine.now - job.began > TICK and not job.is_short]
         if ticked:
             assert sum(job.demand == 1.0 for job in judged) <= machine.slots
     waiting = [job for job, wants in machine.jobs.items() if wants is always]
@@ -195,6 +195,16 @@ def test_nobody_waits_for_long_whatever_the_others_do(seed: int, processors: int
             machine.end(job)
     starved = [job for job in waiting if machine.ran_at[job] <= latest]
     assert starved == []
+
+
+def test_jobs_that_last_without_using_much_are_short_however_long_they_wait() -> None:
+    machine = Machine(1)
+    jobs = [machine.begin("a", str(i)) for i in range(40)]
+    for job in jobs:
+        machine.shares.charge(job, 0.001, machine.now)
+        job.waited = TICK
+    machine.now += 2 * TICK
+    assert machine.shares.tick(machine.now) == []
 
 
 def test_a_job_that_waits_for_something_takes_no_slot_and_is_not_held() -> None:
