@@ -6,6 +6,7 @@ import errno
 import os
 import platform
 import signal
+import socket
 import subprocess
 import sys
 from collections.abc import AsyncIterator, Callable, Iterator
@@ -167,6 +168,20 @@ def children_of(pid: int) -> list[int]:
 def listener_of(worker: Worker) -> int:
     assert worker._listener is not None
     return worker._listener
+
+
+@pytest.mark.parametrize("variant", ["as-it-is", "root-alone"])
+async def test_descriptors_that_its_user_has_on_their_way_keep_no_worker_from_starting(
+    drill: Open, variant: str
+) -> None:
+    if variant == "root-alone" and not AS_ROOT:
+        pytest.skip("the user of these tests is no root")
+    sender, receiver = socket.socketpair()
+    with sender, receiver:
+        for _ in range(4 * layers.MAX_DESCRIPTORS):
+            socket.send_fds(sender, [b"."], [0])
+        async with drill(variant) as workers:
+            await (await workers.acquire()).aclose()
 
 
 async def test_a_fork_that_nobody_asked_for_never_happens(drill: Open) -> None:

@@ -27,6 +27,8 @@ MAX_PROCESSES: Final = 4_096
 """Of a user who is not the worker's own, all together."""
 MAX_OWN_PROCESSES: Final = 16
 """The worker and a copy that makes a checkpoint, and those of other servers' workers with the same user."""
+MAX_DESCRIPTORS: Final = 4
+"""The standard three and the socket."""
 _ADDRESS_ROOM: Final = 64 << 30
 """Address space that a worker may reserve beside what V8 has reserved for everything, in bytes."""
 
@@ -120,7 +122,7 @@ class Sandbox:
             resource.RLIMIT_CORE: 0,
             resource.RLIMIT_FSIZE: 0,
             resource.RLIMIT_NPROC: MAX_OWN_PROCESSES if own else MAX_PROCESSES,
-            resource.RLIMIT_NOFILE: 4,  # the standard three and the socket
+            resource.RLIMIT_NOFILE: MAX_DESCRIPTORS,
         }
 
     def enter(self, worker: int, parent: int, hand_over: Callable[[int], object]) -> None:
@@ -138,11 +140,12 @@ class Sandbox:
         identity.drop_capabilities(architecture)
         if layers.landlock_abi:
             landlock.deny_all(layers.landlock_abi)
+        if layers.forks == "asked":
+            hand_over(forks.listen(architecture, self._fork_program))
+        # After that: a user may have as many descriptors on their way as a sender may have open (unix(7)).
         for what, value in self._limits.items():
             _, hard = resource.getrlimit(what)
             ceiling = value if hard == resource.RLIM_INFINITY else min(value, hard)
             resource.setrlimit(what, (ceiling, ceiling))
-        if layers.forks == "asked":
-            hand_over(forks.listen(architecture, self._fork_program))
         if layers.seccomp:
             seccomp.filter_calls(architecture, self._worker_program)
