@@ -52,7 +52,8 @@ class Counter:
         """What the session was last told to be at."""
         self.acknowledged: dict[str, int] = {}
         """Executions of the session as it is now, by id: what they came to."""
-        self._keys = 0
+        self.steps = 0
+        """How often it counted, in all sessions of that name."""
 
     async def count_until(self, over: trio.Event) -> None:
         """Count up, and now and then do something else, too."""
@@ -60,8 +61,8 @@ class Counter:
             await self._step()
 
     async def _step(self) -> None:
-        self._keys += 1
-        key = f"{self.session}-{self._keys}"
+        self.steps += 1
+        key = f"{self.session}-{self.steps}"
         answer = await self._send(key)
         self.count += 1
         assert (answer["status"], answer["result"]) == ("completed", str(self.count)), answer
@@ -83,7 +84,7 @@ class Counter:
     async def _fork(self, event: int) -> None:
         """Count in a fork of a state of the past, and leave nothing of it."""
         back = self._chance.randrange(min(self.count, 20))
-        name = f"{self.session}-fork-{self._keys}"
+        name = f"{self.session}-fork-{self.steps}"
         body = {"event": event - back, "name": name}
         told(await self._asking.post(f"/api/sessions/{self.session}/fork", json=body), 201)
         answer = await execute(self._asking, name, COUNT)
@@ -135,6 +136,7 @@ async def soak(
                         taken.append(await sample(asking, server))
                     hostile.cancel_scope.cancel()
                 over.set()
+        print(f"{sum(counter.steps for counter in counters)} steps; {taken[0]} {taken[-1]}")  # noqa: T201
         await server.stop()
         await check_records(directory, counters)
         await server.start()
@@ -163,7 +165,7 @@ def check_flat(taken: Sequence[Sample]) -> None:
         return median(getattr(one, field) for one in last) - median(getattr(one, field) for one in middle)
 
     figures = {field: risen(field) for field in Sample.__struct_fields__}
-    print(f"{figures}; {taken[0]} {taken[third]} {taken[-1]}")  # noqa: T201
+    print(f"risen by {figures}, from {middle[0]}")  # noqa: T201
     assert figures["memory_mib"] <= MEMORY_MIB
     assert figures["descriptors"] <= DESCRIPTORS
     assert figures["processes"] <= PROCESSES
