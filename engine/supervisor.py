@@ -6,8 +6,8 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import AsyncIterator, Collection, Iterator, Mapping, Sequence
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import AsyncIterator, Collection, Mapping, Sequence
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -15,6 +15,7 @@ import trio
 
 from engine import acceptance, labels, looking, stateless
 from engine.actor import SessionActor
+from engine.admission import Admission
 from engine.catalog import ExecutionSummary, SessionInfo, StateView, in_memory, page_size
 from engine.chain import Record
 from engine.checkpointer import Checkpointer
@@ -40,8 +41,6 @@ from persistence.eventlog import EventLog, Page
 
 _log = logging.getLogger(__name__)
 
-MAX_HELD_BYTES = 256 << 20
-"""Code and input of all executions that are under way."""
 _CANCEL_SECONDS = 5.0
 """What a drain gives executions that it cancelled."""
 _MIB_PER_WORKER_BASE = 128
@@ -79,7 +78,6 @@ class Supervisor:
         self.policy = policy
         self._nursery = nursery
         self._workers = workers
-        self._max_executions = max_executions
         self.places = Places(workers, nursery, max_workers, lambda: self._actors)
         self.scheduler = Scheduler(processors)
         nursery.start_soon(self.scheduler.serve)
@@ -112,16 +110,11 @@ class Supervisor:
             )
             self._upkeep = Upkeep(self._registry, log, blobs, self._space, ttl_seconds=session_ttl_seconds)
             nursery.start_soon(self._keep_up, self._upkeep)
-        self._unfinished: dict[str, Execution] = {}
+        self._admission = Admission(max_executions, self._space)
         self._keys = Keys(self._recorded_under)
-        self._requests: set[Request[Any]] = set()
-        """Commands that are not answered yet."""
         self._looks_back = trio.CapacityLimiter(looking.MAX_LOOKS_BACK)
-        self._held_bytes = 0
         self._finished = stateless.Finished(self._keys.forget)
         self._observers = observers
-        self._draining = False
-        self._drained = trio.Event()
 
     # --- what users ask ------------------------------------------------------------------------
 
@@ -157,7 +150,7 @@ class Supervisor:
 
     async def execution(self, owner: str, execution_id: str) -> Execution:
         """A running or recorded execution. Raises NotFound."""
-        execution = self._unfinished.get(execution_id) or self._finished.get(execution_id)
+        execution = self._admission.executions.get(execution_id) or self._finished.get(execution_id)
         if execution is None and self._registry is not None:
             record = await self._registry.log.execution(execution_id)
             execution = await self._sessions.catalog.recorded(record) if record is not None else None
@@ -216,12 +209,12 @@ class Supervisor:
         Raises NotFound, or InvalidField for an ``after`` that is no page's ``next``.
         """
         if self.stateless and session is None:
-            held = [*self._unfinished.values(), *self._finished.reported()]
+            held = [*self._admission.executions.values(), *self._finished.reported()]
             mine = (execution for execution in held if execution.owner == owner)
             return in_memory(mine, status, page_size(limit), after)
         under_way = [
             execution
-            for execution in self._unfinished.values()
+            for execution in self._admission.executions.values()
             if execution.owner == owner and session in (None, execution.session)
         ]
         return await self._sessions.catalog.executions(owner, session, status, limit, after, under_way)
@@ -254,7 +247,7 @@ class Supervisor:
         if at is None:
             return await self._ask(owner, name, command)
         point = await self._sessions.catalog.state(owner, name, at)
-        with self._asked(command):
+        with self._admission.asked(command):
             self._sessions.branch(owner, point, command)
         return await self._sessions.catalog.info((await command.result()).session)
 
@@ -280,7 +273,7 @@ class Supervisor:
             view = await self._look(owner, name)
             if point is None or view.heap == point.id.hex():  # else it has moved on meanwhile
                 return view
-        self._admit()
+        self._admission.check()
         with trio.move_on_after(looking.PATIENCE_SECONDS):
             async with self._looks_back:
                 return await looking.look_back(sessions, owner, name, point)
@@ -293,16 +286,16 @@ class Supervisor:
     def status(self) -> dict[str, Any]:
         """What ``/readyz`` shows."""
         return {
-            "ready": not self._draining,
-            "status": "draining" if self._draining else "ready",
+            "ready": not self._admission.is_closed,
+            "status": "draining" if self._admission.is_closed else "ready",
             "engine": self._workers.engine_id,
             "sandbox": self._workers.sandbox,
             "workers": self._workers.live,
             "zygote_pid": self._workers.zygote_pid,
             "sessions": len(self._actors),
             "awake": sum(actor.awake for actor in self._actors),
-            "running": len(self._unfinished),
-            "queued": len(self._unfinished) - self._under_way(),
+            "running": len(self._admission.executions),
+            "queued": len(self._admission.executions) - self._under_way(),
             "store_bytes": None if self._space is None else self._space.used,
             "max_store_bytes": None if self._space is None else self._space.limit,
             "held": self.scheduler.held,
@@ -315,8 +308,8 @@ class Supervisor:
     def _under_way(self) -> int:
         """Executions that have left their queue."""
         if self.stateless:
-            return min(self.places.taken, len(self._unfinished))
-        return min(sum(actor.busy for actor in self._actors), len(self._unfinished))
+            return min(self.places.taken, len(self._admission.executions))
+        return min(sum(actor.busy for actor in self._actors), len(self._admission.executions))
 
     async def drain(self, seconds: float) -> None:
         """Accept nothing more; let what runs end within ``seconds``, cancel and record the rest.
@@ -324,15 +317,12 @@ class Supervisor:
         What is left of the time is for checkpoints.
         """
         deadline = trio.current_time() + seconds
-        self._draining = True
         self._upkept.cancel()
-        self._check_drained()
-        with trio.move_on_after(seconds):
-            await self._drained.wait()
-        for execution in list(self._unfinished.values()):
+        self._admission.close()
+        await self._admission.wait_idle(seconds)
+        for execution in list(self._admission.executions.values()):
             execution.cancel()
-        with trio.move_on_after(_CANCEL_SECONDS):
-            await self._drained.wait()
+        await self._admission.wait_idle(_CANCEL_SECONDS)
         if self._checkpointer is not None:
             with trio.move_on_at(deadline):
                 await self._put_to_sleep(self._checkpointer)
@@ -348,24 +338,12 @@ class Supervisor:
 
     # --- accepting -----------------------------------------------------------------------------
 
-    def _admit(self) -> None:
-        if self._draining:
-            raise Unavailable("the server is stopping; send the request to it again in a moment")
-        if len(self._unfinished) + len(self._requests) >= self._max_executions:
-            raise Busy(f"{self._max_executions} executions are under way already; try again later")
-
-    def _check_space(self) -> None:
-        """Raises StoreFull."""
-        if self._space is not None:
-            self._space.check()
-
     async def _keep_up(self, upkeep: Upkeep) -> None:
         with self._upkept:
             await upkeep.run()
 
     async def _accept(self, submission: Submission) -> Execution:
-        self._admit()
-        self._check_space()
+        self._admission.check_to_store()
         execution = Execution(
             f"e_{random_id()}",
             submission.owner,
@@ -377,30 +355,27 @@ class Supervisor:
             when_done=self._when_done,
         )
         execution.size = len(submission.code) + len(submission.input or "")
-        if self._held_bytes + execution.size > MAX_HELD_BYTES:
-            raise Busy(f"{MAX_HELD_BYTES >> 20} MB of requests are waiting already; try again later")
-        self._unfinished[execution.id] = execution
-        self._held_bytes += execution.size
+        self._admission.take(execution)
         try:
             if self._registry is None:
                 self._nursery.start_soon(self._run_stateless, submission, execution)
             else:
                 await self._registry.submit(Execute(submission, execution))
         except BaseException:
-            self._release(execution)
+            self._admission.release(execution)
             raise
         return execution
 
     async def _ask(self, owner: str, name: str, command: Delete | Accept | Fork | Tag) -> SessionInfo:
         """Post a command and wait for it; the session that it made or changed."""
-        with self._asked(command):
+        with self._admission.asked(command):
             await self._sessions.post(owner, name, command)
         return await self._sessions.catalog.info((await command.result()).session)
 
     async def _look(self, owner: str, name: str) -> StateView:
         """Let the session show its variables, as long as somebody waits for that."""
         look = Look(self._answered)
-        with self._asked(look):
+        with self._admission.asked(look):
             await self._sessions.post(owner, name, look)
         try:
             with trio.move_on_after(looking.PATIENCE_SECONDS):
@@ -413,29 +388,12 @@ class Supervisor:
             field="session",
         )
 
-    @contextmanager
-    def _asked(self, command: Request[Any]) -> Iterator[None]:
-        """Admit a command, which is posted in the block."""
-        self._admit()
-        if not isinstance(command, Delete | Look):
-            self._check_space()
-        self._requests.add(command)
-        try:
-            yield
-        except BaseException:
-            self._forget(command)
-            raise
-
     def _answered(self, command: Request[Any]) -> None:
-        self._forget(command)
+        self._admission.forget(command)
         if isinstance(command, Change):
             self._observers.changed(command)
         if isinstance(command, Delete) and self._upkeep is not None:
             self._upkeep.deleted()
-
-    def _forget(self, command: Request[Any]) -> None:
-        self._requests.discard(command)
-        self._check_drained()
 
     async def _run_stateless(self, submission: Submission, execution: Execution) -> None:
         try:
@@ -452,21 +410,12 @@ class Supervisor:
                 execution.fail(Unavailable("the server stopped before the execution was over"))
 
     def _when_done(self, execution: Execution) -> None:
-        self._release(execution)
+        self._admission.release(execution)
         if self.stateless or execution.failure is not None:
             self._finished.add(execution)
         if not self.stateless or execution.failure is not None:
             self._keys.forget(execution)  # the log knows it now; what failed may be tried again
         self._observers.executed(execution)
-
-    def _release(self, execution: Execution) -> None:
-        del self._unfinished[execution.id]
-        self._held_bytes -= execution.size
-        self._check_drained()
-
-    def _check_drained(self) -> None:
-        if self._draining and not self._unfinished and not self._requests:
-            self._drained.set()
 
     async def _recorded_under(self, key: Key) -> Execution | None:
         record = None if self._registry is None else await self._registry.log.idempotent(*key)

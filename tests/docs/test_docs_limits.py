@@ -10,7 +10,7 @@ from test_docs_facts import rows, words
 
 from cli.logs import QUEUE_RECORDS
 from cli.options import GROUPS, SETTINGS
-from engine import checkpointer, history, labels, looking, slots, stateless, supervisor
+from engine import admission, checkpointer, history, labels, looking, slots, stateless
 from engine.catalog import MAX_PAGE
 from engine.errors import EngineError
 from engine.isolate import copy_wire, image, stack
@@ -37,7 +37,7 @@ FIXED = {
     "write-ahead log beside it, while nobody reads it for long": schema.WAL_KEPT_BYTES,
     "events that wait to be written": sqlite.MAX_QUEUED_BYTES,
     "base images in the cache": image.KEPT,
-    "code and input of all these": supervisor.MAX_HELD_BYTES,
+    "code and input of all these": admission.MAX_HELD_BYTES,
     "looks at the past at once": looking.MAX_LOOKS_BACK,
     "checkpoints that are made at once": slots.AT_ONCE,
     "of these, such that take more than 2 s": slots.LONG_AT_ONCE,

@@ -101,7 +101,7 @@ async def settled(engine: Engine, most_descriptors: int = sys.maxsize) -> None:
     with trio.fail_after(20):
         while (
             supervisor.status()["running"]
-            or supervisor._requests
+            or supervisor._admission.requests
             or any(not actor.idle for actor in supervisor._actors)  # with what the server itself asks
         ):
             await trio.lowlevel.checkpoint()  # what goes on though nobody waits for it
@@ -117,9 +117,9 @@ async def settled(engine: Engine, most_descriptors: int = sys.maxsize) -> None:
         while descriptors() > most_descriptors:  # those of workers are closed a moment after their ends
             await trio.lowlevel.checkpoint()
     assert supervisor.status()["running"] == 0
-    assert supervisor._unfinished == {}
-    assert supervisor._requests == set()
-    assert supervisor._held_bytes == 0
+    assert supervisor._admission.executions == {}
+    assert supervisor._admission.requests == set()
+    assert supervisor._admission.held_bytes == 0
     assert supervisor._keys._executions == {}
     assert supervisor._keys._lookups == {}
     assert supervisor._looks_back.borrowed_tokens == 0
