@@ -9,8 +9,7 @@ from pathlib import Path
 
 import pytest
 import trio
-from conftest import OpenEngine
-from engines import CALLER, OWNER, Engine
+from engines import CALLER, OWNER, Engine, OpenEngine
 from test_cancellation import ADD, MOSTLY_GOING_ON, CancelAt, settled
 
 from engine.history import history
