@@ -1,7 +1,8 @@
-"""The bounded number of live workers, and who gives one up when all are taken."""
+"""The bounded number of live workers: who gets the next one, and who gives one up when all are taken."""
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterable
 from typing import Protocol
 
@@ -18,6 +19,7 @@ TURN_SECONDS = 1.0
 class Holder(Protocol):
     """Something that keeps a worker between uses."""
 
+    owner: str
     last_used: float
     """In Trio's time."""
 
@@ -51,11 +53,21 @@ class Holder(Protocol):
         ...
 
 
+class _Waiter:
+    """Who waits for a place."""
+
+    def __init__(self, owner: str) -> None:
+        self.owner = owner
+        self.has_place = trio.Event()
+
+
 class Places:
     """Hands out at most ``limit`` workers at a time.
 
-    When all places are taken, the holder that has been idle longest retires, those last that are costly to
-    wake; where none is idle, the first that is done with a job after its turn.
+    When all places are taken, an idle holder retires: of the owner who has most places the one that has been
+    idle longest, those last that are costly to wake; where none is idle, the first that is done with a job
+    after its turn. The next place goes to whose owner has fewest, so that a client with many sessions does
+    not keep others from their first, then to who has waited longest.
     """
 
     def __init__(
@@ -64,40 +76,77 @@ class Places:
         self._workers = workers
         self._nursery = nursery
         self._limit = limit
-        self._free = trio.Semaphore(limit)
+        self._held: Counter[str] = Counter()
+        """Places by owner, those who have some."""
+        self._owners: dict[Worker, str] = {}
+        """Of the workers that are handed out."""
+        self._waiting: list[_Waiter] = []
+        """First come first."""
         self._holders = holders
 
     @property
     def taken(self) -> int:
-        """Workers that are handed out."""
-        return self._limit - self._free.value
+        """Places that are not free."""
+        return self._held.total()
 
-    async def take(self) -> Worker:
+    async def take(self, owner: str) -> Worker:
         """A fresh worker, which counts until ``give_back``. Raises Unavailable."""
-        if self._free.value == 0:
-            self._let_one_retire()
-        await self._free.acquire()
+        if self.taken < self._limit:
+            self._held[owner] += 1
+            await trio.lowlevel.cancel_shielded_checkpoint()
+        else:
+            await self._wait(owner)
         try:
-            return await self._workers.acquire()
+            worker = await self._workers.acquire()
         except BaseException:
-            self._free.release()
+            self._free(owner)
             raise
+        self._owners[worker] = owner
+        return worker
 
     def give_back(self, worker: Worker) -> None:
         """Kill the worker and free its place."""
         worker.kill()
         self._nursery.start_soon(worker.aclose)
-        self._free.release()
+        self._free(self._owners.pop(worker))
 
     def done_with_a_job(self, holder: Holder) -> None:
         """Others may be waiting for the place of ``holder``."""
         had_its_turn = trio.current_time() - holder.awake_since > TURN_SECONDS
-        if self._free.statistics().tasks_waiting and (holder.idle or had_its_turn):
+        if self._waiting and (holder.idle or had_its_turn):
             holder.retire(EVICT_SECONDS)
+
+    async def _wait(self, owner: str) -> None:
+        """Until a place of this owner's is counted."""
+        waiter = _Waiter(owner)
+        self._waiting.append(waiter)
+        self._let_one_retire()
+        try:
+            await waiter.has_place.wait()
+        except BaseException:
+            if waiter.has_place.is_set():
+                self._free(owner)
+            else:
+                self._waiting.remove(waiter)
+            raise
+
+    def _free(self, owner: str) -> None:
+        """Give a place of this owner's to the next one."""
+        self._held[owner] -= 1
+        if not self._held[owner]:
+            del self._held[owner]
+        if self._waiting:
+            following = min(self._waiting, key=lambda waiter: self._held[waiter.owner])
+            self._waiting.remove(following)
+            self._held[following.owner] += 1
+            following.has_place.set()
 
     def _let_one_retire(self) -> None:
         idle = [
             holder for holder in self._holders() if holder.awake and holder.idle and not holder.is_retiring
         ]
         if idle:
-            min(idle, key=lambda holder: (holder.is_costly_to_wake, holder.last_used)).retire(EVICT_SECONDS)
+            min(idle, key=self._rank_to_retire).retire(EVICT_SECONDS)
+
+    def _rank_to_retire(self, holder: Holder) -> tuple[bool, int, float]:
+        return holder.is_costly_to_wake, -self._held[holder.owner], holder.last_used

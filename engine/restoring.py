@@ -91,7 +91,7 @@ async def worker_at(
     async def acquire() -> Worker:
         while taken:  # a worker that died while it replayed
             source.places.give_back(taken.pop())
-        taken.append(await source.places.take())
+        taken.append(await source.places.take(owner))
         return taken[-1]
 
     making: Making | None = None

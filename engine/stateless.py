@@ -75,7 +75,7 @@ async def execute(
     worker = None
     execution.passed("queued_us")
     with execution.cancellable():
-        worker = await places.take()
+        worker = await places.take(submission.owner)
     execution.passed("restored_us")
     attempt = prepare(execution, submission, policy, engine, _SEQ)
     result: Done | Abort = Abort("cancelled", 0)

@@ -10,6 +10,7 @@ import trio
 from engines import OWNER, Engine, submission
 
 from engine import replay
+from engine.places import Places
 from engine.copies import Copy
 from engine.restoring import LAST_COPY_SECONDS
 
@@ -59,10 +60,10 @@ async def write(engine: Engine, *names: str, code: str = COUNT) -> None:
             await engine.run(f"{code} //{name}", session=name)
 
 
-async def waiting(limit: trio.Semaphore) -> None:
-    """Until somebody waits for what is limited."""
+async def waiting(places: Places) -> None:
+    """Until somebody waits for a place."""
     with trio.fail_after(30):
-        while not limit.statistics().tasks_waiting:
+        while not places._waiting:
             await trio.lowlevel.checkpoint()
 
 
@@ -117,7 +118,7 @@ async def test_a_replay_that_lost_its_worker_is_in_the_way_of_nobody(open_engine
         nursery.start_soon(counted, engine, "a")
         await replays.come_to("a", 3)
         nursery.start_soon(counted, engine, "b")
-        await waiting(engine.supervisor.places._free)
+        await waiting(engine.supervisor.places)
         with trio.fail_after(30):
             os.kill(replays.pids["a"], signal.SIGKILL)
             go_on.set()

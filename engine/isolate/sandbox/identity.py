@@ -30,7 +30,7 @@ def find() -> Identity:
     if int(process.status("CapEff"), 16) & _NEEDED != _NEEDED:
         return "root"
     try:
-        become(user(0))
+        become(USERS[-1])  # where a container has this one, it has those before it
     except OSError:  # a container's root, who has no other users
         return "root"
     return "own"
