@@ -160,8 +160,7 @@ class Checkpointer:
         """Give a copy up that has become a long one if there is no room for such."""
         with trio.move_on_after(slots.LONG_SECONDS):
             await making.copied.wait()
-            return
-        if not self._slots.lengthen(making):
+        if not making.copied.is_set() and not self._slots.lengthen(making):
             patience.cancel()
 
     async def _try(self, snapshot: bytes) -> None:

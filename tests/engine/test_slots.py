@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 import trio
@@ -11,6 +12,7 @@ from engines import OpenEngine
 from trio.testing import wait_all_tasks_blocked
 
 from engine import slots
+from engine.checkpointer import Checkpointer, Making
 from engine.copies import Copy
 from engine.slots import Slots
 
@@ -89,3 +91,18 @@ async def test_sessions_with_large_states_do_not_keep_others_from_their_checkpoi
         await told.wait(lambda made: made.declined is None)
         finished.set()
         await told.wait(lambda made: len(told.kept) == 2)
+
+
+@pytest.mark.usefixtures("autojump_clock")
+async def test_a_copy_that_ends_just_when_it_becomes_long_leaves_no_trace(nursery: trio.Nursery) -> None:
+    nobody: Any = None
+    for _ in range(30):  # the two that wake at the same time run in any order
+        checkpointer = Checkpointer(nursery, nobody, nobody, nobody, nobody, lambda made: None)
+        making = Making(lambda: None)
+        await checkpointer._slots.take(making, long=False, wait=False)
+        async with trio.open_nursery() as both:
+            both.start_soon(checkpointer._watch, making, trio.CancelScope())
+            await trio.sleep(slots.LONG_SECONDS)
+            making.copied.set()
+            checkpointer._slots.give_back(making)
+        assert await checkpointer._slots.take("long", long=True, wait=False)
