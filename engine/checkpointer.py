@@ -59,6 +59,10 @@ class Making:
     def __init__(self, over: Callable[[], object]) -> None:
         self.copied = trio.Event()
         """The copy has ended: its worker may be closed."""
+        self.is_over = trio.Event()
+        """It is kept, or given up."""
+        self.patience = trio.CancelScope()
+        """What the copy and its trial are in: cancelled where they take too long for others to wait."""
         self.over = over
 
 
@@ -131,10 +135,9 @@ class Checkpointer:
 
     async def _finish(self, making: Making, copy: Copy, point: ForkPoint, debt: Debt, began: float) -> None:
         outcome: Checkpoint | EngineError = Unavailable("the server stopped meanwhile")
+        self._nursery.start_soon(self._watch, making)
         try:
-            snapshot = await self._snapshot(making, copy, debt)
-            making.copied.set()
-            await self._try(snapshot)
+            snapshot = await self._make(making, copy, debt)
             outcome = await self._keep(snapshot, point, began)
         except EngineError as failed:
             outcome = failed
@@ -144,24 +147,27 @@ class Checkpointer:
         finally:
             self._end(making, point, debt, began, outcome)
 
-    async def _snapshot(self, making: Making, copy: Copy, debt: Debt) -> bytes:
-        """What the copy makes, in time. Raises CheckpointDeclined, Unavailable."""
-        with trio.move_on_after(COPY_SECONDS) as patience:
-            self._nursery.start_soon(self._watch, making, patience)
+    async def _make(self, making: Making, copy: Copy, debt: Debt) -> bytes:
+        """What the copy makes, once it was tried. Raises CheckpointDeclined, Unavailable."""
+        with making.patience:
+            snapshot = await self._snapshot(copy)
+            making.copied.set()
+            await self._try(snapshot)
+            return snapshot
+        debt.costs_at_least(round(slots.LONG_SECONDS * 1_000_000) + 1)  # the next is known to be long
+        raise Unavailable("the snapshot takes long, and so does another one: one of such is made at a time")
+
+    async def _snapshot(self, copy: Copy) -> bytes:
+        with trio.move_on_after(COPY_SECONDS):
             return await copy.snapshot()
-        if trio.current_time() < patience.deadline:
-            debt.costs_at_least(round(slots.LONG_SECONDS * 1_000_000) + 1)  # the next is known to be long
-            raise Unavailable(
-                "the snapshot takes long, and so does another one: one of such is made at a time"
-            )
         raise CheckpointDeclined(f"the snapshot was not made within {COPY_SECONDS:g} s")
 
-    async def _watch(self, making: Making, patience: trio.CancelScope) -> None:
-        """Give a copy up that has become a long one if there is no room for such."""
+    async def _watch(self, making: Making) -> None:
+        """Give up what has become a long one if there is no room for such."""
         with trio.move_on_after(slots.LONG_SECONDS):
-            await making.copied.wait()
-        if not making.copied.is_set() and not self._slots.lengthen(making):
-            patience.cancel()
+            await making.is_over.wait()
+        if not making.is_over.is_set() and not self._slots.lengthen(making):
+            making.patience.cancel()
 
     async def _try(self, snapshot: bytes) -> None:
         """Restore it once. Raises CheckpointDeclined, Unavailable."""
@@ -216,6 +222,7 @@ class Checkpointer:
         outcome: Checkpoint | EngineError,
     ) -> None:
         making.copied.set()
+        making.is_over.set()
         self._slots.give_back(making)
         if self._slots.are_free:
             self._idle.set()

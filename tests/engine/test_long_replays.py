@@ -10,8 +10,8 @@ import trio
 from engines import OWNER, Engine, submission
 
 from engine import replay
-from engine.places import Places
 from engine.copies import Copy
+from engine.places import Places
 from engine.restoring import LAST_COPY_SECONDS
 
 COUNT = "globalThis.n = (globalThis.n ?? 0) + 1"

@@ -9,7 +9,7 @@ import pytest
 import trio
 from checkpointing import Checkpoints
 from engines import OpenEngine
-from trio.testing import wait_all_tasks_blocked
+from trio.testing import MockClock, wait_all_tasks_blocked
 
 from engine import slots
 from engine.checkpointer import Checkpointer, Making
@@ -93,16 +93,18 @@ async def test_sessions_with_large_states_do_not_keep_others_from_their_checkpoi
         await told.wait(lambda made: len(told.kept) == 2)
 
 
-@pytest.mark.usefixtures("autojump_clock")
-async def test_a_copy_that_ends_just_when_it_becomes_long_leaves_no_trace(nursery: trio.Nursery) -> None:
+async def test_a_copy_that_ends_just_when_it_becomes_long_leaves_no_trace(
+    nursery: trio.Nursery,
+    autojump_clock: MockClock,  # noqa: ARG001
+) -> None:
     nobody: Any = None
     for _ in range(30):  # the two that wake at the same time run in any order
         checkpointer = Checkpointer(nursery, nobody, nobody, nobody, nobody, lambda made: None)
         making = Making(lambda: None)
         await checkpointer._slots.take(making, long=False, wait=False)
         async with trio.open_nursery() as both:
-            both.start_soon(checkpointer._watch, making, trio.CancelScope())
+            both.start_soon(checkpointer._watch, making)
             await trio.sleep(slots.LONG_SECONDS)
-            making.copied.set()
+            making.is_over.set()
             checkpointer._slots.give_back(making)
         assert await checkpointer._slots.take("long", long=True, wait=False)
