@@ -88,6 +88,8 @@ class Worker:
     ) -> None:
         self.number = number
         self.pid = pid
+        self.asked = 0
+        """How often it was asked anything."""
         self._socket = sock
         self._pidfd = pidfd
         self._process_ended = select.poll()
@@ -228,6 +230,7 @@ class Worker:
         if not self._usable:
             raise RuntimeError(f"worker {self.number} is in a run, or was left in the middle of one")
         self._usable = False
+        self.asked += 1
         self._allowance = allowance
         try:
             await self._send(wire.encode(message), descriptors)

@@ -24,6 +24,7 @@ from typing import Final
 
 import trio
 
+from engine import idle
 from engine.errors import PlatformRefused, Unavailable, WorkerFailed
 from engine.isolate.sandbox.layers import Layers, Mode
 from engine.placement import Placement
@@ -121,6 +122,7 @@ class Workers:
     def _begin(self, nursery: trio.Nursery) -> None:
         self._nursery = nursery
         nursery.start_soon(self._supervise)
+        nursery.start_soon(idle.watch, self._workers.values)
         self._refill()
 
     def _refill(self, *, for_caller: int = 0) -> None:

@@ -131,6 +131,10 @@ def serve(_executor: object, _snapshots: object, sock: socket.socket) -> NoRetur
         match frames.next():
             case wire.Run(code=("forking" | "holding" | "lying" | "accusing" | "denying") as manner) as run:
                 sock.sendall(report(run, None))
+            case wire.Run(code="go on") as run:
+                sock.sendall(report(run, None))
+                while True:
+                    pass
             case wire.Run() as run:
                 try:
                     found = obey(run, sock)

@@ -18,7 +18,7 @@ import msgspec
 import pytest
 import trio
 
-from engine import zygote
+from engine import idle, zygote
 from engine.copies import CheckpointDeclined
 from engine.errors import PlatformRefused
 from engine.isolate import process, wire
@@ -323,6 +323,20 @@ async def test_without_permits_a_fork_bomb_ends_at_a_number_and_with_its_worker(
         for bomb in bombs:
             await trio.lowlevel.wait_readable(bomb)
             os.close(bomb)
+
+
+async def test_a_worker_that_computes_after_its_answer_is_ended(
+    drill: Open, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(idle, "LOOK_SECONDS", 0.05)
+    monkeypatch.setattr(idle, "MOST_NS", 5_000_000)
+    async with drill() as workers:
+        honest, hostile = await workers.acquire(), await workers.acquire()
+        await obeyed(honest, "environment")
+        assert await obeyed(hostile, "go on") is None
+        await trio.lowlevel.wait_readable(hostile._pidfd)
+        assert honest.running()
+    assert f"worker {hostile.number} computes while it is asked nothing" in caplog.text
 
 
 # --- layers --------------------------------------------------------------------------------------
