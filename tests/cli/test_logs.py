@@ -158,6 +158,7 @@ def test_an_execution_is_one_line_with_who_what_and_how_long(caplog: pytest.LogC
         "execution_id": "e_1",
         "restored_ms": 0.0,
         "ran_ms": 1.234,
+        "cpu_ms": 0.0,
         "appended_ms": 0.0,
         "console_lines": 2,
         "console_bytes": 12,

@@ -110,8 +110,11 @@ async def settled(engine: Engine, most_descriptors: int = sys.maxsize) -> None:
             if actor.awake:
                 await actor.ended.wait()
         await supervisor._checkpointer.idle()
-        while supervisor.places.taken or not SPARES == supervisor.status()["workers"] == len(
-            engine.worker_pids()
+        ready = supervisor._workers._handed_out
+        while (
+            supervisor.places.taken
+            or not SPARES == supervisor.status()["workers"] == len(engine.worker_pids())
+            or ready.statistics().current_buffer_used != SPARES  # else they have not all their descriptors
         ):
             await trio.lowlevel.checkpoint()
         while descriptors() > most_descriptors:  # those of workers are closed a moment after their ends
