@@ -19,7 +19,7 @@ from engine.isolate.copy_wire import MAX_SNAPSHOT, Declined
 from engine.isolate.executor import Executor
 from engine.isolate.image import BaseImage
 
-LEVEL: Final = 3
+LEVEL: Final = 6
 NICER: Final = 10
 """How much nicer the copy is than workers that run code."""
 _OPTIONS: Final[dict[int, int]] = {
