@@ -91,8 +91,10 @@ _SAMPLES = (
     ("0",),
     (
         "let a = 1, b = [1, 2]; const c = { d: 'e' }; console.log(a, b, c)",
-        "function f(x) { return x + 1 }",
-        "class C { #x = 1; constructor(y) { this.y = y } get x() { return this.#x } }",
+        (
+            "function f(x) { return x + 1 } "
+            "class C { #x = 1; constructor(y) { this.y = y } get x() { return this.#x } }"
+        ),
         "const m = new Map([['k', 1]]); const g = (k, v) => { m.set(k, v); a += v; return a }; f(2)",
         *(f"g(`k{i}`, {i}); console.log('a is', a); new C(a).x" for i in range(4)),
     ),
