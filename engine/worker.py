@@ -25,11 +25,10 @@ import trio
 from engine.copies import CheckpointDeclined, Copy
 from engine.errors import WorkerFailed
 from engine.events import Line
-from engine.isolate import process, wire
+from engine.isolate import copy_wire, process, wire
 from engine.isolate.sandbox import forks
 from engine.limits import MIB, Limits
 
-_MAX_REASON: Final = 200
 CLOSE_SECONDS: Final = 1.0
 """How long a killed process may take to be gone, and the zygote to tell: longer than they do."""
 _CHUNK: Final = 1 << 16
@@ -372,7 +371,7 @@ class Worker:
         except OSError as failed:
             self.kill()  # the copy goes with it
             raise CheckpointDeclined(f"the server has no descriptors for it: {failed.strerror}") from failed
-        raise CheckpointDeclined(forked.failure[:_MAX_REASON])
+        raise CheckpointDeclined(copy_wire.printable(forked.failure) or "its worker gave no reason")
 
     async def _receive(self) -> wire.FromWorker | None:
         """The next message; None at the end of the socket."""

@@ -44,9 +44,15 @@ def read(written: bytes) -> bytes | Declined:
         if len(length) == _LENGTH.size and _LENGTH.unpack(length)[0] == len(snapshot):
             return snapshot
         return Declined("the process that made the snapshot ended before it had told it whole")
-    text = _UNPRINTABLE.sub(" ", complaint[: 4 * _REASON_CHARS].decode("ascii", "replace")).strip("# ")
+    text = printable(complaint[: 4 * _REASON_CHARS].decode("ascii", "replace"))
     if not text:
         return Declined(
             "the process that made the snapshot ended: out of memory, or killed, as with its worker"
         )
-    return Declined(text if len(text) <= _REASON_CHARS else f"{text[:_REASON_CHARS]}...")
+    return Declined(text)
+
+
+def printable(reason: str) -> str:
+    """A reason that a process gave in which hostile code may run, as people may see it; perhaps empty."""
+    text = _UNPRINTABLE.sub(" ", reason[: 4 * _REASON_CHARS]).strip("# ")
+    return text if len(text) <= _REASON_CHARS else f"{text[:_REASON_CHARS]}..."
