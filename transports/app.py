@@ -11,8 +11,8 @@ from transports import asgi, errors, hypercorn_trio
 from transports.execute import PATH as EXECUTE_PATH
 from transports.execute import ExecuteDoor
 from transports.guard import HostGuard
-from transports.mcp import PATH as MCP_PATH
-from transports.mcp import McpDoor
+from transports.mcp.door import PATH as MCP_PATH
+from transports.mcp.door import McpDoor
 from transports.metrics import Metrics
 from transports.rest import all_routes, create_app
 from transports.rest.stream import PATH as EVENTS_PATH

@@ -17,8 +17,9 @@ from engine.isolate import copy_wire, image, stack
 from engine.retention import MAX_BYTES
 from engine.session import NAME
 from persistence import schema, sqlite
-from transports import asgi, execute, hypercorn_trio, mcp_sessions, paging
+from transports import asgi, execute, hypercorn_trio, paging
 from transports.errors import STATUS
+from transports.mcp import sessions as mcp_sessions
 from transports.rest import stream
 
 LIMITS = ROOT / "docs" / "limits.md"

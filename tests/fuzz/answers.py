@@ -12,9 +12,9 @@ from cli.logformat import FIELDS, formatter
 from engine.execution import Execution
 from fuzz import jsons
 from transports import answer
-from transports.mcp import META_KEY
+from transports.mcp.door import META_KEY
+from transports.mcp.text import outcome_text
 from transports.rest import stream
-from transports.text import outcome_text
 
 CONSOLE_BYTES: Final = 2_000
 MCP_CHARS: Final = 4_000

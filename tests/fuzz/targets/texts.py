@@ -18,8 +18,8 @@ from fuzz.data import Data
 from fuzz.shapes import value
 from fuzz.targets.worker import ATTEMPT, KNOWN
 from transports.guard import HostGuard
+from transports.mcp.text import outcome_text
 from transports.paging import MAX_PAGE_BYTES, joined, page
-from transports.text import outcome_text
 
 
 def texts(raw: bytes) -> None:

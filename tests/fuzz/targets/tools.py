@@ -16,9 +16,9 @@ from engine.events import Caller
 from fuzz import jsons
 from fuzz.data import Data
 from fuzz.stub import StubEngine
-from transports.mcp_tools import ENTRIES
+from transports.mcp.text import fault_text, refusal_text
+from transports.mcp.tools import ENTRIES
 from transports.request import FIELDS, submission
-from transports.text import fault_text, refusal_text
 
 _DECODERS: Final[tuple[Callable[[str], Any], ...]] = (pydantic_core.from_json, json.loads)
 _USUAL: Final = {

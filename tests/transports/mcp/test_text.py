@@ -9,9 +9,9 @@ import pytest
 from engine.errors import NotFound, StoreFailed, StoreFull
 from engine.events import Caller, ErrorDetail, Line
 from engine.execution import Execution, Report
-from transports import text
+from transports.mcp import text
+from transports.mcp.text import Stack, refusal_text, running_text, take_apart
 from transports.settings import DEFAULTS
-from transports.text import Stack, refusal_text, running_text, take_apart
 
 
 def outcome_text(told: Report, max_chars: int = DEFAULTS.mcp_chars) -> str:

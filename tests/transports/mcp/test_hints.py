@@ -8,7 +8,7 @@ import pytest
 from isolates import Session as Isolate
 
 from engine.events import ErrorDetail
-from transports.hints import _HINTS, hint
+from transports.mcp.hints import _HINTS, hint
 
 MakeIsolate = Callable[..., Isolate]
 

@@ -14,7 +14,7 @@ from engine.errors import EngineError, RequestError, StoreFull
 from engine.events import ErrorDetail
 from engine.execution import Execution, Report
 from transports.answer import error_text
-from transports.hints import hint
+from transports.mcp.hints import hint
 from transports.paging import joined
 
 MAX_VALUE_CHARS = 8_000

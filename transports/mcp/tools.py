@@ -15,9 +15,9 @@ from msgspec.structs import asdict, fields
 
 from engine.errors import InvalidField
 from engine.execution import Report, Status
+from transports.mcp.text import MAX_VALUE_CHARS, cut, failure_text, handle, legible
 from transports.paging import OutputPage, page
 from transports.request import EXECUTION_ID, OWNER
-from transports.text import MAX_VALUE_CHARS, cut, failure_text, handle, legible
 
 if TYPE_CHECKING:
     from engine.supervisor import Supervisor

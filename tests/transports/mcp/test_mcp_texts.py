@@ -19,8 +19,8 @@ from engine.limits import LimitPolicy
 from engine.supervisor import Stores, open_supervisor
 from persistence.directory_blobs import DirectoryBlobStore
 from persistence.sqlite import open_sqlite_log
-from transports import mcp as mcp_door
-from transports.mcp import McpDoor
+from transports.mcp import door as mcp_door
+from transports.mcp.door import McpDoor
 
 pytestmark = pytest.mark.filterwarnings(
     # the official client leaves generators of its HTTP library to the garbage collector

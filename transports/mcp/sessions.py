@@ -20,7 +20,7 @@ from mcp.server.runner import serve_loop
 from mcp.server.streamable_http import StreamableHTTPServerTransport
 
 from transports import asgi, errors
-from transports.mcp_home import Home
+from transports.mcp.home import Home
 
 logger = logging.getLogger(__name__)
 

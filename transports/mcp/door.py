@@ -30,11 +30,11 @@ from engine.events import Caller
 from engine.execution import Execution
 from transports import asgi, errors
 from transports.answer import as_object
-from transports.mcp_sessions import SCOPE_KEY, Session, Sessions
-from transports.mcp_tools import ENTRIES
+from transports.mcp.sessions import SCOPE_KEY, Session, Sessions
+from transports.mcp.text import fault_text, handle, outcome_text, refusal_text, running_text
+from transports.mcp.tools import ENTRIES
 from transports.request import OWNER, submission
 from transports.settings import DEFAULTS, HttpSettings
-from transports.text import fault_text, handle, outcome_text, refusal_text, running_text
 
 if TYPE_CHECKING:
     from engine.supervisor import Supervisor

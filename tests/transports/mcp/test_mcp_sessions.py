@@ -23,9 +23,10 @@ from server_process import ServerProcess
 
 from engine.limits import LimitPolicy
 from engine.supervisor import open_supervisor
-from transports import asgi, mcp_sessions
-from transports.mcp import McpDoor
-from transports.mcp_sessions import IDLE_SECONDS, SCOPE_KEY, UNUSED_SECONDS, Sessions
+from transports import asgi
+from transports.mcp import sessions as mcp_sessions
+from transports.mcp.door import McpDoor
+from transports.mcp.sessions import IDLE_SECONDS, SCOPE_KEY, UNUSED_SECONDS, Sessions
 
 HEADERS = {"content-type": "application/json", "accept": "application/json, text/event-stream"}
 HELLO = {
@@ -166,7 +167,7 @@ async def test_a_client_that_goes_away_is_told_of_in_one_line(
                 await stream.send_eof()
                 await read_to_end(stream)
             await gone.wait()
-    (told,) = [record for record in caplog.records if record.name == "transports.mcp"]
+    (told,) = [record for record in caplog.records if record.name == "transports.mcp.door"]
     assert (told.levelname, told.exc_info) == ("INFO", None)
     assert len(door.sessions) == 0
 

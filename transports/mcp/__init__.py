@@ -1,0 +1,1 @@
+"""The MCP doors: the tools and what leads to them, by the official SDK."""
