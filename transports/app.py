@@ -11,8 +11,9 @@ from transports import asgi, errors, hypercorn_trio
 from transports.execute import PATH as EXECUTE_PATH
 from transports.execute import ExecuteDoor
 from transports.guard import HostGuard
-from transports.mcp.door import PATH as MCP_PATH
-from transports.mcp.door import McpDoor
+from transports.mcp.server import create_server
+from transports.mcp.streamable import PATH as MCP_PATH
+from transports.mcp.streamable import StreamableDoor
 from transports.metrics import Metrics
 from transports.rest import all_routes, create_app
 from transports.rest.stream import PATH as EVENTS_PATH
@@ -69,7 +70,7 @@ async def serve(
     answered (with 503, where they would run something), so that clients can tell a server that stops
     from one that is gone. Then MCP sessions end, and with them their open streams, then connections.
     """
-    mcp = McpDoor(engine, settings)
+    mcp = StreamableDoor(create_server(engine, settings), settings)
     metrics.watch(engine)
     app = create_app(all_routes(engine, settings, failing=failing, metrics=metrics), settings.body_bytes)
     doors: dict[str, asgi.Application] = {

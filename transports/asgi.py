@@ -84,6 +84,16 @@ async def _read(receive: Receive, limit: int) -> bytes:
     return b"".join(chunks)
 
 
+def replay(body: bytes, receive: Receive) -> Receive:
+    """A ``receive`` that gives the body, which was read before, in one message, then what comes after it."""
+    waiting = [{"type": "http.request", "body": body, "more_body": False}]
+
+    async def replayed() -> Any:
+        return waiting.pop() if waiting else await receive()
+
+    return replayed
+
+
 async def cancel_when_gone(receive: Receive, scope: trio.CancelScope) -> None:
     """Cancel ``scope`` when the client goes away."""
     while (await receive())["type"] != "http.disconnect":

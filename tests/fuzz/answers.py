@@ -12,7 +12,7 @@ from cli.logformat import FIELDS, formatter
 from engine.execution import Execution
 from fuzz import jsons
 from transports import answer
-from transports.mcp.door import META_KEY
+from transports.mcp.run_js import META_KEY
 from transports.mcp.text import outcome_text
 from transports.rest import stream
 

@@ -20,7 +20,8 @@ from mcp.server.runner import serve_loop
 from mcp.server.streamable_http import StreamableHTTPServerTransport
 
 from transports import asgi, errors
-from transports.mcp.home import Home
+from transports.mcp.call import SCOPE_KEY, Connection, http_call
+from transports.mcp.resumption import Budget, StreamLog
 
 logger = logging.getLogger(__name__)
 
@@ -31,20 +32,16 @@ IDLE_SECONDS = 1_800.0
 UNUSED_SECONDS = 60.0
 """The same for a session that never called a tool."""
 
-SCOPE_KEY = "mcp-v8.session"
-"""Where a request's ASGI scope has its ``Session``."""
-
 
 class Session:
-    """One open session: its transport, its home, and since when it has had nothing to do."""
+    """One open session: its transport, and since when it has had nothing to do."""
 
-    def __init__(self, home: Home) -> None:
-        self.home = home
-        self.used = False
-        """Whether it ever called a tool."""
+    def __init__(self, budget: Budget) -> None:
+        self.connection = Connection()
         self.idle_since = inf
         """Trio's clock; infinite while a request is in flight."""
-        self.transport = StreamableHTTPServerTransport(mcp_session_id=uuid4().hex)
+        self.streams = StreamLog(budget)
+        self.transport = StreamableHTTPServerTransport(uuid4().hex, event_store=self.streams)
         self.life = trio.CancelScope()
         self._requests = 0
 
@@ -70,15 +67,17 @@ class Session:
             self._requests -= 1
             if not self._requests:
                 self.idle_since = trio.current_time()
-                self.life.deadline = self.idle_since + (IDLE_SECONDS if self.used else UNUSED_SECONDS)
+                self.life.deadline = self.idle_since + (
+                    IDLE_SECONDS if self.connection.used else UNUSED_SECONDS
+                )
 
 
 class Sessions:
     """An ASGI application for requests of the session protocol. It serves while ``run`` is open."""
 
-    def __init__(self, server: Server[Any], patience: float) -> None:
+    def __init__(self, server: Server[Any]) -> None:
         self._server = server
-        self._patience = patience
+        self._budget = Budget()
         self._open: dict[str, Session] = {}
         self._nursery: trio.Nursery | None = None
         self._lifespan: Any = None
@@ -112,7 +111,7 @@ class Sessions:
             full = f"{MAX_SESSIONS:,} MCP sessions are busy: try again, and end with DELETE those not needed"
             await asgi.send_answer(scope, send, errors.answer(503, full, "busy"))
             return
-        session = Session(Home(self._patience))
+        session = Session(self._budget)
         status = 500
 
         async def watch(message: Any) -> None:
@@ -137,7 +136,7 @@ class Sessions:
         idle = [session for session in self._open.values() if session.idle_since < inf]
         if not idle:
             return False
-        last = min(idle, key=lambda session: (session.used, session.idle_since))
+        last = min(idle, key=lambda session: (session.connection.used, session.idle_since))
         last.life.cancel()
         self._forget(last)
         return True
@@ -159,6 +158,7 @@ class Sessions:
             logger.exception("an MCP session failed")
         finally:
             self._forget(session)
+            session.streams.close()
             with trio.CancelScope(shield=True):
                 await session.transport.terminate()
 
@@ -168,4 +168,5 @@ class Sessions:
 
 async def _serve(session: Session, scope: asgi.Scope, receive: asgi.Receive, send: asgi.Send) -> None:
     with session.request():
-        await session.transport.handle_request({**scope, SCOPE_KEY: session}, receive, send)
+        call = http_call("mcp", scope, session.connection)
+        await session.transport.handle_request({**scope, SCOPE_KEY: call}, receive, send)

@@ -25,8 +25,11 @@ from engine.limits import LimitPolicy
 from engine.supervisor import open_supervisor
 from transports import asgi
 from transports.mcp import sessions as mcp_sessions
-from transports.mcp.door import McpDoor
-from transports.mcp.sessions import IDLE_SECONDS, SCOPE_KEY, UNUSED_SECONDS, Sessions
+from transports.mcp.call import SCOPE_KEY
+from transports.mcp.server import create_server
+from transports.mcp.sessions import IDLE_SECONDS, UNUSED_SECONDS, Sessions
+from transports.mcp.streamable import StreamableDoor
+from transports.settings import DEFAULTS
 
 HEADERS = {"content-type": "application/json", "accept": "application/json, text/event-stream"}
 HELLO = {
@@ -119,17 +122,17 @@ def test_a_client_that_leaves_half_a_request_leaves_one_line(
 
 
 @pytest.fixture
-async def door(cache_dir: Path) -> AsyncIterator[McpDoor]:
+async def door(cache_dir: Path) -> AsyncIterator[StreamableDoor]:
     opened = open_supervisor(stores=None, policy=LimitPolicy(), cache_dir=cache_dir, max_workers=2)
     async with opened as engine:
-        door = McpDoor(engine)
+        door = StreamableDoor(create_server(engine, DEFAULTS))
         async with door.run():
             yield door
 
 
 @pytest.mark.parametrize("version", [b"", b"MCP-Protocol-Version: 2026-07-28\r\n"])
 async def test_a_body_that_does_not_come_is_a_408_and_opens_nothing(
-    door: McpDoor, version: bytes, monkeypatch: pytest.MonkeyPatch
+    door: StreamableDoor, version: bytes, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(asgi, "BODY_SECONDS", 0.1)
     async with serving(application(door)) as server, await server.connect() as stream:
@@ -142,7 +145,7 @@ async def test_a_body_that_does_not_come_is_a_408_and_opens_nothing(
         assert len(door.sessions) == 0
 
 
-async def test_a_body_over_the_limit_is_refused_as_elsewhere(door: McpDoor) -> None:
+async def test_a_body_over_the_limit_is_refused_as_elsewhere(door: StreamableDoor) -> None:
     async with serving(application(door)) as server, await server.connect() as stream:
         await stream.send_all(b"POST /mcp HTTP/1.1\r\nHost: a\r\nContent-Length: 5000000\r\n\r\n{")
         told = await response(stream)
@@ -151,7 +154,7 @@ async def test_a_body_over_the_limit_is_refused_as_elsewhere(door: McpDoor) -> N
 
 
 async def test_a_client_that_goes_away_is_told_of_in_one_line(
-    door: McpDoor, caplog: pytest.LogCaptureFixture
+    door: StreamableDoor, caplog: pytest.LogCaptureFixture
 ) -> None:
     gone = trio.Event()
 
@@ -167,7 +170,7 @@ async def test_a_client_that_goes_away_is_told_of_in_one_line(
                 await stream.send_eof()
                 await read_to_end(stream)
             await gone.wait()
-    (told,) = [record for record in caplog.records if record.name == "transports.mcp.door"]
+    (told,) = [record for record in caplog.records if record.name == "transports.mcp.streamable"]
     assert (told.levelname, told.exc_info) == ("INFO", None)
     assert len(door.sessions) == 0
 
@@ -215,10 +218,10 @@ class Site:
 @asynccontextmanager
 async def site() -> AsyncIterator[Site]:
     async def call(ctx: Any, _: Any) -> CallToolResult:
-        ctx.request.scope[SCOPE_KEY].used = True
+        ctx.request.scope[SCOPE_KEY].connection.used = True
         return CallToolResult(content=[])
 
-    sessions = Sessions(Server("t", on_call_tool=call), 1)
+    sessions = Sessions(Server("t", on_call_tool=call))
     async with sessions.run():
         yield Site(sessions)
 
@@ -269,7 +272,7 @@ async def test_a_house_full_of_busy_sessions_says_to_try_again(monkeypatch: pyte
         await trio.sleep_forever()
         raise AssertionError
 
-    sessions = Sessions(Server("t", on_call_tool=call), 1)
+    sessions = Sessions(Server("t", on_call_tool=call))
     with trio.fail_after(5):
         async with sessions.run(), trio.open_nursery() as nursery:
             here = Site(sessions)

@@ -19,8 +19,10 @@ from engine.limits import LimitPolicy
 from engine.supervisor import Stores, open_supervisor
 from persistence.directory_blobs import DirectoryBlobStore
 from persistence.sqlite import open_sqlite_log
-from transports.mcp import door as mcp_door
-from transports.mcp.door import McpDoor
+from transports.mcp import run_js
+from transports.mcp.server import create_server
+from transports.mcp.streamable import StreamableDoor
+from transports.settings import DEFAULTS
 
 pytestmark = pytest.mark.filterwarnings(
     # the official client leaves generators of its HTTP library to the garbage collector
@@ -232,13 +234,13 @@ async def test_wrong_arguments_of_other_tools_are_told(
 async def test_a_call_that_goes_on_can_be_watched_and_stopped(
     cache_dir: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(mcp_door, "CALL_SECONDS", 0.5)
+    monkeypatch.setattr(run_js, "CALL_SECONDS", 0.5)
     common = {"policy": LimitPolicy(), "cache_dir": cache_dir, "max_workers": 4}
     async with (
         open_sqlite_log(tmp_path / "store") as log,
         open_supervisor(stores=Stores(log, DirectoryBlobStore(tmp_path / "store")), **common) as engine,  # type: ignore[arg-type]
     ):
-        door = McpDoor(engine)
+        door = StreamableDoor(create_server(engine, DEFAULTS))
         async with door.run(), serving(door) as served:
             url = f"http://127.0.0.1:{served.port}/mcp?session=demo"
             async with Client(url, mode="legacy") as client:

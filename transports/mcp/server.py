@@ -1,0 +1,84 @@
+"""The MCP server behind every door: the SDK's, with our handlers.
+
+It knows nothing of transports: each door gives every request its ``Call``.
+"""
+
+from __future__ import annotations
+
+from importlib.metadata import version
+from typing import TYPE_CHECKING, Any
+
+from mcp.server.lowlevel import Server
+from mcp.shared.exceptions import MCPError
+from mcp_types import (
+    INVALID_PARAMS,
+    CallToolRequestParams,
+    CallToolResult,
+    EmptyResult,
+    ListToolsResult,
+    PaginatedRequestParams,
+    SetLevelRequestParams,
+    TextContent,
+)
+
+from engine.errors import EngineError
+from transports import errors
+from transports.mcp.call import Context, call_of
+from transports.mcp.run_js import RunJs
+from transports.mcp.text import fault_text
+from transports.mcp.tools import ENTRIES
+from transports.settings import HttpSettings
+
+if TYPE_CHECKING:
+    from engine.supervisor import Supervisor
+
+
+def create_server(engine: Supervisor, settings: HttpSettings) -> Server[Any]:
+    """The server that answers for ``engine``."""
+    handlers = _Handlers(engine, settings)
+    server: Server[Any] = Server(
+        "mcp-v8",
+        version=version("mcp-v8"),
+        on_list_tools=handlers.list_tools,
+        on_call_tool=handlers.call_tool,
+    )
+    # not by its argument, which warns that later revisions have another way: both are served
+    server.add_request_handler("logging/setLevel", SetLevelRequestParams, handlers.set_level)
+    return server
+
+
+class _Handlers:
+    """What is done for each method."""
+
+    def __init__(self, engine: Supervisor, settings: HttpSettings) -> None:
+        self._engine = engine
+        self._run_js = RunJs(engine, settings)
+
+    async def list_tools(self, _ctx: Context, _params: PaginatedRequestParams | None) -> ListToolsResult:
+        others = (entry.definition for entry in ENTRIES.values())
+        return ListToolsResult(tools=[self._run_js.definition, *others])
+
+    async def call_tool(self, ctx: Context, params: CallToolRequestParams) -> CallToolResult:
+        entry = ENTRIES.get(params.name)
+        if entry is None and params.name != self._run_js.definition.name:
+            known = ", ".join([self._run_js.definition.name, *ENTRIES])
+            raise MCPError(INVALID_PARAMS, f"there is no tool {params.name[:64]!r}; there are {known}")
+        if (connection := call_of(ctx).connection) is not None:
+            connection.used = True
+        arguments = params.arguments or {}
+        try:
+            if entry is None:
+                return await self._run_js.call(ctx, arguments)
+            return await entry.call(self._engine, arguments)
+        except EngineError as error:
+            errors.engine_answer(error)  # logs what is not the client's fault
+            told = fault_text(error)
+        except Exception as error:  # noqa: BLE001 (the SDK would tell the client the exception's text)
+            told = errors.internal_sentence(error)
+        return CallToolResult(content=[TextContent(text=told)], is_error=True)
+
+    async def set_level(self, ctx: Context, params: SetLevelRequestParams) -> EmptyResult:
+        connection = call_of(ctx).connection
+        if connection is not None:
+            connection.log_level = params.level
+        return EmptyResult()

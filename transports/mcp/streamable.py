@@ -1,0 +1,70 @@
+"""``/mcp``: MCP's streamable HTTP, in the revisions with sessions (2025) and without (2026)."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+from mcp.server.lowlevel import Server
+from mcp.server.streamable_http_manager import StreamableHTTPSessionManager
+from mcp_types.version import HANDSHAKE_PROTOCOL_VERSIONS
+
+from engine.errors import Unavailable
+from transports import asgi, errors
+from transports.mcp.call import SCOPE_KEY, http_call
+from transports.mcp.sessions import Sessions
+from transports.settings import DEFAULTS, HttpSettings
+
+logger = logging.getLogger(__name__)
+
+PATH = "/mcp"
+
+_HOW_TO_POST = (
+    "this is an MCP endpoint: POST JSON-RPC to it, beginning with `initialize`, with "
+    "'Content-Type: application/json' and 'Accept: application/json, text/event-stream'"
+)
+
+
+class StreamableDoor:
+    """An ASGI application for ``PATH``. It serves while ``run`` is open."""
+
+    def __init__(self, server: Server[Any], settings: HttpSettings = DEFAULTS) -> None:
+        self._settings = settings
+        self._open = False
+        self.sessions = Sessions(server)
+        self._sessionless = StreamableHTTPSessionManager(server, stateless=True)
+
+    @asynccontextmanager
+    async def run(self) -> AsyncIterator[None]:
+        """Take requests; on the way out every session is ended, and with it its open streams."""
+        try:
+            async with self._sessionless.run(), self.sessions.run():
+                self._open = True
+                yield
+        finally:
+            self._open = False
+
+    async def __call__(self, scope: asgi.Scope, receive: asgi.Receive, send: asgi.Send) -> None:
+        """Serve one HTTP request: its body is complete before the SDK hears of it."""
+        try:
+            body = await asgi.read_body(scope, receive, self._settings.body_bytes)
+        except asgi.Gone:
+            logger.info("a client went away before its request was complete")
+        except asgi.BodyRefused as refused:
+            await asgi.send_answer(scope, send, errors.body_answer(refused))
+        else:
+            await self._serve(scope, asgi.replay(body, receive), send)
+
+    async def _serve(self, scope: asgi.Scope, receive: asgi.Receive, send: asgi.Send) -> None:
+        version = asgi.header(scope, b"mcp-protocol-version")
+        if not self._open:
+            await asgi.send_answer(scope, send, errors.engine_answer(Unavailable("the server is stopping")))
+        elif scope["method"] != "POST" and asgi.header(scope, b"mcp-session-id") is None:
+            await asgi.send_answer(scope, send, errors.answer(400, _HOW_TO_POST, "bad_request"))
+        elif version is None or version in HANDSHAKE_PROTOCOL_VERSIONS:
+            await self.sessions(scope, receive, send)
+        else:
+            scope = {**scope, SCOPE_KEY: http_call("mcp", scope, None)}
+            await self._sessionless.handle_request(scope, receive, send)
