@@ -50,7 +50,7 @@ def choose(ctx: click.Context, environ: Mapping[str, str] = os.environ) -> tuple
     for usual, most in _MAXIMA.items():
         _keep_below(chosen, usual, most)
     _choose_store(chosen)
-    _choose_port(chosen, environ)
+    _choose_door(chosen, environ)
     if not chosen["max_workers"].rank:
         chosen["max_workers"] = Choice(environment.default_max_workers())
     return chosen, _choose_level(chosen, environ)
@@ -108,10 +108,21 @@ def _choose_store(chosen: Choices) -> None:
     chosen["directory_path"] = directory._replace(value=path.absolute())
 
 
-def _choose_port(chosen: Choices, environ: Mapping[str, str]) -> None:
-    """``PORT``, which hosting platforms set, is asked last."""
+def _choose_door(chosen: Choices, environ: Mapping[str, str]) -> None:
+    """Settle where clients come in. ``PORT``, which hosting platforms set, is asked last."""
+    doors = {name: chosen[name] for name in ("http_port", "sse_port", "stdio")}
+    said = {name: door for name, door in doors.items() if door.rank and door.value not in (None, False)}
+    first = max((door.rank for door in said.values()), default=0)
+    taken = [name for name, door in said.items() if door.rank == first]
+    if len(taken) > 1:
+        raise ConfigError(
+            f"{' and '.join(said[name].origin for name in taken)} exclude each other: give one "
+            "(--sse-port serves what --http-port does, and SSE)"
+        )
+    for name in said.keys() - set(taken):
+        chosen[name] = said[name]._replace(value=False if name == "stdio" else None)
     text = environ.get("PORT")
-    if chosen["http_port"].rank or not text:
+    if taken or not text:
         return
     if not (text.isascii() and text.isdigit() and int(text) <= MAX_PORT):
         raise ConfigError(f"the variable PORT is {text!r}, which is no port: set a number up to {MAX_PORT}")

@@ -14,6 +14,7 @@ from cli.choices import Choices, ConfigError
 from engine.isolate.sandbox.layers import Mode
 from engine.limits import LimitPolicy, Limits
 from engine.placement import Placement, place
+from transports.request import SESSION_NAME
 from transports.settings import HttpSettings
 
 _NO_NAMES = ("", "0.0.0.0", "::")  # noqa: S104 (an address for listening is nothing that a client asks for)
@@ -24,8 +25,10 @@ class Settings(Struct, frozen=True, kw_only=True):
     """Everything ``serve`` needs to know."""
 
     bind_host: str
-    http_port: int
-    """0 for any free port."""
+    port: int | None
+    """0 for any free port; None to serve on stdin and stdout."""
+    session_id: str | None
+    """Session of a client on stdin that names none."""
     store: Path | None
     """Directory of the event log; None for a stateless server."""
     cache_dir: Path
@@ -50,10 +53,12 @@ def settings(choices: Choices) -> Settings:
     """The settings that follow from the choices. Raises ConfigError."""
     chosen = {name: choice.value for name, choice in choices.items()}
     store: Path | None = chosen["directory_path"]
+    port = chosen["http_port"] if chosen["sse_port"] is None else chosen["sse_port"]
     bound = chosen["bind_host"].strip().strip("[]")
     return Settings(
         bind_host=bound,
-        http_port=chosen["http_port"],
+        port=port,
+        session_id=_session_id(chosen["session_id"], port),
         store=store,
         cache_dir=environment.cache_directory(),
         max_workers=chosen["max_workers"],
@@ -72,6 +77,7 @@ def settings(choices: Choices) -> Settings:
         policy=_policy(chosen),
         http=HttpSettings(
             allowed_hosts=_host_names(chosen["allowed_hosts"]) + (() if bound in _NO_NAMES else (bound,)),
+            sse=chosen["sse_port"] is not None,
             exec_async=chosen["exec_async"],
             drain_seconds=chosen["drain_seconds"],
             answer_console_bytes=chosen["max_answer_console_bytes"],
@@ -105,6 +111,19 @@ def _policy(chosen: dict[str, Any]) -> LimitPolicy:
         max_session_events=chosen["max_session_events"],
         max_owner_sessions=chosen["max_owner_sessions"],
     )
+
+
+def _session_id(name: str | None, port: int | None) -> str | None:
+    """The name. Raises ConfigError for one that no session can have, and where there are many clients."""
+    if name is None:
+        return None
+    if port is not None:
+        raise ConfigError(
+            "--session-id is for stdio: over HTTP each client names its session, as in /mcp?session=NAME"
+        )
+    if SESSION_NAME.fullmatch(name) is None:
+        raise ConfigError(f"--session-id takes 1 to 128 of the characters A-Z a-z 0-9 . _ -, not {name!r}")
+    return name
 
 
 def _host_names(text: str) -> tuple[str, ...]:

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import signal
+import stat
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import click
@@ -19,6 +22,7 @@ _EXAMPLES = """\
 Examples:
   mcp-v8 --http-port 8080              serve; sessions are kept below your home
   mcp-v8 --http-port 8080 --stateless  serve without sessions
+  mcp-v8 --stdio --session-id demo     serve one client on stdin and stdout
   mcp-v8 --config mcp-v8.toml          serve with the settings of a file
   mcp-v8 config --config mcp-v8.toml   show each setting and where it is from
   claude mcp add --transport http js 'http://localhost:8080/mcp?session=demo'
@@ -57,10 +61,10 @@ def main() -> None:
 @main.command(cls=SettingsCommand)
 @click.pass_context
 def serve(ctx: click.Context, /, **_: Any) -> None:
-    """Serve REST and MCP over HTTP until a signal (default)."""
+    """Serve REST and MCP over HTTP, or MCP on stdin and stdout (default)."""
     choices, warnings = _choices(ctx)
-    if choices["http_port"].value is None:
-        _no_port(ctx)
+    if not any(choices[door].value not in (None, False) for door in ("http_port", "sse_port", "stdio")):
+        _expect_client(ctx)
     settings = _settings(ctx, choices)
     signal.signal(signal.SIGINT, signal.SIG_DFL)  # until the server has a use for it: no KeyboardInterrupt
     from cli import serve as server  # the engine takes a moment to import: not for --help
@@ -96,12 +100,24 @@ def _settings(ctx: click.Context, choices: Choices) -> config.Settings:
         raise click.UsageError(str(error), ctx) from error
 
 
-def _no_port(ctx: click.Context) -> None:
-    """On a terminal help is more use than an error."""
-    if sys.stdin.isatty() and ctx.parent is not None:
+def _expect_client(ctx: click.Context) -> None:
+    """Without a port, stdin must lead to a client; on a terminal help is more use than waiting for it."""
+    if sys.stdin is not None and sys.stdin.isatty() and ctx.parent is not None:
         click.echo(ctx.parent.get_help())
         ctx.exit(0)
-    raise click.UsageError("there is no port to serve on: give --http-port PORT", ctx)
+    if not _leads_to_client(0):
+        raise click.UsageError(
+            "there is no port to serve on: give --http-port PORT, or --stdio and a client on stdin", ctx
+        )
+
+
+def _leads_to_client(descriptor: int) -> bool:
+    """Whether somebody may write what is read from it."""
+    try:
+        status = os.fstat(descriptor)
+    except OSError:  # closed
+        return False
+    return not (stat.S_ISCHR(status.st_mode) and status.st_rdev == Path(os.devnull).stat().st_rdev)
 
 
 if __name__ == "__main__":

@@ -115,6 +115,24 @@ GROUPS: dict[str, tuple[click.Option, ...]] = {
             "Port for REST and MCP; 0 for any free one.  [default: $PORT]",
             "PORT",
         ),
+        _number(
+            "--sse-port",
+            0,
+            None,
+            MAX_PORT,
+            "The same with MCP over SSE as well, at /sse, for clients that know nothing newer.",
+            "PORT",
+        ),
+        _option(
+            "--stdio",
+            is_flag=True,
+            help="Serve MCP on stdin and stdout instead of a port; so it is where stdin is a pipe.",
+        ),
+        _option(
+            "--session-id",
+            metavar="NAME",
+            help="On stdio, the session of calls that name none.  [default: a new one]",
+        ),
         _option("--bind-host", default="127.0.0.1", metavar="HOST", help="Address to listen on."),
         _option(
             "--allowed-hosts",

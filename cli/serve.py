@@ -27,6 +27,7 @@ from engine.supervisor import Stores, Supervisor, open_supervisor
 from persistence.directory_blobs import DirectoryBlobStore
 from persistence.sqlite import SqliteEventLog, open_sqlite_log
 from transports import app
+from transports.mcp import stdio
 from transports.metrics import Metrics
 
 _log = logging.getLogger(__name__)
@@ -82,15 +83,15 @@ async def _serve(settings: Settings) -> None:
             metrics = Metrics()
             observers = (ExecutionLog(), metrics)
             async with _open_log(settings) as log, _open_engine(settings, log, observers) as engine:
-                await app.serve(
-                    engine,
-                    listeners,
-                    http,
-                    stop,
-                    lambda: _announce(settings, engine, listeners),
-                    lambda: None if log is None else log.failing,
-                    metrics,
-                )
+
+                def started() -> None:
+                    _announce(settings, engine, listeners)
+
+                if settings.port is None:
+                    await stdio.serve(engine, http, settings.session_id, stop, started)
+                else:
+                    failing = (lambda: None) if log is None else (lambda: log.failing)
+                    await app.serve(engine, listeners, http, stop, started, failing, metrics)
             nursery.cancel_scope.cancel()
 
 
@@ -132,11 +133,13 @@ async def _open_log(settings: Settings) -> AsyncIterator[SqliteEventLog | None]:
 
 
 async def _listen(settings: Settings) -> list[trio.SocketListener]:
-    """Sockets bound to the address; the port is ours before anything slow is done."""
+    """Sockets bound to the address; the port is ours before anything slow is done. None on stdio."""
+    if settings.port is None:
+        return []
     try:
-        return await trio.open_tcp_listeners(settings.http_port, host=settings.bind_host)
+        return await trio.open_tcp_listeners(settings.port, host=settings.bind_host)
     except OSError as error:
-        where = f"{settings.bind_host}:{settings.http_port}"
+        where = f"{settings.bind_host}:{settings.port}"
         why = "the port is taken" if error.errno == errno.EADDRINUSE else (error.strerror or str(error))
         raise OSError(f"cannot listen on {where}: {why}") from error
 
@@ -159,13 +162,15 @@ def _announce(settings: Settings, engine: Supervisor, listeners: list[trio.Socke
         return
     layers: Layers = engine.status()["sandbox"]
     store = "none: stateless, nothing is kept" if settings.store is None else str(settings.store)
-    _tell(
-        f"Listening on {', '.join(urls)} (MCP at {urls[0]}/mcp)\n"
-        f"Store: {store}\n"
-        f"Sandbox: {layers.describe()}\n"
-        f"Try: curl -X POST {urls[0]}/api/exec -H 'Content-Type: application/json' "
-        '-d \'{"code":"1 + 2"}\''
-    )
+    where = "Serving MCP on stdin and stdout"
+    if urls:
+        sse = f", over SSE at {urls[0]}/sse" if settings.http.sse else ""
+        where = f"Listening on {', '.join(urls)} (MCP at {urls[0]}/mcp{sse})"
+    lines = [where, f"Store: {store}", f"Sandbox: {layers.describe()}"]
+    if urls:
+        code = '{"code":"1 + 2"}'
+        lines.append(f"Try: curl -X POST {urls[0]}/api/exec -H 'Content-Type: application/json' -d '{code}'")
+    _tell("\n".join(lines))
 
 
 def _tell(text: str) -> None:

@@ -11,7 +11,9 @@ from transports import asgi, errors, hypercorn_trio
 from transports.execute import PATH as EXECUTE_PATH
 from transports.execute import ExecuteDoor
 from transports.guard import HostGuard
+from transports.mcp import sse as sse_door
 from transports.mcp.server import create_server
+from transports.mcp.sse import SseDoor
 from transports.mcp.streamable import PATH as MCP_PATH
 from transports.mcp.streamable import StreamableDoor
 from transports.metrics import Metrics
@@ -70,18 +72,21 @@ async def serve(
     answered (with 503, where they would run something), so that clients can tell a server that stops
     from one that is gone. Then MCP sessions end, and with them their open streams, then connections.
     """
-    mcp = StreamableDoor(create_server(engine, settings), settings)
+    mcp_server = create_server(engine, settings)
+    mcp, sse = StreamableDoor(mcp_server, settings), SseDoor(mcp_server, settings)
     metrics.watch(engine)
     app = create_app(all_routes(engine, settings, failing=failing, metrics=metrics), settings.body_bytes)
     doors: dict[str, asgi.Application] = {
         EXECUTE_PATH: ExecuteDoor(engine, settings),
         MCP_PATH: mcp,
     }
+    if settings.sse:
+        doors |= {sse_door.STREAM_PATH: sse.listen, sse_door.POST_PATH: sse.post}
     guard = HostGuard(settings.allowed_hosts)
     app.asgi_app = Front(app.asgi_app, doors, EventsDoor(engine, settings), guard)  # type: ignore[method-assign]
     drained = trio.Event()
     async with trio.open_nursery() as nursery:
-        async with mcp.run():
+        async with mcp.run(), sse.run():
             config = hypercorn_trio.ServerConfig()
             config.max_connections = settings.connections
             await nursery.start(hypercorn_trio.serve, app, config, listeners, drained)

@@ -26,6 +26,7 @@ from engine.execution import Submission
 OWNER = "local"
 """Owner of everything on a server without authentication."""
 
+SESSION_NAME = re.compile(r"[A-Za-z0-9._-]{1,128}")
 EXECUTION_ID = re.compile(r"e_[A-Za-z0-9_-]{16}")
 
 FIELDS = (
@@ -41,7 +42,7 @@ FIELDS = (
 _DECODED = frozenset(FIELDS) - {"input"}
 _object = msgspec.json.Decoder(dict[str, Raw])
 
-_SESSION = re.compile(r"([A-Za-z0-9._-]{1,128})(?:@([0-9]{1,15}))?")
+_SESSION = re.compile(rf"({SESSION_NAME.pattern})(?:@([0-9]{{1,15}}))?")
 _HEAP = re.compile(r"[0-9a-fA-F]{64}")
 _KEY = re.compile(r"[\x21-\x7e](?:[\x20-\x7e]{0,253}[\x21-\x7e])?")
 _MAX_NUMBER = 10**9

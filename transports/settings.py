@@ -10,6 +10,8 @@ class HttpSettings(Struct, frozen=True, kw_only=True):
 
     allowed_hosts: tuple[str, ...] = ()
     """Names for which requests are taken, beside loopback; ``*`` for all."""
+    sse: bool = False
+    """Whether MCP is served over server-sent events, too."""
     exec_async: bool = False
     """Whether ``POST /api/exec`` answers 202 at once by default."""
     drain_seconds: float = 5.0

@@ -1,0 +1,121 @@
+"""One client's messages, both ways, where a connection stays open: what SSE and stdio have in common.
+
+The SDK's own transports for these read stdin in a thread, which no signal ends, and know neither our owners
+nor default sessions; its server, which this feeds, does the protocol in every revision.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import anyio
+import pydantic_core
+import trio
+from mcp.server.lowlevel import Server
+from mcp.server.runner import serve_dual_era_loop
+from mcp.shared.message import ServerMessageMetadata, SessionMessage
+from mcp_types import (
+    INVALID_REQUEST,
+    PARSE_ERROR,
+    ErrorData,
+    JSONRPCError,
+    JSONRPCMessage,
+    JSONRPCRequest,
+    JSONRPCResponse,
+    jsonrpc_message_adapter,
+)
+from pydantic import ValidationError
+
+from transports.mcp.call import Call
+
+MAX_UNDER_WAY = 256
+"""Requests of one client that are under way at once; others wait to be read."""
+
+
+class Malformed(Exception):
+    """Bytes that are no message."""
+
+    def __init__(self, code: int, sentence: str) -> None:
+        super().__init__(sentence)
+        error = JSONRPCError(jsonrpc="2.0", id=None, error=ErrorData(code=code, message=sentence))
+        self.answer = encode(error)
+        """What the client is told: a JSON-RPC error."""
+
+
+class Duplex:
+    """Feeds the server with what ``receive`` is given, and gives what it says to ``send``."""
+
+    def __init__(self, server: Server[Any], send: Callable[[bytes], Awaitable[None]], max_bytes: int) -> None:
+        self._server = server
+        self._send = send
+        self._max_bytes = max_bytes
+        """Length of a message."""
+        self._to_server, self._incoming = anyio.create_memory_object_stream[SessionMessage | Exception](0)
+        self._outgoing, self._from_server = anyio.create_memory_object_stream[SessionMessage](0)
+        self._room = trio.Semaphore(MAX_UNDER_WAY)
+        self._under_way = 0
+        self._answered = trio.Event()
+
+    async def run(self) -> None:
+        """Serve until ``hang_up``; what is under way then is cancelled."""
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(self._pass_on)
+            async with self._server.lifespan(self._server) as state:
+                await serve_dual_era_loop(self._server, self._incoming, self._outgoing, lifespan_state=state)
+
+    async def receive(self, data: bytes, call: Call) -> None:
+        """Take one message of the client's. Raises Malformed."""
+        if len(data) > self._max_bytes:
+            raise Malformed(INVALID_REQUEST, f"the message is over {self._max_bytes:,} bytes")
+        message = decode(data)
+        metadata = ServerMessageMetadata(request_context=call, on_request_unanswered=self._settle)
+        if isinstance(message, JSONRPCRequest):
+            await self._room.acquire()
+            self._under_way += 1
+        try:
+            await self._to_server.send(SessionMessage(message, metadata))
+        except (anyio.ClosedResourceError, anyio.BrokenResourceError):  # it was hung up meanwhile
+            return
+
+    async def answered(self) -> None:
+        """Wait until nothing is under way."""
+        while self._under_way:
+            await self._answered.wait()
+
+    def hang_up(self) -> None:
+        """Nothing comes any more."""
+        self._to_server.close()
+
+    async def _pass_on(self) -> None:
+        async for said in self._from_server:
+            await self._send(encode(said.message))
+            if isinstance(said.message, JSONRPCResponse | JSONRPCError) and said.message.id is not None:
+                await self._settle()
+
+    async def _settle(self) -> None:
+        """A request is over."""
+        self._room.release()
+        self._under_way -= 1
+        answered, self._answered = self._answered, trio.Event()
+        answered.set()
+
+
+def decode(data: bytes) -> JSONRPCMessage:
+    """The message in ``data``. Raises Malformed."""
+    try:
+        decoded = pydantic_core.from_json(data)
+    except ValueError as broken:
+        raise Malformed(PARSE_ERROR, f"the message is not JSON: {broken}") from broken
+    try:
+        message: JSONRPCMessage = jsonrpc_message_adapter.validate_python(decoded, by_name=False)
+    except ValidationError as broken:
+        raise Malformed(
+            INVALID_REQUEST, "the message is no JSON-RPC request, notification or response"
+        ) from broken
+    return message
+
+
+def encode(message: JSONRPCMessage) -> bytes:
+    """The message as JSON, on one line."""
+    return message.model_dump_json(by_alias=True, exclude_unset=True).encode()
