@@ -18,6 +18,8 @@ from cli.options import ALIASES, MAX_PORT, SETTINGS, variable
 
 _RANKS = {ParameterSource.COMMANDLINE: 3, ParameterSource.ENVIRONMENT: 2, ParameterSource.DEFAULT_MAP: 1}
 _ENVIRONMENT = 2
+DOORS = ("http_port", "sse_port", "stdio")
+"""Settings of which one is chosen."""
 _MAXIMA = {"execution_timeout": "max_execution_timeout", "heap_memory": "heap_memory_max"}
 """Settings that are lowered to a maximum, unless they were chosen."""
 
@@ -110,8 +112,8 @@ def _choose_store(chosen: Choices) -> None:
 
 def _choose_door(chosen: Choices, environ: Mapping[str, str]) -> None:
     """Settle where clients come in. ``PORT``, which hosting platforms set, is asked last."""
-    doors = {name: chosen[name] for name in ("http_port", "sse_port", "stdio")}
-    said = {name: door for name, door in doors.items() if door.rank and door.value not in (None, False)}
+    doors = {name: chosen[name] for name in DOORS}
+    said = {name: door for name, door in doors.items() if door.rank and is_open(door)}
     first = max((door.rank for door in said.values()), default=0)
     taken = [name for name, door in said.items() if door.rank == first]
     if len(taken) > 1:
@@ -127,6 +129,11 @@ def _choose_door(chosen: Choices, environ: Mapping[str, str]) -> None:
     if not (text.isascii() and text.isdigit() and int(text) <= MAX_PORT):
         raise ConfigError(f"the variable PORT is {text!r}, which is no port: set a number up to {MAX_PORT}")
     chosen["http_port"] = Choice(int(text), "PORT")
+
+
+def is_open(door: Choice) -> bool:
+    """Whether a port, which may be 0, or stdio was chosen."""
+    return door.value is not None and door.value is not False
 
 
 def _choose_level(chosen: Choices, environ: Mapping[str, str]) -> list[str]:

@@ -13,7 +13,7 @@ from typing import Any
 import click
 
 from cli import config
-from cli.choices import Choices, ConfigError, choose
+from cli.choices import DOORS, Choices, ConfigError, choose, is_open
 from cli.options import SettingsCommand
 
 _CONTEXT = {"help_option_names": ["-h", "--help"], "max_content_width": 80}
@@ -63,7 +63,7 @@ def main() -> None:
 def serve(ctx: click.Context, /, **_: Any) -> None:
     """Serve REST and MCP over HTTP, or MCP on stdin and stdout (default)."""
     choices, warnings = _choices(ctx)
-    if not any(choices[door].value not in (None, False) for door in ("http_port", "sse_port", "stdio")):
+    if not any(is_open(choices[door]) for door in DOORS):
         _expect_client(ctx)
     settings = _settings(ctx, choices)
     signal.signal(signal.SIGINT, signal.SIG_DFL)  # until the server has a use for it: no KeyboardInterrupt
