@@ -29,8 +29,9 @@ class ServerProcess:
     def __init__(
         self, *flags: str, before: Sequence[str] = (), environment: Mapping[str, str] | None = None
     ) -> None:
+        port = () if "--sse-port" in flags else ("--http-port", "0")
         self.process = subprocess.Popen(
-            [*before, COMMAND, "--http-port", "0", *flags],
+            [*before, COMMAND, *port, *flags],
             env={**os.environ, **(environment or {})},
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
