@@ -11,7 +11,7 @@ from engine.chain import GENESIS, seal
 from engine.events import Caller, Created, Executed, Outcome, Trace
 from engine.limits import Limits
 from persistence.sqlite import open_sqlite_log
-from transports.request import OWNER
+from transports.identity import LOCAL
 
 CALLER = Caller(transport="rest", client="older")
 OTHER_ENGINE = "0" * 32
@@ -31,7 +31,7 @@ async def _write(directory: Path) -> None:
         ):
             session = f"i_{name}"
             created: Any = Created(
-                session=session, seq=0, at=1, owner=OWNER, name=name, engine=OTHER_ENGINE, caller=CALLER
+                session=session, seq=0, at=1, owner=LOCAL.owner, name=name, engine=OTHER_ENGINE, caller=CALLER
             )
             records = [seal(GENESIS, created)]
             for seq, (code, result, result_json) in enumerate(executions, 1):
@@ -41,7 +41,7 @@ async def _write(directory: Path) -> None:
                     at=seq + 1,
                     accepted_at=seq + 1,
                     execution_id=f"e_{name}{seq}",
-                    owner=OWNER,
+                    owner=LOCAL.owner,
                     caller=CALLER,
                     engine=OTHER_ENGINE,
                     code=code,

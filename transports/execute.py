@@ -28,6 +28,7 @@ from transports.asgi import (
     read_body,
     send_answer,
 )
+from transports.identity import Identity, identity
 from transports.request import decode_object, number_from_text, query_parameters, submission
 from transports.settings import HttpSettings
 
@@ -94,7 +95,9 @@ class ExecuteDoor:
         headers: Headers = dict(scope["headers"])
         if (refusal := unsupported(headers)) is not None:
             return refusal
-        asked = submission(_fields(headers, scope["query_string"], body), caller(headers))
+        who = identity(scope)
+        fields = _fields(headers, scope["query_string"], body)
+        asked = submission(fields, caller(headers, who), owner=who.owner)
         preference = _preference(headers.get(b"prefer"), self._default_wait)
         execution = await self._engine.submit(asked)
         if preference.wait:
@@ -206,14 +209,15 @@ def _preference(header: bytes | None, default_wait: float) -> Preference:
     return Preference(0.0, "respond-async") if asynchronous else Preference(default_wait)
 
 
-def caller(headers: Headers) -> Caller:
-    """Who asks, in their own words."""
+def caller(headers: Headers, who: Identity) -> Caller:
+    """Who asks: in their own words, and as whom they were recognized."""
     agent = headers.get(b"user-agent", b"").decode("latin1")
     product, _, version = agent.partition(" ")[0].partition("/")
     return Caller(
         transport="rest",
         client=product[:_MAX_CALLER],
         client_version=version[:_MAX_CALLER],
+        subject=who.subject,
         request_id=headers.get(b"x-request-id", b"").decode("latin1")[:_MAX_CALLER],
         traceparent=headers.get(b"traceparent", b"").decode("latin1")[:_MAX_CALLER],
     )

@@ -23,9 +23,6 @@ from engine.errors import InvalidField
 from engine.events import Caller
 from engine.execution import Submission
 
-OWNER = "local"
-"""Owner of everything on a server without authentication."""
-
 SESSION_NAME = re.compile(r"[A-Za-z0-9._-]{1,128}")
 EXECUTION_ID = re.compile(r"e_[A-Za-z0-9_-]{16}")
 
@@ -63,7 +60,7 @@ _KINDS = {
 }
 
 
-def submission(fields: Mapping[str, object], caller: Caller, *, owner: str = OWNER) -> Submission:
+def submission(fields: Mapping[str, object], caller: Caller, *, owner: str) -> Submission:
     """The request that ``fields`` (decoded JSON, ``input`` perhaps raw) make. Sizes and limits are the
     engine's to check.
 

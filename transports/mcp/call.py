@@ -13,8 +13,8 @@ from starlette.requests import Request
 
 from engine.events import Caller
 from transports import asgi
+from transports.identity import LOCAL, Identity, identity
 from transports.mcp.home import Home
-from transports.request import OWNER
 
 SCOPE_KEY = "mcp-v8.call"
 """Where the ASGI scope of a request to the SDK has its ``Call``."""
@@ -49,8 +49,13 @@ class Call(Struct, frozen=True, kw_only=True):
     """None in the revision without sessions, on HTTP."""
     default_session: str | None
     """What the client's address, header or flag names."""
-    owner: str = OWNER
+    identity: Identity = LOCAL
     traceparent: str = ""
+
+    @property
+    def owner(self) -> str:
+        """Whose sessions it may see."""
+        return self.identity.owner
 
 
 def http_call(transport: Transport, scope: asgi.Scope, connection: Connection | None) -> Call:
@@ -60,6 +65,7 @@ def http_call(transport: Transport, scope: asgi.Scope, connection: Connection | 
         transport=transport,
         connection=connection,
         default_session=named or asgi.header(scope, b"x-mcp-session-id"),
+        identity=identity(scope),
         traceparent=asgi.header(scope, b"traceparent") or "",
     )
 
@@ -72,12 +78,13 @@ def call_of(ctx: Context) -> Call:
 
 
 def caller_of(ctx: Context) -> Caller:
-    """Who calls, in their own words; what events record."""
+    """Who calls: in their own words, and as whom they were recognized; what events record."""
     call, params = call_of(ctx), ctx.session.client_params
     return Caller(
         transport=call.transport,
         client="" if params is None else params.client_info.name[:_MAX_CALLER],
         client_version="" if params is None else params.client_info.version[:_MAX_CALLER],
+        subject=call.identity.subject,
         request_id=str(ctx.request_id)[:_MAX_CALLER],
         traceparent=call.traceparent[:_MAX_CALLER],
     )

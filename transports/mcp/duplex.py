@@ -59,10 +59,13 @@ class Duplex:
 
     async def run(self) -> None:
         """Serve until ``hang_up``; what is under way then is cancelled."""
-        async with trio.open_nursery() as nursery:
-            nursery.start_soon(self._pass_on)
-            async with self._server.lifespan(self._server) as state:
-                await serve_dual_era_loop(self._server, self._incoming, self._outgoing, lifespan_state=state)
+        with self._to_server, self._from_server:
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(self._pass_on)
+                async with self._server.lifespan(self._server) as state:
+                    await serve_dual_era_loop(
+                        self._server, self._incoming, self._outgoing, lifespan_state=state
+                    )
 
     async def receive(self, data: bytes, call: Call) -> None:
         """Take one message of the client's. Raises Malformed."""

@@ -63,13 +63,14 @@ class _Handlers:
         if entry is None and params.name != self._run_js.definition.name:
             known = ", ".join([self._run_js.definition.name, *ENTRIES])
             raise MCPError(INVALID_PARAMS, f"there is no tool {params.name[:64]!r}; there are {known}")
-        if (connection := call_of(ctx).connection) is not None:
-            connection.used = True
+        call = call_of(ctx)
+        if call.connection is not None:
+            call.connection.used = True
         arguments = params.arguments or {}
         try:
             if entry is None:
                 return await self._run_js.call(ctx, arguments)
-            return await entry.call(self._engine, arguments)
+            return await entry.call(self._engine, call.owner, arguments)
         except EngineError as error:
             errors.engine_answer(error)  # logs what is not the client's fault
             told = fault_text(error)

@@ -20,6 +20,7 @@ from mcp.server.runner import serve_loop
 from mcp.server.streamable_http import StreamableHTTPServerTransport
 
 from transports import asgi, errors
+from transports.identity import identity
 from transports.mcp.call import SCOPE_KEY, Connection, http_call
 from transports.mcp.resumption import Budget, StreamLog
 
@@ -36,7 +37,9 @@ UNUSED_SECONDS = 60.0
 class Session:
     """One open session: its transport, and since when it has had nothing to do."""
 
-    def __init__(self, budget: Budget) -> None:
+    def __init__(self, owner: str, budget: Budget) -> None:
+        self.owner = owner
+        """For everybody else it does not exist."""
         self.connection = Connection()
         self.idle_since = inf
         """Trio's clock; infinite while a request is in flight."""
@@ -98,7 +101,7 @@ class Sessions:
         name = asgi.header(scope, b"mcp-session-id")
         if name is None:
             await self._serve_opening(scope, receive, send)
-        elif (session := self._open.get(name)) is None or session.over:
+        elif (session := self._find(name, identity(scope).owner)) is None:
             gone = "there is no such MCP session: begin anew with `initialize`"
             await asgi.send_answer(scope, send, errors.answer(404, gone, "not_found"))
         else:
@@ -111,7 +114,7 @@ class Sessions:
             full = f"{MAX_SESSIONS:,} MCP sessions are busy: try again, and end with DELETE those not needed"
             await asgi.send_answer(scope, send, errors.answer(503, full, "busy"))
             return
-        session = Session(self._budget)
+        session = Session(identity(scope).owner, self._budget)
         status = 500
 
         async def watch(message: Any) -> None:
@@ -161,6 +164,11 @@ class Sessions:
             session.streams.close()
             with trio.CancelScope(shield=True):
                 await session.transport.terminate()
+
+    def _find(self, name: str, owner: str) -> Session | None:
+        """The owner's session of that id, if it takes requests."""
+        session = self._open.get(name)
+        return None if session is None or session.over or session.owner != owner else session
 
     def _forget(self, session: Session) -> None:
         self._open.pop(session.id, None)

@@ -14,6 +14,7 @@ from msgspec.structs import replace
 
 from engine.errors import InvalidField, Unavailable
 from transports import asgi, errors
+from transports.identity import identity
 from transports.mcp.call import Connection, http_call
 from transports.mcp.duplex import Duplex, Malformed
 from transports.request import query_parameters
@@ -142,12 +143,12 @@ class SseDoor:
             sentence = "a message is JSON: send it with Content-Type: application/json"
             return errors.answer(415, sentence, "unsupported_media_type", "Content-Type")
         body = await asgi.read_body(scope, receive, self._settings.body_bytes)
-        stream = self._streams.get(name)
-        if stream is None:
+        stream, who = self._streams.get(name), identity(scope)
+        if stream is None or stream.call.owner != who.owner:
             gone = f"there is no such stream: connect to {STREAM_PATH} again"
             return errors.answer(404, gone, "not_found", _SESSION)
         traceparent = asgi.header(scope, b"traceparent") or ""
-        await stream.duplex.receive(body, replace(stream.call, traceparent=traceparent))
+        await stream.duplex.receive(body, replace(stream.call, identity=who, traceparent=traceparent))
         return asgi.JsonAnswer(202, b'"accepted"')
 
 

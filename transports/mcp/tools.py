@@ -17,7 +17,7 @@ from engine.errors import InvalidField
 from engine.execution import Report, Status
 from transports.mcp.text import MAX_VALUE_CHARS, cut, failure_text, handle, legible
 from transports.paging import OutputPage, page
-from transports.request import EXECUTION_ID, OWNER
+from transports.request import EXECUTION_ID
 
 if TYPE_CHECKING:
     from engine.supervisor import Supervisor
@@ -79,7 +79,8 @@ class Entry(Struct, Generic[A], frozen=True):
     name: str
     description: str
     arguments: type[A]
-    run: Callable[[Supervisor, A], Awaitable[Struct]]
+    run: Callable[[Supervisor, str, A], Awaitable[Struct]]
+    """Given the engine, the caller's owner, and the arguments."""
 
     @property
     def definition(self) -> Tool:
@@ -88,23 +89,23 @@ class Entry(Struct, Generic[A], frozen=True):
         schema = {name: value for name, value in schema.items() if name not in ("title", "description")}
         return Tool(name=self.name, description=self.description, input_schema=schema)
 
-    async def call(self, engine: Supervisor, arguments: Mapping[str, object]) -> CallToolResult:
-        """Run it. Raises EngineError, for arguments too."""
+    async def call(self, engine: Supervisor, owner: str, arguments: Mapping[str, object]) -> CallToolResult:
+        """Run it for an owner. Raises EngineError, for arguments too."""
         try:
             asked = msgspec.convert(arguments, self.arguments, strict=False)  # models write "1" for 1
         except (msgspec.ValidationError, UnicodeEncodeError) as wrong:  # the latter for lone surrogates
             takes = ", ".join(field.name for field in fields(self.arguments))
             raise InvalidField(f"{self.name} takes {takes}: {wrong}") from wrong
-        told = await self.run(engine, asked)
+        told = await self.run(engine, owner, asked)
         return CallToolResult(
             content=[TextContent(text=msgspec.json.encode(told).decode())],
             structured_content=msgspec.to_builtins(told),
         )
 
 
-async def get_output(engine: Supervisor, asked: OutputArguments) -> OutputResult:
+async def get_output(engine: Supervisor, owner: str, asked: OutputArguments) -> OutputResult:
     """A page of an execution's console, while it runs too."""
-    execution = await engine.execution(OWNER, asked.execution_id)
+    execution = await engine.execution(owner, asked.execution_id)
     await execution.wait(0)  # raises what kept it from being run
     report = execution.report
     part = page(
@@ -123,9 +124,9 @@ async def get_output(engine: Supervisor, asked: OutputArguments) -> OutputResult
     return OutputResult(**asdict(part), **outcome)
 
 
-async def cancel(engine: Supervisor, asked: CancelArguments) -> CancelResult:
+async def cancel(engine: Supervisor, owner: str, asked: CancelArguments) -> CancelResult:
     """Stop an execution."""
-    execution = await engine.cancel(OWNER, asked.execution_id)
+    execution = await engine.cancel(owner, asked.execution_id)
     await execution.wait(CANCEL_SECONDS)
     return CancelResult(execution_id=execution.id, status=execution.status, handle=_handle(execution.report))
 

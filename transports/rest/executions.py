@@ -14,7 +14,7 @@ from transports.answer import Answer
 from transports.asgi import JsonAnswer
 from transports.execute import MAX_WAIT
 from transports.paging import page
-from transports.request import EXECUTION_ID, OWNER
+from transports.request import EXECUTION_ID
 from transports.rest.routes import Asked, Content, NoQuery, Route, json_answer
 from transports.rest.shapes import (
     CancelAnswer,
@@ -85,7 +85,7 @@ class Executions:
         """The owner's executions, newest first."""
         query = asked.query
         found = await self._engine.executions(
-            OWNER,
+            asked.owner,
             session=query.session or None,
             status=query.status or None,
             limit=query.limit,
@@ -95,13 +95,13 @@ class Executions:
 
     async def show(self, asked: Asked[ShowQuery, None]) -> JsonAnswer:
         """One execution."""
-        execution = await self._engine.execution(OWNER, execution_id(asked.path["id"]))
+        execution = await self._engine.execution(asked.owner, execution_id(asked.path["id"]))
         await execution.wait(min(asked.query.wait, MAX_WAIT))
         return JsonAnswer(200, answer.encode(execution, self._console_bytes))
 
     async def output(self, asked: Asked[OutputQuery, None]) -> JsonAnswer:
         """A page of its console."""
-        execution = await self._engine.execution(OWNER, execution_id(asked.path["id"]))
+        execution = await self._engine.execution(asked.owner, execution_id(asked.path["id"]))
         await execution.wait(0)
         query = asked.query
         lines = execution.console if execution.report is None else execution.report.console
@@ -121,8 +121,8 @@ class Executions:
     async def cancel(self, asked: Asked[NoQuery, None]) -> JsonAnswer:
         """Ask for its end."""
         name = execution_id(asked.path["id"])
-        was_over = (await self._engine.execution(OWNER, name)).done
-        execution = await self._engine.cancel(OWNER, name)
+        was_over = (await self._engine.execution(asked.owner, name)).done
+        execution = await self._engine.cancel(asked.owner, name)
         await execution.wait(CANCEL_SECONDS)
         told = answer.describe(execution, self._console_bytes)
         ok = not was_over and told.status in ("running", "cancelled")

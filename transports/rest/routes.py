@@ -19,6 +19,7 @@ from engine.errors import InvalidField
 from engine.events import Caller
 from transports.asgi import JsonAnswer
 from transports.execute import caller, unsupported
+from transports.identity import identity
 from transports.request import json_faults, query_parameters
 
 Q = TypeVar("Q")
@@ -44,6 +45,7 @@ class Asked(Struct, Generic[Q, B], frozen=True):
     query: Q
     body: B
     caller: Caller
+    owner: str
 
 
 class Content(Struct, frozen=True):
@@ -109,7 +111,8 @@ def _endpoint(route: Route, view: View) -> Callable[..., Awaitable[Response]]:
             data = await request.get_data()
             assert isinstance(data, bytes)
             body = decode_body(route.body, data)
-        told = await view(Asked(path, query, body, caller(headers)))
+        who = identity(request.scope)
+        told = await view(Asked(path, query, body, caller(headers, who), who.owner))
         return told if isinstance(told, Response) else response(told)
 
     return serve

@@ -11,7 +11,6 @@ from msgspec import UNSET, Meta, Struct, UnsetType
 from engine import labels
 from engine.errors import EngineError, NotFound
 from transports.asgi import JsonAnswer
-from transports.request import OWNER
 from transports.rest.executions import DEFAULT_PAGE
 from transports.rest.routes import Asked, Content, NoQuery, Route, json_answer
 from transports.rest.shapes import (
@@ -109,26 +108,30 @@ class Sessions:
         """The owner's sessions, last used first."""
         query = asked.query
         found = await self._engine.sessions(
-            OWNER, limit=query.limit, after=query.after or None, tag=query.tag or None
+            asked.owner, limit=query.limit, after=query.after or None, tag=query.tag or None
         )
         return json_answer(SessionsAnswer(list(map(session_answer, found.items)), found.next))
 
     async def show(self, asked: Asked[NoQuery, None]) -> JsonAnswer:
         """One session."""
-        return json_answer(session_answer(await self._engine.session(OWNER, asked.path["name"])))
+        return json_answer(session_answer(await self._engine.session(asked.owner, asked.path["name"])))
 
     async def delete(self, asked: Asked[NoQuery, None]) -> JsonAnswer:
         """End a session."""
-        return json_answer(session_answer(await self._engine.delete(OWNER, asked.path["name"], asked.caller)))
+        return json_answer(
+            session_answer(await self._engine.delete(asked.owner, asked.path["name"], asked.caller))
+        )
 
     async def accept(self, asked: Asked[NoQuery, None]) -> JsonAnswer:
         """Go on in the state that a replay gives."""
-        return json_answer(session_answer(await self._engine.accept(OWNER, asked.path["name"], asked.caller)))
+        return json_answer(
+            session_answer(await self._engine.accept(asked.owner, asked.path["name"], asked.caller))
+        )
 
     async def events(self, asked: Asked[EventsQuery, None]) -> JsonAnswer:
         """A page of its log."""
         name, query = asked.path["name"], asked.query
-        found = await self._engine.events(OWNER, name, first=query.first, limit=query.limit)
+        found = await self._engine.events(asked.owner, name, first=query.first, limit=query.limit)
         events = [event_answer(record, listed=True) for record in found.items]
         following = None if found.next is None else int(found.next)
         return json_answer(EventsAnswer(session=name, events=events, next=following))
@@ -138,26 +141,30 @@ class Sessions:
         number = asked.path["event"]
         if not (number.isascii() and number.isdigit() and len(number) <= _MAX_DIGITS):
             raise NotFound("no such event: events have numbers, from 0", field="event")
-        record = await self._engine.event(OWNER, asked.path["name"], int(number))
+        record = await self._engine.event(asked.owner, asked.path["name"], int(number))
         return json_answer(event_answer(record, listed=False))
 
     async def state(self, asked: Asked[PointQuery, None]) -> JsonAnswer:
         """Its variables at a point."""
         at = None if asked.query.event is UNSET else asked.query.event
         with _fields_as_here():
-            return json_answer(state_answer(await self._engine.state(OWNER, asked.path["name"], at=at)))
+            return json_answer(state_answer(await self._engine.state(asked.owner, asked.path["name"], at=at)))
 
     async def fork(self, asked: Asked[NoQuery, ForkBody]) -> JsonAnswer:
         """A new session that goes on from a point of this one."""
         with _fields_as_here():
             made = await self._engine.fork(
-                OWNER, asked.path["name"], at=asked.body.event, into=asked.body.name, caller=asked.caller
+                asked.owner,
+                asked.path["name"],
+                at=asked.body.event,
+                into=asked.body.name,
+                caller=asked.caller,
             )
         return json_answer(session_answer(made), 201, ("location", f"/api/sessions/{made.name}"))
 
     async def tags(self, asked: Asked[NoQuery, None]) -> JsonAnswer:
         """The labels of its states."""
-        info = await self._engine.session(OWNER, asked.path["name"])
+        info = await self._engine.session(asked.owner, asked.path["name"])
         return json_answer(TagsAnswer(session=info.name, tags=tags_by_event(info)))
 
     async def tag(self, asked: Asked[NoQuery, TagsBody]) -> JsonAnswer:
@@ -176,7 +183,9 @@ class Sessions:
         at: int | None,
     ) -> JsonAnswer:
         with _fields_as_here():
-            info = await self._engine.tag(OWNER, asked.path["name"], at=at, tags=tags, caller=asked.caller)
+            info = await self._engine.tag(
+                asked.owner, asked.path["name"], at=at, tags=tags, caller=asked.caller
+            )
         return json_answer(TagsAnswer(session=info.name, tags=tags_by_event(info)))
 
 

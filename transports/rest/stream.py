@@ -22,7 +22,7 @@ from engine.events import Level, Line
 from engine.execution import Execution
 from transports import answer, errors
 from transports.asgi import JsonAnswer, Receive, Scope, Send, cancel_when_gone, header, send_answer
-from transports.request import OWNER
+from transports.identity import identity
 from transports.rest.executions import execution_id
 from transports.rest.routes import NoQuery, decode_query
 from transports.settings import DEFAULTS, HttpSettings
@@ -110,7 +110,7 @@ class EventsDoor:
         match = PATH.fullmatch(scope["path"])
         assert match is not None
         decode_query(NoQuery, scope["query_string"])
-        execution = await self._engine.execution(OWNER, execution_id(match[1]))
+        execution = await self._engine.execution(identity(scope).owner, execution_id(match[1]))
         last = header(scope, b"last-event-id")
         if last == _LAST:
             return execution, None

@@ -24,6 +24,7 @@ from fuzz.data import Data
 from fuzz.shapes import value
 from fuzz.targets.worker import ATTEMPT
 from transports import errors, execute
+from transports.identity import LOCAL
 from transports.metrics import Metrics
 from transports.request import submission
 from transports.rest import all_routes
@@ -92,7 +93,8 @@ def submissions(raw: bytes) -> None:
         if refusal is not None:
             _check_refusal(refusal.status, refusal.body)
             return
-        asked = submission(execute._fields(headers, query, body), execute.caller(headers))
+        fields = execute._fields(headers, query, body)
+        asked = submission(fields, execute.caller(headers, LOCAL), owner=LOCAL.owner)
         preference = execute._preference(headers.get(b"prefer"), 35.0)
         acceptance.check(asked, LimitPolicy())
     except EngineError as error:

@@ -16,6 +16,7 @@ from engine.events import Caller
 from fuzz import jsons
 from fuzz.data import Data
 from fuzz.stub import StubEngine
+from transports.identity import LOCAL
 from transports.mcp.text import fault_text, refusal_text
 from transports.mcp.tools import ENTRIES
 from transports.request import FIELDS, submission
@@ -54,9 +55,9 @@ def tools(raw: bytes) -> None:
         return
     try:
         if entry is None:
-            submission(arguments, Caller(transport="mcp"))
+            submission(arguments, Caller(transport="mcp"), owner=LOCAL.owner)
         else:
-            result = trio.run(entry.call, StubEngine(data), arguments)
+            result = trio.run(entry.call, StubEngine(data), LOCAL.owner, arguments)
             jsons.strict(result.model_dump_json(by_alias=True))
     except EngineError as error:
         for told in (fault_text(error), refusal_text(error, "[demo@1]")):
