@@ -82,6 +82,7 @@ def settings(choices: Choices) -> Settings:
             drain_seconds=chosen["drain_seconds"],
             answer_console_bytes=chosen["max_answer_console_bytes"],
             mcp_chars=chosen["max_mcp_chars"],
+            all_tools=chosen["tools"] == "all",
             body_bytes=chosen["max_body_bytes"],
             connections=chosen["max_connections"],
             store="none" if store is None else f"sqlite:{store}",

@@ -133,6 +133,12 @@ GROUPS: dict[str, tuple[click.Option, ...]] = {
             metavar="NAME",
             help="On stdio, the session of calls that name none.  [default: a new one]",
         ),
+        _option(
+            "--tools",
+            type=click.Choice(["default", "all"]),
+            default="default",
+            help="Which MCP tools are listed; the others can be called all the same.",
+        ),
         _option("--bind-host", default="127.0.0.1", metavar="HOST", help="Address to listen on."),
         _option(
             "--allowed-hosts",

@@ -143,6 +143,19 @@ def number_from_text(text: str) -> object:
     return value if isinstance(value, int | float) and not isinstance(value, bool) else text
 
 
+def session_point(text: str, *, field: str = "session") -> tuple[str, int | None]:
+    """A session's name, and the number of an event where ``name@n`` is given. Raises InvalidField."""
+    match = _SESSION.fullmatch(text)
+    if match is None:
+        raise InvalidField(
+            f"`{field}` must be a name of 1 to 128 of the characters A-Z a-z 0-9 . _ -, "
+            "or name@n for the state after event n",
+            field=field,
+        )
+    name, at = match.groups()
+    return name, None if at is None else int(at)
+
+
 def _code(value: object) -> str:
     if value is None:
         raise InvalidField("`code` is missing: it is the JavaScript to run", field="code")
@@ -202,17 +215,7 @@ def _text(field: str, value: str) -> str:
 
 
 def _session(value: str | None) -> tuple[str | None, int | None]:
-    if value is None:
-        return None, None
-    match = _SESSION.fullmatch(value)
-    if match is None:
-        raise InvalidField(
-            "`session` must be a name of 1 to 128 of the characters A-Z a-z 0-9 . _ -, "
-            "or name@n for the state after event n",
-            field="session",
-        )
-    name, at = match.groups()
-    return name, None if at is None else int(at)
+    return (None, None) if value is None else session_point(value)
 
 
 def _heap(value: str | None) -> str | None:

@@ -20,6 +20,8 @@ class HttpSettings(Struct, frozen=True, kw_only=True):
     """Console text, in bytes of UTF-8, that an answer over REST carries."""
     mcp_chars: int = 16_000
     """Characters of the text of a ``run_js``."""
+    all_tools: bool = False
+    """Whether ``tools/list`` tells of every tool, and of the shapes of their results."""
     body_bytes: int = 4 << 20
     """Length of a request's body."""
     connections: int = 1_000

@@ -14,7 +14,8 @@ from transports.answer import as_object
 from transports.mcp import console
 from transports.mcp.call import CALL_SECONDS, Call, Context, call_of, caller_of, with_default_session
 from transports.mcp.text import handle, outcome_text, refusal_text, running_text
-from transports.request import submission
+from transports.mcp.tools.entry import Hints
+from transports.request import number_from_text, submission
 from transports.settings import HttpSettings
 
 if TYPE_CHECKING:
@@ -24,6 +25,7 @@ NAME = "run_js"
 CANCEL_SECONDS = 5.0
 META_KEY = "mcp-v8/execution"
 """Where a result's ``_meta`` has the REST object."""
+_NUMBERS = ("execution_timeout_secs", "heap_memory_max_mb")
 
 _STATEFUL = (
     "Run JavaScript in a persistent V8 session: variables, functions and classes stay for later calls, so "
@@ -67,8 +69,8 @@ class RunJs:
         """Accept the call, in the session that it names, or else in the connection's own."""
         call, caller = call_of(ctx), caller_of(ctx)
         if self._engine.stateless:
-            return await self._engine.submit(submission(arguments, caller, owner=call.owner))
-        asked = submission(with_default_session(call, arguments), caller, owner=call.owner)
+            return await self._engine.submit(submission(_numbers(arguments), caller, owner=call.owner))
+        asked = submission(with_default_session(call, _numbers(arguments)), caller, owner=call.owner)
         if asked.session is None and asked.heap is None and call.connection is not None:
             return await call.connection.home.submit(asked, self._engine.submit)
         return await self._engine.submit(asked)
@@ -119,6 +121,12 @@ class RunJs:
         return {META_KEY: as_object(execution, self._settings.answer_console_bytes)}
 
 
+def _numbers(arguments: Mapping[str, object]) -> Mapping[str, object]:
+    """The arguments, with the numbers that models write as texts: "1" for 1."""
+    texts = {name: value for name in _NUMBERS if isinstance(value := arguments.get(name), str)}
+    return {**arguments, **{name: number_from_text(text) for name, text in texts.items()}}
+
+
 def _result(text: str, meta: dict[str, Any] | None = None, *, is_error: bool) -> CallToolResult:
     return CallToolResult(content=[TextContent(text=text)], is_error=is_error, _meta=meta)
 
@@ -143,6 +151,7 @@ def _definition(engine: Supervisor, max_chars: int) -> Tool:
         properties["heap"] = {"type": "string", "description": "64 hex digits: a state to go on from"}
     return Tool(
         name=NAME,
+        title="Run JavaScript",
         description=(_STATELESS if engine.stateless else _STATEFUL).format(f"{max_chars:,}"),
         input_schema={
             "type": "object",
@@ -150,4 +159,6 @@ def _definition(engine: Supervisor, max_chars: int) -> Tool:
             "required": ["code"],
             "additionalProperties": False,
         },
+        # what it changes stays where it was as well: each state before is a point to branch from
+        annotations=Hints(reads=engine.stateless).annotations,
     )

@@ -23,10 +23,10 @@ from mcp_types import (
 
 from engine.errors import EngineError
 from transports import errors
-from transports.mcp.call import Context, call_of
+from transports.mcp.call import Context, call_of, caller_of
 from transports.mcp.run_js import RunJs
 from transports.mcp.text import fault_text
-from transports.mcp.tools import ENTRIES
+from transports.mcp.tools import ENTRIES, listed
 from transports.settings import HttpSettings
 
 if TYPE_CHECKING:
@@ -53,10 +53,14 @@ class _Handlers:
     def __init__(self, engine: Supervisor, settings: HttpSettings) -> None:
         self._engine = engine
         self._run_js = RunJs(engine, settings)
+        others = listed(stateless=engine.stateless, every=settings.all_tools)
+        self._tools = [
+            self._run_js.definition,
+            *(entry.definition(with_output=settings.all_tools) for entry in others),
+        ]
 
     async def list_tools(self, _ctx: Context, _params: PaginatedRequestParams | None) -> ListToolsResult:
-        others = (entry.definition for entry in ENTRIES.values())
-        return ListToolsResult(tools=[self._run_js.definition, *others])
+        return ListToolsResult(tools=self._tools)
 
     async def call_tool(self, ctx: Context, params: CallToolRequestParams) -> CallToolResult:
         entry = ENTRIES.get(params.name)
@@ -70,7 +74,7 @@ class _Handlers:
         try:
             if entry is None:
                 return await self._run_js.call(ctx, arguments)
-            return await entry.call(self._engine, call.owner, arguments)
+            return await entry.call(self._engine, call, caller_of(ctx), arguments)
         except EngineError as error:
             errors.engine_answer(error)  # logs what is not the client's fault
             told = fault_text(error)

@@ -16,7 +16,7 @@ from engine.events import Caller
 from fuzz import jsons
 from fuzz.data import Data
 from fuzz.stub import StubEngine
-from transports.identity import LOCAL
+from transports.mcp.call import Call
 from transports.mcp.text import fault_text, refusal_text
 from transports.mcp.tools import ENTRIES
 from transports.request import FIELDS, submission
@@ -29,6 +29,8 @@ _USUAL: Final = {
     "line_offset": "1",
     "byte_offset": '"0"',
 }
+_CALL: Final = Call(transport="mcp", connection=None, default_session="demo")
+_CALLER: Final = Caller(transport="mcp")
 
 
 def tools(raw: bytes) -> None:
@@ -55,9 +57,9 @@ def tools(raw: bytes) -> None:
         return
     try:
         if entry is None:
-            submission(arguments, Caller(transport="mcp"), owner=LOCAL.owner)
+            submission(arguments, _CALLER, owner=_CALL.owner)
         else:
-            result = trio.run(entry.call, StubEngine(data), LOCAL.owner, arguments)
+            result = trio.run(entry.call, StubEngine(data), _CALL, _CALLER, arguments)
             jsons.strict(result.model_dump_json(by_alias=True))
     except EngineError as error:
         for told in (fault_text(error), refusal_text(error, "[demo@1]")):

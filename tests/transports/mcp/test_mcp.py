@@ -42,7 +42,7 @@ async def test_tools_are_listed_briefly_and_say_what_is_true(server: ServerProce
     async with Client(f"{server.url}/mcp", mode=mode) as client:
         tool, *others = (await client.list_tools()).tools
     assert [other.name for other in others] == ["get_execution_output", "cancel_execution"]
-    assert tool.name == "run_js"
+    assert (tool.name, tool.title) == ("run_js", "Run JavaScript")
     assert "[name@n]" in str(tool.description)
     assert tool.output_schema is None
     assert set(tool.input_schema["properties"]) == {
@@ -152,7 +152,7 @@ async def test_a_handle_branches(server: ServerProcess, name: str) -> None:
         ({"code": "1", "session": "a b"}, "session"),
         ({"code": "1", "heap": "xyz"}, "heap"),
         ({"code": "1", "timeout": 3}, "execution_timeout_secs"),
-        ({"code": "1", "execution_timeout_secs": "3"}, "execution_timeout_secs"),
+        ({"code": "1", "execution_timeout_secs": "soon"}, "execution_timeout_secs"),
         ({"code": "1", "session": "s_0000000000000000"}, "s_0000000000000000"),
     ],
 )
@@ -240,7 +240,11 @@ async def test_an_input_of_null_is_given(server: ServerProcess) -> None:
         ("run_js", r'{"code": "1", "session": "\ud800"}', "invalid_field: `session` must be a name of"),
         ("run_js", r'{"code": "1", "\ud800": 1}', "invalid_field: unknown field '?'; known are code, input"),
         ("run_js", r'{"code": "\ud800"}', "invalid_field: `code` holds a lone surrogate"),
-        ("get_execution_output", r'{"\ud800": 1}', "invalid_field: get_execution_output takes execution_id"),
+        (
+            "get_execution_output",
+            r'{"\ud800": 1}',
+            "invalid_field: get_execution_output has no argument `?`: it takes execution_id, line_offset",
+        ),
     ],
 )
 def test_half_a_character_in_arguments_is_refused(

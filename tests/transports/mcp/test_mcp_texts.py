@@ -143,7 +143,7 @@ async def test_running_out_of_memory_says_how_much_there_was(server: ServerProce
 
 REFUSED = {
     "a wrong type": (
-        {"execution_timeout_secs": "3"},
+        {"execution_timeout_secs": "soon"},
         "invalid_field: `execution_timeout_secs` must be a number",
     ),
     "a point that is not there": ({"session": "{0}@99"}, "not_found: "),
@@ -214,11 +214,28 @@ async def test_the_rest_of_a_long_line_is_read_by_bytes(server: ServerProcess, n
 @pytest.mark.parametrize(
     ("tool", "arguments", "told"),
     [
-        ("get_execution_output", {}, "invalid_field: get_execution_output takes execution_id, line_offset"),
+        (
+            "get_execution_output",
+            {},
+            'invalid_field: `execution_id` is missing; for example {"execution_id":"e_0123456789abcdef"}.',
+        ),
         ("get_execution_output", {"execution_id": "e_0000000000000000", "line_limit": "2"}, "not_found: "),
-        ("get_execution_output", {"execution_id": "e_1"}, "invalid_field: "),
+        (
+            "get_execution_output",
+            {"execution_id": "e_1"},
+            "invalid_field: `execution_id` must be the id of an execution, e_ and 16 characters, not 'e_1'; for",
+        ),
         ("get_execution_output", {"execution_id": "e_0000000000000000"}, "not_found: "),
-        ("get_execution_output", {"execution_id": "e_0000000000000000", "line": 1}, "invalid_field: "),
+        (
+            "get_execution_output",
+            {"execution_id": "e_0000000000000000", "line": 1},
+            "invalid_field: get_execution_output has no argument `line`: it takes execution_id, line_offset, ",
+        ),
+        (
+            "get_execution_output",
+            {"execution_id": "e_0000000000000000", "line_limit": "none"},
+            "invalid_field: `line_limit` must be a whole number from 1, not 'none'; for example",
+        ),
         ("cancel_execution", {"execution_id": "e_0000000000000000"}, "not_found: "),
     ],
 )
