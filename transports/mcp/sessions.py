@@ -32,6 +32,8 @@ IDLE_SECONDS = 1_800.0
 """Time without a request after which a session ends."""
 UNUSED_SECONDS = 60.0
 """The same for a session that never called a tool."""
+RETRY_MS = 1_000
+"""Time after which a client comes back to a stream that ended before its answer, in milliseconds."""
 
 
 class Session:
@@ -44,7 +46,9 @@ class Session:
         self.idle_since = inf
         """Trio's clock; infinite while a request is in flight."""
         self.streams = StreamLog(budget)
-        self.transport = StreamableHTTPServerTransport(uuid4().hex, event_store=self.streams)
+        self.transport = StreamableHTTPServerTransport(
+            uuid4().hex, event_store=self.streams, retry_interval=RETRY_MS
+        )
         self.life = trio.CancelScope()
         self._requests = 0
 
