@@ -24,14 +24,19 @@ class ServerProcess:
     """A running server. ``log`` is its stderr so far.
 
     The words ``before`` the command are one that starts it; ``environment`` is added to this process's.
+    Another ``command`` must take the server's flags and announce itself as it does.
     """
 
     def __init__(
-        self, *flags: str, before: Sequence[str] = (), environment: Mapping[str, str] | None = None
+        self,
+        *flags: str,
+        before: Sequence[str] = (),
+        command: Sequence[str] = (COMMAND,),
+        environment: Mapping[str, str] | None = None,
     ) -> None:
         port = () if "--sse-port" in flags else ("--http-port", "0")
         self.process = subprocess.Popen(
-            [*before, COMMAND, *port, *flags],
+            [*before, *command, *port, *flags],
             env={**os.environ, **(environment or {})},
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
