@@ -24,7 +24,8 @@ class ServerProcess:
     """A running server. ``log`` is its stderr so far.
 
     The words ``before`` the command are one that starts it; ``environment`` is added to this process's.
-    Another ``command`` must take the server's flags and announce itself as it does.
+    Another ``command`` must take the server's flags and announce itself as it does; with ``--sse-port`` as
+    ``port_flag`` it serves clients of 2024 as well.
     """
 
     def __init__(
@@ -32,6 +33,7 @@ class ServerProcess:
         *flags: str,
         before: Sequence[str] = (),
         command: Sequence[str] = (COMMAND,),
+        port_flag: str = "--http-port",
         environment: Mapping[str, str] | None = None,
     ) -> None:
         port = () if "--sse-port" in flags else ("--http-port", "0")

@@ -19,8 +19,8 @@ def tools() -> OfficialTools:
 
 @pytest.fixture(scope="session")
 def product(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServerProcess]:
-    """The server as users start it."""
-    with running("--directory-path", str(tmp_path_factory.mktemp("store"))) as server:
+    """The server as users start it, with every door that a port has."""
+    with running("--directory-path", str(tmp_path_factory.mktemp("store")), port_flag="--sse-port") as server:
         yield server
 
 

@@ -1,0 +1,84 @@
+"""The official Inspector's command over each door."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from official_tools import OfficialTools
+from server_process import COMMAND, ServerProcess
+
+DOORS: dict[str, Callable[[ServerProcess, Path], list[str]]] = {
+    "http": lambda product, _: [f"{product.url}/mcp"],
+    "http-2026": lambda product, _: [f"{product.url}/mcp", "--protocol-era", "modern"],
+    "sse": lambda product, _: [f"{product.url}/sse"],
+    "stdio": lambda _, store: [COMMAND, "--stdio", "--directory-path", str(store)],
+}
+"""The words that tell the Inspector which door to take."""
+
+SECONDS = 60
+TOOL_FAILED = 5
+"""Its exit status for a result with ``isError``."""
+
+
+class Inspector:
+    """The command, with a home of its own, on one door."""
+
+    def __init__(self, tools: OfficialTools, home: Path, door: list[str]) -> None:
+        launcher = ("@modelcontextprotocol", "inspector", "clients", "launcher", "build", "index.js")
+        self._command = [*tools.command(*launcher), "--cli", "--format", "json", *door]
+        self._environment = {**os.environ, "HOME": str(home)}
+
+    def asks(self, *words: str, status: int = 0) -> dict[str, Any]:
+        """The result of one request, each on a connection of its own."""
+        ended = subprocess.run(
+            [*self._command, *words],
+            env=self._environment,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            timeout=SECONDS,
+            check=False,
+        )
+        assert ended.returncode == status, ended.stdout + ended.stderr
+        result = json.loads(ended.stdout)["result"]
+        assert isinstance(result, dict)
+        return result
+
+    def runs(self, code: str, session: str, *, status: int = 0) -> str:
+        """The text that a model reads after ``run_js``."""
+        arguments = json.dumps({"code": code, "session": session})
+        words = ("--method", "tools/call", "--tool-name", "run_js", "--tool-args-json", arguments)
+        told = self.asks(*words, status=status)["content"][0]["text"]
+        assert isinstance(told, str)
+        return told
+
+
+@pytest.fixture(params=DOORS)
+def inspector(
+    request: pytest.FixtureRequest, tools: OfficialTools, product: ServerProcess, tmp_path: Path
+) -> Inspector:
+    return Inspector(tools, tmp_path, DOORS[request.param](product, tmp_path / "store"))
+
+
+def test_it_lists_the_tools_and_finds_no_fault_in_their_schemas(inspector: Inspector) -> None:
+    listed = inspector.asks("--method", "tools/list", "--strict")["tools"]
+    assert {"run_js", "get_execution_output", "cancel_execution"} <= {tool["name"] for tool in listed}
+
+
+def test_it_runs_code_in_a_session_that_outlives_its_connection(
+    inspector: Inspector, request: pytest.FixtureRequest
+) -> None:
+    name = f"inspector-{request.node.callspec.id}"
+    assert inspector.runs("let xs = [1, 2]", name) == f"=> undefined\n[{name}@1]"
+    assert inspector.runs("xs.push(3); xs", name) == f"=> [ 1, 2, 3 ]\n[{name}@2]"
+
+
+def test_it_shows_a_failure_as_one(inspector: Inspector, request: pytest.FixtureRequest) -> None:
+    name = f"failing-{request.node.callspec.id}"
+    assert inspector.runs("xs[0]", name, status=TOOL_FAILED).startswith("ReferenceError: xs is not defined")
