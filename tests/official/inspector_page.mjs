@@ -1,0 +1,37 @@
+// The Inspector's page as its user: connect, list the tools, run code in a session, see the result.
+// Arguments: playwright-core's folder, the browser, the page's address, the session, where to put a screenshot.
+
+import { createRequire } from "node:module";
+
+const [playwright, executablePath, address, session, screenshot] = process.argv.slice(2);
+const { chromium } = createRequire(import.meta.url)(playwright);
+
+// Without its own sandbox it starts as root too; it opens nothing but the page.
+const browser = await chromium.launch({ executablePath, args: ["--no-sandbox", "--disable-dev-shm-usage"] });
+let page;
+try {
+  page = await browser.newPage();
+  page.setDefaultTimeout(20_000);
+  const origin = new URL(address).origin;
+  // its fonts are elsewhere
+  await page.route(
+    (url) => url.origin !== origin,
+    (route) => route.abort(),
+  );
+  await page.goto(address);
+  await page.getByRole("switch", { name: /^Connect or disconnect/ }).click({ force: true });
+  await page.getByText("Connected", { exact: true }).waitFor();
+  await page.getByText("Tools", { exact: true }).click();
+  for (const tool of ["get_execution_output", "cancel_execution", "run_js"]) {
+    await page.getByText(tool, { exact: true }).waitFor();
+  }
+  await page.getByText("run_js", { exact: true }).click();
+  await page.getByLabel(/^code/).fill("console.log('hello'); 1 + 2");
+  await page.getByLabel(/^session/).fill(session);
+  await page.getByRole("button", { name: "Execute Tool" }).click();
+  await page.getByText(`hello\n=> 3\n[${session}@1]`).waitFor();
+  await page.getByText("hello", { exact: true }).waitFor(); // among the logs
+} finally {
+  await page?.screenshot({ path: screenshot });
+  await browser.close();
+}
