@@ -36,9 +36,8 @@ class ServerProcess:
         port_flag: str = "--http-port",
         environment: Mapping[str, str] | None = None,
     ) -> None:
-        port = () if "--sse-port" in flags else ("--http-port", "0")
         self.process = subprocess.Popen(
-            [*before, *command, *port, *flags],
+            [*before, *command, port_flag, "0", *flags],
             env={**os.environ, **(environment or {})},
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,

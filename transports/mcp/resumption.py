@@ -77,14 +77,12 @@ class StreamLog(EventStore):
 
         Returns None: the SDK has nothing to add. Nothing is sent for an id that is not known any more.
         """
-        number = int(last_event_id) if last_event_id.isascii() and last_event_id.isdigit() else 0
-        stream = next((event.stream for event in self._events if event.number == number), None)
-        while stream is not None and not self._closed:
+        last = next((event for event in self._events if str(event.number) == last_event_id), None)
+        while last is not None and not last.is_last and not self._closed:
             changed = self._changed
-            for event in [
-                event for event in self._events if event.number > number and event.stream == stream
-            ]:
-                number = event.number
+            stream, number = last.stream, last.number
+            for event in [it for it in self._events if it.number > number and it.stream == stream]:
+                last = event
                 if event.message is not None:
                     await send_callback(EventMessage(event.message, str(event.number)))
                 if event.is_last:

@@ -46,7 +46,7 @@ READY = {"jsonrpc": "2.0", "method": "notifications/initialized"}
 
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServerProcess]:
-    with running("--sse-port", "0", "--directory-path", str(tmp_path_factory.mktemp("store"))) as server:
+    with running("--directory-path", str(tmp_path_factory.mktemp("store")), port_flag="--sse-port") as server:
         yield server
 
 
@@ -200,7 +200,7 @@ def test_a_cancelled_call_is_undone(http: httpx2.Client, name: str) -> None:
 
 
 def test_the_end_of_the_server_ends_the_streams(tmp_path: Path) -> None:
-    server = ServerProcess("--sse-port", "0", "--directory-path", str(tmp_path))
+    server = ServerProcess("--directory-path", str(tmp_path), port_flag="--sse-port")
     with httpx2.Client(base_url=server.url, timeout=30) as http, http.stream("GET", "/sse") as response:
         listener = Listener(http, response)
         listener.greet()
