@@ -14,11 +14,15 @@ from cli.choices import Choices, ConfigError
 from engine.isolate.sandbox.layers import Mode
 from engine.limits import LimitPolicy, Limits
 from engine.placement import Placement, place
+from transports.guard import ANY
 from transports.request import SESSION_NAME
 from transports.settings import HttpSettings
 
 _NO_NAMES = ("", "0.0.0.0", "::")  # noqa: S104 (an address for listening is nothing that a client asks for)
 _HOST_NAME = re.compile(r"[^\s:/?#@\[\]]+|\[?[0-9A-Fa-f:.]*:[0-9A-Fa-f:.]*:[0-9A-Fa-f:.]*\]?")
+_ORIGIN = re.compile(r"[a-z][a-z0-9+.-]*://(?:[^\s:/?#@\[\]*]+|\[[0-9a-f:.]+\])(?::[0-9]{1,5})?")
+_USUAL_PORTS = {"http": ":80", "https": ":443"}
+"""What browsers leave out."""
 
 
 class Settings(Struct, frozen=True, kw_only=True):
@@ -44,6 +48,8 @@ class Settings(Struct, frozen=True, kw_only=True):
     placement: Placement | None
     """Processors for the server and for its workers; None leaves them to the kernel."""
     policy: LimitPolicy
+    tokens: Path | None
+    """File of bearer tokens; None lets everybody in."""
     http: HttpSettings
     log_level: str
     log_format: Literal["text", "json"]
@@ -75,8 +81,11 @@ def settings(choices: Choices) -> Settings:
             pin=False if store is None and chosen["pin_cpus"] is None else chosen["pin_cpus"],
         ),
         policy=_policy(chosen),
+        tokens=chosen["tokens"],
         http=HttpSettings(
             allowed_hosts=_host_names(chosen["allowed_hosts"]) + (() if bound in _NO_NAMES else (bound,)),
+            allowed_origins=_origins(chosen["allowed_origins"]),
+            requests_per_second=chosen["max_requests_per_second"],
             sse=chosen["sse_port"] is not None,
             exec_async=chosen["exec_async"],
             drain_seconds=chosen["drain_seconds"],
@@ -125,6 +134,18 @@ def _session_id(name: str | None, port: int | None) -> str | None:
     if SESSION_NAME.fullmatch(name) is None:
         raise ConfigError(f"--session-id takes 1 to 128 of the characters A-Z a-z 0-9 . _ -, not {name!r}")
     return name
+
+
+def _origins(text: str) -> tuple[str, ...]:
+    """The origins in a list separated by commas, as browsers write them. Raises ConfigError for others."""
+    origins = tuple(origin.strip().lower() for origin in text.split(",") if origin.strip())
+    for origin in origins:
+        if origin != ANY and _ORIGIN.fullmatch(origin) is None:
+            raise ConfigError(
+                "--allowed-origins takes origins such as https://app.example.com:8443, without a path, "
+                f"not {origin!r}"
+            )
+    return tuple(origin.removesuffix(_USUAL_PORTS.get(origin.partition("://")[0], "")) for origin in origins)
 
 
 def _host_names(text: str) -> tuple[str, ...]:

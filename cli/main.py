@@ -86,6 +86,26 @@ def show_config(ctx: click.Context, /, as_json: bool, **_: Any) -> None:
     click.echo((show.as_json if as_json else show.table)(choices), nl=False)
 
 
+@main.command("token")
+@click.argument("owner")
+@click.argument("name", required=False, default="")
+def make_token(owner: str, name: str) -> None:
+    """Make a token for an OWNER, used by NAME.
+
+    Its line for the file of --tokens goes to stdout, with the token's hash; the token itself, which is kept
+    nowhere, to stderr.
+    """
+    from transports import tokens
+
+    token = tokens.new_token()
+    try:
+        line = tokens.line(token, owner, name)
+    except tokens.BrokenTokens as broken:
+        raise click.UsageError(str(broken)) from broken
+    click.echo(f"Token of {owner}, shown only now: {token}", err=True)
+    click.echo(line)
+
+
 def _choices(ctx: click.Context) -> tuple[Choices, Sequence[str]]:
     try:
         return choose(ctx)

@@ -147,6 +147,19 @@ GROUPS: dict[str, tuple[click.Option, ...]] = {
             help="Names, separated by commas, under which clients may reach the server, beside localhost; "
             "* for any.",
         ),
+        _option(
+            "--allowed-origins",
+            metavar="ORIGINS",
+            default="",
+            help="Origins, such as https://app.example.com, whose pages may call the server from a browser, "
+            "beside those of the allowed hosts; * for any.",
+        ),
+        _option(
+            "--tokens",
+            type=click.Path(path_type=Path, exists=True, dir_okay=False),
+            metavar="FILE",
+            help="Bearer tokens and their owners, a line each: clients need one. mcp-v8 token makes them.",
+        ),
         _option("--exec-async", is_flag=True, help="POST /api/exec answers 202 at once; clients poll."),
         _seconds("--drain-seconds", 0, 5.0, 3_600, "Time that running executions get at shutdown."),
     ),
@@ -253,6 +266,13 @@ GROUPS: dict[str, tuple[click.Option, ...]] = {
             "--max-session-events", 1, 1_000_000, 100_000_000, "Events after which a session takes no more."
         ),
         _number("--max-connections", 1, 1_000, 100_000, "Connections that are open at once."),
+        _number(
+            "--max-requests-per-second",
+            0,
+            2_000,
+            1_000_000,
+            "Requests of an owner, or without tokens of an address; 0: any number.",
+        ),
         _number("--max-owner-sessions", 1, 100_000, 100_000_000, "Sessions that one owner may have."),
     ),
     "Logging": (

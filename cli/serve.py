@@ -9,6 +9,7 @@ import resource
 import signal
 from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
+from ipaddress import ip_address
 from typing import NoReturn
 
 import click
@@ -29,6 +30,7 @@ from persistence.sqlite import SqliteEventLog, open_sqlite_log
 from transports import app
 from transports.mcp import stdio
 from transports.metrics import Metrics
+from transports.tokens import BrokenTokens, TokenFile
 
 _log = logging.getLogger(__name__)
 
@@ -75,11 +77,15 @@ def open_standard_streams() -> None:
 
 async def _serve(settings: Settings) -> None:
     http = structs.replace(settings.http, connections=_connections(settings, _raise_descriptor_limit()))
-    with trio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as signals:
+    tokens = _tokens(settings)
+    expected = (signal.SIGTERM, signal.SIGINT, *(() if tokens is None else (signal.SIGHUP,)))
+    with trio.open_signal_receiver(*expected) as signals:
         listeners = await _listen(settings)
         stop = trio.Event()
         async with trio.open_nursery() as nursery:
-            nursery.start_soon(_watch, signals, stop, nursery.cancel_scope)
+            nursery.start_soon(_watch, signals, stop, nursery.cancel_scope, tokens)
+            if tokens is not None:
+                nursery.start_soon(tokens.watch)
             metrics = Metrics()
             observers = (ExecutionLog(), metrics)
             async with _open_log(settings) as log, _open_engine(settings, log, observers) as engine:
@@ -91,7 +97,7 @@ async def _serve(settings: Settings) -> None:
                     await stdio.serve(engine, http, settings.session_id, stop, started)
                 else:
                     failing = (lambda: None) if log is None else (lambda: log.failing)
-                    await app.serve(engine, listeners, http, stop, started, failing, metrics)
+                    await app.serve(engine, listeners, http, stop, started, failing, metrics, tokens)
             nursery.cancel_scope.cancel()
 
 
@@ -144,9 +150,24 @@ async def _listen(settings: Settings) -> list[trio.SocketListener]:
         raise OSError(f"cannot listen on {where}: {why}") from error
 
 
-async def _watch(signals: AsyncIterator[int], stop: trio.Event, scope: trio.CancelScope) -> None:
-    """The first signal asks for a drain, the second cuts it short."""
+def _tokens(settings: Settings) -> TokenFile | None:
+    """The tokens that let clients in over HTTP. Raises OSError if they cannot be used."""
+    if settings.tokens is None or settings.port is None:
+        return None
+    try:
+        return TokenFile(settings.tokens)
+    except BrokenTokens as broken:
+        raise OSError(f"--tokens: {broken}") from broken
+
+
+async def _watch(
+    signals: AsyncIterator[int], stop: trio.Event, scope: trio.CancelScope, tokens: TokenFile | None
+) -> None:
+    """SIGHUP reads the tokens again. The first other signal asks for a drain, the second cuts it short."""
     async for number in signals:
+        if number == signal.SIGHUP and tokens is not None:
+            await tokens.reload()
+            continue
         if stop.is_set():
             scope.cancel()
             return
@@ -156,6 +177,13 @@ async def _watch(signals: AsyncIterator[int], stop: trio.Event, scope: trio.Canc
 
 def _announce(settings: Settings, engine: Supervisor, listeners: list[trio.SocketListener]) -> None:
     urls = [_url(listener) for listener in listeners]
+    addresses = [listener.socket.getsockname()[0] for listener in listeners]
+    if settings.tokens is None and not all(map(is_loopback, addresses)):
+        _log.warning(
+            "whoever reaches %s can run code and read all sessions: give --tokens FILE, "
+            "or --bind-host 127.0.0.1",
+            f"{settings.bind_host or 'any address'} port {listeners[0].socket.getsockname()[1]}",
+        )
     if settings.log_format == "json":  # nothing else shall be on stderr
         told = {"urls": urls, "store": settings.http.store, "sandbox": engine.status()["sandbox"]}
         _log.info("listening", extra={FIELDS: msgspec.to_builtins(told)})
@@ -176,6 +204,11 @@ def _announce(settings: Settings, engine: Supervisor, listeners: list[trio.Socke
 def _tell(text: str) -> None:
     with suppress(OSError):  # nobody reads stderr any more, and the server does not need that
         click.echo(text, err=True)
+
+
+def is_loopback(address: str) -> bool:
+    """Whether only clients on this machine reach it."""
+    return ip_address(address.partition("%")[0]).is_loopback
 
 
 def _url(listener: trio.SocketListener) -> str:

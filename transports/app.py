@@ -10,7 +10,7 @@ import trio
 from transports import asgi, errors, hypercorn_trio
 from transports.execute import PATH as EXECUTE_PATH
 from transports.execute import ExecuteDoor
-from transports.guard import HostGuard
+from transports.gate import Gate
 from transports.mcp import sse as sse_door
 from transports.mcp.server import create_server
 from transports.mcp.sse import SseDoor
@@ -21,32 +21,29 @@ from transports.rest import all_routes, create_app
 from transports.rest.stream import PATH as EVENTS_PATH
 from transports.rest.stream import EventsDoor
 from transports.settings import HttpSettings
+from transports.tokens import TokenFile
 
 if TYPE_CHECKING:
     from engine.supervisor import Supervisor
 
 
 class Front:
-    """ASGI application in front of Quart's: checks ``Host``, and leads some paths elsewhere."""
+    """ASGI application in front of Quart's, behind the gate: leads some paths elsewhere."""
 
     def __init__(
         self,
         rest: asgi.Application,
         doors: Mapping[str, asgi.Application],
         events: asgi.Application,
-        guard: HostGuard,
     ) -> None:
         self._rest = rest
         self._doors = doors
         self._events = events
-        self._guard = guard
 
     async def __call__(self, scope: asgi.Scope, receive: asgi.Receive, send: asgi.Send) -> None:
         """Serve one connection scope."""
         if scope["type"] == "lifespan":
             await self._rest(scope, receive, send)
-        elif (refusal := self._guard.refusal(scope["headers"])) is not None:
-            await asgi.send_answer(scope, send, refusal)
         elif scope["type"] == "http":
             path = scope["path"]
             door = self._doors.get(path) or (self._events if EVENTS_PATH.fullmatch(path) else self._rest)
@@ -64,11 +61,13 @@ async def serve(
     started: Callable[[], None],
     failing: Callable[[], str | None],
     metrics: Metrics,
+    tokens: TokenFile | None = None,
 ) -> None:
     """Serve ``engine`` until ``stop`` is set, then drain and end.
 
     ``started`` is called once requests are taken; ``failing`` says why the log takes no events, if it
-    does not; ``metrics`` are those that observe the engine. While the engine drains, requests are still
+    does not; ``metrics`` are those that observe the engine; without ``tokens`` everybody
+    is the local owner. While the engine drains, requests are still
     answered (with 503, where they would run something), so that clients can tell a server that stops
     from one that is gone. Then MCP sessions end, and with them their open streams, then connections.
     """
@@ -82,8 +81,8 @@ async def serve(
     }
     if settings.sse:
         doors |= {sse_door.STREAM_PATH: sse.listen, sse_door.POST_PATH: sse.post}
-    guard = HostGuard(settings.allowed_hosts)
-    app.asgi_app = Front(app.asgi_app, doors, EventsDoor(engine, settings), guard)  # type: ignore[method-assign]
+    front = Front(app.asgi_app, doors, EventsDoor(engine, settings))
+    app.asgi_app = Gate(front, settings, tokens)  # type: ignore[method-assign]
     drained = trio.Event()
     async with trio.open_nursery() as nursery:
         async with mcp.run(), sse.run():

@@ -1,7 +1,7 @@
 """Protection against DNS rebinding: a browser page may not reach this server under a name of its own.
 
 ``Host`` must be a name that the server is known by; ``Origin``, where a browser sends one, must be of
-such a name too.
+such a name too, or one of the origins that the operator named.
 """
 
 from __future__ import annotations
@@ -21,14 +21,17 @@ _HOST = re.compile(r"(?:\[([0-9A-Fa-f:.]+)\]|([^\[\]:/?#@\s]+))(?::[0-9]*)?")
 class HostGuard:
     """Decides by ``Host`` and ``Origin``.
 
-    ``allowed`` are names without a port, or ``*`` for any ``Host``; loopback names are always allowed.
-    A ``*`` does not extend to ``Origin``: name the hosts whose pages may call the server.
+    ``hosts`` are names without a port, or ``*`` for any ``Host``; loopback names are always allowed, and
+    so are pages of all these hosts. ``origins`` are those of other pages, each as browsers write it, or
+    ``*`` for any. A ``*`` among the hosts does not extend to ``Origin``.
     """
 
-    def __init__(self, allowed: Sequence[str] = ()) -> None:
-        names = {_fold(name) for name in allowed}
+    def __init__(self, hosts: Sequence[str] = (), origins: Sequence[str] = ()) -> None:
+        names = {_fold(name) for name in hosts}
         self._any_host = ANY in names
         self._names = frozenset(names - {ANY}) | set(LOOPBACK)
+        self._any_origin = ANY in origins
+        self._origins = frozenset(origins)
 
     def refusal(self, headers: Sequence[tuple[bytes, bytes]]) -> JsonAnswer | None:
         """The answer for a request that must not go on, or None."""
@@ -46,13 +49,15 @@ class HostGuard:
             return errors.answer(
                 403,
                 f"pages of {', '.join(origins)[:100]!r} may not use this server; "
-                "start it with --allowed-hosts to add their host",
+                "start it with --allowed-origins to let them",
                 "origin_not_allowed",
                 "Origin",
             )
         return None
 
     def _origin_allowed(self, origin: str) -> bool:
+        if self._any_origin or origin in self._origins:
+            return True
         scheme, separator, host = origin.partition("://")
         return bool(separator) and scheme in ("http", "https") and hostname(host) in self._names
 

@@ -12,6 +12,10 @@ class HttpSettings(Struct, frozen=True, kw_only=True):
     """Names for which requests are taken, beside loopback; ``*`` for all."""
     sse: bool = False
     """Whether MCP is served over server-sent events, too."""
+    allowed_origins: tuple[str, ...] = ()
+    """Origins whose pages may call, beside those of the hosts; ``*`` for all."""
+    requests_per_second: int = 2_000
+    """That one owner may make, or one address where owners are not known; 0 for any number."""
     exec_async: bool = False
     """Whether ``POST /api/exec`` answers 202 at once by default."""
     drain_seconds: float = 5.0

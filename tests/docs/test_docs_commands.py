@@ -14,12 +14,15 @@ import pytest
 import trio
 from documents import DOCUMENTS, ROOT, Shown, command_lines, dialogues, fenced
 from mcp import Client
+from mcp.client.streamable_http import streamable_http_client
 
 from benchmarks.processes import COMMAND, Server, free_port, mcp_v8, serving
+from transports import tokens
 
-SERVER_COMMAND = re.compile(r"^\.venv/bin/mcp-v8 .*--http-port 8080\b")
+SERVER_COMMAND = re.compile(r"^\.venv/bin/mcp-v8 .*--http-port 8080\b(?!.*--tokens)")
 MCP_ADD = re.compile(r"^claude mcp add --transport http js '(http://localhost:8080/mcp\S*)'$")
 ENDING_COMMAND = re.compile(r"^\.venv/bin/mcp-v8 (config|--help)\b")
+OF_TOKENS = re.compile(r"\.venv/bin/mcp-v8 token |--tokens tokens\.txt$|\"Authorization: Bearer \$TOKEN\"$")
 CONFIGURED_SERVER = re.compile(r"^\.venv/bin/mcp-v8 --config mcp-v8\.toml$")
 CHECKED_ELSEWHERE = re.compile(
     r"^python3 -m venv \.venv && "  # set-up: .ci/run runs both lines as they are
@@ -47,6 +50,12 @@ def typed(command: str, server: Server, variables: dict[str, str]) -> str:
         check=True,
     )
     return ended.stdout
+
+
+def told_on_stderr(command: str) -> str:
+    """What a shell says of ``command`` beside its output."""
+    ended = subprocess.run(["bash", "-c", command], capture_output=True, text=True, timeout=60, check=True)
+    return ended.stderr
 
 
 def remembered(output: str) -> dict[str, str]:
@@ -124,11 +133,40 @@ async def test_the_mcp_address_shown_leads_to_the_session_that_it_names(tmp_path
     assert text.splitlines()[-1] == "[demo@1]"
 
 
+@pytest.mark.skipif(not shutil.which("curl"), reason="there is no curl here")
+async def test_the_token_that_is_made_as_shown_lets_its_owner_in(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
+    monkeypatch.chdir(tmp_path)
+    lines = [line for line in command_lines(OPERATIONS) if OF_TOKENS.search(line)]
+    make, serve, curl, add = (line.replace(".venv/bin/mcp-v8", COMMAND) for line in lines)
+    token = told_on_stderr(make).split()[-1]
+    port = free_port()
+    with serving(shlex.split(serve.replace("8080", str(port))), port) as server:
+        assert typed(curl, server, {"TOKEN": token}) == '{"sessions":[],"next":null}'
+        url, name, value = re.fullmatch(  # type: ignore[union-attr]
+            r"claude mcp add --transport http js '(\S+)' --header \"(\w+): (.+)\"", add
+        ).groups()
+        headers = {name: value.replace("$TOKEN", token)}
+        async with httpx2.AsyncClient(headers=headers, timeout=30) as http:
+            transport = streamable_http_client(url.replace("8080", str(port)), http_client=http)
+            with trio.fail_after(30):
+                async with Client(transport) as client:
+                    answer = await client.call_tool("run_js", {"code": "1 + 2"})
+    assert answer.content[0].text.splitlines() == ["=> 3", "[demo@1]"]
+
+
+def test_the_file_of_tokens_shown_is_one() -> None:
+    (shown,) = [text for text in fenced(OPERATIONS, "text") if "tokens.txt" in text]
+    assert len(tokens.parse(shown)) == 3
+
+
 def test_no_command_shown_escapes_these_tests() -> None:
     for document in DOCUMENTS:
         for line in command_lines(document):
             ways = (SERVER_COMMAND, CONFIGURED_SERVER, ENDING_COMMAND, MCP_ADD, CHECKED_ELSEWHERE)
-            covered = any(way.match(line) for way in ways)
+            covered = any(way.match(line) for way in ways) or OF_TOKENS.search(line)
             assert covered, f"{document.name}: nothing runs {line!r}"
 
 

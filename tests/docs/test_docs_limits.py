@@ -17,7 +17,7 @@ from engine.isolate import copy_wire, image, stack
 from engine.retention import MAX_BYTES
 from engine.session import NAME
 from persistence import schema, sqlite
-from transports import asgi, execute, hypercorn_trio, paging
+from transports import asgi, execute, hypercorn_trio, paging, ratelimit, tokens
 from transports.errors import STATUS
 from transports.mcp import sessions as mcp_sessions
 from transports.rest import stream
@@ -53,6 +53,8 @@ FIXED = {
     "wait that a request can ask for": execute.MAX_WAIT,
     "entries of a list's page": MAX_PAGE,
     "page of a console": paging.MAX_PAGE_BYTES,
+    "clients whose requests are counted": ratelimit.MAX_CLIENTS,
+    "the file of tokens": tokens.MAX_FILE_BYTES,
     "what a client says of itself, each": execute._MAX_CALLER,
     "outcomes that a stateless server remembers": stateless.KEPT,
     "their texts": stateless.KEPT_BYTES,
@@ -103,7 +105,8 @@ def test_every_refusal_that_is_shown_is_one() -> None:
     def family(kind: type[EngineError]) -> set[type[EngineError]]:
         return {kind}.union(*map(family, kind.__subclasses__()))
 
-    known = {("timeout", 408), ("busy", 503)}  # of the HTTP server itself, and of MCP
+    # of the HTTP server itself, of MCP, and of the gate
+    known = {("timeout", 408), ("busy", 503), ("too_many_requests", 429)}
     for kind in family(EngineError):
         status = next(STATUS[base] for base in kind.__mro__ if base in STATUS)
         known.add((kind.code, status))

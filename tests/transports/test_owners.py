@@ -14,10 +14,10 @@ import pytest
 import trio
 from engines import OpenEngine
 
-from transports import app, asgi
-from transports.identity import SCOPE_KEY, Identity
+from transports import app
 from transports.metrics import Metrics
 from transports.settings import HttpSettings
+from transports.tokens import TokenFile
 
 MCP_HEADERS = {"content-type": "application/json", "accept": "application/json, text/event-stream"}
 MODERN = "2026-07-28"
@@ -39,35 +39,29 @@ class Owners(NamedTuple):
     bob: httpx2.AsyncClient
 
 
-class _NamedByHeader(app.Front):
-    """A front that believes what a header says of who asks."""
-
-    async def __call__(self, scope: asgi.Scope, receive: asgi.Receive, send: asgi.Send) -> None:
-        if scope["type"] != "lifespan" and (name := asgi.header(scope, b"x-owner")):
-            scope = {**scope, SCOPE_KEY: Identity(name, f"{name}-laptop")}
-        await super().__call__(scope, receive, send)
+TOKENS = {"alice": "token-of-alice-0001", "bob": "token-of-bob-000002"}
 
 
 @pytest.fixture
-async def owners(
-    open_engine: OpenEngine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> AsyncIterator[Owners]:
+async def owners(open_engine: OpenEngine, tmp_path: Path) -> AsyncIterator[Owners]:
     """Clients of two owners of one server."""
-    monkeypatch.setattr(app, "Front", _NamedByHeader)
+    file = tmp_path / "tokens"
+    file.write_text("".join(f"{token} {owner} {owner}-laptop\n" for owner, token in TOKENS.items()))
+    file.chmod(0o600)
     listeners = await trio.open_tcp_listeners(0, host="127.0.0.1")
     url = f"http://127.0.0.1:{listeners[0].socket.getsockname()[1]}"
     stop, started = trio.Event(), trio.Event()
     async with open_engine(tmp_path / "store") as engine, trio.open_nursery() as nursery:
         nursery.start_soon(
-            lambda: app.serve(
-                engine.supervisor,
-                listeners,
-                HttpSettings(sse=True),
-                stop,
-                started.set,
-                lambda: None,
-                Metrics(),
-            )
+            app.serve,
+            engine.supervisor,
+            listeners,
+            HttpSettings(sse=True),
+            stop,
+            started.set,
+            lambda: None,
+            Metrics(),
+            TokenFile(file),
         )
         await started.wait()
         async with _client(url, "alice") as alice, _client(url, "bob") as bob:
@@ -77,7 +71,9 @@ async def owners(
 
 @asynccontextmanager
 async def _client(url: str, owner: str) -> AsyncIterator[httpx2.AsyncClient]:
-    async with httpx2.AsyncClient(base_url=url, timeout=40, headers={"x-owner": owner}) as client:
+    async with httpx2.AsyncClient(
+        base_url=url, timeout=40, headers={"authorization": f"Bearer {TOKENS[owner]}"}
+    ) as client:
         yield client
 
 
@@ -235,7 +231,10 @@ async def test_an_sse_stream_of_another_owner_takes_no_messages(owners: Owners) 
     port = owners.alice.base_url.port
     assert port is not None
     async with await trio.open_tcp_stream("127.0.0.1", port) as stream:
-        await stream.send_all(b"GET /sse HTTP/1.1\r\nHost: localhost\r\nX-Owner: alice\r\n\r\n")
+        await stream.send_all(
+            b"GET /sse HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer %b\r\n\r\n"
+            % TOKENS["alice"].encode()
+        )
         place = (await _read_until(stream, rb"data: (/message\?\S+)\n"))[1].decode()
         headers = {"content-type": "application/json"}
         content = message("initialize", **HELLO)
@@ -250,11 +249,3 @@ async def _read_until(stream: trio.SocketStream, pattern: bytes) -> re.Match[byt
     while (match := re.search(pattern, data)) is None:
         data += (await stream.receive_some()) or pytest.fail(f"the stream ended after {data!r}")
     return match
-
-
-async def test_a_caller_that_nobody_names_is_the_local_owner(owners: Owners) -> None:
-    owners.alice.headers.pop("x-owner")
-    await execute(owners.alice, "1", session="mine")
-    assert (await owners.bob.get("/api/sessions/mine")).status_code == 404
-    events = (await owners.alice.get("/api/sessions/mine/events")).json()["events"]
-    assert "subject" not in events[0]["caller"]

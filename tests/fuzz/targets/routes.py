@@ -8,6 +8,7 @@ from typing import Any, Final
 from urllib.parse import quote, unquote
 
 import trio
+from msgspec.structs import replace
 
 from fuzz import jsons
 from fuzz.data import Data
@@ -16,7 +17,7 @@ from fuzz.targets.requests import exec_body, fields_body, headers_of, names_of, 
 from transports.app import Front
 from transports.asgi import Application
 from transports.execute import PATH, ExecuteDoor
-from transports.guard import HostGuard
+from transports.gate import Gate
 from transports.metrics import Metrics
 from transports.rest import all_routes, create_app
 from transports.rest.stream import EventsDoor
@@ -36,7 +37,8 @@ class App:
         app = create_app(self.routes, DEFAULTS.body_bytes)
         door = ExecuteDoor(engine, DEFAULTS)
         events = EventsDoor(engine, DEFAULTS)
-        self.front: Application = Front(app.asgi_app, {PATH: door}, events, HostGuard(()))
+        front = Front(app.asgi_app, {PATH: door}, events)
+        self.front: Application = Gate(front, replace(DEFAULTS, requests_per_second=0))
 
 
 @functools.cache

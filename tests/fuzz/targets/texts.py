@@ -100,5 +100,5 @@ def lines(raw: bytes) -> None:
         )
         for _ in range(data.byte() % 4)
     ]
-    refusal = HostGuard(()).refusal(headers)
+    refusal = HostGuard().refusal(headers)
     assert refusal is None or refusal.status in (403, 421)
