@@ -9,9 +9,9 @@ import trio
 from mcp_types import CallToolResult, TextContent, Tool
 
 from engine.errors import EngineError
-from engine.execution import Execution, Report
+from engine.execution import Execution
 from transports.answer import as_object
-from transports.mcp import console
+from transports.mcp import console, tasks
 from transports.mcp.call import CALL_SECONDS, Call, Context, call_of, caller_of, with_default_session
 from transports.mcp.text import handle, outcome_text, refusal_text, running_text
 from transports.mcp.tools.entry import Hints
@@ -50,18 +50,31 @@ class RunJs:
         self._settings = settings
         self.definition = _definition(engine, settings.mcp_chars)
         """What ``tools/list`` says of it."""
+        self.tasks = tasks.Tasks(engine, self.outcome)
+        """The calls of it that take long."""
 
-    async def call(self, ctx: Context, arguments: Mapping[str, object]) -> CallToolResult:
-        """Run the code; the outcome, or after CALL_SECONDS how to get at it."""
+    async def call(self, ctx: Context, arguments: Mapping[str, object]) -> CallToolResult | dict[str, Any]:
+        """Run the code; the outcome, or after a while how to get at it: a task, if the client knows tasks."""
         try:
             execution = await self._submit(ctx, arguments)
-            report = await self._wait(ctx, execution)
+            may_be_task = tasks.are_known(ctx)
+            await self._wait(ctx, execution, tasks.TASK_SECONDS if may_be_task else CALL_SECONDS)
         except EngineError as error:
             return _result(refusal_text(error, await self._end(call_of(ctx), arguments)), is_error=True)
+        if execution.report is not None:
+            return self.outcome(execution)
+        if may_be_task:
+            return self.tasks.created(execution)
+        end = await self._handle(execution) or handle(execution.session, None)
+        told = running_text(execution, CALL_SECONDS, end)
+        return _result(told, self._rest_object(execution), is_error=False)
+
+    def outcome(self, execution: Execution) -> CallToolResult:
+        """What came of an execution that is over: its outcome, or the EngineError that it failed with."""
+        report = execution.report
         if report is None:
-            end = await self._handle(execution) or handle(execution.session, None)
-            told = running_text(execution, CALL_SECONDS, end)
-            return _result(told, self._rest_object(execution), is_error=False)
+            assert isinstance(execution.failure, EngineError)
+            return _result(refusal_text(execution.failure), is_error=True)
         told = outcome_text(report, self._settings.mcp_chars)
         return _result(told, self._rest_object(execution), is_error=report.status != "completed")
 
@@ -75,15 +88,15 @@ class RunJs:
             return await call.connection.home.submit(asked, self._engine.submit)
         return await self._engine.submit(asked)
 
-    async def _wait(self, ctx: Context, execution: Execution) -> Report | None:
-        """The report; None if it takes too long. What is printed meanwhile is told.
+    async def _wait(self, ctx: Context, execution: Execution, seconds: float) -> None:
+        """Wait for the end, so long. What is printed meanwhile is told.
 
         In MCP a client's cancellation is meant for the call, not for the wait.
         """
         async with trio.open_nursery() as nursery:
             nursery.start_soon(console.tell, ctx, execution)
             try:
-                await execution.wait(CALL_SECONDS)
+                await execution.wait(seconds)
             except EngineError:  # raised below, outside of the nursery
                 pass
             except trio.Cancelled:
@@ -93,7 +106,7 @@ class RunJs:
                         await self._engine.cancel(execution.owner, execution.id)
                 raise
             nursery.cancel_scope.cancel()
-        return await execution.wait(0)
+        await execution.wait(0)
 
     async def _end(self, call: Call, arguments: Mapping[str, object]) -> str:
         """The handle of the session that a refused call is about; "" if there is none."""

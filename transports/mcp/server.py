@@ -40,10 +40,12 @@ def create_server(engine: Supervisor, settings: HttpSettings) -> Server[Any]:
         "mcp-v8",
         version=version("mcp-v8"),
         on_list_tools=handlers.list_tools,
-        on_call_tool=handlers.call_tool,
     )
+    # not by its argument, whose type leaves out an extension's results
+    server.add_request_handler("tools/call", CallToolRequestParams, handlers.call_tool)
     # not by its argument, which warns that later revisions have another way: both are served
     server.add_request_handler("logging/setLevel", SetLevelRequestParams, handlers.set_level)
+    handlers.run_js.tasks.add_to(server)
     return server
 
 
@@ -52,20 +54,20 @@ class _Handlers:
 
     def __init__(self, engine: Supervisor, settings: HttpSettings) -> None:
         self._engine = engine
-        self._run_js = RunJs(engine, settings)
+        self.run_js = RunJs(engine, settings)
         others = listed(stateless=engine.stateless, every=settings.all_tools)
         self._tools = [
-            self._run_js.definition,
+            self.run_js.definition,
             *(entry.definition(with_output=settings.all_tools) for entry in others),
         ]
 
     async def list_tools(self, _ctx: Context, _params: PaginatedRequestParams | None) -> ListToolsResult:
         return ListToolsResult(tools=self._tools)
 
-    async def call_tool(self, ctx: Context, params: CallToolRequestParams) -> CallToolResult:
+    async def call_tool(self, ctx: Context, params: CallToolRequestParams) -> CallToolResult | dict[str, Any]:
         entry = ENTRIES.get(params.name)
-        if entry is None and params.name != self._run_js.definition.name:
-            known = ", ".join([self._run_js.definition.name, *ENTRIES])
+        if entry is None and params.name != self.run_js.definition.name:
+            known = ", ".join([self.run_js.definition.name, *ENTRIES])
             raise MCPError(INVALID_PARAMS, f"there is no tool {params.name[:64]!r}; there are {known}")
         call = call_of(ctx)
         if call.connection is not None:
@@ -73,7 +75,7 @@ class _Handlers:
         arguments = params.arguments or {}
         try:
             if entry is None:
-                return await self._run_js.call(ctx, arguments)
+                return await self.run_js.call(ctx, arguments)
             return await entry.call(self._engine, call, caller_of(ctx), arguments)
         except EngineError as error:
             errors.engine_answer(error)  # logs what is not the client's fault
