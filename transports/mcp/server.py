@@ -39,6 +39,7 @@ def create_server(engine: Supervisor, settings: HttpSettings) -> Server[Any]:
     server: Server[Any] = Server(
         "mcp-v8",
         version=version("mcp-v8"),
+        get_tool_input_schema=handlers.schemas.get,  # else each call in 2026-07-28 lists the tools first
         on_list_tools=handlers.list_tools,
     )
     # not by its argument, whose type leaves out an extension's results
@@ -60,6 +61,8 @@ class _Handlers:
             self.run_js.definition,
             *(entry.definition(with_output=settings.all_tools) for entry in others),
         ]
+
+        self.schemas = {tool.name: tool.input_schema for tool in self._tools}
 
     async def list_tools(self, _ctx: Context, _params: PaginatedRequestParams | None) -> ListToolsResult:
         return ListToolsResult(tools=self._tools)
