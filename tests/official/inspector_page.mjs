@@ -11,7 +11,7 @@ const browser = await chromium.launch({ executablePath, args: ["--no-sandbox", "
 let page;
 try {
   page = await browser.newPage();
-  page.setDefaultTimeout(20_000);
+  page.setDefaultTimeout(40_000);
   const origin = new URL(address).origin;
   // its fonts are elsewhere
   await page.route(
@@ -31,6 +31,9 @@ try {
   await page.getByRole("button", { name: "Execute Tool" }).click();
   await page.getByText(`hello\n=> 3\n[${session}@1]`).waitFor();
   await page.getByText("hello", { exact: true }).waitFor(); // among the logs
+} catch (failure) {
+  console.error(await page?.innerText("body"));
+  throw failure;
 } finally {
   await page?.screenshot({ path: screenshot });
   await browser.close();
