@@ -240,7 +240,7 @@ class SessionActor:
             case Tag():
                 command.answer(await session.tag(command))
             case Look() if command.wanted:
-                command.answer(await session.look())
+                command.answer(await session.look(command.preview_chars))
             case Look():
                 command.fail(Busy("nobody waited for the variables any more"))
 

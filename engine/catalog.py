@@ -203,13 +203,17 @@ class Catalog:
 
     async def session_with(self, owner: str, heap: str) -> str:
         """Name of the session in which a state came about. Raises InvalidField, NotFound."""
+        return (await self.point_of(owner, heap))[0]
+
+    async def point_of(self, owner: str, heap: str) -> tuple[str, int]:
+        """The same, and number of the event that made the state."""
         record = await self._log.event(check_heap(heap))
         row = None
         if record is not None and isinstance(record.event, STATE_EVENTS):
             row = await self._log.session(record.event.session)
-        if row is None or row.closed or row.owner != owner:
+        if record is None or row is None or row.closed or row.owner != owner:
             raise NotFound(f"there is no state {heap}", field="heap")
-        return row.name
+        return row.name, record.event.seq
 
     async def executions(
         self,

@@ -124,9 +124,15 @@ class Tag(Change):
 
 
 class Look(Request[StateView]):
-    """Say what variables the session has, unless nobody wants to know any more when its turn comes."""
+    """Say what variables the session has, with previews of so many characters, unless nobody wants to know
+    any more when its turn comes.
+    """
 
     wanted = True
+
+    def __init__(self, preview_chars: int, when_done: Callable[[Request[StateView]], object]) -> None:
+        super().__init__(when_done)
+        self.preview_chars = preview_chars
 
 
 Command = Execute | Delete | Accept | Fork | Tag | Look

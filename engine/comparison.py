@@ -20,6 +20,11 @@ from msgspec import Struct
 from engine.events import Accepted, Executed, Line
 from engine.isolate.wire import Done
 
+MAX_FOUND = 1_000
+"""Differences of one replay that are kept."""
+FOUND_CHARS = 2_000
+"""Characters of a differing value that are kept."""
+
 
 class Difference(NamedTuple):
     """The first field in which a replay differs."""
@@ -63,6 +68,10 @@ class Comparison:
     def __init__(self, engine: str, accepted: Acceptances, *, collect: bool = False) -> None:
         self.differences: dict[int, bytes] = {}
         """Digests of the replay, by the numbers of the events that differed, as far as they are collected."""
+        self.different = 0
+        """How many of these differed from something that is known."""
+        self.found: dict[int, Difference] = {}
+        """In what the first ``MAX_FOUND`` of them did."""
         self.drift: Drift | None = None
         self._engine = engine
         self._accepted = accepted
@@ -85,6 +94,10 @@ class Comparison:
         is_new = difference is not None or (accepted is not None and accepted.engine != self._engine)
         if self._collect and is_new:
             self.differences[event.seq] = done.digest
+            if difference is not None:
+                self.different += 1
+                if len(self.found) < MAX_FOUND:
+                    self.found[event.seq] = difference
             return None
         if difference is None and accepted is None and event.engine != self._engine:
             self._note_drift(event, done, console)
@@ -139,7 +152,7 @@ def _texts(event: Executed, done: Done, console: tuple[Line, ...]) -> _Pairs:
 def _first_different(pairs: _Pairs) -> Difference | None:
     for field, expected, got in pairs:
         if expected != got:
-            return Difference(field, *_from_where_they_part(str(expected), str(got)))
+            return Difference(field, *from_where_they_part(str(expected), str(got)))
     return None
 
 
@@ -147,9 +160,9 @@ def _compare_digests(expected: bytes, got: bytes) -> Difference | None:
     return None if expected == got else Difference("digest", expected.hex(), got.hex())
 
 
-def _from_where_they_part(expected: str, got: str) -> tuple[str, str]:
+def from_where_they_part(expected: str, got: str) -> tuple[str, str]:
     """The two texts from shortly before that."""
     pairs = enumerate(zip(expected, got, strict=False))
     at = next((i for i, (a, b) in pairs if a != b), min(len(expected), len(got)))
     start = max(0, at - 40)
-    return expected[start:], got[start:]
+    return expected[start : start + FOUND_CHARS], got[start : start + FOUND_CHARS]

@@ -280,14 +280,14 @@ class LiveSession:
         self.broken = None
         return changed
 
-    async def look(self) -> StateView:
+    async def look(self, preview_chars: int) -> StateView:
         """The variables. Raises NotFound, Diverged, ReplayFailed, TooLarge, Unavailable, StoreError."""
         if self.broken is not None:
             raise self.broken.with_traceback(None)  # else it would grow with each refusal
         point = self._state()
         worker = await self._ready_worker()
         try:
-            return await look(worker, self._engine.scheduler, self.owner, self.name, point)
+            return await look(worker, self._engine.scheduler, self.owner, self.name, point, preview_chars)
         except BaseException:
             self.sleep()
             raise

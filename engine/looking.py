@@ -17,11 +17,16 @@ LOOK_SECONDS = 10.0
 """What describing the variables may take."""
 PATIENCE_SECONDS = 45.0
 """What a look may take together: its turn in the session, or the way to a point of the past, included."""
+PREVIEW_CHARS = 200
+"""Characters of a variable's preview, unless more are asked for."""
+MAX_PREVIEW_CHARS = 2_000
 MAX_LOOKS_BACK = 2
 """Looks at points of the past that are on their way at once: each takes a worker, and may replay for long."""
 
 
-async def look(worker: Worker, scheduler: Scheduler, owner: str, session: str, point: ForkPoint) -> StateView:
+async def look(
+    worker: Worker, scheduler: Scheduler, owner: str, session: str, point: ForkPoint, preview_chars: int
+) -> StateView:
     """The variables in ``worker``, which is in the state ``point`` of the owner's session of that name.
 
     If it raises, or is cancelled, the worker is of no use. Raises TooLarge, Unavailable.
@@ -32,7 +37,7 @@ async def look(worker: Worker, scheduler: Scheduler, owner: str, session: str, p
             trio.move_on_after(LOOK_SECONDS) as scope,
             work.on(worker, scope),
         ):
-            seen = await worker.look(wire.Look())
+            seen = await worker.look(wire.Look(preview_chars=preview_chars))
             return StateView(
                 session=session, event=point.seq, heap=point.id.hex(), globals=seen.globals, more=seen.more
             )
@@ -51,13 +56,15 @@ async def look(worker: Worker, scheduler: Scheduler, owner: str, session: str, p
     )
 
 
-async def look_back(source: Source, owner: str, session: str, point: ForkPoint) -> StateView:
+async def look_back(
+    source: Source, owner: str, session: str, point: ForkPoint, preview_chars: int
+) -> StateView:
     """The variables at a past point, in a worker that is used for nothing else.
 
     Raises what ``worker_at`` and ``look`` do.
     """
     worker = await worker_at(source, owner, session, point, Debt.for_target(source.restore_target_seconds))
     try:
-        return await look(worker, source.scheduler, owner, session, point)
+        return await look(worker, source.scheduler, owner, session, point, preview_chars)
     finally:
         source.places.give_back(worker)

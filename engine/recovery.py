@@ -115,6 +115,11 @@ class Recovery:
         """After ``accept``: the digests of the replay, by the numbers of the events that differed."""
         return self._comparison.differences
 
+    @property
+    def comparison(self) -> Comparison:
+        """What the last attempt was compared with, and how it differed."""
+        return self._comparison
+
     async def restore(self, target: ForkPoint, acquire: Acquire) -> Worker:
         """A worker in the state ``target``; ``acquire`` gives fresh ones.
 

@@ -22,10 +22,8 @@ _PATIENCE = 4.0
 """A replayed event may take this many times its time limit (the machine may be busy),"""
 _MIN_SECONDS = 60.0
 """but always that long."""
-_SHOWN = 2_000
-"""Characters of a differing value kept in a report,"""
 _TOLD = 80
-"""and in a sentence."""
+"""Characters of a differing value in a sentence."""
 
 
 class Divergence(Struct, frozen=True, kw_only=True):
@@ -151,8 +149,8 @@ async def _replay_event(
                 seq=event.seq,
                 event=record.id.hex(),
                 field=difference.field,
-                expected=difference.expected[:_SHOWN],
-                got=difference.got[:_SHOWN],
+                expected=difference.expected,
+                got=difference.got,
                 agreed=agreed,
             )
         )

@@ -31,10 +31,12 @@ from engine.owners import Owners
 from engine.placement import Placement, usable
 from engine.places import Places
 from engine.scheduler import Scheduler
+from engine.session import ForkPoint
 from engine.sessions import Sessions, given_name, random_id
 from engine.space import Space
 from engine.timestamps import now_us
 from engine.upkeep import Upkeep
+from engine.verification import Replayed, Verification
 from engine.workers import Workers, open_workers
 from persistence.blobstore import BlobStore
 from persistence.eventlog import EventLog, Page
@@ -251,6 +253,39 @@ class Supervisor:
             self._sessions.branch(owner, point, command)
         return await self._sessions.catalog.info((await command.result()).session)
 
+    async def state_point(self, owner: str, name: str, *, at: int | None) -> ForkPoint:
+        """The event that made the state ``name@at``. Raises NotFound."""
+        catalog = self._sessions.catalog
+        return await catalog.state(
+            owner, name, (await catalog.session(owner, name)).head_seq if at is None else at
+        )
+
+    async def point(self, owner: str, heap: str) -> tuple[str, int]:
+        """Name of the session in which a state came about, and number of its event.
+
+        Raises InvalidField, NotFound.
+        """
+        return await self._sessions.catalog.point_of(owner, heap)
+
+    async def replay(self, owner: str, name: str, *, at: int | None) -> Replayed:
+        """Run a session's events again from the first, up to ``name@at``, in a worker used for nothing else.
+
+        Nothing of it is recorded. Raises NotFound, TooLarge where that takes more than
+        ``looking.PATIENCE_SECONDS``, Unavailable, StoreError.
+        """
+        sessions = self._sessions
+        point = await self.state_point(owner, name, at=at)
+        self._admission.check()
+        verification = Verification(sessions, owner, name)
+        with trio.move_on_after(looking.PATIENCE_SECONDS):
+            async with self._looks_back:
+                return await verification.run(point)
+        raise TooLarge(
+            f"replaying {name}@{point.seq} takes more than {looking.PATIENCE_SECONDS:g} s: it came to event "
+            f"{verification.reached}; replay less of it, as {name}@n",
+            field="session",
+        )
+
     async def tag(
         self, owner: str, name: str, *, at: int | None, tags: dict[str, str | None], caller: Caller
     ) -> SessionInfo:
@@ -261,22 +296,27 @@ class Supervisor:
         labels.check(tags)
         return await self._ask(owner, name, Tag(name, at, tags, caller, self._answered))
 
-    async def state(self, owner: str, name: str, *, at: int | None) -> StateView:
-        """The variables at ``name@at``. Nothing of it is recorded. A point of the past needs no turn.
+    async def state(
+        self, owner: str, name: str, *, at: int | None, preview_chars: int = looking.PREVIEW_CHARS
+    ) -> StateView:
+        """The variables at ``name@at``, with previews of so many characters, at most ``MAX_PREVIEW_CHARS``.
+
+        Nothing of it is recorded. A point of the past needs no turn.
 
         Raises Conflict where the state cannot be restored, TooLarge where there is too much to describe, or
         to replay for a point of the past, Busy where the session does not come to it soon.
         """
         sessions = self._sessions
+        preview_chars = min(preview_chars, looking.MAX_PREVIEW_CHARS)
         point = None if at is None else await sessions.catalog.state(owner, name, at)
         if point is None or await sessions.at_rest(owner, name, point):
-            view = await self._look(owner, name)
+            view = await self._look(owner, name, preview_chars)
             if point is None or view.heap == point.id.hex():  # else it has moved on meanwhile
                 return view
         self._admission.check()
         with trio.move_on_after(looking.PATIENCE_SECONDS):
             async with self._looks_back:
-                return await looking.look_back(sessions, owner, name, point)
+                return await looking.look_back(sessions, owner, name, point, preview_chars)
         raise TooLarge(
             f"going back to {name}@{at} takes more than {looking.PATIENCE_SECONDS:g} s: fork it there, and "
             "look at the fork, which stays there",
@@ -372,9 +412,9 @@ class Supervisor:
             await self._sessions.post(owner, name, command)
         return await self._sessions.catalog.info((await command.result()).session)
 
-    async def _look(self, owner: str, name: str) -> StateView:
+    async def _look(self, owner: str, name: str, preview_chars: int) -> StateView:
         """Let the session show its variables, as long as somebody waits for that."""
-        look = Look(self._answered)
+        look = Look(preview_chars, self._answered)
         with self._admission.asked(look):
             await self._sessions.post(owner, name, look)
         try:

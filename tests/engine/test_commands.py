@@ -529,7 +529,7 @@ async def test_a_worker_that_dies_during_a_look_is_told_and_the_session_goes_on(
 async def test_a_look_waits_so_long_and_is_not_done_when_nobody_waits_for_it(engine: Engine, monkeypatch):
     loop = await looping(engine, "a")
     looked: list[str] = []
-    monkeypatch.setattr(LiveSession, "look", lambda session: looked.append(session.name))
+    monkeypatch.setattr(LiveSession, "look", lambda session, _chars: looked.append(session.name))
     monkeypatch.setattr(looking, "PATIENCE_SECONDS", 0.01)
     with pytest.raises(Busy, match="try again later"):
         await variables(engine, "a")
