@@ -40,7 +40,7 @@ _DECODED = frozenset(FIELDS) - {"input"}
 _object = msgspec.json.Decoder(dict[str, Raw])
 
 _SESSION = re.compile(rf"({SESSION_NAME.pattern})(?:@([0-9]{{1,15}}))?")
-_HEAP = re.compile(r"[0-9a-fA-F]{64}")
+HEAP = re.compile(r"[0-9a-fA-F]{64}")
 _KEY = re.compile(r"[\x21-\x7e](?:[\x20-\x7e]{0,253}[\x21-\x7e])?")
 _MAX_NUMBER = 10**9
 """Numbers are cut to this before the engine clamps them."""
@@ -219,7 +219,7 @@ def _session(value: str | None) -> tuple[str | None, int | None]:
 
 
 def _heap(value: str | None) -> str | None:
-    if value is not None and _HEAP.fullmatch(value) is None:
+    if value is not None and HEAP.fullmatch(value) is None:
         raise InvalidField("`heap` must be the 64 hex digits of a state", field="heap")
     return value and value.lower()
 

@@ -35,9 +35,14 @@ BINDING = ROOT / "docs" / "v8-binding.md"
 
 def rows(document: Path, first_column: str) -> list[list[str]]:
     """The cells of every table that has ``first_column`` as the heading of its first column."""
+    return rows_of(document.read_text(), first_column)
+
+
+def rows_of(text: str, first_column: str) -> list[list[str]]:
+    """The same of a part of a document."""
     found: list[list[str]] = []
     inside = False
-    for line in document.read_text().splitlines():
+    for line in text.splitlines():
         cells = [cell.strip() for cell in line.strip("|").split("|")] if line.startswith("|") else []
         if not cells:
             inside = False

@@ -20,6 +20,7 @@ from persistence import schema, sqlite
 from transports import asgi, execute, hypercorn_trio, paging, ratelimit, tokens
 from transports.errors import STATUS
 from transports.mcp import sessions as mcp_sessions
+from transports.mcp.tools import entry, states
 from transports.rest import stream
 
 LIMITS = ROOT / "docs" / "limits.md"
@@ -39,7 +40,7 @@ FIXED = {
     "events that wait to be written": sqlite.MAX_QUEUED_BYTES,
     "base images in the cache": image.KEPT,
     "code and input of all these": admission.MAX_HELD_BYTES,
-    "looks at the past at once": looking.MAX_LOOKS_BACK,
+    "looks at the past and replays of whole sessions at once": looking.MAX_LOOKS_BACK,
     "checkpoints that are made at once": slots.AT_ONCE,
     "of these, such that take more than 2 s": slots.LONG_AT_ONCE,
     "requests that an HTTP/2 client takes back": hypercorn_trio.MAX_RESETS,
@@ -55,6 +56,8 @@ FIXED = {
     "page of a console": paging.MAX_PAGE_BYTES,
     "clients whose requests are counted": ratelimit.MAX_CLIENTS,
     "the file of tokens": tokens.MAX_FILE_BYTES,
+    "entries in a result of another tool": entry.MAX_LIMIT,
+    "characters of variables in one": states.MAX_SHOWN_CHARS,
     "what a client says of itself, each": execute._MAX_CALLER,
     "outcomes that a stateless server remembers": stateless.KEPT,
     "their texts": stateless.KEPT_BYTES,

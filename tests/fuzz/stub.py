@@ -7,12 +7,14 @@ from typing import Any, Final
 from engine import acceptance, chain, errors, labels, outcomes
 from engine.attempt import conclude
 from engine.catalog import ExecutionSummary, SessionInfo, StateView
+from engine.comparison import Difference
 from engine.events import Caller, ErrorDetail, Line
 from engine.execution import Execution, Submission
 from engine.isolate.wire import Global
 from engine.limits import LimitPolicy
 from engine.outcomes import Abort
-from engine.session import check_name
+from engine.session import ForkPoint, check_name
+from engine.verification import Replayed
 from fuzz.data import Data
 from fuzz.targets.worker import ATTEMPT
 from persistence.eventlog import Page
@@ -32,6 +34,7 @@ _EVENT: Final = conclude(
     (Line("log", "é\nx"),),
 )
 _RECORD: Final = chain.seal(b"p" * 32, _EVENT)
+_POINT: Final = ForkPoint("s1", 1, bytes(32))
 
 
 class StubEngine:
@@ -111,10 +114,32 @@ class StubEngine:
         self._refuse()
         return _RECORD
 
-    async def state(self, _owner: str, name: str, *, at: int | None) -> StateView:
+    async def state_point(self, _owner: str, name: str, *, at: int | None) -> ForkPoint:
+        """Any is there."""
+        name.encode()
+        _check_number(at or 0)
+        self._refuse()
+        return _POINT
+
+    async def point(self, _owner: str, heap: str) -> tuple[str, int]:
+        """Any is there."""
+        bytes.fromhex(heap)
+        self._refuse()
+        return "demo", _POINT.seq
+
+    async def replay(self, owner: str, name: str, *, at: int | None) -> Replayed:
+        """One event differs."""
+        point = await self.state_point(owner, name, at=at)
+        found = {1: Difference("result", "\x1b[2J", "é")}
+        return Replayed(
+            session=name, event=point.seq, executions=1, different=1, found=found, failed=None, drift=None
+        )
+
+    async def state(self, _owner: str, name: str, *, at: int | None, preview_chars: int = 200) -> StateView:
         """One variable."""
         name.encode()
         _check_number(at or 0)
+        _check_number(preview_chars)
         self._refuse()
         return StateView(
             session="demo", event=1, heap="", globals=(Global("x", "lexical", "number", "1"),), more=0

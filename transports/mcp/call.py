@@ -90,6 +90,11 @@ def caller_of(ctx: Context) -> Caller:
     )
 
 
+def bare(handle: str) -> str:
+    """``name@n`` of ``[name@n]``, as every result ends and models repeat it."""
+    return handle[1:-1] if handle.startswith("[") and handle.endswith("]") else handle
+
+
 def with_default_session(call: Call, arguments: Mapping[str, object]) -> Mapping[str, object]:
     """The arguments, with the session that the client's address, header or flag names, if they name none."""
     if arguments.get("session") is not None or arguments.get("heap") is not None:

@@ -12,7 +12,7 @@ from engine.errors import EngineError
 from engine.execution import Execution
 from transports.answer import as_object
 from transports.mcp import console, tasks
-from transports.mcp.call import CALL_SECONDS, Call, Context, call_of, caller_of, with_default_session
+from transports.mcp.call import CALL_SECONDS, Call, Context, bare, call_of, caller_of, with_default_session
 from transports.mcp.text import handle, outcome_text, refusal_text, running_text
 from transports.mcp.tools.entry import Hints
 from transports.request import number_from_text, submission
@@ -82,8 +82,8 @@ class RunJs:
         """Accept the call, in the session that it names, or else in the connection's own."""
         call, caller = call_of(ctx), caller_of(ctx)
         if self._engine.stateless:
-            return await self._engine.submit(submission(_numbers(arguments), caller, owner=call.owner))
-        asked = submission(with_default_session(call, _numbers(arguments)), caller, owner=call.owner)
+            return await self._engine.submit(submission(_as_meant(arguments), caller, owner=call.owner))
+        asked = submission(with_default_session(call, _as_meant(arguments)), caller, owner=call.owner)
         if asked.session is None and asked.heap is None and call.connection is not None:
             return await call.connection.home.submit(asked, self._engine.submit)
         return await self._engine.submit(asked)
@@ -110,7 +110,7 @@ class RunJs:
 
     async def _end(self, call: Call, arguments: Mapping[str, object]) -> str:
         """The handle of the session that a refused call is about; "" if there is none."""
-        name = with_default_session(call, arguments).get("session")
+        name = with_default_session(call, _as_meant(arguments)).get("session")
         if name is None and call.connection is not None:
             name = call.connection.home.name
         if not isinstance(name, str) or not name.isascii():
@@ -134,10 +134,15 @@ class RunJs:
         return {META_KEY: as_object(execution, self._settings.answer_console_bytes)}
 
 
-def _numbers(arguments: Mapping[str, object]) -> Mapping[str, object]:
-    """The arguments, with the numbers that models write as texts: "1" for 1."""
-    texts = {name: value for name in _NUMBERS if isinstance(value := arguments.get(name), str)}
-    return {**arguments, **{name: number_from_text(text) for name, text in texts.items()}}
+def _as_meant(arguments: Mapping[str, object]) -> Mapping[str, object]:
+    """The arguments, with what models write in another way: "1" for 1, and a handle with its brackets."""
+    texts = {name: value for name, value in arguments.items() if isinstance(value, str)}
+    meant: dict[str, object] = {
+        name: number_from_text(text) for name, text in texts.items() if name in _NUMBERS
+    }
+    if "session" in texts:
+        meant["session"] = bare(texts["session"])
+    return {**arguments, **meant}
 
 
 def _result(text: str, meta: dict[str, Any] | None = None, *, is_error: bool) -> CallToolResult:

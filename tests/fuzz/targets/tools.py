@@ -28,6 +28,13 @@ _USUAL: Final = {
     "session": '"demo@1"',
     "line_offset": "1",
     "byte_offset": '"0"',
+    "heap": '"demo@1"',
+    "a": '"demo@1"',
+    "b": '"demo"',
+    "tags": '{"k":"v"}',
+    "keys": '"k,l"',
+    "after": '"r1.e_a"',
+    "status": '"failed"',
 }
 _CALL: Final = Call(transport="mcp", connection=None, default_session="demo")
 _CALLER: Final = Caller(transport="mcp")

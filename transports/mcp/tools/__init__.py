@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
-from transports.mcp.tools import executions
+from transports.mcp.tools import executions, sessions, states, tags
 from transports.mcp.tools.entry import Entry
 
-ENTRIES: dict[str, Entry[Any]] = {entry.name: entry for entry in executions.ENTRIES}
+ENTRIES: dict[str, Entry[Any]] = {
+    entry.name: entry for entry in (*executions.ENTRIES, *sessions.ENTRIES, *states.ENTRIES, *tags.ENTRIES)
+}
 
 
 def listed(*, stateless: bool, every: bool) -> list[Entry[Any]]:

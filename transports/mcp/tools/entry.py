@@ -14,7 +14,7 @@ from msgspec import UNSET, Meta, Struct, UnsetType
 
 from engine.errors import InvalidField
 from engine.events import Caller
-from transports.mcp.call import Call
+from transports.mcp.call import Call, bare
 from transports.mcp.text import handle
 from transports.mcp.tools.arguments import EXAMPLE, FORM, decode
 from transports.request import EXECUTION_ID, session_point
@@ -23,6 +23,10 @@ if TYPE_CHECKING:
     from engine.supervisor import Supervisor
 
 A = TypeVar("A", bound=Struct)
+
+DEFAULT_LIMIT = 20
+MAX_LIMIT = 100
+"""Entries of one result, whatever a model asks for."""
 
 ExecutionId = Annotated[
     str,
@@ -34,6 +38,9 @@ ExecutionId = Annotated[
 Point = Annotated[str, Meta(description="`name` or `name@n`; default: your own", extra={EXAMPLE: "demo@12"})]
 """A session, or a point in it."""
 Positive = Annotated[int, Meta(ge=1, extra={EXAMPLE: 20})]
+Limit = Annotated[
+    int, Meta(ge=1, description=f"default {DEFAULT_LIMIT}, at most {MAX_LIMIT}", extra={EXAMPLE: 50})
+]
 Cursor = Annotated[
     str,
     Meta(
@@ -71,7 +78,7 @@ class Asked(Struct, Generic[A], frozen=True, kw_only=True):
                 "that there are",
                 field=field,
             )
-        return session_point(named, field=field)
+        return session_point(bare(named), field=field)
 
 
 class Hints(Struct, frozen=True, kw_only=True):
@@ -141,10 +148,17 @@ def optional_handle(session: str | None, event: int | None) -> str | UnsetType:
     return handle(session, event) or UNSET
 
 
+def page_limit(given: int | UnsetType) -> int:
+    """Entries of a result for which ``given`` was asked."""
+    return DEFAULT_LIMIT if given is UNSET else min(given, MAX_LIMIT)
+
+
 def _schema(kind: type[Struct]) -> dict[str, Any]:
     """The struct's JSON schema; of its title and description a model learns nothing."""
     (reference,), parts = msgspec.json.schema_components([kind], ref_template="#/$defs/{name}")
     schema = dict(parts.pop(reference["$ref"].rpartition("/")[2]))
     for name in ("title", "description"):
         schema.pop(name, None)
+    if not schema["required"]:
+        del schema["required"]
     return {**schema, "$defs": parts} if parts else schema

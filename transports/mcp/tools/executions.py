@@ -8,9 +8,23 @@ from msgspec import UNSET, Meta, Struct, UnsetType
 from msgspec.structs import asdict
 
 from engine.execution import Report, Status
+from transports.answer import Time, describe
 from transports.mcp.text import MAX_VALUE_CHARS, cut, failure_text, legible
-from transports.mcp.tools.entry import Asked, Entry, ExecutionId, Hints, Positive, optional_handle
+from transports.mcp.tools.arguments import EXAMPLE
+from transports.mcp.tools.entry import (
+    Asked,
+    Cursor,
+    Entry,
+    ExecutionId,
+    Hints,
+    Limit,
+    Positive,
+    optional_handle,
+    page_limit,
+)
 from transports.paging import OutputPage, page
+from transports.request import session_point
+from transports.rest.shapes import ExecutionEntry, execution_entry
 
 PAGE_BYTES = 16_000
 """Bytes of a console page, unless a model asks for more."""
@@ -18,7 +32,7 @@ CANCEL_SECONDS = 5.0
 """Time that a cancel waits for the execution to be over."""
 
 
-class OutputArguments(Struct, frozen=True):
+class OutputArguments(Struct, frozen=True, forbid_unknown_fields=True):
     """Which part of which console."""
 
     execution_id: ExecutionId
@@ -42,7 +56,7 @@ class OutputResult(OutputPage, frozen=True, kw_only=True):
     """``[name@n]``: the state to go on from, once it is over."""
 
 
-class CancelArguments(Struct, frozen=True):
+class ExecutionArguments(Struct, frozen=True, forbid_unknown_fields=True):
     """Which execution."""
 
     execution_id: ExecutionId
@@ -56,6 +70,82 @@ class CancelResult(Struct, frozen=True, kw_only=True):
     """``cancelled`` if it was stopped, and all of it undone."""
     handle: str | UnsetType = UNSET
     """``[name@n]``: the state to go on from."""
+
+
+class ExecutionResult(Struct, frozen=True, kw_only=True):
+    """An execution."""
+
+    execution_id: str
+    session: str | None
+    event: int | None
+    heap: str | None
+    """The state after it, 64 hex digits."""
+    status: Status
+    result: str | UnsetType = UNSET
+    """Its value as text."""
+    error: str | UnsetType = UNSET
+    """Why it failed, with its place, as ``run_js`` tells it."""
+    output: str
+    """The first 16,000 bytes of its console."""
+    output_truncated: bool
+    started_at: Time | None
+    completed_at: Time | None
+    duration_ms: float | None
+    handle: str | UnsetType = UNSET
+    """``[name@n]``: the state to go on from, once it is over."""
+
+
+class ListArguments(Struct, frozen=True, forbid_unknown_fields=True):
+    """Which executions."""
+
+    session: (
+        Annotated[str, Meta(description="a name; default: all sessions", extra={EXAMPLE: "demo"})] | UnsetType
+    ) = UNSET
+    status: Status | UnsetType = UNSET
+    limit: Limit | UnsetType = UNSET
+    after: Cursor | UnsetType = UNSET
+
+
+class ListResult(Struct, frozen=True, kw_only=True):
+    """A page of executions, those under way first, then newest first."""
+
+    executions: list[ExecutionEntry]
+    next: str | UnsetType = UNSET
+    """``after`` of the next page."""
+
+
+async def get_execution(asked: Asked[ExecutionArguments]) -> ExecutionResult:
+    """How an execution stands, or stood at its end."""
+    execution = await asked.engine.execution(asked.owner, asked.arguments.execution_id)
+    await execution.wait(0)  # raises what kept it from being run
+    told = describe(execution, PAGE_BYTES)
+    return ExecutionResult(
+        execution_id=told.execution_id,
+        session=told.session,
+        event=told.event,
+        heap=told.heap,
+        status=told.status,
+        output=legible(told.output),
+        output_truncated=told.output_truncated,
+        started_at=told.started_at,
+        completed_at=told.completed_at,
+        duration_ms=told.duration_ms,
+        **_outcome(execution.report),
+    )
+
+
+async def list_executions(asked: Asked[ListArguments]) -> ListResult:
+    """A page of the caller's executions."""
+    which = asked.arguments
+    name = None if which.session is UNSET else session_point(which.session)[0]
+    found = await asked.engine.executions(
+        asked.owner,
+        session=name,
+        status=which.status or None,
+        limit=page_limit(which.limit),
+        after=which.after or None,
+    )
+    return ListResult(executions=[execution_entry(one) for one in found.items], next=found.next or UNSET)
 
 
 async def get_output(asked: Asked[OutputArguments]) -> OutputResult:
@@ -74,7 +164,7 @@ async def get_output(asked: Asked[OutputArguments]) -> OutputResult:
     return OutputResult(**asdict(part), status=execution.status, **_outcome(report))
 
 
-async def cancel(asked: Asked[CancelArguments]) -> CancelResult:
+async def cancel(asked: Asked[ExecutionArguments]) -> CancelResult:
     """Stop an execution."""
     execution = await asked.engine.cancel(asked.owner, asked.arguments.execution_id)
     await execution.wait(CANCEL_SECONDS)
@@ -114,11 +204,32 @@ ENTRIES: tuple[Entry[Any], ...] = (
         name="cancel_execution",
         title="Stop a call",
         description="Stop a run_js call that is still running, and undo it.",
-        arguments=CancelArguments,
+        arguments=ExecutionArguments,
         result=CancelResult,
         run=cancel,
         hints=Hints(destroys=True, repeatable=True),
         listed=True,
+        without_sessions=True,
+    ),
+    Entry(
+        name="get_execution",
+        title="A call",
+        description="How a run_js call stands, or what it came to.",
+        arguments=ExecutionArguments,
+        result=ExecutionResult,
+        run=get_execution,
+        hints=Hints(reads=True),
+        without_sessions=True,
+    ),
+    Entry(
+        name="list_executions",
+        title="Calls",
+        description="The run_js calls of your sessions, or of one: those under way, then the others, newest "
+        "first.",
+        arguments=ListArguments,
+        result=ListResult,
+        run=list_executions,
+        hints=Hints(reads=True),
         without_sessions=True,
     ),
 )
