@@ -23,6 +23,7 @@ from engine.commands import Accept, Change, Delete, Execute, Fork, Look, Request
 from engine.errors import Busy, EngineError, NotFound, TooLarge, Unavailable
 from engine.events import Caller
 from engine.execution import Execution, Status, Submission
+from engine.feed import Feed
 from engine.idempotency import Key, Keys
 from engine.isolate.sandbox.layers import Mode
 from engine.limits import LimitPolicy
@@ -117,6 +118,7 @@ class Supervisor:
         self._looks_back = trio.CapacityLimiter(looking.MAX_LOOKS_BACK)
         self._finished = stateless.Finished(self._keys.forget)
         self._observers = observers
+        self.feed = Feed()
 
     # --- what users ask ------------------------------------------------------------------------
 
@@ -214,12 +216,16 @@ class Supervisor:
             held = [*self._admission.executions.values(), *self._finished.reported()]
             mine = (execution for execution in held if execution.owner == owner)
             return in_memory(mine, status, page_size(limit), after)
-        under_way = [
+        under_way = self.under_way(owner, session)
+        return await self._sessions.catalog.executions(owner, session, status, limit, after, under_way)
+
+    def under_way(self, owner: str, session: str | None = None) -> list[Execution]:
+        """An owner's executions that wait or run, in all sessions or in one, in order of acceptance."""
+        return [
             execution
             for execution in self._admission.executions.values()
             if execution.owner == owner and session in (None, execution.session)
         ]
-        return await self._sessions.catalog.executions(owner, session, status, limit, after, under_way)
 
     async def delete(self, owner: str, name: str, caller: Caller) -> SessionInfo:
         """End a session after what is queued in it; its name is free then. Its forks live on.
@@ -401,6 +407,7 @@ class Supervisor:
                 self._nursery.start_soon(self._run_stateless, submission, execution)
             else:
                 await self._registry.submit(Execute(submission, execution))
+                self.feed.wake(execution.session)
         except BaseException:
             self._admission.release(execution)
             raise
@@ -432,6 +439,7 @@ class Supervisor:
         self._admission.forget(command)
         if isinstance(command, Change):
             self._observers.changed(command)
+            self.feed.wake(command.session)
         if isinstance(command, Delete) and self._upkeep is not None:
             self._upkeep.deleted()
 
@@ -456,6 +464,7 @@ class Supervisor:
         if not self.stateless or execution.failure is not None:
             self._keys.forget(execution)  # the log knows it now; what failed may be tried again
         self._observers.executed(execution)
+        self.feed.wake(execution.session)
 
     async def _recorded_under(self, key: Key) -> Execution | None:
         record = None if self._registry is None else await self._registry.log.idempotent(*key)

@@ -18,6 +18,8 @@ from transports.mcp.streamable import PATH as MCP_PATH
 from transports.mcp.streamable import StreamableDoor
 from transports.metrics import Metrics
 from transports.rest import all_routes, create_app
+from transports.rest.session_stream import PATH as SESSION_STREAM_PATH
+from transports.rest.session_stream import SessionStreams
 from transports.rest.stream import PATH as EVENTS_PATH
 from transports.rest.stream import EventsDoor
 from transports.settings import HttpSettings
@@ -48,8 +50,12 @@ class Front:
             path = scope["path"]
             door = self._doors.get(path) or (self._events if EVENTS_PATH.fullmatch(path) else self._rest)
             await door(scope, receive, send)
+        elif SESSION_STREAM_PATH.fullmatch(scope["path"]):
+            await self._rest(scope, receive, send)
         else:
-            told = errors.answer(404, "there is no WebSocket here: use plain HTTP", "not_found")
+            told = errors.answer(
+                404, "there is no WebSocket here, only at /api/sessions/{name}/stream", "not_found"
+            )
             await asgi.send_answer(scope, send, told)
 
 
@@ -75,6 +81,8 @@ async def serve(
     mcp, sse = StreamableDoor(mcp_server, settings), SseDoor(mcp_server, settings)
     metrics.watch(engine)
     app = create_app(all_routes(engine, settings, failing=failing, metrics=metrics), settings.body_bytes)
+    streams = SessionStreams(engine)
+    streams.add_to(app)
     doors: dict[str, asgi.Application] = {
         EXECUTE_PATH: ExecuteDoor(engine, settings),
         MCP_PATH: mcp,
@@ -85,7 +93,7 @@ async def serve(
     app.asgi_app = Gate(front, settings, tokens)  # type: ignore[method-assign]
     drained = trio.Event()
     async with trio.open_nursery() as nursery:
-        async with mcp.run(), sse.run():
+        async with mcp.run(), sse.run(), streams.run():
             config = hypercorn_trio.ServerConfig()
             config.max_connections = settings.connections
             await nursery.start(hypercorn_trio.serve, app, config, listeners, drained)

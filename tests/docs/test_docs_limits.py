@@ -21,7 +21,7 @@ from transports import asgi, execute, hypercorn_trio, paging, ratelimit, tokens
 from transports.errors import STATUS
 from transports.mcp import sessions as mcp_sessions
 from transports.mcp.tools import entry, states
-from transports.rest import stream
+from transports.rest import session_stream, stream
 
 LIMITS = ROOT / "docs" / "limits.md"
 TABLES = [f"limit of {what}" for what in ("an execution", "a session", "the store", "the server")]
@@ -48,6 +48,7 @@ FIXED = {
     "an MCP connection without a request": mcp_sessions.IDLE_SECONDS,
     "the same, if it never called a tool": mcp_sessions.UNUSED_SECONDS,
     "event streams": stream.MAX_STREAMS,
+    "followers of sessions": session_stream.MAX_STREAMS,
     "time for a body to arrive": asgi.BODY_SECONDS,
     "time for a client to read what it is sent": hypercorn_trio.SEND_TIMEOUT,
     "wait for an execution": execute.DEFAULT_WAIT,
