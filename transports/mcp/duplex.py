@@ -18,7 +18,6 @@ from mcp.shared.message import ServerMessageMetadata, SessionMessage
 from mcp_types import (
     INVALID_REQUEST,
     PARSE_ERROR,
-    ErrorData,
     JSONRPCError,
     JSONRPCMessage,
     JSONRPCRequest,
@@ -28,19 +27,10 @@ from mcp_types import (
 from pydantic import ValidationError
 
 from transports.mcp.call import Call
+from transports.mcp.envelope import Malformed, open_envelope
 
 MAX_UNDER_WAY = 256
 """Requests of one client that are under way at once; others wait to be read."""
-
-
-class Malformed(Exception):
-    """Bytes that are no message."""
-
-    def __init__(self, code: int, sentence: str) -> None:
-        super().__init__(sentence)
-        error = JSONRPCError(jsonrpc="2.0", id=None, error=ErrorData(code=code, message=sentence))
-        self.answer = encode(error)
-        """What the client is told: a JSON-RPC error."""
 
 
 class Duplex:
@@ -106,6 +96,7 @@ class Duplex:
 
 def decode(data: bytes) -> JSONRPCMessage:
     """The message in ``data``. Raises Malformed."""
+    open_envelope(data)
     try:
         decoded = pydantic_core.from_json(data)
     except ValueError as broken:

@@ -16,7 +16,8 @@ from engine.errors import InvalidField, Unavailable
 from transports import asgi, errors
 from transports.identity import identity
 from transports.mcp.call import Connection, http_call
-from transports.mcp.duplex import Duplex, Malformed
+from transports.mcp.duplex import Duplex
+from transports.mcp.envelope import Malformed
 from transports.request import query_parameters
 from transports.settings import HttpSettings
 

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING
 import trio
 
 from transports.mcp.call import Call, Connection
-from transports.mcp.duplex import Duplex, Malformed
+from transports.mcp.duplex import Duplex
+from transports.mcp.envelope import Malformed
 from transports.mcp.server import create_server
 from transports.settings import HttpSettings
 

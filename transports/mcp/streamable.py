@@ -14,12 +14,14 @@ from mcp_types.version import HANDSHAKE_PROTOCOL_VERSIONS
 from engine.errors import Unavailable
 from transports import asgi, errors
 from transports.mcp.call import SCOPE_KEY, http_call
+from transports.mcp.posted import unfit
 from transports.mcp.sessions import Sessions
 from transports.settings import DEFAULTS, HttpSettings
 
 logger = logging.getLogger(__name__)
 
 PATH = "/mcp"
+_METHODS = ("GET", "POST", "DELETE")
 
 _HOW_TO_POST = (
     "this is an MCP endpoint: POST JSON-RPC to it, beginning with `initialize`, with "
@@ -55,16 +57,33 @@ class StreamableDoor:
         except asgi.BodyRefused as refused:
             await asgi.send_answer(scope, send, errors.body_answer(refused))
         else:
-            await self._serve(scope, asgi.replay(body, receive), send)
+            if (refusal := self._refusal(scope, body)) is None:
+                await self._serve(scope, asgi.replay(body, receive), send)
+            else:
+                await asgi.send_answer(scope, send, refusal)
+
+    def _refusal(self, scope: asgi.Scope, body: bytes) -> asgi.JsonAnswer | None:
+        """The answer to what the SDK need not see."""
+        if not self._open:
+            return errors.engine_answer(Unavailable("the server is stopping"))
+        if scope["method"] == "POST":
+            return unfit(scope, body)
+        methods = _METHODS if _has_sessions(scope) else ("POST",)
+        if scope["method"] not in methods:
+            return errors.method_answer(scope["method"], PATH, ", ".join(methods))
+        if asgi.header(scope, b"mcp-session-id") is None:
+            return errors.answer(400, _HOW_TO_POST, "bad_request")
+        return None
 
     async def _serve(self, scope: asgi.Scope, receive: asgi.Receive, send: asgi.Send) -> None:
-        version = asgi.header(scope, b"mcp-protocol-version")
-        if not self._open:
-            await asgi.send_answer(scope, send, errors.engine_answer(Unavailable("the server is stopping")))
-        elif scope["method"] != "POST" and asgi.header(scope, b"mcp-session-id") is None:
-            await asgi.send_answer(scope, send, errors.answer(400, _HOW_TO_POST, "bad_request"))
-        elif version is None or version in HANDSHAKE_PROTOCOL_VERSIONS:
+        if _has_sessions(scope):
             await self.sessions(scope, receive, send)
         else:
             scope = {**scope, SCOPE_KEY: http_call("mcp", scope, None)}
             await self._sessionless.handle_request(scope, receive, send)
+
+
+def _has_sessions(scope: asgi.Scope) -> bool:
+    """Whether the request is of a revision that has sessions."""
+    version = asgi.header(scope, b"mcp-protocol-version")
+    return version is None or version in HANDSHAKE_PROTOCOL_VERSIONS
