@@ -25,7 +25,7 @@ def product(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServerProcess]
 
 
 @pytest.fixture(scope="session")
-def fixtures() -> Iterator[ServerProcess]:
+def fixtures(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServerProcess]:
     """The same doors with the conformance suite's tools behind them."""
-    with running("--stateless", command=FIXTURE_SERVER) as server:
+    with running("--directory-path", str(tmp_path_factory.mktemp("store")), command=FIXTURE_SERVER) as server:
         yield server

@@ -37,14 +37,15 @@ def answered(asked: Asked, name: str, field: str) -> Any:
     return (response.content or {}).get(field) if isinstance(response, types.ElicitResult) else None
 
 
-def _ask(state: str | None = None, **requests: types.InputRequest) -> types.InputRequiredResult:
+def ask(state: str | None = None, **requests: types.InputRequest) -> types.InputRequiredResult:
+    """The answer that asks."""
     return types.InputRequiredResult(input_requests=requests, request_state=state)
 
 
 @tool("test_input_required_result_elicitation", "Asks for a name.")
 async def input_required_result_elicitation(_ctx: Context, params: types.CallToolRequestParams) -> Answer:
     name = answered(params, "user_name", "name")
-    return _ask(user_name=_NAME) if name is None else text(f"Hello, {name}!")
+    return ask(user_name=_NAME) if name is None else text(f"Hello, {name}!")
 
 
 @tool("test_streaming_elicitation", "Asks for a name, where the client can ask its user.")
@@ -57,7 +58,7 @@ async def streaming_elicitation(ctx: Context, params: types.CallToolRequestParam
 async def input_required_result_sampling(_ctx: Context, params: types.CallToolRequestParams) -> Answer:
     said = (params.input_responses or {}).get("capital_question")
     if not isinstance(said, types.CreateMessageResult) or not isinstance(said.content, types.TextContent):
-        return _ask(capital_question=_sample("What is the capital of France?", 100))
+        return ask(capital_question=_sample("What is the capital of France?", 100))
     return text(said.content.text)
 
 
@@ -65,14 +66,14 @@ async def input_required_result_sampling(_ctx: Context, params: types.CallToolRe
 async def input_required_result_list_roots(_ctx: Context, params: types.CallToolRequestParams) -> Answer:
     roots = (params.input_responses or {}).get("client_roots")
     if not isinstance(roots, types.ListRootsResult):
-        return _ask(client_roots=_ROOTS)
+        return ask(client_roots=_ROOTS)
     return text(f"The roots are {', '.join(str(root.uri) for root in roots.roots)}")
 
 
 async def _confirmed(params: types.CallToolRequestParams) -> Answer:
     """The server seals the state that it gives, and refuses one that was changed."""
     if params.request_state != "first" or answered(params, "confirm", "ok") is None:
-        return _ask("first", confirm=form("Please confirm", "ok", "boolean"))
+        return ask("first", confirm=form("Please confirm", "ok", "boolean"))
     return text("state-ok")
 
 
@@ -94,7 +95,7 @@ async def input_required_result_multiple_inputs(_ctx: Context, params: types.Cal
         "client_roots": _ROOTS,
     }
     if params.request_state is None or not wanted.keys() <= (params.input_responses or {}).keys():
-        return _ask("all three", **wanted)
+        return ask("all three", **wanted)
     return text("All three came.")
 
 
@@ -104,11 +105,11 @@ async def input_required_result_multi_round(_ctx: Context, params: types.CallToo
     if "name" not in state:
         name = answered(params, "step1", "name")
         if name is None:
-            return _ask("{}", step1=form("Step 1: What is your name?", "name"))
+            return ask("{}", step1=form("Step 1: What is your name?", "name"))
         state["name"] = name
     color = answered(params, "step2", "color")
     if color is None:
-        return _ask(json.dumps(state), step2=form("Step 2: What is your favorite color?", "color"))
+        return ask(json.dumps(state), step2=form("Step 2: What is your favorite color?", "color"))
     return text(f"{state['name']} likes {color}.")
 
 
@@ -123,5 +124,5 @@ async def input_required_result_capabilities(ctx: Context, params: types.CallToo
     if capabilities.roots is not None:
         wanted["client_roots"] = _ROOTS
     if wanted and not wanted.keys() <= (params.input_responses or {}).keys():
-        return _ask(**wanted)
+        return ask(**wanted)
     return text(f"{len(wanted)} came.")

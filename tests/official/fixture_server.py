@@ -11,10 +11,11 @@ from __future__ import annotations
 import json
 import re
 import warnings
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import fixture_inputs
 import mcp_types as types
+from fixture_tasks import tasks_of
 from fixture_tools import BUS, PNG, TOOLS, Answer, Context
 from mcp.server.lowlevel import Server
 from mcp.server.request_state import RequestStateBoundary, RequestStateSecurity
@@ -23,6 +24,10 @@ from mcp.shared.exceptions import MCPDeprecationWarning, MCPError
 
 from cli.main import main
 from transports import app
+from transports.settings import HttpSettings
+
+if TYPE_CHECKING:
+    from engine.supervisor import Supervisor
 
 NAME = "conformance fixtures"
 
@@ -33,7 +38,7 @@ async def list_tools(_ctx: Context, _params: Any) -> types.ListToolsResult:
     return types.ListToolsResult(tools=[definition for definition, _ in TOOLS.values()])
 
 
-async def call_tool(ctx: Context, params: types.CallToolRequestParams) -> Answer:
+async def call_tool(ctx: Context, params: types.CallToolRequestParams) -> Answer | dict[str, Any]:
     if params.name not in TOOLS:
         raise MCPError(types.INVALID_PARAMS, f"there is no tool {params.name}")
     return await TOOLS[params.name][1](ctx, params)
@@ -157,13 +162,12 @@ async def set_level(_ctx: Context, _params: types.SetLevelRequestParams) -> type
     return types.EmptyResult()
 
 
-def create_server() -> Server[Any]:
-    """The server with everything above."""
+def create_server(engine: Supervisor, settings: HttpSettings) -> Server[Any]:
+    """The server with everything above, and the product's tasks."""
     server: Server[Any] = Server(
         NAME,
         version="1",
         on_list_tools=list_tools,
-        on_call_tool=call_tool,
         on_list_resources=list_resources,
         on_list_resource_templates=list_templates,
         on_read_resource=read_resource,
@@ -174,13 +178,16 @@ def create_server() -> Server[Any]:
         on_get_prompt=get_prompt,
         on_completion=complete,
     )
+    # not by its argument, whose type leaves out an extension's results
+    server.add_request_handler("tools/call", types.CallToolRequestParams, call_tool)
     server.add_request_handler("logging/setLevel", types.SetLevelRequestParams, set_level)
     server.middleware.append(RequestStateBoundary(RequestStateSecurity.ephemeral(), default_audience=NAME))
+    tasks_of(engine, settings).add_to(server)
     return server
 
 
 if __name__ == "__main__":
     # what only earlier revisions have is served to them
     warnings.simplefilter("ignore", MCPDeprecationWarning)
-    app.create_server = lambda *_: create_server()  # type: ignore[assignment]
+    app.create_server = create_server
     main()

@@ -15,7 +15,7 @@ from mcp.shared.subscriptions import PromptsListChanged, ToolsListChanged
 
 Context = ServerRequestContext[Any, Any]
 Answer = types.CallToolResult | types.InputRequiredResult
-Handler = Callable[[Context, types.CallToolRequestParams], Awaitable[Answer]]
+Handler = Callable[[Context, types.CallToolRequestParams], Awaitable[Answer | dict[str, Any]]]
 
 PNG = "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mP8z8DwHwAFBQIAX8jx0gAAAABJRU5ErkJggg=="
 """One pixel."""
@@ -228,17 +228,12 @@ async def missing_capability(ctx: Context, _params: types.CallToolRequestParams)
     return text("the client samples")
 
 
-# What the scenarios of tasks call; a server without tasks answers at once
+# What is never a task
 
 
 @tool("greet", "Greets.", _strings("name"))
 async def greet(_ctx: Context, params: types.CallToolRequestParams) -> Answer:
     return text(f"Hello, {(params.arguments or {})['name']}!")
-
-
-@tool("slow_compute", "Could take long.", {"type": "object", "properties": {"seconds": {"type": "number"}}})
-async def slow_compute(_ctx: Context, _params: types.CallToolRequestParams) -> Answer:
-    return text("computed")
 
 
 # Schemas
