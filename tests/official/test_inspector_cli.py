@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 from official_tools import OfficialTools
-from server_process import COMMAND, ServerProcess
+from server_process import COMMAND, ServerProcess, running
 
 DOORS: dict[str, Callable[[ServerProcess, Path], list[str]]] = {
     "http": lambda product, _: [f"{product.url}/mcp"],
@@ -24,6 +24,8 @@ DOORS: dict[str, Callable[[ServerProcess, Path], list[str]]] = {
 SECONDS = 60
 TOOL_FAILED = 5
 """Its exit status for a result with ``isError``."""
+TOKEN_NEEDED = 3
+"""The same for a 401."""
 
 
 class Inspector:
@@ -36,7 +38,15 @@ class Inspector:
 
     def asks(self, *words: str, status: int = 0) -> dict[str, Any]:
         """The result of one request, each on a connection of its own."""
-        ended = subprocess.run(
+        ended = self.ends(*words)
+        assert ended.returncode == status, ended.stdout + ended.stderr
+        result = json.loads(ended.stdout)["result"]
+        assert isinstance(result, dict)
+        return result
+
+    def ends(self, *words: str) -> subprocess.CompletedProcess[str]:
+        """What it said, and its exit status."""
+        return subprocess.run(
             [*self._command, *words],
             env=self._environment,
             stdin=subprocess.DEVNULL,
@@ -45,10 +55,6 @@ class Inspector:
             timeout=SECONDS,
             check=False,
         )
-        assert ended.returncode == status, ended.stdout + ended.stderr
-        result = json.loads(ended.stdout)["result"]
-        assert isinstance(result, dict)
-        return result
 
     def runs(self, code: str, session: str, *, status: int = 0) -> str:
         """The text that a model reads after ``run_js``."""
@@ -82,3 +88,19 @@ def test_it_runs_code_in_a_session_that_outlives_its_connection(
 def test_it_shows_a_failure_as_one(inspector: Inspector, request: pytest.FixtureRequest) -> None:
     name = f"failing-{request.node.callspec.id}"
     assert inspector.runs("xs[0]", name, status=TOOL_FAILED).startswith("ReferenceError: xs is not defined")
+
+
+@pytest.mark.parametrize("path", ["mcp", "sse"])
+def test_it_comes_in_with_a_token_and_not_without(tools: OfficialTools, tmp_path: Path, path: str) -> None:
+    tokens = tmp_path / "tokens"
+    tokens.write_text("token-of-alice-0001 alice\n")
+    tokens.chmod(0o600)
+    flags = ("--directory-path", str(tmp_path / "store"), "--tokens", str(tokens))
+    with running(*flags, port_flag="--sse-port") as server:
+        inspector = Inspector(tools, tmp_path, [f"{server.url}/{path}", "--stored-auth-only"])
+        refused = inspector.ends("--method", "tools/list")
+        assert refused.returncode == TOKEN_NEEDED
+        assert '"code":"auth_required"' in refused.stderr
+        token = ("--header", "Authorization: Bearer token-of-alice-0001")
+        listed = inspector.asks("--method", "tools/list", *token)["tools"]
+        assert "run_js" in {tool["name"] for tool in listed}
