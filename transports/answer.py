@@ -1,4 +1,4 @@
-"""The JSON object that describes an execution to clients, finished or not."""
+"""The JSON objects that describe an execution to clients, finished or not, by itself or in a list."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from typing import Annotated, Any
 import msgspec
 from msgspec import UNSET, Meta, Raw, Struct, UnsetType
 
+from engine.catalog import ExecutionSummary
 from engine.events import ErrorDetail, Line
 from engine.execution import Execution, Report, Status
 from transports.paging import joined
@@ -57,6 +58,21 @@ class Answer(Struct, frozen=True, kw_only=True):
     """Present if timers are left that fire in later executions."""
 
 
+class ExecutionEntry(Struct, frozen=True, kw_only=True):
+    """An execution in a list."""
+
+    execution_id: str
+    session: str | None
+    event: int | None
+    status: Status
+    started_at: Time
+    completed_at: Time | None
+    duration_ms: float | None
+    code: str
+    """The first line of the code."""
+    error: str | None
+
+
 def encode(execution: Execution, console_bytes: int) -> bytes:
     """The execution's JSON object, as UTF-8, with so much of its console."""
     return _encoder.encode(describe(execution, console_bytes))
@@ -97,6 +113,22 @@ def describe(execution: Execution, console_bytes: int) -> Answer:
     if execution.report is None:
         return _describe_running(execution, console_bytes)
     return _describe_report(execution.report, console_bytes)
+
+
+def execution_entry(one: ExecutionSummary) -> ExecutionEntry:
+    """The execution as a list tells it."""
+    over = None if one.duration_us is None else one.started_at + one.duration_us
+    return ExecutionEntry(
+        execution_id=one.execution_id,
+        session=one.session,
+        event=one.event,
+        status=one.status,
+        started_at=time_of(one.started_at),
+        completed_at=None if over is None else time_of(over),
+        duration_ms=None if one.duration_us is None else one.duration_us / 1000,
+        code=one.code,
+        error=one.error,
+    )
 
 
 def error_text(error: ErrorDetail) -> str:

@@ -18,6 +18,7 @@ from transports.mcp.streamable import PATH as MCP_PATH
 from transports.mcp.streamable import StreamableDoor
 from transports.metrics import Metrics
 from transports.rest import all_routes, create_app
+from transports.rest.docs import documents
 from transports.rest.session_stream import PATH as SESSION_STREAM_PATH
 from transports.rest.session_stream import SessionStreams
 from transports.rest.stream import PATH as EVENTS_PATH
@@ -77,10 +78,11 @@ async def serve(
     answered (with 503, where they would run something), so that clients can tell a server that stops
     from one that is gone. Then MCP sessions end, and with them their open streams, then connections.
     """
-    mcp_server = create_server(engine, settings)
+    routes = all_routes(engine, settings, failing=failing, metrics=metrics)
+    mcp_server = create_server(engine, settings, documents(engine, routes))
     mcp, sse = StreamableDoor(mcp_server, settings), SseDoor(mcp_server, settings)
     metrics.watch(engine)
-    app = create_app(all_routes(engine, settings, failing=failing, metrics=metrics), settings.body_bytes)
+    app = create_app(routes, settings.body_bytes)
     streams = SessionStreams(engine)
     streams.add_to(app)
     doors: dict[str, asgi.Application] = {

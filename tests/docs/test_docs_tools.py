@@ -17,8 +17,10 @@ from msgspec.structs import fields
 from server_process import running
 from test_docs_facts import rows_of, words
 
+from transports.mcp.resources import README, TEMPLATES
 from transports.mcp.tools import ENTRIES
 from transports.request import FIELDS
+from transports.rest.docs import documents as rest_documents
 
 pytestmark = pytest.mark.filterwarnings(
     # the official client leaves generators of its HTTP library to the garbage collector
@@ -67,6 +69,15 @@ def test_every_argument_is_there_and_required_where_it_is(name: str) -> None:
         assert list(shown) == [one.encode_name for one in arguments]
         required = {one.encode_name for one in arguments if one.required}
     assert {argument for argument, default in shown.items() if default == "required"} == required
+
+
+def test_every_resource_is_there() -> None:
+    shown = {words(cells[0])[0] for cells in rows_of(TOOLS.read_text(), "resource")}
+    documents = [README, *rest_documents(None, [])]  # type: ignore[arg-type]
+    assert shown == {
+        *(one.resource.uri for one in documents),
+        *(one.uri_template for one in TEMPLATES),
+    }
 
 
 async def test_the_examples_happen_as_they_are_shown(tmp_path: Path) -> None:

@@ -5,6 +5,7 @@ It knows nothing of transports: each door gives every request its ``Call``.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
@@ -24,6 +25,8 @@ from mcp_types import (
 from engine.errors import EngineError
 from transports import errors
 from transports.mcp.call import Context, call_of, caller_of
+from transports.mcp.document import Document
+from transports.mcp.resources import Resources
 from transports.mcp.run_js import RunJs
 from transports.mcp.text import fault_text
 from transports.mcp.tools import ENTRIES, listed
@@ -33,14 +36,21 @@ if TYPE_CHECKING:
     from engine.supervisor import Supervisor
 
 
-def create_server(engine: Supervisor, settings: HttpSettings) -> Server[Any]:
-    """The server that answers for ``engine``."""
+def create_server(
+    engine: Supervisor, settings: HttpSettings, documents: Sequence[Document] = ()
+) -> Server[Any]:
+    """The server that answers for ``engine``; ``documents`` are those that can be read beside the README."""
     handlers = _Handlers(engine, settings)
+    resources = Resources(engine, documents)
     server: Server[Any] = Server(
         "mcp-v8",
         version=version("mcp-v8"),
         get_tool_input_schema=handlers.schemas.get,  # else each call in 2026-07-28 lists the tools first
         on_list_tools=handlers.list_tools,
+        on_list_resources=resources.list,
+        on_list_resource_templates=resources.templates,
+        on_read_resource=resources.read,
+        on_completion=resources.complete,
     )
     # not by its argument, whose type leaves out an extension's results
     server.add_request_handler("tools/call", CallToolRequestParams, handlers.call_tool)

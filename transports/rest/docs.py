@@ -16,6 +16,7 @@ from markupsafe import Markup, escape
 from quart import Response
 
 from transports.asgi import JsonAnswer
+from transports.mcp.document import Document
 from transports.rest import openapi
 from transports.rest.routes import Asked, Content, NoQuery, Route, View
 
@@ -39,7 +40,8 @@ class Docs:
         return openapi.document(self.routes)
 
     @cached_property
-    def _json(self) -> bytes:
+    def openapi_json(self) -> bytes:
+        """The OpenAPI document."""
         return msgspec.json.encode(self._document)
 
     @cached_property
@@ -55,12 +57,13 @@ class Docs:
         return page.encode(), policy
 
     @cached_property
-    def _llms(self) -> bytes:
+    def llms_text(self) -> bytes:
+        """What a model needs to know."""
         return _templates().get_template("llms.txt").render(stateless=self._engine.stateless).encode()
 
     async def openapi(self, asked: Asked[NoQuery, None]) -> JsonAnswer:  # noqa: ARG002
         """The OpenAPI document."""
-        return JsonAnswer(200, self._json)
+        return JsonAnswer(200, self.openapi_json)
 
     async def docs(self, asked: Asked[NoQuery, None]) -> Response:  # noqa: ARG002
         """The page."""
@@ -70,7 +73,29 @@ class Docs:
 
     async def llms(self, asked: Asked[NoQuery, None]) -> Response:  # noqa: ARG002
         """The text for models."""
-        return Response(self._llms, content_type="text/plain; charset=utf-8")
+        return Response(self.llms_text, content_type="text/plain; charset=utf-8")
+
+
+def documents(engine: Supervisor, routes: Sequence[Route]) -> list[Document]:
+    """The documents that are of use to a model, as MCP's resources; they tell of ``routes``."""
+    views = Docs(engine)
+    views.routes = routes
+    return [
+        Document(
+            name="llms.txt",
+            title="The HTTP API in short",
+            description="What a model needs to know to use the server over HTTP",
+            media="text/plain",
+            text=lambda: views.llms_text.decode(),
+        ),
+        Document(
+            name="openapi.json",
+            title="The HTTP API",
+            description="Every route and shape of it, as an OpenAPI 3.1 document",
+            media="application/json",
+            text=lambda: views.openapi_json.decode(),
+        ),
+    ]
 
 
 def routes(engine: Supervisor, others: Sequence[Route]) -> list[Route]:

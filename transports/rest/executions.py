@@ -10,7 +10,7 @@ from msgspec.structs import asdict
 from engine.errors import NotFound
 from engine.execution import Status
 from transports import answer
-from transports.answer import Answer
+from transports.answer import Answer, execution_entry
 from transports.asgi import JsonAnswer
 from transports.execute import MAX_WAIT
 from transports.paging import page
@@ -22,7 +22,6 @@ from transports.rest.shapes import (
     Limit,
     OutputAnswer,
     SessionName,
-    execution_entry,
 )
 
 if TYPE_CHECKING:

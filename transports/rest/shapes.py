@@ -8,14 +8,14 @@ from msgspec import UNSET, Meta, Struct, UnsetType
 from msgspec.structs import replace
 
 from engine import labels
-from engine.catalog import MAX_PAGE, ExecutionSummary, Progress, SessionInfo, SessionStatus, StateView
+from engine.catalog import MAX_PAGE, Progress, SessionInfo, SessionStatus, StateView
 from engine.chain import Record
 from engine.checkpoints import Checkpoint
 from engine.events import Aborted, Accepted, Caller, Closed, Created, ErrorDetail, Executed, Forked, Tagged
 from engine.execution import Status
 from engine.outcomes import status_of
 from engine.replay import Divergence
-from transports.answer import Answer, Time, error_text, time_of
+from transports.answer import Answer, ExecutionEntry, Time, error_text, time_of
 from transports.paging import joined
 
 LISTED_CHARS = 2_000
@@ -44,21 +44,6 @@ class CancelAnswer(Answer, frozen=True, kw_only=True):
 
     ok: bool
     """Whether it was stopped, or will be; false if it was over already."""
-
-
-class ExecutionEntry(Struct, frozen=True, kw_only=True):
-    """An execution in a list."""
-
-    execution_id: str
-    session: str | None
-    event: int | None
-    status: Status
-    started_at: Time
-    completed_at: Time | None
-    duration_ms: float | None
-    code: str
-    """The first line of the code."""
-    error: str | None
 
 
 class ExecutionsAnswer(Struct, frozen=True):
@@ -221,22 +206,6 @@ class TagsAnswer(Struct, frozen=True, kw_only=True):
 
     session: str
     tags: dict[str, dict[str, str]]
-
-
-def execution_entry(one: ExecutionSummary) -> ExecutionEntry:
-    """The execution as a list tells it."""
-    over = None if one.duration_us is None else one.started_at + one.duration_us
-    return ExecutionEntry(
-        execution_id=one.execution_id,
-        session=one.session,
-        event=one.event,
-        status=one.status,
-        started_at=time_of(one.started_at),
-        completed_at=None if over is None else time_of(over),
-        duration_ms=None if one.duration_us is None else one.duration_us / 1000,
-        code=one.code,
-        error=one.error,
-    )
 
 
 def session_answer(info: SessionInfo) -> SessionAnswer:

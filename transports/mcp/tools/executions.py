@@ -8,7 +8,7 @@ from msgspec import UNSET, Meta, Struct, UnsetType
 from msgspec.structs import asdict
 
 from engine.execution import Report, Status
-from transports.answer import Time, describe
+from transports.answer import ExecutionEntry, Time, describe, execution_entry
 from transports.mcp.text import MAX_VALUE_CHARS, cut, failure_text, legible
 from transports.mcp.tools.arguments import EXAMPLE
 from transports.mcp.tools.entry import (
@@ -24,7 +24,6 @@ from transports.mcp.tools.entry import (
 )
 from transports.paging import OutputPage, page
 from transports.request import session_point
-from transports.rest.shapes import ExecutionEntry, execution_entry
 
 PAGE_BYTES = 16_000
 """Bytes of a console page, unless a model asks for more."""
