@@ -17,8 +17,9 @@ from engine.isolate import copy_wire, image, stack
 from engine.retention import MAX_BYTES
 from engine.session import NAME
 from persistence import schema, sqlite
-from transports import asgi, execute, hypercorn_trio, paging, ratelimit, tokens
+from transports import asgi, execute, paging, ratelimit, tokens
 from transports.errors import STATUS
+from transports.hypercorn_trio import limits
 from transports.mcp import sessions as mcp_sessions
 from transports.mcp.tools import entry, states
 from transports.rest import session_stream, stream
@@ -43,14 +44,14 @@ FIXED = {
     "looks at the past and replays of whole sessions at once": looking.MAX_LOOKS_BACK,
     "checkpoints that are made at once": slots.AT_ONCE,
     "of these, such that take more than 2 s": slots.LONG_AT_ONCE,
-    "requests that an HTTP/2 client takes back": hypercorn_trio.MAX_RESETS,
+    "requests that an HTTP/2 client takes back": limits.MAX_RESETS,
     "MCP connections": mcp_sessions.MAX_SESSIONS,
     "an MCP connection without a request": mcp_sessions.IDLE_SECONDS,
     "the same, if it never called a tool": mcp_sessions.UNUSED_SECONDS,
     "event streams": stream.MAX_STREAMS,
     "followers of sessions": session_stream.MAX_STREAMS,
     "time for a body to arrive": asgi.BODY_SECONDS,
-    "time for a client to read what it is sent": hypercorn_trio.SEND_TIMEOUT,
+    "time for a client to read what it is sent": limits.SEND_TIMEOUT,
     "wait for an execution": execute.DEFAULT_WAIT,
     "wait that a request can ask for": execute.MAX_WAIT,
     "entries of a list's page": MAX_PAGE,

@@ -103,12 +103,12 @@ def connections(raw: bytes) -> None:
     """Whatever comes in, a connection ends, and nothing of it is an error of the server."""
     data = Data(raw)
     sent = _http2(data) if data.byte() % 2 else _http1(data)
-    faults = Faults()
-    hypercorn_trio.logger.addHandler(faults)
+    faults, logger = Faults(), logging.getLogger(hypercorn_trio.__name__)
+    logger.addHandler(faults)
     try:
         trio.run(_converse, sent, data, clock=trio.testing.MockClock(autojump_threshold=0))
     finally:
-        hypercorn_trio.logger.removeHandler(faults)
+        logger.removeHandler(faults)
     assert not faults.told, faults.told[0]
 
 

@@ -1,0 +1,62 @@
+"""HTTP/2, against clients that ask and do not take."""
+
+from __future__ import annotations
+
+import h2.errors
+import h2.events
+import trio
+from hypercorn.events import Closed, Event
+from hypercorn.protocol.events import Event as StreamEvent
+from hypercorn.protocol.events import Response
+from hypercorn.protocol.h2 import H2Protocol
+
+from transports.hypercorn_trio import limits
+
+
+class Http2(H2Protocol):
+    """HTTP/2 that takes back what Hypercorn could not read, ends the connection of a client most of whose
+    requests are taken back, and lets no application wait for ever for a client to take a response.
+    """
+
+    _resets = 0
+    """Less the requests that were answered."""
+
+    async def handle(self, event: Event) -> None:
+        """Take what came; at the end of the connection, nobody takes the rest of a response any more."""
+        await super().handle(event)
+        if isinstance(event, Closed):
+            for buffer in list(self.stream_buffers.values()):
+                await buffer.close()
+
+    async def stream_send(self, event: StreamEvent) -> None:
+        """Send a part of a response; a client that opens no window for it loses its connection."""
+        if isinstance(event, Response):
+            self._resets -= 1
+        with trio.move_on_after(limits.SEND_TIMEOUT) as limit:
+            await super().stream_send(event)
+        if limit.cancelled_caught:
+            await self.send(Closed())
+
+    async def _handle_events(self, events: list[h2.events.Event]) -> None:
+        self._resets += sum(isinstance(event, h2.events.StreamReset) for event in events)
+        if self._resets > limits.MAX_RESETS:
+            self.connection.close_connection(h2.errors.ErrorCodes.ENHANCE_YOUR_CALM)
+            await self._flush()
+            await self.send(Closed())
+            return
+        for event in events:
+            if isinstance(event, h2.events.DataReceived) and event.stream_id not in self.streams:
+                # of a request that was answered early, which Hypercorn would look for in vain
+                self.connection.acknowledge_received_data(event.flow_controlled_length, event.stream_id)
+            elif isinstance(event, h2.events.RequestReceived) and _is_malformed(event):
+                self._resets += 1
+                self.connection.reset_stream(event.stream_id, h2.errors.ErrorCodes.PROTOCOL_ERROR)
+            else:
+                await super()._handle_events([event])
+        await self._flush()
+
+
+def _is_malformed(request: h2.events.RequestReceived) -> bool:
+    """Whether its method or path is missing, or is not ASCII as RFC 3986 wants it; h2 does not look."""
+    told = dict(request.headers)
+    return not all(name in told and told[name].isascii() for name in (b":method", b":path"))
