@@ -164,7 +164,7 @@ async def test_a_call_under_which_the_server_is_killed_is_undone_and_its_session
 
     async def fail(client: Client) -> None:
         arguments = {"code": "kept = 2; console.log('on its way'); for (;;);", "session": "killed"}
-        with pytest.raises(MCPError, match="stream ended"):
+        with pytest.raises(MCPError):
             await client.call_tool("run_js", arguments, progress_callback=on_progress)
         ended.set()
 
