@@ -15,6 +15,7 @@ import trio
 from engines import OpenEngine
 
 from transports import app
+from transports.mcp.tools import ENTRIES
 from transports.metrics import Metrics
 from transports.settings import HttpSettings
 from transports.tokens import TokenFile
@@ -212,6 +213,62 @@ async def test_tools_know_nothing_of_another_owner(owners: Owners) -> None:
     assert "=> 'undefined'" in text_of(await tool(owners.bob, "run_js", code="typeof x", session="hers"))
     told = await tool(owners.alice, "cancel_execution", execution_id=running)
     assert told["structuredContent"]["status"] == "cancelled"
+
+
+def naming(session: str, heap: str, execution: str) -> dict[str, dict[str, object]]:
+    """For each tool, arguments that name what somebody has."""
+    return {
+        "get_execution_output": {"execution_id": execution},
+        "cancel_execution": {"execution_id": execution},
+        "get_execution": {"execution_id": execution},
+        "list_executions": {"session": session},
+        "list_sessions": {},
+        "session_log": {"session": session},
+        "list_session_snapshots": {"session": session},
+        "fork_session": {"session": f"{session}@1"},
+        "session_state": {"session": f"{session}@1"},
+        "diff_session": {"a": f"{session}@0", "b": f"{session}@1"},
+        "replay_session": {"session": session},
+        "get_heap_tags": {"heap": heap},
+        "set_heap_tags": {"heap": heap, "tags": {"stage": "raw"}},
+        "delete_heap_tags": {"heap": heap},
+        "query_heaps_by_tags": {"tags": {"owner": "alice"}},
+    }
+
+
+async def test_no_tool_finds_what_another_owner_has(owners: Owners) -> None:
+    hers = await execute(owners.alice, "let secret = 'of alice'", session="hers")
+    await tool(owners.alice, "set_heap_tags", heap=hers["heap"], tags={"owner": "alice"})
+    arguments = naming("hers", hers["heap"], hers["execution_id"])
+    assert arguments.keys() == ENTRIES.keys()
+    for name, named in arguments.items():
+        theirs = await tool(owners.bob, name, **named)
+        if theirs.get("isError"):
+            assert text_of(theirs).startswith("not_found: "), name
+        else:  # a list
+            assert theirs["structuredContent"] in ({"sessions": []}, {"results": []}), name
+        assert "secret" not in text_of(theirs)
+    for name, named in arguments.items():
+        told = await tool(owners.alice, name, **named)
+        assert not told.get("isError"), text_of(told)
+
+
+async def test_a_task_of_another_owner_is_none(owners: Owners) -> None:
+    running = await begin(owners.alice, "console.log('secret'); for (;;);", session="hers")
+    meta = ENVELOPE | {
+        "io.modelcontextprotocol/clientCapabilities": {"extensions": {"io.modelcontextprotocol/tasks": {}}}
+    }
+    for method in ("tasks/get", "tasks/cancel", "tasks/update"):
+        headers = MCP_HEADERS | {
+            "mcp-protocol-version": MODERN,
+            "mcp-method": method,
+            "mcp-name": running,
+        }
+        content = message(method, taskId=running, _meta=meta)
+        theirs = await owners.bob.post("/mcp", content=content, headers=headers)
+        assert theirs.json()["error"]["message"] == f"there is no task '{running}'"
+    assert (await owners.alice.get(f"/api/executions/{running}")).json()["status"] == "running"
+    assert (await owners.alice.post(f"/api/executions/{running}/cancel")).json()["ok"]
 
 
 async def test_an_mcp_session_of_another_owner_is_a_404_and_lives_on(owners: Owners) -> None:
