@@ -2,12 +2,13 @@
 
 The SDK's own manager keeps every session for the same time and refuses new ones when it is full, so
 that abandoned handshakes lock everybody out. Here a session that never called a tool is given up
-soon, and a full house makes room by ending the one that has been idle longest.
+soon, and a full house makes room by ending the one that has been idle longest, of the owner with most.
 """
 
 from __future__ import annotations
 
 import logging
+from collections import Counter
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from math import inf
@@ -137,13 +138,20 @@ class Sessions:
                 self._forget(session)
 
     def _make_room(self) -> bool:
-        """End the session idle longest if there are too many, one that was never used before others."""
+        """End an idle session if there are too many, so that no owner's crowd out those of others.
+
+        One of the owner that has most; one that was never used before others; the one idle longest.
+        """
         if len(self._open) < MAX_SESSIONS:
             return True
         idle = [session for session in self._open.values() if session.idle_since < inf]
         if not idle:
             return False
-        last = min(idle, key=lambda session: (session.connection.used, session.idle_since))
+        held = Counter(session.owner for session in self._open.values())
+        last = min(
+            idle,
+            key=lambda session: (-held[session.owner], session.connection.used, session.idle_since),
+        )
         last.life.cancel()
         self._forget(last)
         return True

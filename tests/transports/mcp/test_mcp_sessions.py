@@ -24,6 +24,8 @@ from server_process import ServerProcess
 from engine.limits import LimitPolicy
 from engine.supervisor import open_supervisor
 from transports import asgi
+from transports.identity import SCOPE_KEY as IDENTITY_KEY
+from transports.identity import Identity
 from transports.mcp import sessions as mcp_sessions
 from transports.mcp.call import SCOPE_KEY
 from transports.mcp.server import create_server
@@ -181,12 +183,15 @@ class Site:
     def __init__(self, sessions: Sessions) -> None:
         self.sessions = sessions
 
-    async def request(self, body: bytes, session: str | None = None) -> tuple[int, str | None]:
+    async def request(
+        self, body: bytes, session: str | None = None, owner: str = "local"
+    ) -> tuple[int, str | None]:
         """The status, and the session's id."""
         headers = [(name.encode(), value.encode()) for name, value in HEADERS.items()]
         if session is not None:
             headers.append((b"mcp-session-id", session.encode()))
         scope = {"type": "http", "method": "POST", "path": "/mcp", "query_string": b"", "headers": headers}
+        scope[IDENTITY_KEY] = Identity(owner)
         waiting = [{"type": "http.request", "body": body, "more_body": False}]
         told: dict[str, Any] = {}
 
@@ -202,14 +207,14 @@ class Site:
         name = dict(told["headers"]).get(b"mcp-session-id")
         return told["status"], None if name is None else name.decode()
 
-    async def open(self) -> str:
-        status, name = await self.request(message("initialize", **HELLO))
+    async def open(self, owner: str = "local") -> str:
+        status, name = await self.request(message("initialize", **HELLO), owner=owner)
         assert status == 200
         assert name is not None
         return name
 
-    async def call(self, session: str) -> int:
-        return (await self.request(message("tools/call", name="run_js", arguments={}), session))[0]
+    async def call(self, session: str, owner: str = "local") -> int:
+        return (await self.request(message("tools/call", name="run_js", arguments={}), session, owner))[0]
 
     async def list(self, session: str) -> int:
         return (await self.request(message("tools/list"), session))[0]
@@ -240,6 +245,22 @@ async def test_a_session_that_called_no_tool_ends_soon_and_one_that_did_stays(
         await trio.sleep(IDLE_SECONDS + 1)
         assert await here.call(used) == 404
         assert len(here.sessions) == 0
+
+
+async def test_the_crowd_of_one_owner_does_not_end_the_sessions_of_another(
+    autojump_clock: trio.testing.MockClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(mcp_sessions, "MAX_SESSIONS", 5)
+    async with site() as here:
+        unused, used = await here.open("alice"), await here.open("alice")
+        assert await here.call(used, "alice") == 200
+        for _ in range(20):
+            await trio.sleep(1)
+            crowd = await here.open("bob")
+            assert await here.call(crowd, "bob") == 200
+        assert len(here.sessions) == 5
+        assert await here.call(unused, "alice") == 200
+        assert await here.call(used, "alice") == 200
 
 
 async def test_a_full_house_ends_the_session_idle_longest_unused_ones_first(
