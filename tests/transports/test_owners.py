@@ -13,6 +13,8 @@ import httpx2
 import pytest
 import trio
 from engines import OpenEngine
+from in_process import UPGRADE, response
+from trio_websocket import open_websocket_url
 
 from transports import app
 from transports.mcp.tools import ENTRIES
@@ -299,6 +301,24 @@ async def test_an_sse_stream_of_another_owner_takes_no_messages(owners: Owners) 
         assert theirs.status_code == 404, theirs.text
         assert (await owners.alice.post(place, content=content, headers=headers)).status_code == 202
         await _read_until(stream, rb'"serverInfo":\{"name":"mcp-v8"')
+
+
+async def test_a_session_of_another_owner_cannot_be_followed(owners: Owners) -> None:
+    await execute(owners.alice, "let secret = 1", session="hers")
+    port, path = owners.alice.base_url.port, "/api/sessions/hers/stream?after=-1"
+    assert port is not None
+    async with await trio.open_tcp_stream("127.0.0.1", port) as stream:
+        bearer = f"\r\nAuthorization: Bearer {TOKENS['bob']}\r\n"
+        asked = UPGRADE.decode().replace(" / ", f" {path} ").replace("\r\n", bearer, 1)
+        await stream.send_all(asked.encode())
+        assert (await response(stream)).startswith(b"HTTP/1.1 404 ")
+    token = TOKENS["alice"]
+    as_a_program = {"extra_headers": [(b"authorization", f"Bearer {token}".encode())]}
+    as_a_page = {"subprotocols": ["mcp-v8", f"bearer.{token}"]}
+    for how in (as_a_program, as_a_page):
+        async with open_websocket_url(f"ws://127.0.0.1:{port}{path}", **how) as socket:
+            assert json.loads(await socket.get_message())["session"] == "hers"
+            assert socket.subprotocol == ("mcp-v8" if how is as_a_page else None)
 
 
 async def _read_until(stream: trio.SocketStream, pattern: bytes) -> re.Match[bytes]:
