@@ -92,7 +92,7 @@ async def serve(
     if settings.sse:
         doors |= {sse_door.STREAM_PATH: sse.listen, sse_door.POST_PATH: sse.post}
     front = Front(app.asgi_app, doors, EventsDoor(engine, settings))
-    app.asgi_app = Gate(front, settings, tokens)  # type: ignore[method-assign]
+    app.asgi_app = Gate(front, settings, tokens, metrics.refused)  # type: ignore[method-assign]
     drained = trio.Event()
     async with trio.open_nursery() as nursery:
         async with mcp.run(), sse.run(), streams.run():

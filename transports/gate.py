@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import lru_cache
 from ipaddress import IPv6Address, ip_network
 
@@ -23,9 +24,15 @@ class Gate:
     """An ASGI application that lets requests through to ``inner``, with their identity in the scope."""
 
     def __init__(
-        self, inner: asgi.Application, settings: HttpSettings, tokens: TokenFile | None = None
+        self,
+        inner: asgi.Application,
+        settings: HttpSettings,
+        tokens: TokenFile | None = None,
+        refused: Callable[[int], None] | None = None,
     ) -> None:
+        """``refused`` is told the status of each refusal."""
         self._inner = inner
+        self._refused = refused
         self._guard = HostGuard(settings.allowed_hosts, settings.allowed_origins)
         self._tokens = tokens
         self._rate = settings.requests_per_second
@@ -45,6 +52,8 @@ class Gate:
                 send = cors.readable_by(origin.encode("latin1"), send)
             refusal = self._admit(scope)
         if refusal is not None:
+            if self._refused is not None:
+                self._refused(refusal.status)
             await asgi.send_answer(scope, send, refusal)
             return
         if scope["type"] == "websocket":

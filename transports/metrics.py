@@ -106,7 +106,18 @@ class Metrics:
             "Events of another engine whose texts a recovery found to differ",
             registry=self._registry,
         )
+        self._refused = Counter(
+            "mcp_v8_requests_refused",
+            "Requests that were refused before any door saw them, by status: a token, Host, Origin, the rate",
+            ["status"],
+            registry=self._registry,
+        )
+        self._engine: Supervisor | None = None
         ProcessCollector(registry=self._registry)
+
+    def refused(self, status: int) -> None:
+        """Count a request that was not let in."""
+        self._refused.labels(str(status)).inc()
 
     def executed(self, execution: Execution) -> None:
         """Count an execution that is over."""
@@ -146,11 +157,15 @@ class Metrics:
         build = Info("mcp_v8_build", "Version of the server and its engine", registry=self._registry)
         build.info({"version": version("mcp-v8"), "engine": engine.engine_id})
         self._registry.register(_Gauges(engine))
+        self._engine = engine
 
-    def text(self, accept: str) -> tuple[bytes, str]:
-        """Everything, in the format that ``accept`` (a header) asks for, and its content type."""
+    def text(self, accept: str, owner: str) -> tuple[bytes, str]:
+        """Everything, in the format that ``accept`` (a header) asks for, and its content type.
+
+        Owners and sessions are named to their owner alone.
+        """
         encode, content_type = choose_encoder(accept)
-        return encode(self._registry), content_type
+        return encode(_View(self._registry, self._engine, owner)), content_type
 
 
 class _Gauges(Collector):
@@ -160,35 +175,57 @@ class _Gauges(Collector):
         self._engine = engine
 
     def collect(self) -> Iterable[Metric]:
-        """One gauge for each number, and who used CPU time."""
+        """One gauge for each number, and what CPU time was used for."""
         status = self._engine.status()
         for name, (key, text) in _GAUGES.items():
             if status[key] is not None:  # what a stateless server has not
                 yield GaugeMetricFamily(f"mcp_v8_{name}", text, value=status[key])
-        scheduler = self._engine.scheduler
-        total, owners, sessions = _cpu()
-        for kind, seconds in scheduler.cpu_seconds.items():
+        total = _cpu_seconds()
+        for kind, seconds in self._engine.scheduler.cpu_seconds.items():
             total.add_metric([kind], seconds)
-        for owner, seconds in scheduler.busiest_owners(BUSIEST):
-            owners.add_metric([owner], seconds)
-        for who, seconds in scheduler.busiest_sessions(BUSIEST):
-            sessions.add_metric(who, seconds)
-        yield from (total, owners, sessions)
+        yield total
 
     def describe(self) -> Iterable[Metric]:
         """The gauges without their values."""
         for name, (_, text) in _GAUGES.items():
             yield GaugeMetricFamily(f"mcp_v8_{name}", text)
-        yield from _cpu()
+        yield _cpu_seconds()
 
 
-def _cpu() -> tuple[CounterMetricFamily, GaugeMetricFamily, GaugeMetricFamily]:
+class _View(Collector):
+    """What one owner sees."""
+
+    def __init__(self, registry: CollectorRegistry, engine: Supervisor | None, owner: str) -> None:
+        self._registry = registry
+        self._engine = engine
+        self._owner = owner
+
+    def collect(self) -> Iterable[Metric]:
+        """What is for everybody, and of those who used most CPU time the owner's own."""
+        yield from self._registry.collect()
+        owners, sessions = _busiest()
+        if self._engine is not None:
+            scheduler = self._engine.scheduler
+            for owner, seconds in scheduler.busiest_owners(BUSIEST):
+                if owner == self._owner:
+                    owners.add_metric([owner], seconds)
+            for who, seconds in scheduler.busiest_sessions(BUSIEST):
+                if who[0] == self._owner:
+                    sessions.add_metric(who, seconds)
+        yield from (owners, sessions)
+
+
+def _cpu_seconds() -> CounterMetricFamily:
+    """Without its values."""
+    return CounterMetricFamily(
+        "mcp_v8_cpu_seconds", "CPU time of workers, by what for: execution, replay, look", labels=["kind"]
+    )
+
+
+def _busiest() -> tuple[GaugeMetricFamily, GaugeMetricFamily]:
     """Without their values."""
     recent = "used lately: what was used counts half after each second"
     return (
-        CounterMetricFamily(
-            "mcp_v8_cpu_seconds", "CPU time of workers, by what for: execution, replay, look", labels=["kind"]
-        ),
         GaugeMetricFamily(
             "mcp_v8_owner_cpu_recent_seconds", f"CPU time that the busiest owners {recent}", labels=["owner"]
         ),

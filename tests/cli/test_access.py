@@ -67,6 +67,8 @@ def test_a_token_is_made_and_lets_its_owner_in(tmp_path: Path) -> None:
         assert (told.status_code, told.json()["result"]) == (200, "3")
         events = httpx2.get(f"{server.url}/api/sessions/a/events", headers=headers).json()["events"]
         assert [event["caller"]["subject"] for event in events] == ["laptop", "laptop"]
+        metrics = httpx2.get(f"{server.url}/metrics", headers=headers).text
+        assert 'mcp_v8_requests_refused_total{status="401"} 1.0\n' in metrics
         for path in ("/healthz", "/readyz", "/docs"):
             assert httpx2.get(f"{server.url}{path}").status_code == 200
     assert token not in server.log

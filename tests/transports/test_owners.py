@@ -196,6 +196,16 @@ async def test_an_idempotency_key_is_its_owners(owners: Owners) -> None:
     assert again["execution_id"] == hers["execution_id"] != theirs["execution_id"]
 
 
+async def test_metrics_name_owners_and_sessions_to_themselves_alone(owners: Owners) -> None:
+    for client, name in ((owners.alice, "hers"), (owners.bob, "his")):
+        await execute(client, "for (let i = 0; i < 1e8; i++);", session=name)
+    told = (await owners.alice.get("/metrics")).text
+    assert 'mcp_v8_owner_cpu_recent_seconds{owner="alice"}' in told
+    assert 'mcp_v8_session_cpu_recent_seconds{owner="alice",session="hers"}' in told
+    assert "bob" not in told
+    assert "his" not in set(re.findall(r'session="([^"]*)"', told))
+
+
 async def test_events_record_who_was_recognized(owners: Owners) -> None:
     await execute(owners.alice, "1", session="hers")
     await tool(owners.alice, "run_js", code="2", session="hers")

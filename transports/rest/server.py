@@ -100,9 +100,9 @@ class ServerViews:
         """Where to go."""
         return json_answer(RootAnswer("mcp-v8", version("mcp-v8")))
 
-    async def metrics(self, asked: Asked[NoQuery, None]) -> Response:  # noqa: ARG002
+    async def metrics(self, asked: Asked[NoQuery, None]) -> Response:
         """What was counted."""
-        text, kind = self._metrics.text(request.headers.get("accept", ""))
+        text, kind = self._metrics.text(request.headers.get("accept", ""), asked.owner)
         return Response(text, content_type=kind)
 
 
