@@ -50,6 +50,8 @@ OF_THE_PRODUCT = frozenset(
         "input-required-result-unsupported-methods",
         "logging-set-level",
         "ping",
+        "resources-list",
+        "sep-2164-resource-not-found",
         "server-initialize",
         "server-session-lifecycle",
         "server-sse-multiple-streams",
@@ -71,7 +73,6 @@ _TASKS_NEVER_FAIL = (
     "It wants a tool that makes the server fail inside. What code does to itself, a crash too, is a result."
 )
 _NO_PROMPTS = "The product has no prompts, does not announce them, and the method is not found."
-_NO_RESOURCES = "The product has no resources, does not announce them, and the method is not found."
 _NO_SUCH_TOOL = "It calls tools of the suite's own, which the product has not: judged in the run with fixtures, where it passes."
 
 
@@ -95,12 +96,6 @@ DISAGREEMENTS = (
         _TASKS_NEVER_WAIT,
     ),
     _listed("2026-07-28, product", "caching", ("sep-2549-prompts-list-caching-hints",), _NO_PROMPTS),
-    _listed(
-        "2026-07-28, product",
-        "caching",
-        ("sep-2549-resources-list-caching-hints", "sep-2549-resources-templates-list-caching-hints"),
-        _NO_RESOURCES,
-    ),
     _listed(
         "2026-07-28, product",
         "server-stateless",
