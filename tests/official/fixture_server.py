@@ -162,7 +162,7 @@ async def set_level(_ctx: Context, _params: types.SetLevelRequestParams) -> type
     return types.EmptyResult()
 
 
-def create_server(engine: Supervisor, settings: HttpSettings) -> Server[Any]:
+def create_server(engine: Supervisor, settings: HttpSettings, _documents: object) -> Server[Any]:
     """The server with everything above, and the product's tasks."""
     server: Server[Any] = Server(
         NAME,
