@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from functools import lru_cache
 
 from transports import errors
 from transports.asgi import JsonAnswer
@@ -62,6 +63,7 @@ class HostGuard:
         return bool(separator) and scheme in ("http", "https") and hostname(host) in self._names
 
 
+@lru_cache(maxsize=64)
 def hostname(host: str) -> str | None:
     """The host in ``host[:port]``, without brackets, in lower case; None if it is of no such form."""
     match = _HOST.fullmatch(host.strip())

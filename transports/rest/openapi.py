@@ -15,13 +15,21 @@ from typing import Any, get_args
 import msgspec
 from msgspec import Struct, UnsetType
 
+from transports.auth import OPEN_PATHS
 from transports.errors import ErrorBody
 from transports.rest.routes import Content, NoQuery, Route
 
 JSON = "application/json"
 _REFERENCE = "#/components/schemas/{name}"
-_EVERYWHERE = (400, 403, 421, 500)
+_EVERYWHERE = (400, 403, 421, 429, 500)
 """Errors of every route."""
+_UNAUTHORIZED = 401
+"""The same of those that need a token, where the server has tokens."""
+_BEARER = {
+    "type": "http",
+    "scheme": "bearer",
+    "description": "A token, where the operator has given out tokens",
+}
 _RETRY = (429, 503)
 _PATH_PARAMETERS = {
     "id": ("Id of an execution", {"type": "string", "pattern": "^e_[A-Za-z0-9_-]{16}$"}),
@@ -31,7 +39,8 @@ _PATH_PARAMETERS = {
 _ABOUT = """JavaScript sessions that remember. `POST /api/exec` runs code, the rest looks at what ran.
 
 A request at fault is answered with 4xx and `{error, code, field}`: a sentence, a stable word, and the part
-of the request. Unknown fields and query parameters are errors. All times are in UTC.
+of the request. Unknown fields and query parameters are errors. A server with tokens answers 401 to who has
+none. All times are in UTC.
 """
 
 Document = dict[str, Any]
@@ -46,7 +55,8 @@ def document(routes: Sequence[Route]) -> Document:
         "openapi": "3.1.0",
         "info": {"title": "mcp-v8", "version": version("mcp-v8"), "description": _ABOUT},
         "paths": paths,
-        "components": {"schemas": _schemas(routes)},
+        "security": [{}, {"bearer": []}],
+        "components": {"schemas": _schemas(routes), "securitySchemes": {"bearer": _BEARER}},
     }
 
 
@@ -60,16 +70,26 @@ def _operation(route: Route) -> Document:
             **{str(status): _response(status, content) for status, content in route.answers.items()},
             **{
                 str(status): _error(status)
-                for status in sorted({*_EVERYWHERE, *route.errors})
+                for status in sorted(set(_errors(route)))
                 if status not in route.answers
             },
         },
     }
+    if route.path in OPEN_PATHS:
+        told["security"] = []
     if route.text:
         told["description"] = route.text
     if route.body is not None:
         told["requestBody"] = _body(route, route.body)
     return told
+
+
+def _errors(route: Route) -> Iterable[int]:
+    """Statuses of its errors."""
+    yield from _EVERYWHERE
+    yield from route.errors
+    if route.path not in OPEN_PATHS:
+        yield _UNAUTHORIZED
 
 
 def _path_parameters(route: Route) -> Iterable[Document]:
@@ -126,6 +146,8 @@ def _error(status: int) -> Document:
         "description": HTTPStatus(status).phrase,
         "content": {JSON: {"schema": shape}},
     }
+    if status == _UNAUTHORIZED:
+        told["headers"] = {"WWW-Authenticate": {"description": "Bearer", "schema": {"type": "string"}}}
     if status in _RETRY:
         told["headers"] = {"Retry-After": {"description": "Seconds", "schema": {"type": "string"}}}
     return told
