@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from importlib.metadata import metadata
 from typing import TYPE_CHECKING
 from urllib.parse import unquote
@@ -80,6 +81,21 @@ README = Document(
 )
 
 
+@contextmanager
+def _errors_of_the_protocol() -> Iterator[None]:
+    """What fails within, as an MCPError: the SDK would tell the client the text of any other exception."""
+    try:
+        yield
+    except MCPError:
+        raise
+    except EngineError as error:
+        errors.engine_answer(error)  # logs what is not the client's fault
+        code = INVALID_PARAMS if isinstance(error, RequestError) else INTERNAL_ERROR
+        raise MCPError(code, fault_text(error)) from error
+    except Exception as error:
+        raise MCPError(INTERNAL_ERROR, errors.internal_sentence(error)) from error
+
+
 class Resources:
     """What is done for each method about resources, on one server."""
 
@@ -104,18 +120,13 @@ class Resources:
         connection = call_of(ctx).connection
         if connection is not None:
             connection.used = True
-        try:
-            media, text = await self._contents(ctx, params.uri)
-        except NotFound as missing:
-            legacy = ctx.protocol_version in HANDSHAKE_PROTOCOL_VERSIONS
-            code = RESOURCE_NOT_FOUND if legacy else INVALID_PARAMS
-            raise MCPError(code, missing.message, {"uri": params.uri}) from missing
-        except EngineError as error:
-            errors.engine_answer(error)  # logs what is not the client's fault
-            code = INVALID_PARAMS if isinstance(error, RequestError) else INTERNAL_ERROR
-            raise MCPError(code, fault_text(error), {"uri": params.uri}) from error
-        except Exception as error:  # the SDK would tell the client the exception's text
-            raise MCPError(INTERNAL_ERROR, errors.internal_sentence(error)) from error
+        with _errors_of_the_protocol():
+            try:
+                media, text = await self._contents(ctx, params.uri)
+            except NotFound as missing:
+                legacy = ctx.protocol_version in HANDSHAKE_PROTOCOL_VERSIONS
+                code = RESOURCE_NOT_FOUND if legacy else INVALID_PARAMS
+                raise MCPError(code, missing.message, {"uri": params.uri}) from missing
         contents = TextResourceContents(uri=params.uri, mime_type=media, text=text)
         return ReadResourceResult(contents=[contents])
 
@@ -126,7 +137,10 @@ class Resources:
             raise MCPError(INVALID_PARAMS, f"there is nothing to complete but {', '.join(sorted(templates))}")
         if params.argument.name != "name" or self._engine.stateless:
             return CompleteResult(completion=Completion(values=[]))
-        page = await self._engine.sessions(call_of(ctx).owner, limit=COMPLETED_SESSIONS, after=None, tag=None)
+        with _errors_of_the_protocol():
+            page = await self._engine.sessions(
+                call_of(ctx).owner, limit=COMPLETED_SESSIONS, after=None, tag=None
+            )
         names = [info.name for info in page.items if info.name.startswith(params.argument.value)]
         shown = names[:MAX_COMPLETIONS]
         more = page.next is not None or len(shown) < len(names)

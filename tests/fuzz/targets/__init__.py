@@ -26,6 +26,7 @@ NAMES: Final = {
     "tokens": "access",
     "gates": "access",
     "messages": "access",
+    "resources": "resources",
     "texts": "texts",
     "pages": "texts",
     "lines": "texts",
