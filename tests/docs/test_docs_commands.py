@@ -19,7 +19,7 @@ from mcp.client.streamable_http import streamable_http_client
 from benchmarks.processes import COMMAND, Server, free_port, mcp_v8, serving
 from transports import tokens
 
-SERVER_COMMAND = re.compile(r"^\.venv/bin/mcp-v8 .*--http-port 8080\b(?!.*--tokens)")
+SERVER_COMMAND = re.compile(r"^\.venv/bin/mcp-v8 .*--(http|sse)-port 8080\b(?!.*--tokens)")
 MCP_ADD = re.compile(r"^claude mcp add --transport http js '(http://localhost:8080/mcp\S*)'$")
 ENDING_COMMAND = re.compile(r"^\.venv/bin/mcp-v8 (config|--help)\b")
 OF_TOKENS = re.compile(r"\.venv/bin/mcp-v8 token |--tokens tokens\.txt$|\"Authorization: Bearer \$TOKEN\"$")
@@ -27,6 +27,7 @@ CONFIGURED_SERVER = re.compile(r"^\.venv/bin/mcp-v8 --config mcp-v8\.toml$")
 CHECKED_ELSEWHERE = re.compile(
     r"^python3 -m venv \.venv && "  # set-up: .ci/run runs both lines as they are
     r"|^just "  # the Justfile, below
+    r"|^claude mcp add "  # test_docs_clients.py
 )
 
 OPERATIONS = ROOT / "docs" / "operations.md"
@@ -34,9 +35,9 @@ WITH_CONSOLE = [document for document in DOCUMENTS if dialogues(document)]
 ENDING_LINES = [
     line for document in DOCUMENTS for line in command_lines(document) if ENDING_COMMAND.match(line)
 ]
-SERVER_LINES = [
+SERVER_LINES = dict.fromkeys(
     line for document in DOCUMENTS for line in command_lines(document) if SERVER_COMMAND.match(line)
-]
+)
 
 
 def typed(command: str, server: Server, variables: dict[str, str]) -> str:
@@ -59,8 +60,12 @@ def told_on_stderr(command: str) -> str:
 
 
 def remembered(output: str) -> dict[str, str]:
-    """``$ID`` and ``$HEAP`` in a document stand for those of the last answer that had them."""
-    fields = {"ID": r'"execution_id":"(\w+)"', "HEAP": r'"heap":"(\w+)"'}
+    """``$ID``, ``$HEAP`` and ``$SESSION`` in a document stand for those of the last answer that had them."""
+    fields = {
+        "ID": r'"execution_id":"(\w+)"',
+        "HEAP": r'"heap":"(\w+)"',
+        "SESSION": r"mcp-session-id: (\w+)",
+    }
     found = {name: re.search(pattern, output) for name, pattern in fields.items()}
     return {name: match[1] for name, match in found.items() if match}
 

@@ -29,6 +29,7 @@ from transports.rest import all_routes
 from transports.settings import DEFAULTS
 
 API = ROOT / "docs" / "api.md"
+MCP = ROOT / "docs" / "mcp.md"
 OPERATIONS = ROOT / "docs" / "operations.md"
 BINDING = ROOT / "docs" / "v8-binding.md"
 
@@ -144,7 +145,7 @@ def test_the_binding_document_names_the_versions_and_flags_in_use() -> None:
     "ignore:Async generator 'http:ResourceWarning"
 )
 async def test_every_run_js_text_shown_is_what_a_model_reads(tmp_path: Path) -> None:
-    blocks = fenced(API, "run_js")
+    blocks = fenced(MCP, "run_js")
     assert blocks
     with running("--directory-path", str(tmp_path)) as server, trio.fail_after(60):
         async with Client(f"{server.url}/mcp?session=docs") as client:
