@@ -20,6 +20,8 @@ from persistence import schema, sqlite
 from transports import asgi, execute, paging, ratelimit, tokens
 from transports.errors import STATUS
 from transports.hypercorn_trio import limits
+from transports.mcp import call, duplex, resumption, sse, tasks
+from transports.mcp import console as mcp_console
 from transports.mcp import sessions as mcp_sessions
 from transports.mcp.tools import entry, states
 from transports.rest import session_stream, stream
@@ -48,6 +50,14 @@ FIXED = {
     "MCP connections": mcp_sessions.MAX_SESSIONS,
     "an MCP connection without a request": mcp_sessions.IDLE_SECONDS,
     "the same, if it never called a tool": mcp_sessions.UNUSED_SECONDS,
+    "MCP clients over SSE": sse.MAX_STREAMS,
+    "requests of one MCP client that are under way, over SSE or stdio": duplex.MAX_UNDER_WAY,
+    "messages that an MCP connection keeps for [resumption](mcp.md#resumption)": resumption.MAX_EVENTS,
+    "their size": resumption.MAX_BYTES,
+    "the same of all connections": resumption.MAX_ALL_BYTES,
+    "time after which a call over MCP returns its handle": call.CALL_SECONDS,
+    "time after which it is a [task](mcp.md#tasks), for clients that know tasks": tasks.TASK_SECONDS,
+    "console that is told at once while code runs": mcp_console.MAX_CHARS,
     "event streams": stream.MAX_STREAMS,
     "followers of sessions": session_stream.MAX_STREAMS,
     "time for a body to arrive": asgi.BODY_SECONDS,
