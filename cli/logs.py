@@ -1,9 +1,8 @@
 """Logging to stderr, which never makes the event loop wait.
 
 Whoever logs puts a record into a bounded queue. A thread formats and writes; where stderr is too slow
-for it, records are dropped, and a line says how many. structlog renders: it is typed and well kept, and
-takes the records of the libraries below (Hypercorn, Quart, the MCP SDK), which use the standard
-library's logging, through the same formatter as ours.
+for it, records are dropped, and a line says how many. Records of the libraries below (Hypercorn, Quart, the
+MCP SDK) go through the same formatter as ours.
 """
 
 from __future__ import annotations
