@@ -39,7 +39,7 @@ def test_its_numbers_are_those_of_the_program() -> None:
     for shown in (
         f"after {sessions.IDLE_SECONDS:,.0f} s without a request",
         f"({sessions.UNUSED_SECONDS:.0f} s if it never",
-        f"of more than {sessions.MAX_SESSIONS:,} the one",
+        f"Of more than {sessions.MAX_SESSIONS:,} one ends",
         f"lines of {console.GATHER_SECONDS} s together, up to {console.MAX_CHARS:,} characters",
         f"**{call.CALL_SECONDS:.0f} s.**",
         f"a task after {tasks.TASK_SECONDS:.0f} s",
