@@ -64,6 +64,13 @@ class Inspector:
         assert isinstance(told, str)
         return told
 
+    def reads(self, uri: str) -> str:
+        """The text of a resource."""
+        (content,) = self.asks("--method", "resources/read", "--uri", uri)["contents"]
+        told = content["text"]
+        assert isinstance(told, str)
+        return told
+
 
 @pytest.fixture(params=DOORS)
 def inspector(
@@ -88,6 +95,18 @@ def test_it_runs_code_in_a_session_that_outlives_its_connection(
 def test_it_shows_a_failure_as_one(inspector: Inspector, request: pytest.FixtureRequest) -> None:
     name = f"failing-{request.node.callspec.id}"
     assert inspector.runs("xs[0]", name, status=TOOL_FAILED).startswith("ReferenceError: xs is not defined")
+
+
+def test_it_reads_the_documents_and_the_log_of_a_session(
+    inspector: Inspector, request: pytest.FixtureRequest
+) -> None:
+    name = f"reading-{request.node.callspec.id}"
+    inspector.runs("let xs = [1, 2]", name)
+    listed = {each["name"]: each["uri"] for each in inspector.asks("--method", "resources/list")["resources"]}
+    assert inspector.reads(listed["readme.md"]).startswith("# mcp-v8\n")
+    log = inspector.reads(f"mcp-v8://sessions/{name}/log")
+    assert "let xs = [1, 2]" in log
+    assert log.endswith(f"[{name}@1]")
 
 
 @pytest.mark.parametrize("path", ["mcp", "sse"])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -10,7 +11,12 @@ import pytest
 import trio
 from mcp import Client, StdioServerParameters
 from mcp.client.sse import sse_client
-from mcp_types import CallToolResult, LoggingMessageNotificationParams
+from mcp_types import (
+    CallToolResult,
+    LoggingMessageNotificationParams,
+    ResourceTemplateReference,
+    TextResourceContents,
+)
 from server_process import COMMAND, ServerProcess
 
 pytestmark = pytest.mark.filterwarnings(
@@ -75,6 +81,25 @@ async def test_it_lists_tools_and_calls_them(connect: Connect, name: str) -> Non
             )
             assert page.structured_content is not None
             assert page.structured_content["data"] == "b\n"
+
+
+async def test_it_completes_the_name_of_a_session_and_reads_its_variables(
+    connect: Connect, name: str
+) -> None:
+    uri = "mcp-v8://sessions/{name}/state"
+    with trio.fail_after(SECONDS):
+        async with connect() as client:
+            await run_js(client, "let xs = [1, 2]", name)
+            assert uri in {
+                each.uri_template for each in (await client.list_resource_templates()).resource_templates
+            }
+            asked = {"name": "name", "value": name[:-1]}
+            completed = await client.complete(ResourceTemplateReference(uri=uri), asked)
+            assert completed.completion.values == [name]
+            (content,) = (await client.read_resource(uri.replace("{name}", name))).contents
+    assert isinstance(content, TextResourceContents)
+    (variable,) = json.loads(content.text)["variables"]
+    assert (variable["name"], variable["preview"]) == ("xs", "[ 1, 2 ]")
 
 
 async def test_the_console_comes_as_progress_and_as_logs(connect: Connect, name: str) -> None:
