@@ -12,9 +12,9 @@ from transports.execute import PATH as EXECUTE_PATH
 from transports.execute import ExecuteDoor
 from transports.gate import Gate
 from transports.mcp import sse as sse_door
+from transports.mcp.refusal import PATH as MCP_PATH
 from transports.mcp.server import create_server
 from transports.mcp.sse import SseDoor
-from transports.mcp.streamable import PATH as MCP_PATH
 from transports.mcp.streamable import StreamableDoor
 from transports.metrics import Metrics
 from transports.rest import all_routes, create_app

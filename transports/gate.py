@@ -12,6 +12,8 @@ from transports import asgi, auth, cors, errors
 from transports.asgi import JsonAnswer
 from transports.guard import HostGuard
 from transports.identity import SCOPE_KEY
+from transports.mcp.refusal import PATH as MCP_PATH
+from transports.mcp.refusal import as_json_rpc
 from transports.ratelimit import RateLimiter
 from transports.settings import HttpSettings
 from transports.tokens import TokenFile
@@ -54,6 +56,8 @@ class Gate:
         if refusal is not None:
             if self._refused is not None:
                 self._refused(refusal.status)
+            if scope["path"] == MCP_PATH:
+                refusal = as_json_rpc(refusal)
             await asgi.send_answer(scope, send, refusal)
             return
         if scope["type"] == "websocket":

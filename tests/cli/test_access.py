@@ -12,6 +12,7 @@ import pytest
 import trio
 from mcp import Client
 from mcp.client.streamable_http import streamable_http_client
+from mcp.shared.exceptions import MCPError
 from server_process import COMMAND, ServerProcess, running
 
 from cli.serve import is_loopback
@@ -82,6 +83,20 @@ async def test_the_official_client_shows_its_token(tmp_path: Path) -> None:
             async with Client(transport) as client:
                 told = await client.call_tool("run_js", {"code": "1 + 2"})
         assert told.content[0].text.startswith("=> 3")  # type: ignore[union-attr]
+
+
+async def test_the_official_client_without_a_token_is_told_what_it_needs(tmp_path: Path) -> None:
+    file = file_of(tmp_path / "tokens", f"{ALICE} alice\n")
+    with (
+        running("--stateless", "--tokens", str(file)) as server,
+        trio.fail_after(40),
+        pytest.RaisesGroup(
+            pytest.RaisesExc(MCPError, match="a token is needed: send it as 'Authorization: Bearer TOKEN'"),
+            flatten_subgroups=True,
+        ),
+    ):
+        async with Client(f"{server.url}/mcp"):
+            pass
 
 
 def test_sighup_reads_the_tokens_again_and_a_broken_file_changes_nothing(tmp_path: Path) -> None:

@@ -283,8 +283,13 @@ def content(answered: http.client.HTTPResponse) -> Any:
 def code_of(told: Any) -> int | str:
     if "jsonrpc" in told:
         assert told["jsonrpc"] == "2.0"
-        assert told["error"]["message"]
-        return int(told["error"]["code"])
+        error = told["error"]
+        assert error["message"]
+        if "code" in (error.get("data") or ()):  # what HTTP says, in the words of JSON-RPC
+            assert told["id"] is None
+            assert error["code"] == (-32001 if error["data"]["code"] == "not_found" else INVALID_REQUEST)
+            return str(error["data"]["code"])
+        return int(error["code"])
     assert list(told) == ["error", "code", "field"]
     return str(told["code"])
 

@@ -60,6 +60,9 @@ async def gated(
 def refused(answered: httpx2.Response, status: int, code: str, field: str | None = None) -> str:
     assert answered.status_code == status, answered.text
     body = answered.json()
+    if answered.request.url.path == "/mcp":
+        error = body["error"]
+        body = {"error": error["message"], **error["data"]}
     assert (body["code"], body["field"]) == (code, field)
     return str(body["error"])
 

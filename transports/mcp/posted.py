@@ -1,7 +1,7 @@
 """What is wrong with a POST to ``/mcp``, as far as its headers and the form of its message tell.
 
-HTTP's own matters get our error object, those of JSON-RPC a JSON-RPC error; each as the specification of
-MCP's streamable HTTP names it, and where it names none as HTTP does.
+Each has the status and the code that the specification of MCP's streamable HTTP names, and where it names
+none those of HTTP.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from transports import asgi, errors
 from transports.asgi import JsonAnswer
 from transports.execute import unsupported
 from transports.mcp.envelope import Envelope, Malformed, error_body, open_envelope
+from transports.mcp.refusal import as_json_rpc
 
 _BEGIN = "a session is needed: begin with `initialize`, and send the Mcp-Session-Id of its answer"
 _SHOWN = 64
@@ -24,7 +25,7 @@ _SHOWN = 64
 def unfit(scope: asgi.Scope, body: bytes) -> JsonAnswer | None:
     """The refusal of a POST that is not fit for the SDK, or None."""
     if (refusal := _unfit_headers(scope)) is not None:
-        return refusal
+        return as_json_rpc(refusal)
     try:
         envelope = open_envelope(body)
     except Malformed as malformed:

@@ -23,6 +23,7 @@ from mcp.server.streamable_http import StreamableHTTPServerTransport
 from transports import asgi, errors
 from transports.identity import identity
 from transports.mcp.call import SCOPE_KEY, Connection, http_call
+from transports.mcp.refusal import refuse
 from transports.mcp.resumption import Budget, StreamLog
 
 logger = logging.getLogger(__name__)
@@ -108,7 +109,7 @@ class Sessions:
             await self._serve_opening(scope, receive, send)
         elif (session := self._find(name, identity(scope).owner)) is None:
             gone = "there is no such MCP session: begin anew with `initialize`"
-            await asgi.send_answer(scope, send, errors.answer(404, gone, "not_found"))
+            await refuse(scope, send, errors.answer(404, gone, "not_found"))
         else:
             await _serve(session, scope, receive, send)
             if session.over:  # by DELETE
@@ -117,7 +118,7 @@ class Sessions:
     async def _serve_opening(self, scope: asgi.Scope, receive: asgi.Receive, send: asgi.Send) -> None:
         if not self._make_room():
             full = f"{MAX_SESSIONS:,} MCP sessions are busy: try again, and end with DELETE those not needed"
-            await asgi.send_answer(scope, send, errors.answer(503, full, "busy"))
+            await refuse(scope, send, errors.answer(503, full, "busy"))
             return
         session = Session(identity(scope).owner, self._budget)
         status = 500

@@ -15,12 +15,12 @@ from engine.errors import Unavailable
 from transports import asgi, errors
 from transports.mcp.call import SCOPE_KEY, http_call
 from transports.mcp.posted import unfit
+from transports.mcp.refusal import PATH, as_json_rpc, refuse
 from transports.mcp.sessions import Sessions
 from transports.settings import DEFAULTS, HttpSettings
 
 logger = logging.getLogger(__name__)
 
-PATH = "/mcp"
 _METHODS = ("GET", "POST", "DELETE")
 
 _HOW_TO_POST = (
@@ -55,7 +55,7 @@ class StreamableDoor:
         except asgi.Gone:
             logger.info("a client went away before its request was complete")
         except asgi.BodyRefused as refused:
-            await asgi.send_answer(scope, send, errors.body_answer(refused))
+            await refuse(scope, send, errors.body_answer(refused))
         else:
             if (refusal := self._refusal(scope, body)) is None:
                 await self._serve(scope, asgi.replay(body, receive), send)
@@ -65,14 +65,14 @@ class StreamableDoor:
     def _refusal(self, scope: asgi.Scope, body: bytes) -> asgi.JsonAnswer | None:
         """The answer to what the SDK need not see."""
         if not self._open:
-            return errors.engine_answer(Unavailable("the server is stopping"))
+            return as_json_rpc(errors.engine_answer(Unavailable("the server is stopping")))
         if scope["method"] == "POST":
             return unfit(scope, body)
         methods = _METHODS if _has_sessions(scope) else ("POST",)
         if scope["method"] not in methods:
-            return errors.method_answer(scope["method"], PATH, ", ".join(methods))
+            return as_json_rpc(errors.method_answer(scope["method"], PATH, ", ".join(methods)))
         if asgi.header(scope, b"mcp-session-id") is None:
-            return errors.answer(400, _HOW_TO_POST, "bad_request")
+            return as_json_rpc(errors.answer(400, _HOW_TO_POST, "bad_request"))
         return None
 
     async def _serve(self, scope: asgi.Scope, receive: asgi.Receive, send: asgi.Send) -> None:

@@ -12,7 +12,7 @@ from werkzeug.exceptions import HTTPException, MethodNotAllowed
 from engine.errors import EngineError
 from transports import errors
 from transports.asgi import BodyTooLarge, BodyTooLate, JsonAnswer
-from transports.mcp.streamable import PATH as MCP_PATH
+from transports.mcp.refusal import PATH as MCP_PATH
 from transports.metrics import Metrics
 from transports.rest import docs, executions, server, sessions, submit
 from transports.rest.routes import Route, add_routes, response

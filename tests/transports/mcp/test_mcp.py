@@ -183,7 +183,7 @@ async def test_a_cancelled_call_is_cancelled_and_undone(server: ServerProcess, n
 def test_a_bare_get_says_how_to_post_and_makes_no_session(client: httpx2.Client) -> None:
     response = client.get("/mcp")
     assert response.status_code == 400
-    assert "POST" in response.json()["error"]
+    assert "POST" in response.json()["error"]["message"]
     assert "mcp-session-id" not in response.headers
 
 

@@ -104,7 +104,7 @@ def test_an_ended_session_is_a_404_and_its_javascript_session_is_still_there_by_
     handle = peer.run("let kept = 7; kept").splitlines()[-1]
     assert client.delete("/mcp", headers=peer.headers).status_code == 200
     gone = client.post("/mcp", content=message("tools/list"), headers=peer.headers)
-    assert (gone.status_code, gone.json()["code"]) == (404, "not_found")
+    assert (gone.status_code, gone.json()["error"]["code"]) == (404, -32001)
     name = handle.strip("[]").partition("@")[0]
     assert client.post("/api/exec", json={"code": "kept", "session": name}).json()["result"] == "7"
 
