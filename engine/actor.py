@@ -10,6 +10,7 @@ import trio
 from engine.catalog import Progress, SessionStatus
 from engine.commands import Accept, Command, Delete, Execute, Fork, Look, Tag
 from engine.errors import AppendConflict, Busy, EngineError, RequestError, StoreFull, Unavailable
+from engine.execution import Execution
 from engine.live import LiveSession, Surroundings
 from engine.replay import Diverged, ReplayFailed
 from engine.session import ForkPoint, Position
@@ -42,6 +43,8 @@ class SessionActor:
         self.owner, self.name = owner, name
         self.busy = False
         """Whether a command is being carried out."""
+        self.executions: dict[str, Execution] = {}
+        """Those that wait, or run, by id, in their order."""
         self.last_used = trio.current_time()
         self.ended = trio.Event()
         """The actor is gone, and its worker with it."""
@@ -63,6 +66,8 @@ class SessionActor:
             raise Busy(
                 f"{self._host.policy.max_queue} executions wait for session {self.name}; try again later"
             ) from None
+        if isinstance(command, Execute):
+            self.executions[command.execution.id] = command.execution
         if self._retire_seconds == RETIRE_SECONDS:  # nobody waits for its place
             self._session.stay()
 
@@ -213,6 +218,8 @@ class SessionActor:
             await self._session.reload()
             command.fail(EngineError("the engine failed; the server's log has the details"))
         finally:
+            if isinstance(command, Execute):
+                del self.executions[command.execution.id]
             self.busy = False
             self.last_used = trio.current_time()
             self._host.places.done_with_a_job(self)

@@ -128,7 +128,8 @@ class Execution:
         self.cancel_requested = False
         self.cancel_scope: trio.CancelScope | None = None
         """What ``cancel`` ends; of use until it is left."""
-        self._changed = trio.Event()
+        self.changed = trio.Event()
+        """Set, and replaced, when it printed something, goes on in another session, or is over."""
         self._finished = trio.Event()
 
     @property
@@ -165,6 +166,11 @@ class Execution:
         self.console.extend(lines)
         self._wake()
 
+    def move(self, session: str) -> None:
+        """It goes on in another session, before its code starts."""
+        self.session = session
+        self._wake()
+
     def finish(self, report: Report) -> None:
         """Publish the durable outcome."""
         self.report = report
@@ -192,7 +198,7 @@ class Execution:
     async def wait_for_line(self, number: int) -> bool:
         """Whether there is a console line ``number``, counted from 0; waits until that is certain."""
         while number >= len(self.console) and not self.done:
-            await self._changed.wait()
+            await self.changed.wait()
         return number < len(self.console)
 
     async def follow(self) -> AsyncGenerator[Line, None]:
@@ -209,5 +215,5 @@ class Execution:
             self._when_done(self)
 
     def _wake(self) -> None:
-        changed, self._changed = self._changed, trio.Event()
+        changed, self.changed = self.changed, trio.Event()
         changed.set()

@@ -28,6 +28,8 @@ class Feed:
     """All followers, by the name of the session that they follow."""
 
     def __init__(self) -> None:
+        self.changes = 0
+        """How often something was recorded, in any session: while it stays, the log says nothing new."""
         self._followers: dict[str, set[Follower]] = {}
 
     def __len__(self) -> int:
@@ -46,8 +48,13 @@ class Feed:
             if not others:
                 del self._followers[name]
 
-    def wake(self, name: str | None) -> None:
-        """An execution was accepted or is over in the session of that name, or it was changed."""
+    def accepted(self, name: str | None) -> None:
+        """An execution waits for its turn in the session of that name."""
         if self._followers and name is not None:
             for follower in self._followers.get(name, ()):
                 follower.wake()
+
+    def recorded(self, name: str | None) -> None:
+        """An execution is over in the session of that name, or it was changed: the log may have more."""
+        self.changes += 1
+        self.accepted(name)

@@ -13,6 +13,7 @@ from engine.catalog import Catalog
 from engine.checkpointer import Checkpointer
 from engine.commands import Command, Execute, Fork
 from engine.errors import Conflict, InvalidField, NotFound
+from engine.execution import Execution
 from engine.history import position_named
 from engine.limits import LimitPolicy
 from engine.owners import Owners
@@ -102,6 +103,13 @@ class Sessions:
             actor = self._start(SessionActor(self, asked.owner, name, None))
         actor.post(command)
 
+    def under_way(self, owner: str, name: str) -> list[Execution]:
+        """The executions that wait or run in a session, in their order."""
+        actor = self._actors.get((owner, name))
+        if actor is None:
+            return []
+        return [execution for execution in actor.executions.values() if not execution.done]
+
     async def post(self, owner: str, name: str, command: Command) -> None:
         """Post to a session that is there. Raises NotFound, Busy."""
         actor = await self._actor(owner, name)
@@ -138,7 +146,8 @@ class Sessions:
         if isinstance(command, Fork):
             name = command.into
         else:
-            name = command.execution.session = given_name()
+            name = given_name()
+            command.execution.move(name)
         if (owner, name) in self._actors:
             raise _taken(name)
         self._start(SessionActor(self, owner, name, None, point)).post(command)

@@ -216,16 +216,15 @@ class Supervisor:
             held = [*self._admission.executions.values(), *self._finished.reported()]
             mine = (execution for execution in held if execution.owner == owner)
             return in_memory(mine, status, page_size(limit), after)
-        under_way = self.under_way(owner, session)
+        if session is None:
+            under_way = [held for held in self._admission.executions.values() if held.owner == owner]
+        else:
+            under_way = self.under_way(owner, session)
         return await self._sessions.catalog.executions(owner, session, status, limit, after, under_way)
 
-    def under_way(self, owner: str, session: str | None = None) -> list[Execution]:
-        """An owner's executions that wait or run, in all sessions or in one, in order of acceptance."""
-        return [
-            execution
-            for execution in self._admission.executions.values()
-            if execution.owner == owner and session in (None, execution.session)
-        ]
+    def under_way(self, owner: str, name: str) -> list[Execution]:
+        """The executions that wait or run in a session, in their order."""
+        return self._sessions.under_way(owner, name)
 
     async def delete(self, owner: str, name: str, caller: Caller) -> SessionInfo:
         """End a session after what is queued in it; its name is free then. Its forks live on.
@@ -407,7 +406,7 @@ class Supervisor:
                 self._nursery.start_soon(self._run_stateless, submission, execution)
             else:
                 await self._registry.submit(Execute(submission, execution))
-                self.feed.wake(execution.session)
+                self.feed.accepted(execution.session)
         except BaseException:
             self._admission.release(execution)
             raise
@@ -439,7 +438,7 @@ class Supervisor:
         self._admission.forget(command)
         if isinstance(command, Change):
             self._observers.changed(command)
-            self.feed.wake(command.session)
+            self.feed.recorded(command.session)
         if isinstance(command, Delete) and self._upkeep is not None:
             self._upkeep.deleted()
 
@@ -464,7 +463,7 @@ class Supervisor:
         if not self.stateless or execution.failure is not None:
             self._keys.forget(execution)  # the log knows it now; what failed may be tried again
         self._observers.executed(execution)
-        self.feed.wake(execution.session)
+        self.feed.recorded(execution.session)
 
     async def _recorded_under(self, key: Key) -> Execution | None:
         record = None if self._registry is None else await self._registry.log.idempotent(*key)

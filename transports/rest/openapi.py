@@ -41,6 +41,9 @@ _ABOUT = """JavaScript sessions that remember. `POST /api/exec` runs code, the r
 A request at fault is answered with 4xx and `{error, code, field}`: a sentence, a stable word, and the part
 of the request. Unknown fields and query parameters are errors. A server with tokens answers 401 to who has
 none. All times are in UTC.
+
+What happens in a session is also told as it happens, over a WebSocket at
+`/api/sessions/{name}/stream?after=N`.
 """
 
 Document = dict[str, Any]

@@ -1,16 +1,16 @@
 """WebSocket ``/api/sessions/{name}/stream``: what happens in a session, as it happens.
 
 Each follower reads the log at its own pace, from the number that it has: a slow one falls behind and holds up
-nobody, and none misses or repeats an event. What runs is shown before it is in the log, marked provisional.
+nobody, and none misses or repeats an event. What runs is shown before it is in the log, marked provisional:
+the console of one execution at a time, so that a slow follower keeps little in memory.
 """
 
 from __future__ import annotations
 
 import re
-from collections import deque
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import msgspec
 import trio
@@ -18,14 +18,14 @@ from msgspec import UNSET, Meta, Struct, UnsetType
 from quart import Response, websocket
 from quart_trio import QuartTrio
 
-from engine.errors import Busy, EngineError, NotFound, Unavailable
+from engine.errors import Busy, EngineError, InvalidField, NotFound, Unavailable
 from engine.events import Level
 from engine.execution import Execution
 from engine.feed import Follower
 from transports import errors
 from transports.identity import identity
+from transports.rest.event_pages import EncodedEvent, EventPages
 from transports.rest.routes import decode_query, response
-from transports.rest.shapes import EventAnswer, event_answer
 
 if TYPE_CHECKING:
     from engine.supervisor import Supervisor
@@ -35,11 +35,10 @@ VERSION = 1
 """Of the messages."""
 MAX_STREAMS = 256
 """Followers at once."""
+GATHER_SECONDS = 0.02
+"""Between something that happens and a look at it: what is over by then needs no announcing."""
 ALIVE_SECONDS = 30.0
 """Silence after which a message says that the server is still there."""
-PAGE = 100
-"""Events read at a time."""
-_REMEMBERED = 256
 
 NORMAL, GOING_AWAY, UNEXPECTED, INTERNAL = 1000, 1001, 1003, 1011
 """Codes with which a stream is closed (RFC 6455, section 7.4.1)."""
@@ -91,14 +90,16 @@ class Console(Message, frozen=True, tag="console"):
 class Happened(Message, frozen=True, tag="event"):
     """An event, which is durable."""
 
-    event: EventAnswer
+    event: msgspec.Raw
+    """As lists have it."""
 
 
-class Failed(Message, frozen=True, tag="failed"):
-    """An execution could not be run or recorded: there will be no event of it."""
+class Gone(Message, frozen=True, tag="gone"):
+    """There will be no event of an execution here: it ran on a fork, or could not be run or recorded."""
 
     execution_id: str
-    error: str
+    error: str | None
+    """Why it could not be run or recorded, where that is known."""
 
 
 class Alive(Message, frozen=True, tag="alive"):
@@ -106,7 +107,7 @@ class Alive(Message, frozen=True, tag="alive"):
 
 
 class Closed(Message, frozen=True, tag="closed"):
-    """The session was deleted; nothing follows."""
+    """The session was deleted, or did not begin; nothing follows."""
 
 
 class SessionStreams:
@@ -114,6 +115,7 @@ class SessionStreams:
 
     def __init__(self, engine: Supervisor) -> None:
         self._engine = engine
+        self._pages = EventPages(engine)
         self._streams: set[trio.CancelScope] = set()
         self._open = False
 
@@ -159,25 +161,42 @@ class SessionStreams:
             raise Busy(f"{MAX_STREAMS} streams are open already")
         query = decode_query(StreamQuery, websocket.query_string)
         owner = identity(websocket.scope).owner
-        info = await self._engine.session(owner, name)
-        after = info.head_seq if query.after is UNSET else query.after
-        return _Stream(self._engine, owner, name, info.created_at, after)
+        given = None if query.after is UNSET else query.after
+        try:
+            info = await self._engine.session(owner, name)
+        except NotFound:
+            if given not in (None, -1) or not self._engine.under_way(owner, name):
+                raise
+            return _Stream(self._engine, self._pages, owner, name, None, -1)
+        if given is not None and given > info.head_seq:
+            raise InvalidField(f"the last event of session {name} is {info.head_seq}", field="after")
+        after = info.head_seq if given is None else given
+        return _Stream(self._engine, self._pages, owner, name, info.created_at, after)
 
 
 class _Stream:
     """One follower of one session."""
 
-    def __init__(self, engine: Supervisor, owner: str, name: str, created_at: int, after: int) -> None:
+    def __init__(
+        self, engine: Supervisor, pages: EventPages, owner: str, name: str, created_at: int | None, after: int
+    ) -> None:
         self._engine = engine
+        self._pages = pages
         self._owner = owner
         self._name = name
         self._created_at = created_at
-        """Tells the session from a later one of the same name."""
+        """None while it has no event, since its first execution waits or runs."""
         self._after = after
-        self._told: dict[str, trio.Event] = {}
-        """Executions that were announced and have no event yet; set when their console was told."""
-        self._over: deque[str] = deque(maxlen=_REMEMBERED)
-        """Executions whose event was told lately."""
+        self._changes: int | None = None
+        """``Feed.changes`` when the log was read last."""
+        self._accepted: set[str] = set()
+        """Executions that were announced, and of which neither an event nor their going was told."""
+        self._recorded = ""
+        """The execution whose event was told last: the engine may be about to say that it is over."""
+        self._shown: Execution | None = None
+        """The execution whose console is told."""
+        self._lines = 0
+        """Of it, told."""
 
     async def serve(self) -> int:
         """Tell what happens until the session is closed; the code to close the connection with."""
@@ -194,8 +213,7 @@ class _Stream:
 
                 nursery.start_soon(refuse)
                 try:
-                    while await self._tell(nursery):
-                        await _wait(follower)
+                    await self._follow(follower)
                     await _send(Closed())
                 except EngineError as error:
                     errors.engine_answer(error)  # logs it
@@ -203,56 +221,113 @@ class _Stream:
                 nursery.cancel_scope.cancel()
         return code
 
-    async def _tell(self, nursery: trio.Nursery) -> bool:
-        """Tell what is new; whether the session is still there."""
-        for execution in self._engine.under_way(self._owner, self._name):
-            if execution.id not in self._told and execution.id not in self._over:
-                finished = self._told[execution.id] = trio.Event()
-                nursery.start_soon(self._tell_execution, execution, finished)
-        try:
-            info = await self._engine.session(self._owner, self._name)
-            if info.created_at != self._created_at:
+    async def _follow(self, follower: Follower) -> None:
+        """Tell what happens until the session is closed. Raises StoreError."""
+        while True:
+            accepted, gone = self._look()
+            shown = self._shown
+            over = shown is not None and shown.done
+            changed = None if shown is None else shown.changed
+            for message in accepted:
+                await _send(message)
+            if not await self._tell_events():
+                return
+            for name in gone & self._accepted:
+                await self._tell_gone(name)
+            await self._tell_lines()
+            if shown is not None and shown is self._shown and (over or shown.session != self._name):
+                self._shown = self._changes = None  # its event would have been told by now
+                await self._tell_gone(shown.id, shown.failure)
+            if shown is self._shown:  # else the next one is to be looked at first
+                await self._wait(follower, changed)
+
+    def _look(self) -> tuple[list[Accepted], set[str]]:
+        """Look at what waits and runs: what is to be announced, and what was and is no longer there."""
+        under_way = {
+            execution.id: execution
+            for execution in self._engine.under_way(self._owner, self._name)
+            if execution.id != self._recorded
+        }
+        if self._shown is None and under_way:
+            self._shown, self._lines = next(iter(under_way.values())), 0
+        gone = self._accepted - under_way.keys()
+        if self._shown is not None:
+            gone.discard(self._shown.id)
+        new = under_way.keys() - self._accepted
+        self._accepted |= new
+        accepted = [
+            Accepted(execution_id=execution.id, code=execution.first_line)
+            for execution in under_way.values()
+            if execution.id in new
+        ]
+        return accepted, gone
+
+    async def _tell_events(self) -> bool:
+        """Tell the events that the log has and the client has not; whether the session is still there.
+
+        Raises StoreError.
+        """
+        more = self._changes != (changes := self._engine.feed.changes)
+        self._changes = changes
+        while more:
+            try:
+                page = await self._pages.page(self._owner, self._name, self._after)
+            except NotFound:
+                return self._created_at is None and self._shown is not None
+            self._created_at = self._created_at or page.created_at
+            if page.created_at != self._created_at:
                 return False
-            while self._after < info.head_seq:
-                page = await self._engine.events(self._owner, self._name, first=self._after + 1, limit=PAGE)
-                for record in page.items:
-                    await self._tell_event(event_answer(record, listed=True))
-        except NotFound:
-            return False
+            for event in page.events:
+                await self._tell_event(event)
+            more = page.more
         return True
 
-    async def _tell_event(self, event: EventAnswer) -> None:
+    async def _tell_event(self, event: EncodedEvent) -> None:
         name = event.execution_id
-        if isinstance(name, str):
-            self._over.append(name)
-            if (finished := self._told.pop(name, None)) is not None:
-                await finished.wait()  # its console comes first
-        await _send(Happened(event=event))
-        self._after = event.event
+        if name is not None:
+            if self._shown is not None and self._shown.id == name:
+                await self._tell_lines()
+                self._shown = None
+            self._accepted.discard(name)
+            self._recorded = name
+        await _send(Happened(event=msgspec.Raw(event.json)))
+        self._after = event.seq
 
-    async def _tell_execution(self, execution: Execution, finished: trio.Event) -> None:
-        await _send(Accepted(execution_id=execution.id, code=execution.first_line))
-        told = 0
-        while await execution.wait_for_line(told):
-            line = execution.console[told]
-            told += 1
-            await _send(Console(execution_id=execution.id, line=told, level=line.level, text=line.text))
-        if execution.failure is not None:
-            failure = execution.failure
-            sentence = failure.message if isinstance(failure, EngineError) else "the server failed"
-            await _send(Failed(execution_id=execution.id, error=sentence))
-        if execution.failure is not None or execution.session != self._name:
-            self._told.pop(execution.id, None)  # no event of it will come here
-        finished.set()
+    async def _tell_lines(self) -> None:
+        """Tell the lines that the execution which is shown has printed by now."""
+        shown = self._shown
+        while shown is not None and shown.session == self._name and self._lines < len(shown.console):
+            line = shown.console[self._lines]
+            self._lines += 1
+            await _send(Console(execution_id=shown.id, line=self._lines, level=line.level, text=line.text))
+
+    async def _tell_gone(self, name: str, failure: Exception | None = None) -> None:
+        self._accepted.discard(name)
+        error = None
+        if failure is not None:
+            error = failure.message if isinstance(failure, EngineError) else "the server failed"
+        await _send(Gone(execution_id=name, error=error))
+
+    async def _wait(self, follower: Follower, changed: trio.Event | None) -> None:
+        """Until something happens, or for a while: the end of an expired session is told by nobody."""
+        with trio.move_on_after(ALIVE_SECONDS) as quiet:
+            async with trio.open_nursery() as nursery:
+
+                async def wake() -> None:
+                    assert changed is not None
+                    await changed.wait()
+                    follower.wake()
+
+                if changed is not None:
+                    nursery.start_soon(wake)
+                await follower.wait()
+                nursery.cancel_scope.cancel()
+        if quiet.cancelled_caught:
+            self._changes = None
+            await _send(Alive())
+        else:
+            await trio.sleep(GATHER_SECONDS)
 
 
-async def _wait(follower: Follower) -> None:
-    """Until something happens, or for a while: the end of an expired session is told by nobody."""
-    with trio.move_on_after(ALIVE_SECONDS) as quiet:
-        await follower.wait()
-    if quiet.cancelled_caught:
-        await _send(Alive())
-
-
-async def _send(message: Any) -> None:
+async def _send(message: Message) -> None:
     await websocket.send(msgspec.json.encode(message).decode())
