@@ -140,6 +140,28 @@ def test_the_programs_in_python_run(
     assert ("so far: on my way" in lines) == ("tell" in program)
 
 
+async def test_a_session_goes_on_after_a_kill_by_its_name_and_by_its_handle(tmp_path: Path) -> None:
+    async def call(url: str, code: str, **session: str) -> list[str]:
+        with trio.fail_after(SECONDS):
+            async with Client(url) as client:
+                result = await client.call_tool("run_js", {"code": code, **session})
+        told = result.content[0].text  # type: ignore[union-attr]
+        return str(told).splitlines()
+
+    with running("--directory-path", str(tmp_path)) as server:
+        named, unnamed = f"{server.url}/mcp?session=demo", f"{server.url}/mcp"
+        assert (await call(named, "let xs = [1, 2]"))[-1] == "[demo@1]"
+        handle = (await call(unnamed, "let n = 1"))[-1]
+        assert re.fullmatch(r"\[s_\w+@1\]", handle)
+        server.process.kill()
+        server.wait()
+    with running("--directory-path", str(tmp_path)) as server:
+        named, unnamed = f"{server.url}/mcp?session=demo", f"{server.url}/mcp"
+        assert await call(named, "xs.push(3); xs") == ["=> [ 1, 2, 3 ]", "[demo@2]"]
+        lines = await call(unnamed, "n", session=handle[1:-1])
+        assert lines == ["=> 1", handle.replace("@1", "@2")]
+
+
 HANDSHAKE = {
     "jsonrpc": "2.0",
     "id": 1,
