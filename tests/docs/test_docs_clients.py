@@ -96,7 +96,8 @@ def added(line: str) -> Entry:
     _, _, _, *rest = shlex.split(line)
     if rest[0] != "--transport":
         assert rest[:2] == ["js", "--"]
-        return Entry(command=rest[2], args=tuple(rest[3:]))
+        assert rest[2] == "$PWD/.venv/bin/mcp-v8"  # of a checkout, as README.md makes it
+        return Entry(command="mcp-v8", args=tuple(rest[3:]))
     _, kind, name, url, *options = rest
     assert name == "js"
     entry = Entry(type=kind, url=url)
