@@ -67,7 +67,7 @@ def executions(options: argparse.Namespace, folder: Path) -> list[str]:
         mcp_v8("--stateless") as stateless,
     ):
         servers = {"noop": noop, "durable": durable, "stateless": stateless}
-        samples = measure.rounds(servers, options.rounds, options.seconds)
+        samples = measure.rounds(servers, measure.SCENARIOS, options.rounds, options.seconds)
         loop = measure.hot_loop(durable, times=2 * options.rounds)
     memory = measure.idle_session_memory(str(folder / "idle"), sessions=10 * options.rounds)
     cost = image.measured(options.rounds)

@@ -13,11 +13,16 @@ import socket
 import subprocess
 import sys
 import time
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 COUNTER = b"########"
 """In a request, stands for a number of as many digits, another one each time it is sent."""
+
+CHUNKED = b"\r\ntransfer-encoding: chunked"
+LAST_CHUNK = b"\r\n0\r\n\r\n"
+"""What ends a chunked answer: no line of JSON or of an event stream is a bare 0."""
 
 PATIENCE = 30
 """Seconds without any answer after which a run is given up."""
@@ -69,18 +74,22 @@ def percentile(latencies_us: list[int], share: float) -> float:
     return ranked[min(len(ranked) - 1, int(len(ranked) * share))] / 1_000
 
 
-def post(body: dict[str, object]) -> str:
-    """A complete ``POST /api/exec``; a run of ``COUNTER`` in the body becomes a number."""
+def post(body: Mapping[str, object], path: str = "/api/exec", **headers: str) -> str:
+    """A complete POST request; a run of ``COUNTER`` in the body becomes a number."""
     text = json.dumps(body)
-    return (
-        "POST /api/exec HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: application/json\r\n"
-        f"Content-Length: {len(text)}\r\n\r\n{text}"
-    )
+    headers |= {"content_type": "application/json", "content_length": str(len(text))}
+    return f"POST {path} HTTP/1.1\r\n{_lines(headers)}\r\n{text}"
 
 
-def get(path: str) -> str:
+def get(path: str, **headers: str) -> str:
     """A complete GET request."""
-    return f"GET {path} HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n"
+    return f"GET {path} HTTP/1.1\r\n{_lines(headers)}\r\n"
+
+
+def _lines(headers: dict[str, str]) -> str:
+    """The lines of a head, names with ``_`` for ``-``, and ``Host``."""
+    named = {"host": "127.0.0.1", **headers}
+    return "".join(f"{name.replace('_', '-')}: {value}\r\n" for name, value in named.items())
 
 
 def run(plan: Plan) -> Tally:
@@ -132,6 +141,8 @@ class Connection:
         if not blank:
             return None
         head = head.lower()
+        if CHUNKED in head:
+            return head if body.endswith(LAST_CHUNK) else None
         _, found, length = head.partition(b"content-length:")
         if not found:
             raise LoadError(f"an answer without a length: {self.answer!r}")

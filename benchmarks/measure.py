@@ -111,13 +111,15 @@ SCENARIOS = (
 )
 
 
-def rounds(servers: dict[str, Server], count: int, seconds: float) -> dict[Scenario, list[Sample]]:
+def rounds(
+    servers: dict[str, Server], scenarios: Sequence[Scenario], count: int, seconds: float
+) -> dict[Scenario, list[Sample]]:
     """Warm up, then sample every scenario in each of ``count`` rounds."""
-    for scenario in SCENARIOS:
+    for scenario in scenarios:
         sample(servers, scenario, seconds / 4, first=0)
-    samples: dict[Scenario, list[Sample]] = {scenario: [] for scenario in SCENARIOS}
+    samples: dict[Scenario, list[Sample]] = {scenario: [] for scenario in scenarios}
     for number in range(1, count + 1):
-        for scenario in SCENARIOS:
+        for scenario in scenarios:
             first = number * 1_000_000  # counters differ between rounds, so that sessions are new
             samples[scenario].append(sample(servers, scenario, seconds, first))
     return samples

@@ -22,6 +22,8 @@ from benchmarks.processes import Memory
 
 PACKAGES = ("mcp-v8", "mini-racer", "trio", "quart-trio", "hypercorn")
 ENOUGH_FOR_P999 = 2_000
+SCENARIO_HEADS = ["scenario", "clients", "requests/s", "of no-op", "p50 ms", "p99 ms", "p99.9 ms"]
+SCENARIO_HEADS += ["CPU ms: server", "zygote", "workers"]
 
 
 def figures(samples: dict[Scenario, list[Sample]], memory: Memory | None, loop: HotLoop) -> list[Figure]:
@@ -59,12 +61,10 @@ def executions(
     count = len(samples[measure.NOOP_MANY])
     promised = [figure.row() for figure in figures(samples, memory, loop)]
     measured = [scenario_row(scenario, samples) for scenario in samples]
-    heads = ["scenario", "clients", "requests/s", "of no-op", "p50 ms", "p99 ms", "p99.9 ms"]
-    heads += ["CPU ms: server", "zygote", "workers"]
     return [
         table(["figure", "measured", "target", "met"], promised),
         "",
-        table(heads, measured),
+        table(SCENARIO_HEADS, measured),
         "",
         legend(count, seconds),
         "",
