@@ -7,12 +7,12 @@ import sys
 import tempfile
 from pathlib import Path
 
-from benchmarks import checkpoint_report, image, measure, report, security_report
+from benchmarks import checkpoint_report, doors_report, image, measure, report, security_report
 from benchmarks.load import LoadError
 from benchmarks.processes import ServerError, mcp_v8, noop_server
 
 RESULTS = Path(__file__).with_name("RESULTS.md")
-SECTIONS = ("executions", "checkpoints", "security")
+SECTIONS = ("executions", "doors", "checkpoints", "security")
 
 
 def arguments() -> argparse.Namespace:
@@ -49,6 +49,8 @@ def measured(options: argparse.Namespace, folder: Path) -> str:
     sections = []
     if options.only in (None, "executions"):
         sections.append(executions(options, folder))
+    if options.only in (None, "doors"):
+        sections.append(doors_report.section(doors_report.measured(folder, options.rounds, options.seconds)))
     if options.only in (None, "checkpoints"):
         found = checkpoint_report.measured(folder, options.rounds, options.seconds, quick=options.quick)
         sections.append(checkpoint_report.section(found))
