@@ -46,6 +46,9 @@ FIXED = {
     "looks at the past and replays of whole sessions at once": looking.MAX_LOOKS_BACK,
     "checkpoints that are made at once": slots.AT_ONCE,
     "of these, such that take more than 2 s": slots.LONG_AT_ONCE,
+    "target and headers of a request": limits.MAX_HEAD_BYTES,
+    "headers of a request in HTTP/1.1": limits.MAX_HEADERS,
+    "a message in a WebSocket": limits.MAX_WEBSOCKET_MESSAGE,
     "requests that an HTTP/2 client takes back": limits.MAX_RESETS,
     "MCP connections": mcp_sessions.MAX_SESSIONS,
     "an MCP connection without a request": mcp_sessions.IDLE_SECONDS,
@@ -121,7 +124,7 @@ def test_every_refusal_that_is_shown_is_one() -> None:
         return {kind}.union(*map(family, kind.__subclasses__()))
 
     # of the HTTP server itself, of MCP, and of the gate
-    known = {("timeout", 408), ("busy", 503), ("too_many_requests", 429)}
+    known = {("timeout", 408), ("too_large", 431), ("busy", 503), ("too_many_requests", 429)}
     for kind in family(EngineError):
         status = next(STATUS[base] for base in kind.__mro__ if base in STATUS)
         known.add((kind.code, status))

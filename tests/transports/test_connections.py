@@ -17,7 +17,6 @@ import pytest
 import trio
 import trio.testing
 from in_process import GET, UPGRADE, answer, application, read_to_end, response, serving
-from trio_websocket import open_websocket_url
 
 from transports import hypercorn_trio
 from transports.hypercorn_trio import limits
@@ -141,6 +140,72 @@ async def test_a_silent_connection_is_closed_after_a_while() -> None:
     async with serving(hello, keep_alive_timeout=0.1) as server, await server.connect() as stream:
         await stream.send_all(GET[:20])
         assert await stream.receive_some() == b""
+
+
+async def test_a_head_that_comes_byte_by_byte_has_no_more_time_than_one_that_does_not_come() -> None:
+    head = GET[:-4] + b"\r\nX: " + b"x" * 10_000
+    async with serving(hello, keep_alive_timeout=0.2) as server, await server.connect() as stream:
+
+        async def trickle() -> None:
+            for byte in head:
+                await stream.send_all(bytes((byte,)))
+                await trio.sleep(0.005)  # as such a client does: 50 s in all
+
+        with trio.fail_after(5), pytest.raises(trio.BrokenResourceError):
+            await trickle()
+        assert (await server.get()).endswith(b"hello")
+
+
+async def test_many_heads_that_never_end_hold_up_nobody_and_are_gone_in_time() -> None:
+    async with serving(hello, keep_alive_timeout=0.5) as server:
+        halves = [await server.connect() for _ in range(200)]
+        for half in halves:
+            await half.send_all(GET[:-2])
+        assert (await server.get()).endswith(b"hello")
+        for half in halves:
+            await read_to_end(half)
+            await half.aclose()
+
+
+@pytest.mark.parametrize("in_one_piece", [True, False])
+@pytest.mark.parametrize(
+    "head",
+    [
+        b"".join(b"X-%d: 1\r\n" % number for number in range(limits.MAX_HEADERS)),
+        b"X: " + b"x" * limits.MAX_HEAD_BYTES + b"\r\n",
+    ],
+)
+async def test_a_head_that_is_too_large_is_a_431_with_a_sentence_however_it_arrives(
+    head: bytes, in_one_piece: bool
+) -> None:
+    request = GET[:-2] + head + b"\r\n"
+    async with serving(hello) as server:
+        async with await server.connect() as stream:
+            for piece in (
+                [request] if in_one_piece else [request[:9_000], request[9_000:17_000], request[17_000:]]
+            ):
+                await stream.send_all(piece)
+                await trio.testing.wait_all_tasks_blocked()
+            told = await response(stream)
+            assert told.startswith(b"HTTP/1.1 431 ")
+            assert b"16 KiB and 128 headers" in told
+            assert await stream.receive_some() == b""
+        assert (await server.get()).endswith(b"hello")
+
+
+async def test_as_many_headers_as_may_be_are_taken() -> None:
+    head = b"".join(b"X-%d: 1\r\n" % number for number in range(limits.MAX_HEADERS - 1))
+    async with serving(hello) as server, await server.connect() as stream:
+        await stream.send_all(GET[:-2] + head + b"\r\n")
+        assert (await response(stream)).endswith(b"hello")
+
+
+async def test_what_is_no_request_is_told_so_in_a_sentence() -> None:
+    async with serving(hello) as server, await server.connect() as stream:
+        await stream.send_all(b"what is this\r\n\r\n")
+        told = await response(stream)
+        assert told.startswith(b"HTTP/1.1 400 ")
+        assert b'"code":"bad_request"' in told
 
 
 async def test_a_connection_serves_many_requests_even_pipelined() -> None:
@@ -437,17 +502,3 @@ async def test_a_broken_http_2_protocol_is_one_line(caplog: pytest.LogCaptureFix
     told = [record for record in caplog.records if record.name.startswith(hypercorn_trio.__name__)]
     assert [record.levelname for record in told] == ["INFO"]
     assert told[0].exc_info is None
-
-
-async def test_a_websocket_carries_messages_both_ways() -> None:
-    @application
-    async def echo(scope: Any, receive: Any, send: Any) -> None:
-        await receive()
-        await send({"type": "websocket.accept"})
-        message = await receive()
-        await send({"type": "websocket.send", "text": message["text"] * 2})
-        await receive()
-
-    async with serving(echo) as server, open_websocket_url(f"ws://127.0.0.1:{server.port}/") as socket:
-        await socket.send_message("ab")
-        assert await socket.get_message() == "abab"

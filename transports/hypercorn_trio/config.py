@@ -7,6 +7,8 @@ import time
 
 from hypercorn.config import Config
 
+from transports.hypercorn_trio import limits
+
 
 class ServerConfig(Config):
     """Hypercorn's configuration with our defaults and a ``date`` header computed once a second."""
@@ -14,6 +16,9 @@ class ServerConfig(Config):
     include_server_header = False
     keep_alive_timeout = 30.0
     keep_alive_max_requests = 1_000_000
+    h11_max_incomplete_size = limits.MAX_HEAD_BYTES
+    h2_max_header_list_size = limits.MAX_HEAD_BYTES
+    websocket_max_message_size = limits.MAX_WEBSOCKET_MESSAGE
     max_connections = 1_000
     grace = 1.0
     """Seconds that open responses have at shutdown."""

@@ -37,6 +37,11 @@ class Http2(H2Protocol):
         if limit.cancelled_caught:
             await self.send(Closed())
 
+    async def _create_stream(self, request: h2.events.RequestReceived) -> None:
+        """Begin a request; a WebSocket gets no compression, as in HTTP/1.1."""
+        request.headers = [one for one in request.headers if one[0] != b"sec-websocket-extensions"]
+        await super()._create_stream(request)
+
     async def _handle_events(self, events: list[h2.events.Event]) -> None:
         self._resets += sum(isinstance(event, h2.events.StreamReset) for event in events)
         if self._resets > limits.MAX_RESETS:
