@@ -48,9 +48,19 @@ class Connection:
         except* Exception:
             logger.exception("a connection failed")
         finally:
-            await trio.aclose_forcefully(self._stream)
+            self._stream.socket.close()
 
     async def _serve(self) -> None:
+        self._set_idle(True)
+        data = b""
+        with self._reading:
+            data = await self._receive()
+        if data:  # else nothing has been made for it that would have to be ended
+            self._reading = trio.CancelScope(deadline=self._reading.deadline)
+            await self._serve_protocol(data)
+
+    async def _serve_protocol(self, data: bytes) -> None:
+        """From the first bytes to the end."""
         server, socket = self._server, self._stream.socket
         async with Applications() as applications:
             self._protocol = Protocol(
@@ -65,22 +75,24 @@ class Connection:
                 self._send,
             )
             await self._protocol.initiate()
-            self._set_idle(True)
             with self._reading:
-                await self._read()
+                await self._handle(data)
+                while data:
+                    data = await self._receive()
+                    await self._handle(data)
             with trio.move_on_after(limits.LINGER, shield=True):
                 await self._protocol.handle(Closed())
 
-    async def _read(self) -> None:
-        while True:
-            try:
-                data = await self._stream.receive_some(limits.RECEIVE_SIZE)
-            except trio.BrokenResourceError:
-                data = b""  # a reset is an end: applications are told, and none is cancelled half-way
-            if not self._closing:
-                await self._protocol.handle(RawData(bytes(data)))
-            if not data:
-                return
+    async def _receive(self) -> bytes:
+        """What came; nothing at the end."""
+        try:
+            return bytes(await self._stream.receive_some(limits.RECEIVE_SIZE))
+        except trio.BrokenResourceError:
+            return b""  # a reset is an end: applications are told, and none is cancelled half-way
+
+    async def _handle(self, data: bytes) -> None:
+        if not self._closing:
+            await self._protocol.handle(RawData(data))
 
     async def _send(self, event: Event) -> None:
         if isinstance(event, RawData):

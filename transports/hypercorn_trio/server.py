@@ -42,7 +42,7 @@ class Server:
         """Serve one accepted connection."""
         if len(self._connections) >= self.config.max_connections:
             send_now(stream.socket.fileno(), _FULL)
-            await trio.aclose_forcefully(stream)
+            stream.socket.close()
             return
         connection = Connection(self, stream)
         self._connections.add(connection)
