@@ -13,19 +13,31 @@ import pytest
 from official_tools import OfficialTools
 from server_process import COMMAND, ServerProcess, running
 
+CACHE = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+"""Where servers find the base image that was built for others: the Inspector has another home."""
 DOORS: dict[str, Callable[[ServerProcess, Path], list[str]]] = {
     "http": lambda product, _: [f"{product.url}/mcp"],
     "http-2026": lambda product, _: [f"{product.url}/mcp", "--protocol-era", "modern"],
     "sse": lambda product, _: [f"{product.url}/sse"],
-    "stdio": lambda _, store: [COMMAND, "--stdio", "--directory-path", str(store)],
+    "stdio": lambda _, store: [
+        COMMAND,
+        "--stdio",
+        "--directory-path",
+        str(store),
+        "-e",
+        f"XDG_CACHE_HOME={CACHE}",
+    ],
 }
 """The words that tell the Inspector which door to take."""
 
-SECONDS = 60
+SECONDS = 90
 TOOL_FAILED = 5
 """Its exit status for a result with ``isError``."""
 TOKEN_NEEDED = 3
 """The same for a 401."""
+
+_PATIENT = ("--connect-timeout", "60000")
+"""Milliseconds: on stdio a server has to start, on a machine that does other things too."""
 
 
 class Inspector:
@@ -33,7 +45,7 @@ class Inspector:
 
     def __init__(self, tools: OfficialTools, home: Path, door: list[str]) -> None:
         launcher = ("@modelcontextprotocol", "inspector", "clients", "launcher", "build", "index.js")
-        self._command = [*tools.command(*launcher), "--cli", "--format", "json", *door]
+        self._command = [*tools.command(*launcher), "--cli", "--format", "json", *_PATIENT, *door]
         self._environment = {**os.environ, "HOME": str(home)}
 
     def asks(self, *words: str, status: int = 0) -> dict[str, Any]:
