@@ -9,20 +9,29 @@ from benchmarks import mcp_requests
 from benchmarks.measure import CLIENTS, COUNT, NOOP_MANY, NOOP_ONE, Sample, Scenario, execute, rounds
 from benchmarks.processes import Server, mcp_v8, noop_server
 
-SERVER = "server"
+SERVER, BARE = "server", "bare"
 WENT_WELL = '"isError":false'
 
 
 def measured(folder: Path, count: int, seconds: float) -> dict[Scenario, list[Sample]]:
     """Samples of every door with many clients and with one, ``count`` rounds of ``seconds`` each."""
-    with noop_server() as noop, mcp_v8("--directory-path", str(folder)) as server:
-        servers = {"noop": noop, SERVER: server}
+    with (
+        noop_server() as noop,
+        noop_server("bare") as bare,
+        mcp_v8("--directory-path", str(folder)) as server,
+    ):
+        servers = {"noop": noop, BARE: bare, SERVER: server}
         return rounds(servers, scenarios(server), count, seconds)
 
 
 def scenarios(server: Server) -> Sequence[Scenario]:
     """The doors. Opens MCP's sessions, one for each client."""
-    return (NOOP_MANY, *_doors(server, CLIENTS), NOOP_ONE, *_doors(server, 1))
+    return (NOOP_MANY, _bare(CLIENTS), *_doors(server, CLIENTS), NOOP_ONE, _bare(1), *_doors(server, 1))
+
+
+def _bare(clients: int) -> Scenario:
+    """What the connections below the doors take by themselves."""
+    return Scenario(name="no-op on our connections", server=BARE, requests=(execute(COUNT),) * clients)
 
 
 def _doors(server: Server, clients: int) -> Sequence[Scenario]:

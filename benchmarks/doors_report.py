@@ -13,7 +13,7 @@ from benchmarks.measure import Sample, Scenario
 from benchmarks.report import SCENARIO_HEADS, scenario_row
 
 SHARE = 3
-"""A sample of a door takes this part of another measurement's time, so that eight doors take no minute."""
+"""A sample of a door takes this part of another measurement's time, so that ten rows take no minute."""
 WHO: dict[Kind, str] = {
     "flood": "{} connections, each with executions in a session of its own",
     "event streams": "{} open streams of MCP sessions",
@@ -24,7 +24,8 @@ WHO: dict[Kind, str] = {
 }
 DOORS = (
     "The same execution as above through each door, a session for each client. `/mcp` answers calls of a "
-    "session with an event stream, others with JSON."
+    "session with an event stream, others with JSON. The second no-op is an ASGI application on this "
+    "server's own connections: what an execution takes beyond that is not HTTP."
 )
 CROWDED = (
     "A client runs `1 + 1` in a live session, in a closed loop; each crowd is a process of its own, and all "

@@ -138,10 +138,10 @@ def free_port() -> int:
 
 
 @contextmanager
-def noop_server() -> Iterator[Server]:
-    """The stock no-op application."""
+def noop_server(*mode: str) -> Iterator[Server]:
+    """The stock no-op application, or with ``bare`` the one on our own connections."""
     port = free_port()
-    with serving([sys.executable, "-m", "benchmarks.noop", str(port)], port) as server:
+    with serving([sys.executable, "-m", "benchmarks.noop", str(port), *mode], port) as server:
         yield server
 
 
