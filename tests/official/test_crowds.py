@@ -179,7 +179,7 @@ async def test_a_call_under_which_the_server_is_killed_is_undone_and_its_session
                 await server.kill_and_restart()
                 await ended.wait()
                 if era == "legacy":  # whose sessions end with the server, as a client is told
-                    with pytest.raises(MCPError, match="Session terminated"):
+                    with pytest.raises(MCPError, match="no such MCP session: begin anew"):
                         await run_js(client, "kept", "killed")
                 else:
                     assert await run_js(client, "kept", "killed") == "=> 1\n[killed@2]"
