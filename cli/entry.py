@@ -1,0 +1,16 @@
+"""Where ``mcp-v8`` begins: on Linux, for which alone everything behind it is made."""
+
+from __future__ import annotations
+
+import sys
+
+DOCKER = "docker run -p 8080:8080 -v mcp-v8:/tmp/mcp-v8-heaps mcp-v8:latest"
+
+
+def main() -> None:
+    """Run the command; elsewhere than on Linux say what does, and exit with status 1."""
+    if sys.platform != "linux":
+        sys.exit(f"mcp-v8: this runs on Linux, not on {sys.platform}; in a container: {DOCKER}")
+    from cli.main import main as run  # what it imports there is not on other systems
+
+    run()
