@@ -502,3 +502,21 @@ async def test_a_broken_http_2_protocol_is_one_line(caplog: pytest.LogCaptureFix
     told = [record for record in caplog.records if record.name.startswith(hypercorn_trio.__name__)]
     assert [record.levelname for record in told] == ["INFO"]
     assert told[0].exc_info is None
+
+
+async def test_a_connection_whose_peer_acknowledges_nothing_is_ended_by_the_kernel(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    allowed_ms: list[int] = []
+    handle = hypercorn_trio.Server.handle
+
+    async def look(server: hypercorn_trio.Server, stream: trio.SocketStream) -> None:
+        option = stream.socket.getsockopt(trio.socket.IPPROTO_TCP, trio.socket.TCP_USER_TIMEOUT)
+        assert isinstance(option, int)
+        allowed_ms.append(option)
+        await handle(server, stream)
+
+    monkeypatch.setattr(hypercorn_trio.Server, "handle", look)
+    async with serving(hello) as server:
+        await server.get()
+    assert allowed_ms == [limits.SEND_TIMEOUT * 1_000]

@@ -89,8 +89,14 @@ async def serve(
 ) -> None:
     """Serve ``app`` until ``stop`` is set, then for at most ``config.grace`` seconds.
 
-    Takes over the listeners. ``task_status`` is told once connections are accepted.
+    Takes over the listeners. ``task_status`` is told once connections are accepted. A peer that has vanished
+    acknowledges nothing, and what is sent to it may still fit into the kernel's buffer: TCP_USER_TIMEOUT
+    (tcp(7)) ends its connection after the time that a send may take.
     """
+    for listener in listeners:  # whose connections inherit it
+        listener.socket.setsockopt(
+            trio.socket.IPPROTO_TCP, trio.socket.TCP_USER_TIMEOUT, round(limits.SEND_TIMEOUT * 1_000)
+        )
     wrapped = cast(AppWrapper, ASGIWrapper(app))
     state: LifespanState = LifespanState({})
     lifespan = Lifespan(wrapped, config, state)
