@@ -26,11 +26,12 @@ from mcp_types import (
 )
 from pydantic import ValidationError
 
+from engine.errors import Busy
 from transports.mcp.call import Call
 from transports.mcp.envelope import Malformed, open_envelope
 
 MAX_UNDER_WAY = 256
-"""Requests of one client that are under way at once; others wait to be read."""
+"""Requests of one client that are under way at once."""
 
 
 class Duplex:
@@ -43,13 +44,12 @@ class Duplex:
         """Length of a message."""
         self._to_server, self._incoming = anyio.create_memory_object_stream[SessionMessage | Exception](0)
         self._outgoing, self._from_server = anyio.create_memory_object_stream[SessionMessage](0)
-        self._room = trio.Semaphore(MAX_UNDER_WAY)
         self._under_way = 0
         self._answered = trio.Event()
 
     async def run(self) -> None:
         """Serve until ``hang_up``; what is under way then is cancelled."""
-        with self._to_server, self._from_server:
+        with self._to_server, self._incoming, self._from_server:
             async with trio.open_nursery() as nursery:
                 nursery.start_soon(self._pass_on)
                 async with self._server.lifespan(self._server) as state:
@@ -58,18 +58,24 @@ class Duplex:
                     )
 
     async def receive(self, data: bytes, call: Call) -> None:
-        """Take one message of the client's. Raises Malformed."""
+        """Take one message of the client's. Raises Malformed, and Busy where ``room`` was not awaited."""
         if len(data) > self._max_bytes:
             raise Malformed(INVALID_REQUEST, f"the message is over {self._max_bytes:,} bytes")
         message = decode(data)
         metadata = ServerMessageMetadata(request_context=call, on_request_unanswered=self._settle)
         if isinstance(message, JSONRPCRequest):
-            await self._room.acquire()
+            if self._under_way >= MAX_UNDER_WAY:
+                raise Busy(f"{MAX_UNDER_WAY} requests of this client are under way: wait for an answer")
             self._under_way += 1
         try:
             await self._to_server.send(SessionMessage(message, metadata))
         except (anyio.ClosedResourceError, anyio.BrokenResourceError):  # it was hung up meanwhile
             return
+
+    async def room(self) -> None:
+        """Wait until one request more may be taken."""
+        while self._under_way >= MAX_UNDER_WAY:
+            await self._answered.wait()
 
     async def answered(self) -> None:
         """Wait until nothing is under way."""
@@ -88,7 +94,6 @@ class Duplex:
 
     async def _settle(self) -> None:
         """A request is over."""
-        self._room.release()
         self._under_way -= 1
         answered, self._answered = self._answered, trio.Event()
         answered.set()

@@ -12,7 +12,7 @@ import trio
 from mcp.server.lowlevel import Server
 from msgspec.structs import replace
 
-from engine.errors import InvalidField, Unavailable
+from engine.errors import EngineError, InvalidField, Unavailable
 from transports import asgi, errors
 from transports.identity import identity
 from transports.mcp.call import Connection, http_call
@@ -124,10 +124,10 @@ class SseDoor:
             told = await self._take(scope, receive)
         except asgi.Gone:
             return
-        except asgi.BodyRefused as refused:
-            told = errors.body_answer(refused)
-        except InvalidField as wrong:
-            told = errors.engine_answer(wrong)
+        except asgi.BodyRefused as unread:
+            told = errors.body_answer(unread)
+        except EngineError as refused:
+            told = errors.engine_answer(refused)
         except Malformed as malformed:
             told = asgi.JsonAnswer(400, malformed.answer)
         await asgi.send_answer(scope, send, told)

@@ -50,6 +50,7 @@ async def serve(
         async def read() -> None:
             async with aclosing(_lines(source, settings.body_bytes)) as lines:
                 async for line in lines:
+                    await duplex.room()
                     try:
                         await duplex.receive(line, call)
                     except Malformed as malformed:

@@ -12,7 +12,7 @@ from typing import Any
 import httpx2
 import pytest
 import trio
-from in_process import Running, application, serving
+from in_process import Running, application, response, serving
 from mcp import Client
 from mcp.client.sse import sse_client
 from mcp_types import CallToolResult
@@ -20,7 +20,7 @@ from server_process import ServerProcess, running
 
 from engine.limits import LimitPolicy
 from engine.supervisor import open_supervisor
-from transports.mcp import sse
+from transports.mcp import duplex, sse
 from transports.mcp.server import create_server
 from transports.mcp.sse import SseDoor
 from transports.settings import DEFAULTS
@@ -216,7 +216,11 @@ async def door(cache_dir: Path) -> AsyncIterator[tuple[SseDoor, Running]]:
     opened = open_supervisor(stores=None, policy=LimitPolicy(), cache_dir=cache_dir, max_workers=2)
     async with opened as engine:
         door = SseDoor(create_server(engine, DEFAULTS), DEFAULTS)
-        async with door.run(), serving(application(door.listen)) as server:
+
+        async def serve(scope: Any, receive: Any, send: Any) -> None:
+            await (door.post if scope["method"] == "POST" else door.listen)(scope, receive, send)
+
+        async with door.run(), serving(application(serve)) as server:
             yield door, server
 
 
@@ -246,6 +250,42 @@ async def test_a_silent_stream_gets_comments(cache_dir: Path, monkeypatch: pytes
         while data.count(b": ping\n\n") < 2:
             data += await stream.receive_some()
         await stream.aclose()
+
+
+async def test_a_client_with_too_much_under_way_is_told_so_at_once_and_may_still_cancel(
+    cache_dir: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(duplex, "MAX_UNDER_WAY", 1)
+    async with door(cache_dir) as (served, server):
+        stream = await listening(server)
+        (name,) = served._streams
+        cancel = {"jsonrpc": "2.0", "method": "notifications/cancelled", "params": {"requestId": 1}}
+        assert b" 202 " in await posted(server, name, HELLO)
+        while b'"id":0' not in await stream.receive_some():
+            pass
+        assert b" 202 " in await posted(server, name, READY)
+        assert b" 202 " in await posted(server, name, run_js("for (;;);", 1))
+        refused = await posted(server, name, run_js("1", 2))
+        assert refused.startswith(b"HTTP/1.1 429")
+        assert b'"busy"' in refused
+        assert b" 202 " in await posted(server, name, cancel)
+        while b" 429 " in await posted(server, name, run_js("1 + 2", 3)):
+            pass
+        while b"=> 3" not in await stream.receive_some():
+            pass
+        await stream.aclose()
+
+
+async def posted(server: Running, name: str, message: object) -> bytes:
+    """The answer to a message that is posted to a stream."""
+    body = json.dumps(message).encode()
+    head = (
+        f"POST /?session_id={name} HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
+        f"Content-Length: {len(body)}\r\n\r\n"
+    )
+    async with await server.connect() as stream:
+        await stream.send_all(head.encode() + body)
+        return await response(stream)
 
 
 async def listening(server: Running) -> trio.SocketStream:
