@@ -207,6 +207,24 @@ async def test_a_reader_that_is_too_slow_loses_its_connection(monkeypatch: pytes
             await gone.wait()
 
 
+async def test_an_application_that_sends_on_after_the_end_holds_up_nobody() -> None:
+    @application
+    async def endless(scope: Any, receive: Any, send: Any) -> None:
+        if scope["type"] == "http":
+            await answer(send)
+            return
+        await receive()
+        await send({"type": "websocket.accept"})
+        while True:
+            await send({"type": "websocket.send", "text": "on and on"})
+
+    async with serving(endless, grace=0.1) as server:
+        async with await server.connect() as stream:
+            await raw_client(stream)
+        for _ in range(10):
+            assert (await server.get()).endswith(b"hello")
+
+
 async def test_open_websockets_do_not_hold_up_the_end_of_the_server() -> None:
     @application
     async def forever(scope: Any, receive: Any, send: Any) -> None:

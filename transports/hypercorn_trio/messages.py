@@ -64,9 +64,25 @@ class Applications(TaskGroup):
     ) -> Callable[[ASGIReceiveEvent], Awaitable[None]]:
         """Start the application for one request; returns how to pass it messages."""
         messages = Messages()
+        if scope["type"] == "websocket":
+            send = _yielding(send)
         assert self._nursery is not None
         self._nursery.start_soon(_call, app, scope, messages, send)
         return messages.put
+
+
+def _yielding(
+    send: Callable[[ASGISendEvent | None], Awaitable[None]],
+) -> Callable[[ASGISendEvent | None], Awaitable[None]]:
+    """``send`` for a WebSocket: Hypercorn's returns at once when that is closed, and an application that
+    sends on and on would keep the run to itself.
+    """
+
+    async def send_and_yield(message: ASGISendEvent | None) -> None:
+        await send(message)
+        await trio.lowlevel.checkpoint()
+
+    return send_and_yield
 
 
 async def _call(
