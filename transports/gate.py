@@ -62,7 +62,11 @@ class Gate:
             return
         if scope["type"] == "websocket":
             scope, send = auth.without_token(scope, send)
-        await self._inner(scope, receive, send)
+        if self._tokens is None or SCOPE_KEY not in scope:
+            await self._inner(scope, receive, send)
+        else:
+            with self._tokens.serving(scope[SCOPE_KEY]):
+                await self._inner(scope, receive, send)
 
     def _admit(self, scope: asgi.Scope) -> JsonAnswer | None:
         """Note who the request is from; the refusal if it may not go on.

@@ -17,6 +17,8 @@ class Identity(Struct, frozen=True):
     """Sees its own sessions and executions; everybody else's do not exist for it."""
     subject: str = ""
     """What events record of who asked, beside what a client says about itself."""
+    credential: bytes = b""
+    """SHA-256 of the token that tells it; empty where none was needed."""
 
 
 LOCAL = Identity("local")

@@ -10,7 +10,8 @@ import logging
 import re
 import secrets
 import stat
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from hashlib import sha256
 from pathlib import Path
 
@@ -58,6 +59,10 @@ class Tokens:
         """
         return self._identities.get(_digest(token))
 
+    def knows(self, identity: Identity) -> bool:
+        """Whether the token that told an identity still does."""
+        return self._identities.get(identity.credential) == identity
+
 
 def new_token() -> str:
     """A random token of 256 bits. Its beginning lets scanners for leaked secrets recognize it."""
@@ -81,7 +86,7 @@ def parse(text: str) -> Tokens:
             continue
         try:
             digest, plain = _token(words[0])
-            identity = _identity(words[1:])
+            identity = _identity(words[1:], digest)
         except BrokenTokens as broken:
             raise BrokenTokens(f"line {number}: {broken}") from None
         if digest in identities:
@@ -104,7 +109,7 @@ def _token(word: str) -> tuple[bytes, bool]:
     return _digest(word), True
 
 
-def _identity(words: list[str]) -> Identity:
+def _identity(words: list[str], credential: bytes = b"") -> Identity:
     if not words:
         raise BrokenTokens("after the token comes its owner")
     if len(words) > 2:
@@ -112,7 +117,7 @@ def _identity(words: list[str]) -> Identity:
     for word in words:
         if _NAME.fullmatch(word) is None:
             raise BrokenTokens(f"an owner or name is {_NAME_RULE}")
-    return Identity(words[0], words[-1])
+    return Identity(words[0], words[-1], credential)
 
 
 def _digest(token: str) -> bytes:
@@ -127,10 +132,22 @@ class TokenFile:
         self._path = path
         self._seen = _version(path)
         self._tokens = _read(path)
+        self._served: dict[trio.CancelScope, Identity] = {}
+        """What is being served, and for whom."""
 
     def identity(self, token: str) -> Identity | None:
         """Whose token it is, as the file says now."""
         return self._tokens.identity(token)
+
+    @contextmanager
+    def serving(self, identity: Identity) -> Iterator[None]:
+        """A request or stream, which is cut off when its token is taken out of the file."""
+        with trio.CancelScope() as life:
+            self._served[life] = identity
+            try:
+                yield
+            finally:
+                del self._served[life]
 
     async def watch(self) -> None:
         """Read the file again whenever it has changed."""
@@ -150,6 +167,9 @@ class TokenFile:
                 "the tokens stay as they were: %s", broken
             )
         else:
+            for life, identity in self._served.items():
+                if not self._tokens.knows(identity):
+                    life.cancel()
             logger.info("tokens read again: %d in %s", len(self._tokens), self._path)
 
 

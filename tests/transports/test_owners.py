@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -14,7 +14,7 @@ import pytest
 import trio
 from engines import OpenEngine
 from in_process import UPGRADE, response
-from trio_websocket import open_websocket_url
+from trio_websocket import ConnectionClosed, open_websocket_url
 
 from transports import app
 from transports.mcp.tools import ENTRIES
@@ -46,11 +46,17 @@ TOKENS = {"alice": "token-of-alice-0001", "bob": "token-of-bob-000002"}
 
 
 @pytest.fixture
-async def owners(open_engine: OpenEngine, tmp_path: Path) -> AsyncIterator[Owners]:
-    """Clients of two owners of one server."""
+def tokens(tmp_path: Path) -> TokenFile:
+    """The server's tokens."""
     file = tmp_path / "tokens"
     file.write_text("".join(f"{token} {owner} {owner}-laptop\n" for owner, token in TOKENS.items()))
     file.chmod(0o600)
+    return TokenFile(file)
+
+
+@pytest.fixture
+async def owners(open_engine: OpenEngine, tmp_path: Path, tokens: TokenFile) -> AsyncIterator[Owners]:
+    """Clients of two owners of one server."""
     listeners = await trio.open_tcp_listeners(0, host="127.0.0.1")
     url = f"http://127.0.0.1:{listeners[0].socket.getsockname()[1]}"
     stop, started = trio.Event(), trio.Event()
@@ -64,7 +70,7 @@ async def owners(open_engine: OpenEngine, tmp_path: Path) -> AsyncIterator[Owner
             started.set,
             lambda: None,
             Metrics(),
-            TokenFile(file),
+            tokens,
         )
         await started.wait()
         async with _client(url, "alice") as alice, _client(url, "bob") as bob:
@@ -329,6 +335,33 @@ async def test_a_session_of_another_owner_cannot_be_followed(owners: Owners) -> 
         async with open_websocket_url(f"ws://127.0.0.1:{port}{path}", **how) as socket:
             assert json.loads(await socket.get_message())["session"] == "hers"
             assert socket.subprotocol == ("mcp-v8" if how is as_a_page else None)
+
+
+async def test_a_stream_ends_with_its_token_and_those_of_others_do_not(
+    owners: Owners, tokens: TokenFile, tmp_path: Path
+) -> None:
+    async with AsyncExitStack() as stack:
+        followers = []
+        for client in owners:
+            await execute(client, "let own = 1", session="s")
+            url = f"ws://127.0.0.1:{client.base_url.port}/api/sessions/s/stream"
+            given = [(b"authorization", client.headers["authorization"].encode())]
+            follower = await stack.enter_async_context(open_websocket_url(url, extra_headers=given))
+            assert json.loads(await follower.get_message())["type"] == "begun"
+            followers.append(follower)
+        events = await stack.enter_async_context(owners.alice.stream("GET", "/sse"))
+        assert events.status_code == 200
+        (tmp_path / "tokens").write_text(f"{TOKENS['bob']} bob bob-laptop\n")
+        await tokens.reload()
+        with trio.fail_after(20):
+            with pytest.raises(ConnectionClosed):
+                await followers[0].get_message()
+            await followers[0]._stream.aclose()  # which it leaves open where the server was first to close
+            with suppress(httpx2.RemoteProtocolError):
+                await events.aread()
+            await execute(owners.bob, "own", session="s")
+            assert json.loads(await followers[1].get_message())["type"] in ("accepted", "event")
+        assert (await owners.alice.get("/api/sessions")).status_code == 401
 
 
 async def _read_until(stream: trio.SocketStream, pattern: bytes) -> re.Match[bytes]:

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 import trio
+import trio.testing
 
 from transports import tokens
 from transports.identity import Identity
@@ -28,28 +29,29 @@ def written(path: Path, text: str, mode: int = 0o600) -> Path:
     return path
 
 
+def who(identity: Identity | None) -> tuple[str, str] | None:
+    return None if identity is None else (identity.owner, identity.subject)
+
+
 def test_a_line_is_a_token_its_owner_and_perhaps_a_name() -> None:
     found = parse(f"# who may come in\n\n{ALICE} alice laptop\t# the new one\r\n  {BOB}   bob\n")
     assert len(found) == 2
-    assert found.identity(ALICE) == Identity("alice", "laptop")
-    assert found.identity(BOB) == Identity("bob", "bob")
+    assert who(found.identity(ALICE)) == ("alice", "laptop")
+    assert who(found.identity(BOB)) == ("bob", "bob")
     for other in ("", "alice", ALICE[:-1], f"{ALICE}x", ALICE.upper(), "\ud800"):
         assert found.identity(other) is None
 
 
 def test_an_owner_may_have_several_tokens() -> None:
     found = parse(f"{ALICE} alice laptop\n{BOB} alice phone\n")
-    assert [found.identity(token) for token in (ALICE, BOB)] == [
-        Identity("alice", "laptop"),
-        Identity("alice", "phone"),
-    ]
+    assert [who(found.identity(token)) for token in (ALICE, BOB)] == [("alice", "laptop"), ("alice", "phone")]
 
 
 def test_a_hash_stands_for_its_token_and_lets_nobody_in_itself() -> None:
     hashed = f"sha256:{sha256(ALICE.encode()).hexdigest()}"
     for text in (hashed, f"sha256:{hashed[7:].upper()}"):
         found = parse(f"{text} alice")
-        assert found.identity(ALICE) == Identity("alice", "alice")
+        assert who(found.identity(ALICE)) == ("alice", "alice")
         assert found.identity(text) is None
         assert not found.in_plain
     assert parse(f"{ALICE} alice").in_plain
@@ -61,8 +63,8 @@ def test_a_new_token_and_its_line_belong_together() -> None:
     assert len(token) == len("mcpv8_") + 43
     text = line(token, "alice", "laptop")
     assert token not in text
-    assert parse(text).identity(token) == Identity("alice", "laptop")
-    assert parse(line(token, "alice")).identity(token) == Identity("alice", "alice")
+    assert who(parse(text).identity(token)) == ("alice", "laptop")
+    assert who(parse(line(token, "alice")).identity(token)) == ("alice", "alice")
 
 
 async def until(condition: Callable[[], bool]) -> None:
@@ -139,7 +141,7 @@ async def test_a_file_that_cannot_be_used_leaves_the_tokens_as_they_were(
     (told,) = caplog.messages
     assert told.startswith("the tokens stay as they were: ")
     assert sentence in told
-    assert file.identity(ALICE) == Identity("alice", "laptop")
+    assert who(file.identity(ALICE)) == ("alice", "laptop")
 
 
 async def test_a_changed_file_is_read_again_without_being_asked(
@@ -157,6 +159,35 @@ async def test_a_changed_file_is_read_again_without_being_asked(
             assert file.identity(ALICE) is None
             await trio.Path(path).unlink()
             await until(lambda: "the tokens stay" in caplog.text)
-            assert file.identity(BOB) == Identity("bob", "bob")
+            assert who(file.identity(BOB)) == ("bob", "bob")
             nursery.cancel_scope.cancel()
     assert f"tokens read again: 1 in {path}" in caplog.messages
+
+
+async def test_what_is_served_ends_when_its_token_no_longer_tells_the_same_owner(path: Path) -> None:
+    written(path, f"{ALICE} alice laptop\n{BOB} alice laptop\n")
+    file = TokenFile(path)
+    going: set[str] = set()
+
+    async def serve(token: str, task_status: trio.TaskStatus[None]) -> None:
+        identity = file.identity(token)
+        assert identity is not None
+        going.add(token)
+        with file.serving(identity):
+            task_status.started()
+            await trio.sleep_forever()
+        going.remove(token)
+
+    with trio.fail_after(20):
+        async with trio.open_nursery() as nursery:
+            for token in (ALICE, BOB):
+                await nursery.start(serve, token)
+            for text, left in (
+                (f"{BOB} alice laptop\n{ALICE} alice laptop\n", {ALICE, BOB}),
+                (f"{BOB} alice laptop\n", {BOB}),
+                (f"{BOB} bob\n", set()),
+            ):
+                written(path, text)
+                await file.reload()
+                await trio.testing.wait_all_tasks_blocked()
+                assert going == left

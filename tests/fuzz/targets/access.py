@@ -17,7 +17,7 @@ from pydantic import ValidationError
 from fuzz import answers, jsons
 from fuzz.data import Data
 from transports.gate import Gate
-from transports.identity import SCOPE_KEY, Identity
+from transports.identity import SCOPE_KEY
 from transports.mcp.envelope import Malformed, open_envelope
 from transports.settings import DEFAULTS
 from transports.tokens import BrokenTokens, TokenFile, line, parse
@@ -125,7 +125,7 @@ def gates(raw: bytes) -> None:
     given = [value for name, value in headers if name == b"authorization"]
     offered = [f"bearer.{_TOKEN}"] if scope["type"] == "websocket" else []
     if who := start.get("who"):
-        assert who == Identity("alice", "laptop")
+        assert (who.owner, who.subject) == ("alice", "laptop")
         assert any(_TOKEN.encode() in value for value in given) or set(offered) & set(scope["subprotocols"])
     if all(_TOKEN.encode() not in value for name, value in headers if name in (b"host", b"origin")):
         assert _TOKEN not in repr(sent)
