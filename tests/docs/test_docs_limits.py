@@ -20,7 +20,7 @@ from persistence import schema, sqlite
 from transports import asgi, execute, paging, ratelimit, tokens
 from transports.errors import STATUS
 from transports.hypercorn_trio import limits
-from transports.mcp import call, duplex, resumption, sse, tasks
+from transports.mcp import call, duplex, resumption, sse, streamable, tasks
 from transports.mcp import console as mcp_console
 from transports.mcp import sessions as mcp_sessions
 from transports.mcp.tools import entry, states
@@ -61,6 +61,7 @@ FIXED = {
     "time after which a call over MCP returns its handle": call.CALL_SECONDS,
     "time after which it is a [task](mcp.md#tasks), for clients that know tasks": tasks.TASK_SECONDS,
     "console that is told at once while code runs": mcp_console.MAX_CHARS,
+    "time for answers over MCP to leave when the server ends": streamable.ANSWER_SECONDS,
     "event streams": stream.MAX_STREAMS,
     "followers of sessions": session_stream.MAX_STREAMS,
     "time for a body to arrive": asgi.BODY_SECONDS,

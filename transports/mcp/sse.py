@@ -18,6 +18,7 @@ from transports.identity import identity
 from transports.mcp.call import Connection, http_call
 from transports.mcp.duplex import Duplex
 from transports.mcp.envelope import Malformed
+from transports.mcp.streamable import ANSWER_SECONDS
 from transports.request import query_parameters
 from transports.settings import HttpSettings
 
@@ -68,10 +69,14 @@ class SseDoor:
 
     @asynccontextmanager
     async def run(self) -> AsyncIterator[None]:
-        """Take clients; on the way out every stream is ended."""
+        """Take clients; on the way out calls are answered, then every stream is ended."""
         self._open = True
         try:
             yield
+            self._open = False
+            with trio.move_on_after(ANSWER_SECONDS):
+                for stream in list(self._streams.values()):
+                    await stream.duplex.answered()
         finally:
             self._open = False
             for stream in list(self._streams.values()):

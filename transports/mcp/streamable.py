@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from typing import Any
 
+import trio
 from mcp.server.lowlevel import Server
 from mcp.server.streamable_http_manager import StreamableHTTPSessionManager
 from mcp_types.version import HANDSHAKE_PROTOCOL_VERSIONS
@@ -21,6 +22,8 @@ from transports.settings import DEFAULTS, HttpSettings
 
 logger = logging.getLogger(__name__)
 
+ANSWER_SECONDS = 1.0
+"""Time that answers to what is over have to leave when the server ends."""
 _METHODS = ("GET", "POST", "DELETE")
 
 _HOW_TO_POST = (
@@ -35,16 +38,22 @@ class StreamableDoor:
     def __init__(self, server: Server[Any], settings: HttpSettings = DEFAULTS) -> None:
         self._settings = settings
         self._open = False
+        self._posts = 0
+        self._answered = trio.Event()
         self.sessions = Sessions(server)
         self._sessionless = StreamableHTTPSessionManager(server, stateless=True)
 
     @asynccontextmanager
     async def run(self) -> AsyncIterator[None]:
-        """Take requests; on the way out every session is ended, and with it its open streams."""
+        """Take requests; on the way out calls are answered, then every session and its open streams end."""
         try:
             async with self._sessionless.run(), self.sessions.run():
                 self._open = True
                 yield
+                self._open = False
+                with trio.move_on_after(ANSWER_SECONDS):
+                    while self._posts:
+                        await self._answered.wait()
         finally:
             self._open = False
 
@@ -58,9 +67,22 @@ class StreamableDoor:
             await refuse(scope, send, errors.body_answer(refused))
         else:
             if (refusal := self._refusal(scope, body)) is None:
-                await self._serve(scope, asgi.replay(body, receive), send)
+                with self._answering(scope):
+                    await self._serve(scope, asgi.replay(body, receive), send)
             else:
                 await asgi.send_answer(scope, send, refusal)
+
+    @contextmanager
+    def _answering(self, scope: asgi.Scope) -> Iterator[None]:
+        """A request is being answered; those that only listen are not waited for."""
+        posted = scope["method"] == "POST"
+        self._posts += posted
+        try:
+            yield
+        finally:
+            self._posts -= posted
+            answered, self._answered = self._answered, trio.Event()
+            answered.set()
 
     def _refusal(self, scope: asgi.Scope, body: bytes) -> asgi.JsonAnswer | None:
         """The answer to what the SDK need not see."""

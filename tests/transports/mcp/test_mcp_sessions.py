@@ -18,7 +18,7 @@ import trio
 import trio.testing
 from in_process import application, read_to_end, response, serving
 from mcp.server.lowlevel import Server
-from mcp_types import CallToolResult
+from mcp_types import CallToolResult, TextContent
 from server_process import ServerProcess
 
 from engine.limits import LimitPolicy
@@ -180,8 +180,10 @@ async def test_a_client_that_goes_away_is_told_of_in_one_line(
 class Site:
     """The session protocol without a network, so that time can be made to pass."""
 
-    def __init__(self, sessions: Sessions) -> None:
+    def __init__(self, sessions: Any) -> None:
         self.sessions = sessions
+        self.told = b""
+        """Bodies of all answers."""
 
     async def request(
         self, body: bytes, session: str | None = None, owner: str = "local"
@@ -202,6 +204,7 @@ class Site:
 
         async def send(part: Any) -> None:
             told.update(part)
+            self.told += part.get("body", b"")
 
         await self.sessions(scope, receive, send)
         name = dict(told["headers"]).get(b"mcp-session-id")
@@ -308,3 +311,30 @@ async def test_what_is_no_handshake_opens_no_session() -> None:
         assert (await here.request(b"{"))[0] == 400
         assert (await here.request(message("tools/list")))[0] == 400
         assert len(here.sessions) == 0
+
+
+async def test_a_call_that_is_over_when_the_server_ends_is_answered_before_its_session_is() -> None:
+    asked, release, stop = trio.Event(), trio.Event(), trio.Event()
+
+    async def call(_ctx: Any, _: Any) -> CallToolResult:
+        asked.set()
+        await release.wait()
+        return CallToolResult(content=[TextContent(text="the outcome")])
+
+    async def run(task_status: trio.TaskStatus[None]) -> None:
+        async with door.run():
+            task_status.started()
+            await stop.wait()
+
+    door = StreamableDoor(Server("t", on_call_tool=call))
+    with trio.fail_after(5):
+        async with trio.open_nursery() as nursery:
+            await nursery.start(lambda *, task_status: run(task_status))
+            here = Site(door)
+            nursery.start_soon(here.call, await here.open())
+            await asked.wait()
+            stop.set()
+            await trio.testing.wait_all_tasks_blocked()
+            assert await here.request(message("initialize", **HELLO)) == (503, None)
+            release.set()
+    assert b"the outcome" in here.told
