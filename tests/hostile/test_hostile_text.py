@@ -158,11 +158,20 @@ def test_a_model_reads_no_character_that_a_terminal_obeys(tmp_path: Path) -> Non
                 f"/* {nasty} */ null.x",
             ):
                 answered = call(client, session, "tools/call", name="run_js", arguments={"code": code})
-                data = answered.text
-                if answered.headers["content-type"].startswith("text/event-stream"):
-                    data = next(line for line in data.split("\n") if line.startswith("data: {"))[6:]
-                text = json.loads(data)["result"]["content"][0]["text"]
-                assert [one for one in text if is_obeyed(one)] == [], (code, text)
+                told = list(texts(answered))
+                assert told
+                assert [one for text in told for one in text if is_obeyed(one)] == [], (code, told)
+
+
+def texts(answered: httpx2.Response) -> Iterator[str]:
+    """What a call's result says, and the notifications before it."""
+    for line in answered.text.split("\n"):
+        if line.startswith("data: {"):
+            message = json.loads(line.removeprefix("data: "))
+            if "method" in message:
+                yield message["params"]["data"]
+            else:
+                yield message["result"]["content"][0]["text"]
 
 
 def is_obeyed(character: str) -> bool:
