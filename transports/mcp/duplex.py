@@ -48,7 +48,7 @@ class Duplex:
         self._answered = trio.Event()
 
     async def run(self) -> None:
-        """Serve until ``hang_up``; what is under way then is cancelled."""
+        """Serve until cancelled; what is under way then is cancelled, too."""
         with self._to_server, self._incoming, self._from_server:
             async with trio.open_nursery() as nursery:
                 nursery.start_soon(self._pass_on)
@@ -81,10 +81,6 @@ class Duplex:
         """Wait until nothing is under way."""
         while self._under_way:
             await self._answered.wait()
-
-    def hang_up(self) -> None:
-        """Nothing comes any more."""
-        self._to_server.close()
 
     async def _pass_on(self) -> None:
         async for said in self._from_server:
