@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
 import trio
 
 from engine.catalog import StateView
 from engine.debt import Debt
-from engine.errors import TooLarge, Unavailable
+from engine.errors import Busy, TooLarge, Unavailable
 from engine.isolate import wire
 from engine.restoring import Source, worker_at
 from engine.scheduler import Scheduler
@@ -22,6 +25,40 @@ PREVIEW_CHARS = 200
 MAX_PREVIEW_CHARS = 2_000
 MAX_LOOKS_BACK = 2
 """Looks at points of the past that are on their way at once: each takes a worker, and may replay for long."""
+
+
+class LooksBack:
+    """The places of looks at the past: MAX_LOOKS_BACK of them, and one for each owner, so that nobody's looks
+    keep others from theirs.
+    """
+
+    def __init__(self) -> None:
+        self._places = trio.CapacityLimiter(MAX_LOOKS_BACK)
+        self._owners: dict[str, trio.Lock] = {}
+
+    @asynccontextmanager
+    async def place(self, owner: str) -> AsyncIterator[None]:
+        """Have a place in the block, waiting for one."""
+        turn = self._owners.setdefault(owner, trio.Lock())
+        try:
+            async with turn, self._places:
+                yield
+        finally:
+            if not turn.statistics().owner and not turn.statistics().tasks_waiting:
+                self._owners.pop(owner, None)
+
+    @property
+    def taken(self) -> int:
+        """Places that are in use, and owners that have one or wait."""
+        return self._places.borrowed_tokens + len(self._owners)
+
+
+def busy() -> Busy:
+    """What is told where there was no place within PATIENCE_SECONDS."""
+    return Busy(
+        "looks at the past and replays take their turn, one at a time for each owner, and it did not come "
+        f"within {PATIENCE_SECONDS:g} s: try again when those that you have asked for are over"
+    )
 
 
 async def look(

@@ -115,7 +115,7 @@ class Supervisor:
             nursery.start_soon(self._keep_up, self._upkeep)
         self._admission = Admission(max_executions, self._space)
         self._keys = Keys(self._recorded_under)
-        self._looks_back = trio.CapacityLimiter(looking.MAX_LOOKS_BACK)
+        self._looks_back = looking.LooksBack()
         self._finished = stateless.Finished(self._keys.forget)
         self._observers = observers
         self.feed = Feed()
@@ -276,15 +276,19 @@ class Supervisor:
         """Run a session's events again from the first, up to ``name@at``, in a worker used for nothing else.
 
         Nothing of it is recorded. Raises NotFound, TooLarge where that takes more than
-        ``looking.PATIENCE_SECONDS``, Unavailable, StoreError.
+        ``looking.PATIENCE_SECONDS``, Busy where no place comes free so long, Unavailable, StoreError.
         """
         sessions = self._sessions
         point = await self.state_point(owner, name, at=at)
         self._admission.check()
         verification = Verification(sessions, owner, name)
+        began = False
         with trio.move_on_after(looking.PATIENCE_SECONDS):
-            async with self._looks_back:
+            async with self._looks_back.place(owner):
+                began = True
                 return await verification.run(point)
+        if not began:
+            raise looking.busy()
         raise TooLarge(
             f"replaying {name}@{point.seq} takes more than {looking.PATIENCE_SECONDS:g} s: it came to event "
             f"{verification.reached}; replay less of it, as {name}@n",
@@ -309,7 +313,7 @@ class Supervisor:
         Nothing of it is recorded. A point of the past needs no turn.
 
         Raises Conflict where the state cannot be restored, TooLarge where there is too much to describe, or
-        to replay for a point of the past, Busy where the session does not come to it soon.
+        to replay for a point of the past, Busy where the session, or a place, does not come to it soon.
         """
         sessions = self._sessions
         preview_chars = min(preview_chars, looking.MAX_PREVIEW_CHARS)
@@ -319,9 +323,13 @@ class Supervisor:
             if point is None or view.heap == point.id.hex():  # else it has moved on meanwhile
                 return view
         self._admission.check()
+        began = False
         with trio.move_on_after(looking.PATIENCE_SECONDS):
-            async with self._looks_back:
+            async with self._looks_back.place(owner):
+                began = True
                 return await looking.look_back(sessions, owner, name, point, preview_chars)
+        if not began:
+            raise looking.busy()
         raise TooLarge(
             f"going back to {name}@{at} takes more than {looking.PATIENCE_SECONDS:g} s: fork it there, and "
             "look at the fork, which stays there",

@@ -88,6 +88,7 @@ async def serve(
     doors: dict[str, asgi.Application] = {
         EXECUTE_PATH: ExecuteDoor(engine, settings),
         MCP_PATH: mcp,
+        f"{MCP_PATH}/": mcp,  # as some clients write it
     }
     if settings.sse:
         doors |= {sse_door.STREAM_PATH: sse.listen, sse_door.POST_PATH: sse.post}

@@ -43,7 +43,7 @@ FIXED = {
     "events that wait to be written": sqlite.MAX_QUEUED_BYTES,
     "base images in the cache": image.KEPT,
     "code and input of all these": admission.MAX_HELD_BYTES,
-    "looks at the past and replays of whole sessions at once": looking.MAX_LOOKS_BACK,
+    "looks at the past and replays of whole sessions at once, one of them an owner's": looking.MAX_LOOKS_BACK,
     "checkpoints that are made at once": slots.AT_ONCE,
     "of these, such that take more than 2 s": slots.LONG_AT_ONCE,
     "target and headers of a request": limits.MAX_HEAD_BYTES,

@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 import trio
+import trio.testing
 from engines import CALLER, OWNER, Engine, first_line, submission
 
 from engine import labels, looking
@@ -550,24 +551,56 @@ async def test_a_look_at_the_past_replays_so_long_and_gives_its_place_back(engin
     assert engine.supervisor.places.taken == taken
 
 
-async def test_few_looks_at_the_past_are_on_their_way_at_once(engine: Engine, monkeypatch):
-    await engine.run("let n = 1", session="a")
-    await engine.run("n = 2", session="a")
-    look_back, under_way, most = looking.look_back, 0, 0
+async def test_few_looks_at_the_past_are_on_their_way_at_once_and_of_an_owner_one(
+    engine: Engine, monkeypatch
+):
+    owners = ("ann", "ben", "cem")
+    for owner in owners:
+        await engine.run("let n = 1", session="a", owner=owner)
+        await engine.run("n = 2", session="a", owner=owner)
+    look_back = looking.look_back
+    under_way: list[str] = []
+    most = {"in all": 0, "of one": 0}
 
-    async def counted(*asked):
-        nonlocal under_way, most
-        under_way += 1
-        most = max(most, under_way)
-        view = await look_back(*asked)
-        under_way -= 1
+    async def counted(sessions, owner, *asked):
+        under_way.append(owner)
+        most["in all"] = max(most["in all"], len(under_way))
+        most["of one"] = max(most["of one"], under_way.count(owner))
+        view = await look_back(sessions, owner, *asked)
+        under_way.remove(owner)
         return view
 
     monkeypatch.setattr(looking, "look_back", counted)
     async with trio.open_nursery() as nursery:
-        for _ in range(8):
-            nursery.start_soon(lambda: variables(engine, "a", at=1))
-    assert most == looking.MAX_LOOKS_BACK
+        for owner in owners * 3:
+            nursery.start_soon(lambda o=owner: engine.supervisor.state(o, "a", at=1))
+    assert most == {"in all": looking.MAX_LOOKS_BACK, "of one": 1}
+    assert engine.supervisor._looks_back.taken == 0
+
+
+async def test_nobodys_looks_at_the_past_keep_others_from_theirs(engine: Engine, monkeypatch):
+    for owner in ("ann", "ben"):
+        await engine.run("let n = 1", session="a", owner=owner)
+        await engine.run("n = 2", session="a", owner=owner)
+    look_back, ever = looking.look_back, trio.Event()
+
+    async def slow(sessions, owner, *asked):
+        if owner == "ann":
+            await ever.wait()
+        return await look_back(sessions, owner, *asked)
+
+    monkeypatch.setattr(looking, "look_back", slow)
+    async with trio.open_nursery() as nursery:
+        for _ in range(5):
+            nursery.start_soon(lambda: engine.supervisor.state("ann", "a", at=1))
+        await trio.testing.wait_all_tasks_blocked()
+        with trio.fail_after(20):
+            assert (await engine.supervisor.state("ben", "a", at=1)).event == 1
+        with monkeypatch.context() as patched:
+            patched.setattr(looking, "PATIENCE_SECONDS", 0.05)
+            with pytest.raises(Busy, match="one at a time for each owner"):
+                await engine.supervisor.state("ann", "a", at=1)
+        nursery.cancel_scope.cancel()
 
 
 # --- together ----------------------------------------------------------------------------------------

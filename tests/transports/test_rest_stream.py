@@ -8,11 +8,12 @@ from pathlib import Path
 import httpx2
 import pytest
 import trio
+import trio.testing
 from in_process import response
 from rest_client import begin, refused, run, server_events, told
 from server_process import ServerProcess, running
 
-from engine.errors import StoreFailed
+from engine.errors import StoreFailed, Unavailable
 from engine.events import Caller, Line
 from engine.execution import Execution, Report
 from transports.rest import stream
@@ -188,7 +189,7 @@ async def test_silence_is_broken_by_a_comment(autojump_clock: trio.testing.MockC
             assert client.data.count(b": still running\n\n") == 2
             assert client.data.endswith(b'"text":"x","provisional":true}\n\n')
             client.gone.set()
-    assert door.open == 0
+    assert len(door.places) == 0
 
 
 async def test_a_client_that_leaves_ends_its_stream_and_nothing_else() -> None:
@@ -198,9 +199,9 @@ async def test_a_client_that_leaves_ends_its_stream_and_nothing_else() -> None:
         async with trio.open_nursery() as nursery:
             nursery.start_soon(door, client.scope, client.receive, client.send)
             await client.got.wait()
-            assert door.open == 1
+            assert len(door.places) == 1
             client.gone.set()
-    assert door.open == 0
+    assert len(door.places) == 0
     assert not engine.one.done
     assert not engine.one.cancel_requested
 
@@ -236,3 +237,32 @@ async def test_json_of_several_lines_is_in_one_event() -> None:
         await stream.EventsDoor(engine)(client.scope, client.receive, client.send)  # type: ignore[arg-type]
     (last,) = server_events(iter(client.data.decode().split("\n")[2:]))
     assert last.data["result_json"] == [1, 2]
+
+
+async def test_who_follow_the_same_old_execution_share_what_was_read_of_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    class Log(Engine):
+        """Reads the execution anew for whoever asks, as the log is read."""
+
+        async def execution(self, owner: str, execution_id: str) -> Execution:
+            one = Execution(execution_id, owner, caller=Caller(transport="test"), accepted_at=0)
+            one.fail(Unavailable("it is over"))
+            return one
+
+    followed: list[Execution] = []
+
+    async def follow(execution: Execution, *_: object) -> None:
+        followed.append(execution)
+        await trio.sleep_forever()
+
+    monkeypatch.setattr(stream, "_stream", follow)
+    door = stream.EventsDoor(Log())  # type: ignore[arg-type]
+    async with trio.open_nursery() as nursery:
+        for _ in range(3):
+            client = Client()
+            nursery.start_soon(door, client.scope, client.receive, client.send)
+        await trio.testing.wait_all_tasks_blocked()
+        nursery.cancel_scope.cancel()
+    assert len(followed) == 3
+    assert len({id(one) for one in followed}) == 1

@@ -21,6 +21,7 @@ from transports.mcp.envelope import Malformed
 from transports.mcp.streamable import ANSWER_SECONDS
 from transports.request import query_parameters
 from transports.settings import HttpSettings
+from transports.streamplaces import StreamPlaces
 
 STREAM_PATH = "/sse"
 POST_PATH = "/message"
@@ -62,6 +63,7 @@ class SseDoor:
         self._server = server
         self._settings = settings
         self._streams: dict[str, _Stream] = {}
+        self._places = StreamPlaces("streams of MCP clients")
         self._open = False
 
     def __len__(self) -> int:
@@ -89,12 +91,13 @@ class SseDoor:
             refusal = errors.method_answer(scope["method"], STREAM_PATH, "GET")
         elif not self._open:
             refusal = errors.engine_answer(Unavailable("the server is stopping"))
-        elif len(self._streams) >= MAX_STREAMS:
-            refusal = errors.answer(503, f"{MAX_STREAMS} clients are connected already", "busy")
+        elif (full := self._places.refusal(identity(scope), MAX_STREAMS)) is not None:
+            refusal = errors.answer(503, full, "busy")
         else:
-            await self._serve(
-                _Stream(self._server, self._settings.body_bytes, scope, send), scope, receive, send
-            )
+            with self._places.taken(identity(scope)):
+                await self._serve(
+                    _Stream(self._server, self._settings.body_bytes, scope, send), scope, receive, send
+                )
             return
         await asgi.send_answer(scope, send, refusal)
 

@@ -26,6 +26,7 @@ from transports import errors
 from transports.identity import identity
 from transports.rest.event_pages import EncodedEvent, EventPages
 from transports.rest.routes import decode_query, response
+from transports.streamplaces import StreamPlaces
 
 if TYPE_CHECKING:
     from engine.supervisor import Supervisor
@@ -117,6 +118,7 @@ class SessionStreams:
         self._engine = engine
         self._pages = EventPages(engine)
         self._streams: set[trio.CancelScope] = set()
+        self._places = StreamPlaces("followers of sessions")
         self._open = False
 
     def __len__(self) -> int:
@@ -142,11 +144,11 @@ class SessionStreams:
             follower = await self._begin(name)
         except EngineError as error:
             return response(errors.engine_answer(error))
-        await websocket.accept()
         code = GOING_AWAY
-        with trio.CancelScope() as life:
+        with trio.CancelScope() as life, self._places.taken(identity(websocket.scope)):
             self._streams.add(life)
             try:
+                await websocket.accept()
                 code = await follower.serve()
             finally:
                 self._streams.discard(life)
@@ -157,8 +159,8 @@ class SessionStreams:
         """Raises EngineError."""
         if not self._open:
             raise Unavailable("the server is stopping")
-        if len(self._streams) >= MAX_STREAMS:
-            raise Busy(f"{MAX_STREAMS} streams are open already")
+        if (full := self._places.refusal(identity(websocket.scope), MAX_STREAMS)) is not None:
+            raise Busy(full)
         query = decode_query(StreamQuery, websocket.query_string)
         owner = identity(websocket.scope).owner
         given = None if query.after is UNSET else query.after

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import re
 from typing import TYPE_CHECKING
+from weakref import WeakValueDictionary
 
 import msgspec
 import trio
@@ -26,6 +27,7 @@ from transports.identity import identity
 from transports.rest.executions import execution_id
 from transports.rest.routes import NoQuery, decode_query
 from transports.settings import DEFAULTS, HttpSettings
+from transports.streamplaces import StreamPlaces
 
 if TYPE_CHECKING:
     from engine.supervisor import Supervisor
@@ -64,20 +66,18 @@ class EventsDoor:
     def __init__(self, engine: Supervisor, settings: HttpSettings = DEFAULTS) -> None:
         self._engine = engine
         self._settings = settings
-        self.open = 0
-        """Streams being served."""
+        self.places = StreamPlaces("event streams")
+        self._recorded: WeakValueDictionary[str, Execution] = WeakValueDictionary()
+        """Executions that were read from the log, shared by those who follow the same one."""
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one HTTP request for a path that PATH matches."""
-        if self.open >= MAX_STREAMS:
-            told = errors.answer(429, f"{MAX_STREAMS} event streams are open already", "busy")
-            await send_answer(scope, send, told)
+        who = identity(scope)
+        if (full := self.places.refusal(who, MAX_STREAMS)) is not None:
+            await send_answer(scope, send, errors.answer(429, full, "busy"))
             return
-        self.open += 1
-        try:
+        with self.places.taken(who):
             await self._serve(scope, receive, send)
-        finally:
-            self.open -= 1
 
     async def _serve(self, scope: Scope, receive: Receive, send: Send) -> None:
         try:
@@ -111,6 +111,8 @@ class EventsDoor:
         assert match is not None
         decode_query(NoQuery, scope["query_string"])
         execution = await self._engine.execution(identity(scope).owner, execution_id(match[1]))
+        if execution.done:
+            execution = self._recorded.setdefault(execution.id, execution)
         last = header(scope, b"last-event-id")
         if last == _LAST:
             return execution, None
