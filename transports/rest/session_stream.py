@@ -202,9 +202,9 @@ class _Stream:
 
     async def serve(self) -> int:
         """Tell what happens until the session is closed; the code to close the connection with."""
-        await _send(Begun(session=self._name, after=self._after))
         code = NORMAL
         with self._engine.feed.follow(self._name) as follower:
+            await _send(Begun(session=self._name, after=self._after))
             async with trio.open_nursery() as nursery:
 
                 async def refuse() -> None:

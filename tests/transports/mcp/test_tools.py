@@ -245,7 +245,7 @@ async def test_a_long_log_is_read_backwards_page_by_page(server: ServerProcess, 
         )
 
 
-async def test_sessions_are_listed_last_used_first(server: ServerProcess, name: str) -> None:
+async def test_models_see_sessions_last_used_first(server: ServerProcess, name: str) -> None:
     for session in (f"{name}-a", f"{name}-b"):
         async with connected(server, session) as client:
             await ran(client, "1")
