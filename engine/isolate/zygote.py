@@ -201,6 +201,7 @@ class Zygote:
                     return
         finally:
             self._kill_all()
+            signal.set_wakeup_fd(-1)  # which is closed next; the end of a child's child may come after that
 
     def _answer(self) -> bool:
         """Serve one packet; False at the end of the socket."""

@@ -203,7 +203,7 @@ def test_options_is_a_405_at_every_door(client: httpx2.Client, path: str, allowe
 
 
 def test_a_path_beside_the_mcp_endpoint_is_told_where_that_is(client: httpx2.Client) -> None:
-    assert "/mcp" in refused(client.post("/mcp/", json={}), 404, "not_found").partition(";")[2]
+    assert "/mcp" in refused(client.post("/mcp/tools", json={}), 404, "not_found").partition(";")[2]
 
 
 @pytest.mark.parametrize(
