@@ -632,7 +632,7 @@ async def test_a_wrong_command_costs_the_session_nothing(engine: Engine):
         await tag(engine, "a", at=7, k="v")
     with pytest.raises(Conflict):
         await engine.run("1", session="a", heap="0" * 64)
-    assert engine.worker_pids() == workers
+    assert set(workers) <= set(engine.worker_pids())  # a spare may have come up meanwhile
 
 
 async def test_a_drain_waits_for_commands_and_takes_no_more(engine: Engine):

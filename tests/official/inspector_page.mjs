@@ -19,8 +19,17 @@ try {
     (route) => route.abort(),
   );
   await page.goto(address);
-  await page.getByRole("switch", { name: /^Connect or disconnect/ }).click({ force: true });
-  await page.getByText("Connected", { exact: true }).waitFor();
+  await page.getByText("Disconnected", { exact: true }).waitFor();
+  const connected = page.getByText("Connected", { exact: true });
+  for (let attempts = 5; attempts; attempts--) {
+    // a click before the page listens is lost; one while it connects would end that
+    if (await page.getByText("Disconnected", { exact: true }).isVisible()) {
+      await page.getByRole("switch", { name: /^Connect or disconnect/ }).click({ force: true });
+    }
+    await connected.waitFor({ timeout: 8_000 }).catch(() => {});
+    if (await connected.isVisible()) break;
+  }
+  await connected.waitFor();
   await page.getByText("Tools", { exact: true }).click();
   for (const tool of ["get_execution_output", "cancel_execution", "run_js"]) {
     await page.getByText(tool, { exact: true }).waitFor();
