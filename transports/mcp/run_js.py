@@ -10,6 +10,7 @@ from mcp_types import CallToolResult, TextContent, Tool
 
 from engine.errors import EngineError
 from engine.execution import Execution
+from transports import errors
 from transports.answer import as_object
 from transports.mcp import console, tasks
 from transports.mcp.call import CALL_SECONDS, Call, Context, bare, call_of, caller_of, with_default_session
@@ -60,6 +61,7 @@ class RunJs:
             may_be_task = tasks.are_known(ctx)
             await self._wait(ctx, execution, tasks.TASK_SECONDS if may_be_task else CALL_SECONDS)
         except EngineError as error:
+            errors.engine_answer(error)  # logs what is not the client's fault
             return _result(refusal_text(error, await self._end(call_of(ctx), arguments)), is_error=True)
         if execution.report is not None:
             return self.outcome(execution)

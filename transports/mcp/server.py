@@ -71,7 +71,6 @@ class _Handlers:
             self.run_js.definition,
             *(entry.definition(with_output=settings.all_tools) for entry in others),
         ]
-
         self.schemas = {tool.name: tool.input_schema for tool in self._tools}
 
     async def list_tools(self, _ctx: Context, _params: PaginatedRequestParams | None) -> ListToolsResult:
