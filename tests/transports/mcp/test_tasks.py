@@ -13,6 +13,7 @@ import trio
 from engines import opened
 from in_process import application, serving
 
+from engine.errors import StoreFailed
 from transports.mcp import tasks
 from transports.mcp.server import create_server
 from transports.mcp.streamable import StreamableDoor
@@ -143,3 +144,23 @@ async def test_what_is_no_task_of_the_callers_is_wrong(http: httpx2.AsyncClient)
 async def test_the_extension_is_announced(http: httpx2.AsyncClient) -> None:
     told = await Peer(http).result("server/discover")
     assert tasks.EXTENSION in told["capabilities"]["extensions"]
+
+
+async def test_a_refusal_by_the_servers_fault_is_in_the_log(
+    cache_dir: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def fail(_: object) -> None:
+        raise StoreFailed("the disk is full")
+
+    async with opened(tmp_path, cache_dir) as engine:
+        monkeypatch.setattr(engine.supervisor, "submit", fail)
+        door = StreamableDoor(create_server(engine.supervisor, DEFAULTS))
+        async with (
+            door.run(),
+            serving(application(door)) as server,
+            httpx2.AsyncClient(base_url=f"http://127.0.0.1:{server.port}", timeout=30) as http,
+        ):
+            told = await Peer(http).run("1")
+    assert told["isError"] is True
+    assert "the disk is full" in told["content"][0]["text"]
+    assert "store_failed: the disk is full" in caplog.text
