@@ -20,8 +20,6 @@ from msgspec import Struct
 from engine.events import Accepted, Executed, Line
 from engine.isolate.wire import Done
 
-MAX_FOUND = 1_000
-"""Differences of one replay that are kept."""
 FOUND_CHARS = 2_000
 """Characters of a differing value that are kept."""
 
@@ -62,20 +60,22 @@ class Acceptances:
 class Comparison:
     """Compares one replay, under the engine of that id, on a way with these acceptances.
 
-    To ``collect`` differences is to accept them: the replay goes on.
+    To ``collect`` differences is to accept them: the replay goes on. Where it is ``strict`` what another
+    engine recorded must come out the same, too, and there is no drift.
     """
 
-    def __init__(self, engine: str, accepted: Acceptances, *, collect: bool = False) -> None:
+    def __init__(
+        self, engine: str, accepted: Acceptances, *, collect: bool = False, strict: bool = False
+    ) -> None:
         self.differences: dict[int, bytes] = {}
         """Digests of the replay, by the numbers of the events that differed, as far as they are collected."""
-        self.different = 0
-        """How many of these differed from something that is known."""
-        self.found: dict[int, Difference] = {}
-        """In what the first ``MAX_FOUND`` of them did."""
+        self.last: Difference | None = None
+        """In what the last event that was compared differed from something that is known."""
         self.drift: Drift | None = None
         self._engine = engine
         self._accepted = accepted
         self._collect = collect
+        self._strict = strict
 
     def is_named(self, seq: int) -> bool:
         """Whether the state after event ``seq``, which was replayed, is the one that the event names."""
@@ -85,23 +85,24 @@ class Comparison:
         """What makes the replay of an event, which came to ``done``, another one than it should be."""
         accepted = self._accepted.of(event.seq)
         if accepted is None:
-            difference = _compare(event, done, console, same_engine=event.engine == self._engine)
+            difference = _compare(event, done, console, same_engine=self._is_same(event))
         elif accepted.engine == self._engine:
             difference = _compare_digests(accepted.digests[event.seq], done.digest)
         else:
             difference = None
+        self.last = difference
         # What was accepted under another engine gets a digest that holds under this one.
         is_new = difference is not None or (accepted is not None and accepted.engine != self._engine)
         if self._collect and is_new:
             self.differences[event.seq] = done.digest
-            if difference is not None:
-                self.different += 1
-                if len(self.found) < MAX_FOUND:
-                    self.found[event.seq] = difference
             return None
-        if difference is None and accepted is None and event.engine != self._engine:
+        if difference is None and accepted is None and not self._is_same(event):
             self._note_drift(event, done, console)
         return difference
+
+    def _is_same(self, event: Executed) -> bool:
+        """Whether the event is held to what was recorded, to the letter."""
+        return self._strict or event.engine == self._engine
 
     def _note_drift(self, event: Executed, done: Done, console: tuple[Line, ...]) -> None:
         different = _first_different(_texts(event, done, console))

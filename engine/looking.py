@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Callable
+from contextlib import AsyncExitStack, asynccontextmanager
 
 import trio
 
 from engine.catalog import StateView
 from engine.debt import Debt
-from engine.errors import Busy, TooLarge, Unavailable
+from engine.errors import Busy, EngineError, TooLarge, Unavailable
 from engine.isolate import wire
 from engine.restoring import Source, worker_at
 from engine.scheduler import Scheduler
@@ -28,24 +28,48 @@ MAX_LOOKS_BACK = 2
 
 
 class LooksBack:
-    """The places of looks at the past: MAX_LOOKS_BACK of them, and one for each owner, so that nobody's looks
-    keep others from theirs.
+    """The places of looks at the past: ``most`` of them, and ``of_owner`` for each owner, so that nobody's
+    looks keep others from theirs. One that is waited for is given up after ``seconds`` (PATIENCE_SECONDS).
     """
 
-    def __init__(self) -> None:
-        self._places = trio.CapacityLimiter(MAX_LOOKS_BACK)
-        self._owners: dict[str, trio.Lock] = {}
+    def __init__(self, most: int = MAX_LOOKS_BACK, of_owner: int = 1, seconds: float | None = None) -> None:
+        self._places = trio.CapacityLimiter(most)
+        self._of_owner = of_owner
+        self._seconds = seconds
+        self._owners: dict[str, trio.CapacityLimiter] = {}
+
+    @property
+    def patience(self) -> float:
+        """What a look may take, its place included, in seconds."""
+        return PATIENCE_SECONDS if self._seconds is None else self._seconds
 
     @asynccontextmanager
     async def place(self, owner: str) -> AsyncIterator[None]:
-        """Have a place in the block, waiting for one."""
-        turn = self._owners.setdefault(owner, trio.Lock())
-        try:
-            async with turn, self._places:
+        """Have a place in the block, for as long as that takes. Raises Busy where none comes free in time."""
+        turns = self._owners.setdefault(owner, trio.CapacityLimiter(self._of_owner))
+        async with AsyncExitStack() as held:
+            held.callback(self._drop, owner, turns)
+            with trio.move_on_after(self.patience) as waiting:
+                await held.enter_async_context(turns)
+                await held.enter_async_context(self._places)
+            if waiting.cancelled_caught:
+                raise _busy(self.patience)
+            yield
+
+    @asynccontextmanager
+    async def short(self, owner: str, late: Callable[[], EngineError]) -> AsyncIterator[None]:
+        """The same for a block that is over in time, or is ended; then ``late`` is raised."""
+        began = False
+        with trio.move_on_after(self.patience):
+            async with self.place(owner):
+                began = True
                 yield
-        finally:
-            if not turn.statistics().owner and not turn.statistics().tasks_waiting:
-                self._owners.pop(owner, None)
+                return
+        raise late() if began else _busy(self.patience)
+
+    def _drop(self, owner: str, turns: trio.CapacityLimiter) -> None:
+        if not turns.borrowed_tokens and not turns.statistics().tasks_waiting:
+            self._owners.pop(owner, None)
 
     @property
     def taken(self) -> int:
@@ -53,11 +77,10 @@ class LooksBack:
         return self._places.borrowed_tokens + len(self._owners)
 
 
-def busy() -> Busy:
-    """What is told where there was no place within PATIENCE_SECONDS."""
+def _busy(seconds: float) -> Busy:
     return Busy(
         "looks at the past and replays take their turn, one at a time for each owner, and it did not come "
-        f"within {PATIENCE_SECONDS:g} s: try again when those that you have asked for are over"
+        f"within {seconds:g} s: try again when those that you have asked for are over"
     )
 
 

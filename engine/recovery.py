@@ -76,7 +76,7 @@ class Recovery:
 
     ``blobs`` None: from the first event. ``debt`` is kept up to date, if there is one. ``between`` is called
     after each replayed event with the worker and the state it is in, None for one that has no name; what it
-    raises ends the recovery.
+    raises ends the recovery. ``strict`` is for the comparison.
     """
 
     def __init__(
@@ -88,6 +88,7 @@ class Recovery:
         *,
         debt: Debt | None = None,
         between: Between = _nothing,
+        strict: bool = False,
     ) -> None:
         self.reached = 0
         """Number of the event after which the worker's state is now."""
@@ -98,7 +99,8 @@ class Recovery:
         self.replayed = 0
         """Events that were run again since then."""
         self._accepted = Acceptances()
-        self._comparison = Comparison(engine, self._accepted)
+        self._strict = strict
+        self._comparison = Comparison(engine, self._accepted, strict=strict)
         self._log, self._blobs, self._engine, self._work = log, blobs, engine, work
         self._debt = debt or Debt(0)
         self._between = between
@@ -149,13 +151,21 @@ class Recovery:
         await self._forget()
         return worker
 
-    async def accept(self, target: ForkPoint, acquire: Acquire) -> Worker:
-        """A worker in whatever state a replay from the first event gives in the place of ``target``.
+    async def accept(self, target: ForkPoint, acquire: Acquire, *, first: int = 0) -> Worker:
+        """A worker in whatever state a replay gives in the place of ``target``: one from the first event, or
+        from a checkpoint before event ``first``.
 
         The ``differences`` say what has to be accepted for that. Raises ReplayFailed, StoreCorrupt,
         StoreError, Unavailable.
         """
-        await self._begin(target)
+        stretches = await self._begin(target)
+        async with aclosing(self._candidates(stretches)) as candidates:
+            async for checkpoint in candidates:
+                if checkpoint.seq >= first or (snapshot := await self._snapshot(checkpoint)) is None:
+                    continue
+                worker = await self._from(checkpoint, snapshot, target, acquire, collect=True)
+                if worker is not None:
+                    return worker
         worker = await self._from(None, b"", target, acquire, collect=True)
         assert worker is not None, "only a checkpoint can be of no use"
         return worker
@@ -206,7 +216,7 @@ class Recovery:
         lost = 0
         while True:
             worker = await acquire()
-            self._comparison = Comparison(self._engine, self._accepted, collect=collect)
+            self._comparison = Comparison(self._engine, self._accepted, collect=collect, strict=self._strict)
             try:
                 if checkpoint is not None and not await _restored(worker, snapshot):
                     await _discard(worker)

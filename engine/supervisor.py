@@ -6,7 +6,8 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import AsyncIterator, Collection, Mapping, Sequence
+import math
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -20,13 +21,14 @@ from engine.catalog import ExecutionSummary, SessionInfo, StateView, in_memory, 
 from engine.chain import Record
 from engine.checkpointer import Checkpointer
 from engine.commands import Accept, Change, Delete, Execute, Fork, Look, Request, Tag
-from engine.errors import Busy, EngineError, NotFound, TooLarge, Unavailable
+from engine.errors import Busy, EngineError, InvalidField, NotFound, Unavailable
 from engine.events import Caller
-from engine.execution import Execution, Status, Submission
+from engine.execution import Execution, Report, Status, Submission
 from engine.feed import Feed
 from engine.idempotency import Key, Keys
 from engine.isolate.sandbox.layers import Mode
 from engine.limits import LimitPolicy
+from engine.looking import LooksBack
 from engine.observer import Observer, Observers
 from engine.owners import Owners
 from engine.placement import Placement, usable
@@ -36,8 +38,9 @@ from engine.session import ForkPoint
 from engine.sessions import Sessions, given_name, random_id
 from engine.space import Space
 from engine.timestamps import now_us
+from engine.timetravel import TimeTravel
 from engine.upkeep import Upkeep
-from engine.verification import Replayed, Verification
+from engine.verification import Replayed, Step
 from engine.workers import Workers, open_workers
 from persistence.blobstore import BlobStore
 from persistence.eventlog import EventLog, Page
@@ -76,6 +79,8 @@ class Supervisor:
         max_store_bytes: int,
         session_ttl_seconds: float,
         open_sessions: Mapping[str, int],
+        looks_back: LooksBack,
+        upkeep: bool,
         observers: Observers,
     ) -> None:
         self.policy = policy
@@ -112,10 +117,11 @@ class Supervisor:
                 max_recovery_seconds=max_recovery_seconds,
             )
             self._upkeep = Upkeep(self._registry, log, blobs, self._space, ttl_seconds=session_ttl_seconds)
-            nursery.start_soon(self._keep_up, self._upkeep)
+            if upkeep:
+                nursery.start_soon(self._keep_up, self._upkeep)
         self._admission = Admission(max_executions, self._space)
         self._keys = Keys(self._recorded_under)
-        self._looks_back = looking.LooksBack()
+        self._looks_back = looks_back
         self._finished = stateless.Finished(self._keys.forget)
         self._observers = observers
         self.feed = Feed()
@@ -254,6 +260,7 @@ class Supervisor:
         if at is None:
             return await self._ask(owner, name, command)
         point = await self._sessions.catalog.state(owner, name, at)
+        await self._started()
         with self._admission.asked(command):
             self._sessions.branch(owner, point, command)
         return await self._sessions.catalog.info((await command.result()).session)
@@ -278,22 +285,39 @@ class Supervisor:
         Nothing of it is recorded. Raises NotFound, TooLarge where that takes more than
         ``looking.PATIENCE_SECONDS``, Busy where no place comes free so long, Unavailable, StoreError.
         """
-        sessions = self._sessions
-        point = await self.state_point(owner, name, at=at)
-        self._admission.check()
-        verification = Verification(sessions, owner, name)
-        began = False
-        with trio.move_on_after(looking.PATIENCE_SECONDS):
-            async with self._looks_back.place(owner):
-                began = True
-                return await verification.run(point)
-        if not began:
-            raise looking.busy()
-        raise TooLarge(
-            f"replaying {name}@{point.seq} takes more than {looking.PATIENCE_SECONDS:g} s: it came to event "
-            f"{verification.reached}; replay less of it, as {name}@n",
-            field="session",
-        )
+        return await (await self._travel()).replay(owner, name, await self.state_point(owner, name, at=at))
+
+    async def walk(
+        self,
+        owner: str,
+        name: str,
+        tell: Callable[[Step], Awaitable[None]],
+        *,
+        first: int = 0,
+        last: int | None = None,
+        strict: bool = False,
+        changes: bool = False,
+    ) -> Replayed:
+        """The same from event ``first`` to ``last``, for as long as it takes; ``tell`` hears of each event.
+
+        ``strict``: what another engine recorded must come out as it did there, to the letter. ``changes``:
+        each step says what it did to the variables. Raises InvalidField, NotFound, Busy, TooLarge,
+        Unavailable, StoreError.
+        """
+        point = await self.state_point(owner, name, at=last)
+        if first > point.seq:
+            raise InvalidField(f"there is nothing to replay from event {first} to {point.seq}", field="first")
+        travel = await self._travel()
+        return await travel.walk(owner, name, point, tell, first=first, strict=strict, changes=changes)
+
+    async def evaluate(self, name: str, submission: Submission) -> Report:
+        """What code comes to at ``name@at`` of the submission, as a report that tells of no event.
+
+        Raises InvalidField, TooLarge, NotFound, Conflict, Busy, Unavailable, StoreError.
+        """
+        acceptance.check(submission, self.policy)
+        point = await self.state_point(submission.owner, name, at=submission.at)
+        return await (await self._travel()).evaluate(point, name, submission)
 
     async def tag(
         self, owner: str, name: str, *, at: int | None, tags: dict[str, str | None], caller: Caller
@@ -322,19 +346,7 @@ class Supervisor:
             view = await self._look(owner, name, preview_chars)
             if point is None or view.heap == point.id.hex():  # else it has moved on meanwhile
                 return view
-        self._admission.check()
-        began = False
-        with trio.move_on_after(looking.PATIENCE_SECONDS):
-            async with self._looks_back.place(owner):
-                began = True
-                return await looking.look_back(sessions, owner, name, point, preview_chars)
-        if not began:
-            raise looking.busy()
-        raise TooLarge(
-            f"going back to {name}@{at} takes more than {looking.PATIENCE_SECONDS:g} s: fork it there, and "
-            "look at the fork, which stays there",
-            field="at",
-        )
+        return await (await self._travel()).state(owner, name, point, preview_chars)
 
     def status(self) -> dict[str, Any]:
         """What ``/readyz`` shows."""
@@ -389,6 +401,17 @@ class Supervisor:
             await actor.ended.wait()
         await checkpointer.idle()
 
+    async def _travel(self) -> TimeTravel:
+        """The way to the past. Raises Unavailable, and InvalidField where there is none."""
+        sessions = self._sessions
+        self._admission.check()
+        await self._started()
+        return TimeTravel(sessions, self._looks_back)
+
+    async def _started(self) -> None:
+        if not self._workers.has_started:
+            await self._workers.start()
+
     # --- accepting -----------------------------------------------------------------------------
 
     async def _keep_up(self, upkeep: Upkeep) -> None:
@@ -397,6 +420,7 @@ class Supervisor:
 
     async def _accept(self, submission: Submission) -> Execution:
         self._admission.check_to_store()
+        await self._started()
         execution = Execution(
             f"e_{random_id()}",
             submission.owner,
@@ -423,6 +447,7 @@ class Supervisor:
     async def _ask(self, owner: str, name: str, command: Delete | Accept | Fork | Tag) -> SessionInfo:
         """Post a command and wait for it; the session that it made or changed."""
         with self._admission.asked(command):
+            await self._started()
             await self._sessions.post(owner, name, command)
         return await self._sessions.catalog.info((await command.result()).session)
 
@@ -430,6 +455,7 @@ class Supervisor:
         """Let the session show its variables, as long as somebody waits for that."""
         look = Look(preview_chars, self._answered)
         with self._admission.asked(look):
+            await self._started()
             await self._sessions.post(owner, name, look)
         try:
             with trio.move_on_after(looking.PATIENCE_SECONDS):
@@ -496,20 +522,22 @@ async def open_supervisor(
     placement: Placement | None = None,
     processors: int | None = None,
     observers: Sequence[Observer] = (),
+    for_command: bool = False,
 ) -> AsyncIterator[Supervisor]:
     """A running engine. ``stores`` None means stateless.
 
-    ``max_workers`` bounds the worker processes that hold a session, ``spares`` are kept ready beside
-    them; ``max_executions`` bounds what is queued and running; a session that was idle for
-    ``idle_seconds`` gives its worker up. Checkpoints are made so that a recovery takes about
-    ``restore_target_seconds``, and one that takes ``max_recovery_seconds`` is put off. ``sandbox`` says
-    which layers must confine workers. When the stores take ``max_store_bytes`` only what makes room is still
-    stored; sessions without a name that were not used for ``session_ttl_seconds`` are closed (0: never).
-    Workers run where ``placement`` says, or where this process does; ``processors`` of them are shared out
-    among sessions (by default, as many as there are). ``observers`` are told of every execution, change,
-    checkpoint and recovery that is over; what they raise is only logged.
-    Leaving the context kills what still runs: ``drain`` first.
-    Raises PlatformRefused or WorkerFailed at start.
+    ``max_workers`` bounds the worker processes that hold a session, ``spares`` are kept ready beside them;
+    ``max_executions`` bounds what is queued and running; a session that was idle for ``idle_seconds`` gives
+    its worker up. Checkpoints are made so that a recovery takes about ``restore_target_seconds``, and one
+    that takes ``max_recovery_seconds`` is put off. ``sandbox`` says which layers must confine workers. When
+    the stores take ``max_store_bytes`` only what makes room is still stored; sessions without a name that
+    were not used for ``session_ttl_seconds`` are closed (0: never). Workers run where ``placement`` says, or
+    where this process does; ``processors`` of them are shared out among sessions (by default, as many as
+    there are). ``observers`` are told of every execution, change, checkpoint and recovery that is over; what
+    they raise is only logged. ``for_command``: it works for one user who waits, on a store that others serve;
+    V8 starts when it is needed, there is no upkeep, and looks at the past take as long as they need, on as
+    many processors as there are. Leaving the context kills what still runs: ``drain`` first. Raises
+    PlatformRefused or WorkerFailed at start.
     """
     budget = 2 * (policy.max_heap_mb + policy.default.offheap_mb) + _MIB_PER_WORKER_BASE
     async with (
@@ -519,16 +547,19 @@ async def open_supervisor(
             data_budget_mb=budget,
             sandbox=sandbox,
             placement=placement,
+            at_once=not for_command,
         ) as workers,
         trio.open_nursery() as nursery,
     ):
+        processors = processors or usable(placement)
+        looks_back = LooksBack(processors, processors, math.inf) if for_command else LooksBack()
         yield Supervisor(
             nursery,
             workers,
             stores,
             policy,
             max_workers=max_workers,
-            processors=processors or usable(placement),
+            processors=processors,
             max_executions=max_executions,
             idle_seconds=idle_seconds,
             restore_target_seconds=restore_target_seconds,
@@ -536,6 +567,8 @@ async def open_supervisor(
             max_store_bytes=max_store_bytes,
             session_ttl_seconds=session_ttl_seconds,
             open_sessions={} if stores is None else await stores.log.open_sessions(),
+            looks_back=looks_back,
+            upkeep=not for_command,
             observers=Observers(observers),
         )
         nursery.cancel_scope.cancel()

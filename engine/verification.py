@@ -1,15 +1,23 @@
-"""Whether a session's log gives what it says: a replay from the first event, of which nothing is kept."""
+"""Whether a session's log gives what it says: a replay of which nothing is kept."""
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
+
 from msgspec import Struct
 
+from engine.catalog import StateView
 from engine.comparison import Difference, Drift
+from engine.looking import MAX_PREVIEW_CHARS, look
 from engine.recovery import Recovery
 from engine.replay import ReplayFailed
 from engine.restoring import Source
 from engine.session import ForkPoint
+from engine.statediff import StateDifference, difference
 from engine.workers import Worker
+
+MAX_FOUND = 1_000
+"""Differences of one replay that are kept."""
 
 
 class Replayed(Struct, frozen=True, kw_only=True):
@@ -20,7 +28,7 @@ class Replayed(Struct, frozen=True, kw_only=True):
     event: int
     """Number of the event that made the state up to which it went."""
     executions: int
-    """How many were run again."""
+    """How many were run again, and looked at."""
     different: int
     """How many did not do what the log says."""
     found: dict[int, Difference]
@@ -36,14 +44,53 @@ class Replayed(Struct, frozen=True, kw_only=True):
         return self.different == 0 and self.failed is None
 
 
-class Verification:
-    """One such replay of the owner's session of that name."""
+class Step(Struct, frozen=True, kw_only=True):
+    """One event that was run again."""
 
-    def __init__(self, source: Source, owner: str, name: str) -> None:
+    event: int
+    difference: Difference | None
+    drifted: bool
+    """Whether texts of another engine's came out otherwise."""
+    changes: StateDifference | None
+    """What it did to the variables, where that was asked for."""
+
+
+async def _nobody(_step: Step) -> None:
+    """Nobody wants to hear of each event."""
+
+
+class Verification:
+    """One such replay of the owner's session of that name, from event ``first`` on.
+
+    ``tell`` is told of each event, in order, once. With ``strict`` what another engine recorded must come out
+    as it did there. With ``before``, the state before event ``first``, each step says how the variables
+    changed.
+    """
+
+    def __init__(
+        self,
+        source: Source,
+        owner: str,
+        name: str,
+        *,
+        first: int = 0,
+        strict: bool = False,
+        before: StateView | None = None,
+        tell: Callable[[Step], Awaitable[None]] = _nobody,
+    ) -> None:
         self._source, self._owner, self._name = source, owner, name
+        self._first, self._view, self._tell = first, before, tell
         self._work = source.scheduler.work("replay", owner, name)
-        self._recovery = Recovery(source.log, None, source.engine_id, self._work)
+        blobs = source.blobs if first else None
+        self._recovery = Recovery(
+            source.log, blobs, source.engine_id, self._work, between=self._between, strict=strict
+        )
         self._taken: Worker | None = None
+        self._told = first - 1
+        self._drifted = 0
+        self._executions = 0
+        self._found: dict[int, Difference] = {}
+        self._different = 0
 
     @property
     def reached(self) -> int:
@@ -53,29 +100,56 @@ class Verification:
     async def run(self, target: ForkPoint) -> Replayed:
         """Replay up to ``target``; an event that differs is noted, and the replay goes on from what it gave.
 
-        Raises StoreError, Unavailable.
+        Raises StoreError, Unavailable, TooLarge, and what ``tell`` raises.
         """
         failed: int | None = None
         try:
             with self._work:
-                await self._recovery.accept(target, self._acquire)
+                await self._recovery.accept(target, self._acquire, first=self._first)
         except ReplayFailed as ended:
             failed = ended.seq
         finally:
             self._give_back()
-        comparison = self._recovery.comparison
         return Replayed(
             session=self._name,
             event=target.seq,
-            executions=self._recovery.replayed,
-            different=comparison.different,
-            found=comparison.found,
+            executions=self._executions,
+            different=self._different,
+            found=self._found,
             failed=failed,
-            drift=comparison.drift,
+            drift=self._recovery.comparison.drift,
         )
+
+    async def _between(self, worker: Worker, _point: ForkPoint | None) -> None:
+        """An event was run again; maybe not for the first time, where a worker was lost."""
+        seq, comparison = self._recovery.reached, self._recovery.comparison
+        drift = 0 if comparison.drift is None else comparison.drift.count
+        drifted, self._drifted = drift > self._drifted, drift
+        if seq <= self._told:
+            return
+        self._told = seq
+        self._executions += 1
+        found = comparison.last
+        if found is not None:
+            self._different += 1
+            if len(self._found) < MAX_FOUND:
+                self._found[seq] = found
+        changes = await self._changes(worker, seq)
+        await self._tell(Step(event=seq, difference=found, drifted=drifted, changes=changes))
+
+    async def _changes(self, worker: Worker, seq: int) -> StateDifference | None:
+        if self._view is None:
+            return None
+        point = ForkPoint(self._name, seq, b"")
+        before, self._view = (
+            self._view,
+            await look(worker, self._source.scheduler, self._owner, self._name, point, MAX_PREVIEW_CHARS),
+        )
+        return difference(before, self._view)
 
     async def _acquire(self) -> Worker:
         self._give_back()  # one that died while it replayed
+        self._drifted = 0
         self._taken = await self._source.places.take(self._owner)
         return self._taken
 

@@ -50,20 +50,19 @@ class Workers:
     """The pool. Made by ``open_workers``."""
 
     def __init__(
-        self,
-        workers: dict[int, Worker],
-        zygote: Zygote,
-        start: Callable[[], Awaitable[Zygote]],
-        spares: int,
+        self, workers: dict[int, Worker], start: Callable[[], Awaitable[Zygote]], spares: int
     ) -> None:
         self._workers = workers
-        self._zygote = zygote
+        self._zygote: Zygote
         self._start = start
+        self._starting = trio.Lock()
         self._spares = spares
         self._numbers = itertools.count(1)
         self._forking: set[int] = set()
-        self._up = True
-        self._nursery: trio.Nursery
+        self.has_started = False
+        """Whether there is, or was, a zygote."""
+        self._up = False
+        self._nursery: trio.Nursery | None = None
         # A worker, or why there is none for the one who waited longest. Never full: spares and
         # forking workers bound it.
         self._hand_out, self._handed_out = trio.open_memory_channel[Worker | Unavailable](
@@ -89,6 +88,18 @@ class Workers:
     def live(self) -> int:
         """Worker processes that exist, spares included."""
         return sum(worker.alive for worker in self._workers.values())
+
+    async def start(self) -> None:
+        """Start V8, unless that was done; before it, there is no ``engine_id`` and no worker.
+
+        Raises PlatformRefused, WorkerFailed.
+        """
+        async with self._starting:
+            if not self.has_started:
+                self._zygote = await self._start()
+                self.has_started = self._up = True
+                if self._nursery is not None:
+                    self._begin(self._nursery)
 
     async def acquire(self) -> Worker:
         """A worker that nobody has used; the caller must ``aclose`` it.
@@ -119,8 +130,12 @@ class Workers:
         finally:
             self._refill()
 
-    def _begin(self, nursery: trio.Nursery) -> None:
+    def _open(self, nursery: trio.Nursery) -> None:
         self._nursery = nursery
+        if self.has_started:
+            self._begin(nursery)
+
+    def _begin(self, nursery: trio.Nursery) -> None:
         nursery.start_soon(self._supervise)
         nursery.start_soon(idle.watch, self._workers.values)
         self._refill()
@@ -137,6 +152,7 @@ class Workers:
             self._zygote.fork(number)
 
     def _on_forked(self, worker: Worker) -> None:
+        assert self._nursery is not None, "who forks was told so in there"
         self._nursery.start_soon(self._get_ready, worker)
 
     async def _get_ready(self, worker: Worker) -> None:
@@ -220,7 +236,8 @@ class Workers:
         self._up = False
         self._hand_out.close()
         self._handed_out.close()
-        await self._zygote.aclose()
+        if self.has_started:
+            await self._zygote.aclose()
         for worker in list(self._workers.values()):
             await worker.aclose()
 
@@ -233,6 +250,7 @@ async def open_workers(
     data_budget_mb: int,
     sandbox: Mode = "auto",
     placement: Placement | None = None,
+    at_once: bool = True,
 ) -> AsyncIterator[Workers]:
     """A pool of workers; when it is left, no process and no descriptor of it remains.
 
@@ -240,6 +258,7 @@ async def open_workers(
     ready. ``data_budget_mb`` is the private writable memory of a worker beyond what it is forked
     with, in MiB: heap and buffers of an execution at its maximum, with a replay's headroom. ``sandbox``
     says which layers there must be, and ``placement`` where they run, by default where this process does.
+    V8 starts ``at_once``, or when ``start`` is called.
 
     Raises PlatformRefused with the sentence of the self-test or of the sandbox, and WorkerFailed if
     the first zygote does not come up. As from any nursery, what is raised inside comes out in an
@@ -254,10 +273,12 @@ async def open_workers(
         sandbox=sandbox,
         placement=placement,
     )
-    workers = Workers(processes, await start(), start, spares)
+    workers = Workers(processes, start, spares)
+    if at_once:
+        await workers.start()
     try:
         async with trio.open_nursery() as nursery:
-            workers._begin(nursery)
+            workers._open(nursery)
             try:
                 yield workers
             finally:

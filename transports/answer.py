@@ -112,7 +112,7 @@ def describe(execution: Execution, console_bytes: int) -> Answer:
     """What is known of the execution now."""
     if execution.report is None:
         return _describe_running(execution, console_bytes)
-    return _describe_report(execution.report, console_bytes)
+    return describe_report(execution.report, console_bytes)
 
 
 def execution_entry(one: ExecutionSummary) -> ExecutionEntry:
@@ -150,7 +150,8 @@ def _describe_running(execution: Execution, console_bytes: int) -> Answer:
     )
 
 
-def _describe_report(report: Report, console_bytes: int) -> Answer:
+def describe_report(report: Report, console_bytes: int) -> Answer:
+    """What an execution came to."""
     output, truncated = _output(report.console, console_bytes)
     error = report.error
     return Answer(

@@ -17,8 +17,9 @@ from transports.mcp.server import create_server
 from transports.mcp.sse import SseDoor
 from transports.mcp.streamable import StreamableDoor
 from transports.metrics import Metrics
-from transports.rest import all_routes, create_app
+from transports.rest.application import all_routes, create_app
 from transports.rest.docs import documents
+from transports.rest.lines import LinesDoor
 from transports.rest.session_stream import PATH as SESSION_STREAM_PATH
 from transports.rest.session_stream import SessionStreams
 from transports.rest.stream import PATH as EVENTS_PATH
@@ -38,10 +39,12 @@ class Front:
         rest: asgi.Application,
         doors: Mapping[str, asgi.Application],
         events: asgi.Application,
+        lines: LinesDoor,
     ) -> None:
         self._rest = rest
         self._doors = doors
         self._events = events
+        self._lines = lines
 
     async def __call__(self, scope: asgi.Scope, receive: asgi.Receive, send: asgi.Send) -> None:
         """Serve one connection scope."""
@@ -49,8 +52,7 @@ class Front:
             await self._rest(scope, receive, send)
         elif scope["type"] == "http":
             path = scope["path"]
-            door = self._doors.get(path) or (self._events if EVENTS_PATH.fullmatch(path) else self._rest)
-            await door(scope, receive, send)
+            await (self._doors.get(path) or self._door(path))(scope, receive, send)
         elif SESSION_STREAM_PATH.fullmatch(scope["path"]):
             await self._rest(scope, receive, send)
         else:
@@ -58,6 +60,12 @@ class Front:
                 404, "there is no WebSocket here, only at /api/sessions/{name}/stream", "not_found"
             )
             await asgi.send_answer(scope, send, told)
+
+    def _door(self, path: str) -> asgi.Application:
+        """Where paths with parameters lead."""
+        if EVENTS_PATH.fullmatch(path):
+            return self._events
+        return self._lines if self._lines.serves(path) else self._rest
 
 
 async def serve(
@@ -92,7 +100,7 @@ async def serve(
     }
     if settings.sse:
         doors |= {sse_door.STREAM_PATH: sse.listen, sse_door.POST_PATH: sse.post}
-    front = Front(app.asgi_app, doors, EventsDoor(engine, settings))
+    front = Front(app.asgi_app, doors, EventsDoor(engine, settings), LinesDoor(routes, settings))
     app.asgi_app = Gate(front, settings, tokens, metrics.refused)  # type: ignore[method-assign]
     drained = trio.Event()
     async with trio.open_nursery() as nursery:

@@ -15,7 +15,8 @@ from server_process import running
 
 from transports.metrics import BUSIEST, STAGES, Metrics
 from transports.request import FIELDS
-from transports.rest import all_routes, openapi
+from transports.rest import openapi
+from transports.rest.application import all_routes
 from transports.rest.submit import ExecBody, ExecQuery
 from transports.settings import DEFAULTS
 

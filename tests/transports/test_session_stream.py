@@ -27,7 +27,8 @@ from trio_websocket import ConnectionClosed, WebSocketConnection, open_websocket
 
 from engine.errors import StoreError
 from transports.identity import LOCAL
-from transports.rest import create_app, session_stream
+from transports.rest import session_stream
+from transports.rest.application import create_app
 from transports.rest.session_stream import SessionStreams
 from transports.rest.shapes import event_answer
 

@@ -129,8 +129,9 @@ def _body(route: Route, kind: type[Struct]) -> Document:
 def _response(status: int, content: Content) -> Document:
     told: Document = {"description": content.text}
     if content.kind is not None:
-        shape = {"$ref": _REFERENCE.format(name=content.kind.__name__)}
-        told["content"] = {JSON: {"schema": shape}}
+        kinds = [content.kind] if content.last is None else [content.kind, content.last]
+        shapes: list[Document] = [{"$ref": _REFERENCE.format(name=kind.__name__)} for kind in kinds]
+        told["content"] = {content.media: {"schema": shapes[0] if len(shapes) == 1 else {"oneOf": shapes}}}
     elif content.media is not None:
         told["content"] = {content.media: {"schema": content.schema or {"type": "string"}}}
     if content.links:
@@ -160,7 +161,8 @@ def _schemas(routes: Sequence[Route]) -> Document:
     """The shapes of everything taken and answered, by name."""
     taken = [route.body for route in routes if route.body is not None]
     told: list[type[Struct]] = [ErrorBody]
-    told += [content.kind for route in routes for content in route.answers.values() if content.kind]
+    for content in (content for route in routes for content in route.answers.values()):
+        told += [kind for kind in (content.kind, content.last) if kind is not None]
     _, schemas = msgspec.json.schema_components([*taken, *told], ref_template=_REFERENCE)
     for kind in _structs(told):
         if kind.__struct_config__.omit_defaults:

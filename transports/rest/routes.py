@@ -7,20 +7,21 @@ anything that the other does not.
 from __future__ import annotations
 
 import re
-from collections.abc import Awaitable, Callable, Iterable, Mapping
-from typing import Any, Generic, TypeVar
+from collections.abc import Awaitable, Callable, Mapping
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 import msgspec
 from msgspec import Struct
-from quart import Response, request
-from quart_trio import QuartTrio
 
 from engine.errors import InvalidField
 from engine.events import Caller
-from transports.asgi import JsonAnswer
+from transports.asgi import JsonAnswer, Scope
 from transports.execute import caller, unsupported
-from transports.identity import identity
+from transports.identity import Identity
 from transports.request import json_faults, query_parameters
+
+if TYPE_CHECKING:
+    from quart import Response
 
 Q = TypeVar("Q")
 B = TypeVar("B")
@@ -54,16 +55,29 @@ class Content(Struct, frozen=True):
     text: str
     """When this is the answer."""
     kind: type[Struct] | None = None
-    """Shape of the JSON; None for any other media type, or no body."""
+    """Shape of the JSON, or of each line of LINES; None for any other media type, or no body."""
     schema: dict[str, Any] | None = None
     """Where there is no ``kind``: what is known of the content."""
+    last: type[Struct] | None = None
+    """Of LINES: shape of the one that ends them."""
     media: str | None = "application/json"
     """None where there is no body."""
     links: tuple[tuple[str, str, str], ...] = ()
     """Where to go on: name of a route, its path parameter, and the field of the answer that is its value."""
 
 
-View = Callable[[Asked[Any, Any]], Awaitable[JsonAnswer | Response]]
+if TYPE_CHECKING:
+    View = Callable[[Asked[Any, Any]], Awaitable[JsonAnswer | Response]]
+else:
+    View = Callable[..., Awaitable[Any]]
+    """The command has no Quart at hand, nor a view that needs it."""
+
+Tell = Callable[[Struct], Awaitable[None]]
+"""Sends one line, at the pace of the client."""
+Stream = Callable[[Asked[Any, Any], Tell], Awaitable[None]]
+"""A view that answers in lines: what it raises before the first one is the answer instead."""
+
+LINES = "application/x-ndjson"
 
 
 class Route(Struct, frozen=True, kw_only=True):
@@ -80,6 +94,8 @@ class Route(Struct, frozen=True, kw_only=True):
     """What else there is to know, in Markdown."""
     view: View | None
     """None where another door serves it, before the application."""
+    stream: Stream | None = None
+    """What answers in lines, by ``transports.rest.lines``."""
     query: type[Struct] = NoQuery
     body: type[Struct] | None = None
     body_example: Any = None
@@ -92,37 +108,37 @@ class Route(Struct, frozen=True, kw_only=True):
     """Statuses of the errors to be expected, beside 400 and those of every route."""
 
 
-def add_routes(app: QuartTrio, routes: Iterable[Route]) -> None:
-    """Let the application serve the routes."""
-    for route in routes:
-        if route.view is not None:
-            rule = re.sub(r"{(\w+)}", r"<\1>", route.path)
-            app.add_url_rule(rule, route.name, _endpoint(route, route.view), methods=[route.method])
+async def asked_of(
+    route: Route,
+    path: Mapping[str, str],
+    query: bytes,
+    scope: Scope,
+    who: Identity,
+    body: Callable[[], Awaitable[bytes]],
+) -> Asked[Any, Any] | JsonAnswer:
+    """The request to a route, or the refusal of its body. Raises InvalidField, and what ``body`` raises."""
+    headers = dict(scope["headers"])
+    parameters = decode_query(route.query, query)
+    fields = None
+    if route.body is not None:
+        if (refusal := unsupported(headers)) is not None:
+            return refusal
+        fields = decode_body(route.body, await body())
+    return Asked(path, parameters, fields, caller(headers, who), who.owner)
 
 
-def _endpoint(route: Route, view: View) -> Callable[..., Awaitable[Response]]:
-    async def serve(**path: str) -> Response:
-        headers = dict(request.scope["headers"])
-        query = decode_query(route.query, request.query_string)
-        body = None
-        if route.body is not None:
-            if (refusal := unsupported(headers)) is not None:
-                return response(refusal)
-            data = await request.get_data()
-            assert isinstance(data, bytes)
-            body = decode_body(route.body, data)
-        who = identity(request.scope)
-        told = await view(Asked(path, query, body, caller(headers, who), who.owner))
-        return told if isinstance(told, Response) else response(told)
-
-    return serve
-
-
-def response(told: JsonAnswer) -> Response:
-    """The answer as Quart sends it."""
-    made = Response(told.body, told.status, content_type="application/json")
-    made.headers.extend(told.headers)
-    return made
+async def answer_route(
+    route: Route,
+    view: View,
+    path: Mapping[str, str],
+    query: bytes,
+    scope: Scope,
+    who: Identity,
+    body: Callable[[], Awaitable[bytes]],
+) -> JsonAnswer | Response:
+    """What a route says to a request. Raises EngineError, and what ``body`` raises."""
+    asked = await asked_of(route, path, query, scope, who, body)
+    return asked if isinstance(asked, JsonAnswer) else await view(asked)
 
 
 def json_answer(value: Struct, status: int = 200, *headers: tuple[str, str]) -> JsonAnswer:

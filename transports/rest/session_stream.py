@@ -24,8 +24,9 @@ from engine.execution import Execution
 from engine.feed import Follower
 from transports import errors
 from transports.identity import identity
+from transports.rest.application import response
 from transports.rest.event_pages import EncodedEvent, EventPages
-from transports.rest.routes import decode_query, response
+from transports.rest.routes import decode_query
 from transports.streamplaces import StreamPlaces
 
 if TYPE_CHECKING:

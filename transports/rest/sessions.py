@@ -147,12 +147,12 @@ class Sessions:
     async def state(self, asked: Asked[PointQuery, None]) -> JsonAnswer:
         """Its variables at a point."""
         at = None if asked.query.event is UNSET else asked.query.event
-        with _fields_as_here():
+        with fields_as_here():
             return json_answer(state_answer(await self._engine.state(asked.owner, asked.path["name"], at=at)))
 
     async def fork(self, asked: Asked[NoQuery, ForkBody]) -> JsonAnswer:
         """A new session that goes on from a point of this one."""
-        with _fields_as_here():
+        with fields_as_here():
             made = await self._engine.fork(
                 asked.owner,
                 asked.path["name"],
@@ -182,7 +182,7 @@ class Sessions:
         tags: dict[str, str | None],
         at: int | None,
     ) -> JsonAnswer:
-        with _fields_as_here():
+        with fields_as_here():
             info = await self._engine.tag(
                 asked.owner, asked.path["name"], at=at, tags=tags, caller=asked.caller
             )
@@ -190,7 +190,7 @@ class Sessions:
 
 
 @contextmanager
-def _fields_as_here() -> Iterator[None]:
+def fields_as_here() -> Iterator[None]:
     """Errors within name the fields of the request, not the engine's arguments."""
     try:
         yield

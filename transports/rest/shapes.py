@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from msgspec import UNSET, Meta, Struct, UnsetType
+from msgspec import UNSET, Meta, Raw, Struct, UnsetType
 from msgspec.structs import replace
 
 from engine import labels
@@ -12,10 +12,13 @@ from engine.catalog import MAX_PAGE, Progress, SessionInfo, SessionStatus, State
 from engine.chain import Record
 from engine.checkpoints import Checkpoint
 from engine.events import Aborted, Accepted, Caller, Closed, Created, ErrorDetail, Executed, Forked, Tagged
-from engine.execution import Status
+from engine.execution import Report, Status
+from engine.isolate.wire import Global
 from engine.outcomes import status_of
 from engine.replay import Divergence
-from transports.answer import Answer, ExecutionEntry, Time, error_text, time_of
+from engine.statediff import StateDifference
+from engine.verification import Replayed, Step
+from transports.answer import Answer, ExecutionEntry, Time, describe_report, error_text, time_of
 from transports.paging import joined
 
 LISTED_CHARS = 2_000
@@ -201,6 +204,75 @@ class StateAnswer(Struct, frozen=True, kw_only=True):
     """How many were left out."""
 
 
+class Pair(Struct, frozen=True):
+    """A variable before and after."""
+
+    before: GlobalAnswer
+    after: GlobalAnswer
+
+
+class Changes(Struct, frozen=True, kw_only=True):
+    """What leads from the variables of one state to another's, as far as types and previews show it."""
+
+    added: list[GlobalAnswer]
+    removed: list[GlobalAnswer]
+    changed: list[Pair]
+    same: int
+    """How many look the same."""
+
+
+class EvaluatedAnswer(Struct, frozen=True, kw_only=True):
+    """What code came to at a point of a session; nothing of it was recorded."""
+
+    session: str
+    event: int
+    """Number of the event that made the state in which it ran."""
+    heap: str
+    status: Status
+    result: str | None
+    result_json: Raw | None
+    output: str
+    output_truncated: bool
+    error: str | None
+    error_detail: ErrorDetail | None
+    duration_ms: float
+    result_json_omitted: str | UnsetType = UNSET
+    pending: bool | UnsetType = UNSET
+
+
+class ReplayedEvent(Struct, frozen=True, kw_only=True, tag_field="type", tag="event"):
+    """An event that was run again."""
+
+    event: int
+    agrees: bool
+    field: str | None = None
+    """What differs first, where it does not agree: result, console, …"""
+    expected: str | None = None
+    """The beginning of what was recorded, from shortly before they part."""
+    got: str | None = None
+    """The same of what the replay gave."""
+    drifted: bool = False
+    """Whether texts came out otherwise than under the engine of another version that recorded them."""
+    changes: Changes | UnsetType = UNSET
+    """What it did to the variables, where that was asked for."""
+
+
+class ReplayEnd(Struct, frozen=True, kw_only=True, tag_field="type", tag="end"):
+    """The last line of a replay."""
+
+    session: str
+    event: int
+    """Number of the last event whose state was reached, or should have been."""
+    executions: int
+    """Events that were run again."""
+    different: int
+    drift: int
+    """Events of another engine whose texts came out otherwise."""
+    failed_event: int | None
+    """Number of the event that ended its worker again and again, and with it the replay."""
+    agrees: bool
+
+
 class TagsAnswer(Struct, frozen=True, kw_only=True):
     """The labels of a session's states, by the number of the state's event."""
 
@@ -251,16 +323,75 @@ def tags_by_event(info: SessionInfo) -> dict[str, dict[str, str]]:
     return {str(event): dict(tags) for event, tags in info.tags.items()}
 
 
+def changes_answer(found: StateDifference) -> Changes:
+    """The changes as clients see them."""
+    return Changes(
+        added=list(map(_global, found.added)),
+        removed=list(map(_global, found.removed)),
+        changed=[Pair(_global(one.before), _global(one.after)) for one in found.changed],
+        same=found.same,
+    )
+
+
+def _global(one: Global) -> GlobalAnswer:
+    return GlobalAnswer(name=one.name, scope=one.scope, type=one.type, preview=one.preview)
+
+
+def evaluated_answer(report: Report, session: str, point: int, console_bytes: int) -> EvaluatedAnswer:
+    """What code came to in the state after event ``point``."""
+    told = describe_report(report, console_bytes)
+    assert report.heap is not None
+    return EvaluatedAnswer(
+        session=session,
+        event=point,
+        heap=report.heap,
+        status=told.status,
+        result=told.result,
+        result_json=told.result_json,
+        output=told.output,
+        output_truncated=told.output_truncated,
+        error=told.error,
+        error_detail=told.error_detail,
+        duration_ms=report.duration_us / 1000,
+        result_json_omitted=told.result_json_omitted,
+        pending=told.pending,
+    )
+
+
+def replayed_event(step: Step) -> ReplayedEvent:
+    """A step of a replay as clients see it."""
+    found = step.difference
+    return ReplayedEvent(
+        event=step.event,
+        agrees=found is None,
+        field=None if found is None else found.field,
+        expected=None if found is None else found.expected,
+        got=None if found is None else found.got,
+        drifted=step.drifted,
+        changes=UNSET if step.changes is None else changes_answer(step.changes),
+    )
+
+
+def replay_end(told: Replayed) -> ReplayEnd:
+    """What a replay came to, as clients see it."""
+    return ReplayEnd(
+        session=told.session,
+        event=told.event,
+        executions=told.executions,
+        different=told.different,
+        drift=0 if told.drift is None else told.drift.count,
+        failed_event=told.failed,
+        agrees=told.agrees,
+    )
+
+
 def state_answer(view: StateView) -> StateAnswer:
     """The state as clients see it."""
     return StateAnswer(
         session=view.session,
         event=view.event,
         heap=view.heap,
-        globals=[
-            GlobalAnswer(name=one.name, scope=one.scope, type=one.type, preview=one.preview)
-            for one in view.globals
-        ],
+        globals=list(map(_global, view.globals)),
         more=view.more,
     )
 

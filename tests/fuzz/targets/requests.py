@@ -27,7 +27,7 @@ from transports import errors, execute
 from transports.identity import LOCAL
 from transports.metrics import Metrics
 from transports.request import submission
-from transports.rest import all_routes
+from transports.rest.application import all_routes
 from transports.rest.executions import ShowQuery
 from transports.rest.routes import Route, decode_body, decode_query
 from transports.rest.sessions import TagsBody

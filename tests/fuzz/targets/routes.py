@@ -19,7 +19,8 @@ from transports.asgi import Application
 from transports.execute import PATH, ExecuteDoor
 from transports.gate import Gate
 from transports.metrics import Metrics
-from transports.rest import all_routes, create_app
+from transports.rest.application import all_routes, create_app
+from transports.rest.lines import LinesDoor
 from transports.rest.stream import EventsDoor
 from transports.settings import DEFAULTS
 
@@ -37,7 +38,7 @@ class App:
         app = create_app(self.routes, DEFAULTS.body_bytes)
         door = ExecuteDoor(engine, DEFAULTS)
         events = EventsDoor(engine, DEFAULTS)
-        front = Front(app.asgi_app, {PATH: door}, events)
+        front = Front(app.asgi_app, {PATH: door}, events, LinesDoor(self.routes, DEFAULTS))
         self.front: Application = Gate(front, replace(DEFAULTS, requests_per_second=0))
 
 

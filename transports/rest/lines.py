@@ -1,0 +1,153 @@
+"""Answers in lines of JSON: long work that tells as it goes, such as a replay.
+
+An ASGI application of its own, in front of Quart: a stream has no response timeout, and sees its client
+leave, which ends the work. Whatever fails before the first line is the answer, with its status; what fails
+after that is the last line, an error object. The line that ends the work as it should is the view's business.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from functools import partial
+from typing import Any
+
+import msgspec
+import trio
+from msgspec import Struct
+
+from engine.errors import EngineError
+from transports import errors
+from transports.asgi import (
+    BodyRefused,
+    Gone,
+    JsonAnswer,
+    Receive,
+    Scope,
+    Send,
+    cancel_when_gone,
+    read_body,
+    send_answer,
+)
+from transports.identity import identity
+from transports.rest.routes import LINES, Asked, Route, Stream, asked_of
+from transports.settings import HttpSettings
+from transports.streamplaces import StreamPlaces
+
+MAX_STREAMS = 64
+"""Answers of this kind that are on their way at once."""
+KEEP_ALIVE_SECONDS = 15.0
+"""Silence after which an empty line is sent."""
+_HEADERS = [
+    (b"content-type", LINES.encode()),
+    (b"cache-control", b"no-store"),
+    (b"x-accel-buffering", b"no"),
+]
+
+
+class LinesDoor:
+    """Serves the routes that answer in lines."""
+
+    def __init__(self, routes: Iterable[Route], settings: HttpSettings) -> None:
+        self._routes = [
+            (re.compile(re.sub(r"{(\w+)}", r"(?P<\1>[^/]+)", route.path)), route, route.stream)
+            for route in routes
+            if route.stream is not None
+        ]
+        self._settings = settings
+        self.places = StreamPlaces("answers in lines")
+
+    def serves(self, path: str) -> bool:
+        """Whether a route of this door has that path."""
+        return any(pattern.fullmatch(path) for pattern, *_ in self._routes)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one HTTP request for a path that this door ``serves``."""
+        who = identity(scope)
+        if (full := self.places.refusal(who, MAX_STREAMS)) is not None:
+            await send_answer(scope, send, errors.answer(429, full, "busy"))
+            return
+        with self.places.taken(who):
+            try:
+                refusal = await self._serve(scope, receive, send)
+            except Gone:
+                return
+            except EngineError as error:
+                refusal = errors.engine_answer(error)
+            except BodyRefused as refused:
+                refusal = errors.body_answer(refused)
+            except Exception as error:  # noqa: BLE001 (the boundary: logged, and a 500)
+                refusal = errors.internal_answer(error)
+            if refusal is not None:
+                await send_answer(scope, send, refusal)
+
+    async def _serve(self, scope: Scope, receive: Receive, send: Send) -> JsonAnswer | None:
+        """The refusal if there is one; else the lines were sent."""
+        path, method = scope["path"], scope["method"]
+        served = {
+            route.method: (match, route, stream)
+            for pattern, route, stream in self._routes
+            if (match := pattern.fullmatch(path)) is not None
+        }
+        if method not in served:
+            return errors.method_answer(method, path[:200], ", ".join(sorted(served)))
+        match, route, stream = served[method]
+        body = partial(read_body, scope, receive, self._settings.body_bytes)
+        asked = await asked_of(route, match.groupdict(), scope["query_string"], scope, identity(scope), body)
+        if isinstance(asked, JsonAnswer):
+            return asked
+        return await _run(stream, asked, receive, send)
+
+
+async def _run(stream: Stream, asked: Asked[Any, Any], receive: Receive, send: Send) -> JsonAnswer | None:
+    """Let the view send its lines while the client is there; what it came to instead of the first one."""
+    lines = _Lines(send)
+    failure: JsonAnswer | None = None
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(cancel_when_gone, receive, nursery.cancel_scope)
+        nursery.start_soon(lines.keep_alive)
+        try:
+            await stream(asked, lines.tell)
+        except EngineError as error:
+            failure = errors.engine_answer(error)
+        except Exception as error:  # noqa: BLE001 (the boundary: logged, and a 500)
+            failure = errors.internal_answer(error)
+        if failure is not None and not lines.has_begun:
+            nursery.cancel_scope.cancel()
+            return failure
+        await lines.end(b"" if failure is None else failure.body + b"\n")
+        nursery.cancel_scope.cancel()
+    return None
+
+
+class _Lines:
+    """What is sent, in order."""
+
+    def __init__(self, send: Send) -> None:
+        self._send = send
+        self._turn = trio.Lock()
+        self._last = trio.current_time()
+        self.has_begun = False
+
+    async def tell(self, line: Struct) -> None:
+        """Send one line."""
+        await self._write(msgspec.json.encode(line) + b"\n")
+
+    async def end(self, data: bytes) -> None:
+        """Send what is left."""
+        await self._write(data, more=False)
+
+    async def keep_alive(self) -> None:
+        """For ever: break the silence."""
+        while True:
+            await trio.sleep_until(self._last + KEEP_ALIVE_SECONDS)
+            if trio.current_time() >= self._last + KEEP_ALIVE_SECONDS:
+                await self._write(b"\n")
+
+    async def _write(self, data: bytes, *, more: bool = True) -> None:
+        async with self._turn:
+            if not self.has_begun:
+                self.has_begun = True
+                await self._send({"type": "http.response.start", "status": 200, "headers": _HEADERS})
+            self._last = trio.current_time()
+            await self._send({"type": "http.response.body", "body": data, "more_body": more})

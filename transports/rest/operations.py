@@ -1,0 +1,24 @@
+"""The routes of what can be done with sessions and executions: those of the server, and of the command on a
+store.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from transports.rest import executions, history, sessions, submit
+from transports.rest.routes import Route
+from transports.settings import HttpSettings
+
+if TYPE_CHECKING:
+    from engine.supervisor import Supervisor
+
+
+def operations(engine: Supervisor, settings: HttpSettings) -> list[Route]:
+    """Those that have a door of their own included."""
+    return [
+        *submit.routes(),
+        *executions.routes(engine, settings.answer_console_bytes),
+        *sessions.routes(engine),
+        *history.routes(engine, settings.answer_console_bytes),
+    ]
