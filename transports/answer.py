@@ -38,7 +38,7 @@ class Answer(Struct, frozen=True, kw_only=True):
     status: Status
     result: str | None = None
     """The last expression's value as text."""
-    result_json: Raw | None = None
+    result_json: Any = None
     """The same as JSON, where it is JSON."""
     output: str
     """The console, its first 64,000 bytes unless the server says otherwise; so far, while it runs."""

@@ -25,7 +25,7 @@ from transports import errors as http_errors
 from transports.answer import Answer
 from transports.metrics import Metrics
 from transports.request import FIELDS
-from transports.rest import all_routes
+from transports.rest.application import all_routes
 from transports.settings import DEFAULTS
 
 API = ROOT / "docs" / "api.md"

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
-from msgspec import UNSET, Meta, Raw, Struct, UnsetType
+from msgspec import UNSET, Meta, Struct, UnsetType
 from msgspec.structs import replace
 
 from engine import labels
@@ -230,7 +230,7 @@ class EvaluatedAnswer(Struct, frozen=True, kw_only=True):
     heap: str
     status: Status
     result: str | None
-    result_json: Raw | None
+    result_json: Any
     output: str
     output_truncated: bool
     error: str | None

@@ -1,0 +1,1 @@
+"""What the commands ask, and of whom: a store, in this process, or a server."""

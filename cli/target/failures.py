@@ -1,0 +1,42 @@
+"""What can be wrong for a command, as one sentence and an exit status."""
+
+from __future__ import annotations
+
+from engine.errors import EngineError, InvalidField, NotFound, StoreCorrupt
+
+DIFFERS = 1
+"""Something differs, or failed."""
+USAGE = 2
+NOT_FOUND = 3
+CORRUPT = 4
+
+_STATUSES = {400: USAGE, 404: NOT_FOUND, 413: USAGE, 415: USAGE, 422: USAGE}
+
+
+class Failed(Exception):
+    """A command that cannot do what it should: why, and its exit status."""
+
+    def __init__(self, sentence: str, status: int = DIFFERS) -> None:
+        super().__init__(sentence)
+        self.sentence = sentence
+        self.status = status
+
+
+class Refused(Failed):
+    """The answer was an error."""
+
+    def __init__(self, http_status: int, sentence: str, code: str, field: str | None = None) -> None:
+        corrupt = code == StoreCorrupt.code
+        super().__init__(sentence, CORRUPT if corrupt else _STATUSES.get(http_status, DIFFERS))
+        self.http_status = http_status
+        self.code = code
+        self.field = field
+
+
+def failed_with(error: EngineError) -> Failed:
+    """An error of an engine in this process, as a store that cannot be opened."""
+    if isinstance(error, StoreCorrupt):
+        return Failed(error.message, CORRUPT)
+    if isinstance(error, NotFound):
+        return Failed(error.message, NOT_FOUND)
+    return Failed(error.message, USAGE if isinstance(error, InvalidField) else DIFFERS)

@@ -1,0 +1,129 @@
+"""The options by which a command is told whom to ask, and the way from there to a client."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any, Concatenate, ParamSpec
+
+import click
+import trio
+from msgspec import Struct
+
+from cli import environment
+from cli.options import Directory
+from cli.target.client import Client
+from cli.target.failures import USAGE, Failed, failed_with
+from engine.errors import EngineError, StoreLocked
+
+P = ParamSpec("P")
+
+_OPTIONS = (
+    click.option(
+        "--url", metavar="URL", envvar="MCP_V8_URL", help="Ask the server there, as http://localhost:8080."
+    ),
+    click.option(
+        "--token",
+        metavar="TOKEN",
+        envvar="MCP_V8_TOKEN",
+        help="For a server with --tokens; best as MCP_V8_TOKEN.",
+    ),
+    click.option(
+        "--directory-path",
+        type=Directory(path_type=Path),
+        metavar="DIR",
+        envvar="MCP_V8_DIRECTORY_PATH",
+        help="Ask the store there, without a server.  [default: the server's default store]",
+    ),
+    click.option(
+        "--owner", metavar="NAME", help="Whose sessions in the store; needed where several have any."
+    ),
+)
+
+
+class Target(Struct, frozen=True):
+    """Whom a command asks."""
+
+    url: str | None
+    token: str | None
+    directory: Path
+    owner: str | None
+
+    @asynccontextmanager
+    async def clients(self, *, writes: bool = False) -> AsyncIterator[Sequence[Client]]:
+        """Clients of everybody whose sessions are meant. One that ``writes`` owns its store.
+
+        Raises Failed, EngineError.
+        """
+        if self.url is not None:
+            from cli.target.server import open_server  # not where there is no server to ask
+
+            async with open_server(self.url, self.token) as client:
+                yield [client]
+            return
+        from cli.target.store import open_store
+
+        try:
+            async with open_store(self.directory, owner=self.owner, writes=writes) as clients:
+                yield clients
+        except* StoreLocked as locked:
+            raise Failed(f"{locked.exceptions[0]}; or ask that one, by --url") from None
+
+    @asynccontextmanager
+    async def client(self, *, writes: bool = False) -> AsyncIterator[Client]:
+        """A client of one owner. Raises Failed where several have sessions in a store, and what ``clients``
+        does.
+        """
+        async with self.clients(writes=writes) as clients:
+            if len(clients) > 1:
+                owners = ", ".join(str(client.owner) for client in clients)
+                raise Failed(f"{clients[0].where} has sessions of {owners}: choose by --owner", USAGE)
+            yield clients[0]
+
+
+def with_target(
+    command: Callable[Concatenate[Target, P], Awaitable[int | None]],
+) -> Callable[P, None]:
+    """A command's function from an async one that is given its target, and returns its exit status.
+
+    What it raises on purpose becomes one sentence on stderr, and the exit status.
+    """
+
+    @functools.wraps(command)
+    def run(*args: Any, **options: Any) -> None:
+        url, token = options.pop("url"), options.pop("token")
+        directory, owner = options.pop("directory_path"), options.pop("owner")
+        if url is not None and (directory is not None or owner is not None):
+            other = "--directory-path" if directory is not None else "--owner"
+            raise click.UsageError(f"{other} is for a store, --url for a server: give one of them")
+        target = Target(url, token, (directory or environment.state_directory()).absolute(), owner)
+        raise SystemExit(_status(functools.partial(command, target, *args, **options)))
+
+    for option in reversed(_OPTIONS):
+        run = option(run)
+    return run
+
+
+def _status(main: Callable[[], Awaitable[int | None]]) -> int:
+    try:
+        return trio.run(main) or 0
+    except BaseException as raised:
+        found = _only(raised)
+        if isinstance(found, KeyboardInterrupt):
+            return 130
+        if isinstance(found, BrokenPipeError):  # as of `mcp-v8 log a | head`: whoever read has had enough
+            return 0
+        failed = failed_with(found) if isinstance(found, EngineError) else found
+        if not isinstance(failed, Failed):
+            raise
+        click.echo(f"mcp-v8: {failed.sentence}", err=True)
+        return failed.status
+
+
+def _only(raised: BaseException) -> BaseException:
+    """The one error in groups of one."""
+    while isinstance(raised, BaseExceptionGroup) and len(raised.exceptions) == 1:
+        raised = raised.exceptions[0]
+    return raised
