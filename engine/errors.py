@@ -12,10 +12,12 @@
     ├── Unavailable             nobody's fault: the server is starting, stopping or short of workers
     ├── StoreError              the store's fault: tell the operator
     │   ├── StoreLocked         another process owns the store
+    │   ├── StoreMissing        there is none where one was to be read
     │   ├── StoreCorrupt        a record does not hash to its name, or a chain has a gap
     │   ├── AppendConflict      the sequence number is taken, or its predecessor is missing
     │   ├── StoreFull           it takes as much space as it may: nothing was run or recorded
     │   ├── StoreFailed         the write definitely did not happen (disk full, I/O error)
+    │   │   └── StoreReadOnly   the store was opened only to be read
     │   └── BlobError           a blob, which is only a shortcut, could not be kept or had
     │       ├── BlobMissing     there is none of that name: it was collected, or lost
     │       ├── BlobCorrupt     what is there does not hash to its name, or is no such blob
@@ -107,6 +109,12 @@ class StoreLocked(StoreError):
     code = "store_locked"
 
 
+class StoreMissing(StoreError):
+    """There is no store where one was to be read."""
+
+    code = "store_missing"
+
+
 class StoreCorrupt(StoreError):
     """Stored bytes do not hash to their name, or the chain has a gap."""
 
@@ -129,6 +137,12 @@ class StoreFailed(StoreError):
     """The append definitely did not happen; nothing of it is in the log."""
 
     code = "store_failed"
+
+
+class StoreReadOnly(StoreFailed):
+    """The store was opened only to be read: nothing is ever written to it."""
+
+    code = "store_read_only"
 
 
 class BlobError(StoreError):

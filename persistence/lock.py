@@ -5,7 +5,7 @@ from __future__ import annotations
 import fcntl
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from engine.errors import StoreLocked
@@ -35,3 +35,22 @@ def own(directory: Path) -> Iterator[None]:
         yield
     finally:
         os.close(descriptor)
+
+
+def holder(directory: Path) -> int | None:
+    """The process that owns the store in ``directory`` now, if that can be found out, without asking for
+    the lock: who asks may keep a server from it that is just starting.
+    """
+    path = directory / LOCK_NAME
+    try:
+        process = int(path.read_bytes()[:20])
+        lock = path.stat()
+        for opened in Path(f"/proc/{process}/fd").iterdir():
+            with suppress(OSError):  # closed meanwhile
+                if os.path.samestat(opened.stat(), lock):
+                    return process
+    except PermissionError:  # somebody else's process, which is there
+        return process
+    except (OSError, ValueError):
+        pass
+    return None

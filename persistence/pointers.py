@@ -25,14 +25,15 @@ _SELECT = f"SELECT {_RAW} FROM checkpoints"  # noqa: S608
 _INSERT = f"INSERT OR REPLACE INTO checkpoints ({', '.join(_COLUMNS)}) VALUES (?,?,?,?,?,?,?,?)"  # noqa: S608
 _DELETE = "DELETE FROM checkpoints WHERE session = ? AND seq = ? AND engine = ? AND blob = ?"
 _DELETE_OF_SESSION = "DELETE FROM checkpoints WHERE session = CAST(? AS TEXT)"
-_UNNEEDED = """
+_NEEDED = """
 WITH RECURSIVE needed (session) AS (
     SELECT session FROM sessions WHERE NOT closed
     UNION
     SELECT parent FROM sessions JOIN needed USING (session) WHERE parent IS NOT NULL
 )
-SELECT DISTINCT CAST(session AS BLOB) FROM checkpoints WHERE session NOT IN needed
 """
+_UNNEEDED = f"{_NEEDED} SELECT DISTINCT CAST(session AS BLOB) FROM checkpoints WHERE session NOT IN needed"  # noqa: S608
+_BLOBS = "SELECT DISTINCT CAST(blob AS BLOB) FROM checkpoints"
 
 Statement = tuple[str, tuple[object, ...]]
 """SQL and its values."""
@@ -92,6 +93,14 @@ def _checkpoint(row: tuple[Any, ...]) -> Checkpoint:
 
 
 def blobs(db: sqlite3.Connection) -> set[str]:
-    """The names of all blobs that are needed."""
-    names = db.execute("SELECT DISTINCT CAST(blob AS BLOB) FROM checkpoints")
-    return {str(name, "utf-8", "replace") for (name,) in names}
+    """The names of all blobs that are known."""
+    return _names(db, _BLOBS)
+
+
+def needed_blobs(db: sqlite3.Connection) -> set[str]:
+    """The names of those that are still known once all ``unneeded`` is forgotten."""
+    return _names(db, f"{_NEEDED} {_BLOBS} WHERE session IN needed")
+
+
+def _names(db: sqlite3.Connection, query: str) -> set[str]:
+    return {str(name, "utf-8", "replace") for (name,) in db.execute(query)}

@@ -8,7 +8,7 @@ long ago (``persistence.purge``).
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from engine.chain import GENESIS, Record
 from engine.errors import StoreCorrupt, StoreError
@@ -48,22 +48,29 @@ class Walk:
         self._last = -1 if head is None else head.head_seq if last is None else min(last, head.head_seq)
 
     def page(self, db: sqlite3.Connection) -> list[Record]:
-        """The next records; none when it is over. Raises StoreCorrupt."""
+        """The next records; none when it is over. The same ones again until they are ``passed``: a page may
+        be read anew if it is not what is in the store. Raises StoreCorrupt.
+        """
         records: list[Record] = []
         if self._next > self._last:
             return records
-        for row in self._rows(db):
+        at = self._at
+        for number, row in enumerate(self._rows(db), self._next):
             record = record_of(row)
-            self._verify(db, record)
-            self._at = record.id
-            self._next += 1
+            self._verify(db, record, number, at)
+            at = record.id
             records.append(record)
         if not records:
             head = session_by_id(db, self._session)
             if head is None or head.head_seq < self._next:
                 raise StoreError(f"session {self._session} was deleted, and is being removed from the store")
-            raise self._corrupt("it is missing")
+            raise self._corrupt(self._next, "it is missing")
         return records
+
+    def passed(self, page: Sequence[Record]) -> None:
+        """Go on behind a page, which is not empty."""
+        self._at = page[-1].id
+        self._next += len(page)
 
     def _rows(self, db: sqlite3.Connection) -> Iterator[Row]:
         """The rows of one page, bounded in number and, but for the last, in bytes."""
@@ -75,17 +82,17 @@ class Walk:
             if size > PAGE_BYTES:
                 return
 
-    def _verify(self, db: sqlite3.Connection, record: Record) -> None:
-        if record.event.seq != self._next:
-            raise self._corrupt("it is missing")
-        if record.prev != (self._at or _predecessor(db, record)):
-            raise self._corrupt("it does not follow the event before it")
+    def _verify(self, db: sqlite3.Connection, record: Record, number: int, at: bytes | None) -> None:
+        if record.event.seq != number:
+            raise self._corrupt(number, "it is missing")
+        if record.prev != (at or _predecessor(db, record)):
+            raise self._corrupt(number, "it does not follow the event before it")
         assert self._head is not None, "without a head there is nothing to read"
-        if self._next == self._head.head_seq and record.id != self._head.head_id:
-            raise self._corrupt("it is not the head that the session's entry names")
+        if number == self._head.head_seq and record.id != self._head.head_id:
+            raise self._corrupt(number, "it is not the head that the session's entry names")
 
-    def _corrupt(self, what: str) -> StoreCorrupt:
-        return StoreCorrupt(f"session {self._session}, event {self._next}: {what}; the store was altered")
+    def _corrupt(self, number: int, what: str) -> StoreCorrupt:
+        return StoreCorrupt(f"session {self._session}, event {number}: {what}; the store was altered")
 
 
 def _predecessor(db: sqlite3.Connection, record: Record) -> bytes | None:

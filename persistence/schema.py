@@ -190,19 +190,8 @@ def prepare(directory: Path) -> Path:
 
 def _adopt(db: sqlite3.Connection, path: Path) -> None:
     """Make the tables if the database is new, that is, empty; else check that it is ours."""
-    owner, version = (
-        db.execute(f"PRAGMA {name}").fetchone()[0] for name in ("application_id", "user_version")
-    )
-    new = (owner, version) == (0, 0) and db.execute("SELECT 1 FROM sqlite_master").fetchone() is None
-    if not new and owner != APPLICATION_ID:
-        raise StoreCorrupt(f"{path} is a database of another program: choose another directory")
-    if version > STORE_VERSION:
-        raise StoreError(
-            f"{path} has store format {version}; this program knows format {STORE_VERSION}: "
-            "run the newer mcp-v8 that wrote it, or choose another directory"
-        )
-    if not new and version < 1:
-        raise StoreCorrupt(f"{path} has store format {version}, which no mcp-v8 ever wrote")
+    version = version_of(db, path)
+    new = version == 0
     # Which says so instead of failing. With another journal a commit would not be durable when it returns.
     journal = db.execute("PRAGMA journal_mode = WAL").fetchone()[0]
     if journal != "wal":
@@ -220,6 +209,28 @@ def _adopt(db: sqlite3.Connection, path: Path) -> None:
         _change(db, _FROM_VERSION_2)
     elif version == 3:
         _change(db, _SPACE)
+
+
+def version_of(db: sqlite3.Connection, path: Path) -> int:
+    """The store format of the database at ``path``, if it is one that this program knows; 0 if it is empty.
+
+    Raises StoreError if a newer mcp-v8 wrote it, StoreCorrupt if it is no database of this program.
+    """
+    owner, version = (
+        int(db.execute(f"PRAGMA {name}").fetchone()[0]) for name in ("application_id", "user_version")
+    )
+    if (owner, version) == (0, 0) and db.execute("SELECT 1 FROM sqlite_master").fetchone() is None:
+        return 0
+    if owner != APPLICATION_ID:
+        raise StoreCorrupt(f"{path} is a database of another program: choose another directory")
+    if version > STORE_VERSION:
+        raise StoreError(
+            f"{path} has store format {version}; this program knows format {STORE_VERSION}: "
+            "run the newer mcp-v8 that wrote it, or choose another directory"
+        )
+    if version < 1:
+        raise StoreCorrupt(f"{path} has store format {version}, which no mcp-v8 ever wrote")
+    return version
 
 
 def _change(db: sqlite3.Connection, statements: str) -> None:

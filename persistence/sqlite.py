@@ -2,15 +2,14 @@
 
 Appends go through a queue to the one thread that writes (``persistence.writer``), which wakes all
 appends of a group commit with one call into the Trio run: a thread hop for each would cost more than
-the write. Reads run in threads with connections of their own; SQLite's write-ahead log lets them go
-on beside the writer.
+the write. Reads go on beside it (``persistence.queries``).
 """
 
 from __future__ import annotations
 
 import contextlib
 import sqlite3
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from functools import partial
 from pathlib import Path
@@ -22,10 +21,10 @@ import trio
 from engine.chain import Record
 from engine.checkpoints import Checkpoint
 from engine.errors import StoreError, StoreFailed
-from engine.labels import MAX_OF_SESSION
-from persistence import folders, listing, pointers, purge, reader, threads
-from persistence.eventlog import Page, Purged, SessionDetails, SessionRow
+from persistence import folders, pointers, purge
+from persistence.eventlog import Purged
 from persistence.lock import own
+from persistence.queries import SqliteQueries
 from persistence.schema import READ_ERRORS, connect, prepare, read_error, used_bytes
 from persistence.writer import Append, Note, Writer
 
@@ -34,9 +33,6 @@ MAX_QUEUED_BYTES = 64 << 20
 
 PROBE_SECONDS = 5.0
 """While appends fail, it is tried that often whether they still would."""
-
-READERS = 4
-"""Reads that run at once, each with a thread and a connection."""
 
 T = TypeVar("T")
 
@@ -64,23 +60,21 @@ async def open_sqlite_log(directory: Path) -> AsyncIterator[SqliteEventLog]:
             await log._disconnect()
 
 
-class SqliteEventLog:
+class SqliteEventLog(SqliteQueries):
     """An ``EventLog``; made by ``open_sqlite_log``."""
 
     def __init__(self, path: Path) -> None:
-        self._path = path
+        super().__init__(path)
         self._token = trio.lowlevel.current_trio_token()
+        self._idle: list[sqlite3.Connection] = []
         self._writer = Writer(path, lambda batch: self._token.run_sync_soon(self._settle, batch))
         self.failing: str | None = None
         """While the last append was not stored, as on a full disk: what is wrong and what to do."""
         self._failed = trio.Event()
         self._probing = trio.CancelScope()
-        self._closed = False
         self._queued = 0
         self._door = trio.Lock()
         self._room = trio.Event()
-        self._readers = trio.CapacityLimiter(READERS)
-        self._idle: list[sqlite3.Connection] = []
 
     @property
     def queued_bytes(self) -> int:
@@ -105,77 +99,6 @@ class SqliteEventLog:
         self._writer.put(append)
         await trio.lowlevel.wait_task_rescheduled(_not_now)
 
-    async def read(
-        self, session: str, first: int = 0, last: int | None = None
-    ) -> AsyncGenerator[Record, None]:
-        """See ``EventLog``: the records up to what is the head when reading begins."""
-        walk = await self._query(lambda db: reader.Walk(db, session, first, last))
-        while page := await self._query(walk.page):
-            for record in page:
-                yield record
-
-    async def first(self, session: str) -> Record | None:
-        """See ``EventLog``."""
-        return await self._query(lambda db: reader.first_record(db, session))
-
-    async def session_named(self, owner: str, name: str) -> SessionRow | None:
-        """See ``EventLog``."""
-        return await self._query(lambda db: reader.session_by_name(db, owner, name))
-
-    async def session(self, session: str) -> SessionRow | None:
-        """See ``EventLog``."""
-        return await self._query(lambda db: reader.session_by_id(db, session))
-
-    async def sessions(
-        self, owner: str, *, limit: int, after: str | None = None, tag: str | None = None
-    ) -> Page[SessionRow]:
-        """See ``EventLog``."""
-        return await self._query(lambda db: listing.sessions(db, owner, limit, after, tag))
-
-    async def open_sessions(self) -> dict[str, int]:
-        """See ``EventLog``."""
-        return await self._query(listing.open_sessions)
-
-    async def unused(
-        self, pattern: str, before: int, *, after: str = "", limit: int = 4_096
-    ) -> Page[SessionRow]:
-        """See ``EventLog``."""
-        return await self._query(lambda db: listing.unused(db, pattern, before, after, limit))
-
-    async def details(
-        self, sessions: Sequence[str], *, most_tags: int = MAX_OF_SESSION
-    ) -> dict[str, SessionDetails]:
-        """See ``EventLog``."""
-        return await self._query(lambda db: listing.details(db, sessions, most_tags))
-
-    async def executions(
-        self,
-        owner: str,
-        *,
-        session: str | None = None,
-        status: str | None = None,
-        limit: int,
-        after: str | None = None,
-    ) -> Page[Record]:
-        """See ``EventLog``."""
-        return await self._query(lambda db: listing.executions(db, owner, session, status, limit, after))
-
-    async def event(self, id: bytes) -> Record | None:
-        """See ``EventLog``."""
-        return await self._query(lambda db: reader.record_by(db, id=id))
-
-    async def accepted(self, session: str, first: int = 0, last: int | None = None) -> list[Record]:
-        """See ``EventLog``."""
-        return await self._query(lambda db: reader.accepted(db, session, first, last))
-
-    async def execution(self, execution_id: str) -> Record | None:
-        """See ``EventLog``."""
-        return await self._query(lambda db: reader.record_by(db, execution_id=execution_id))
-
-    async def idempotent(self, owner: str, key: str) -> Record | None:
-        """See ``EventLog``."""
-        return await self._query(lambda db: reader.record_by(db, owner=owner, idempotency_key=key))
-
     async def add_checkpoint(self, checkpoint: Checkpoint, forget: Sequence[Checkpoint] = ()) -> None:
         """See ``EventLog``."""
         await self._note([pointers.remember(checkpoint), *pointers.forget(forget)])
@@ -184,18 +107,10 @@ class SqliteEventLog:
         """See ``EventLog``."""
         await self._note(pointers.forget(checkpoints))
 
-    async def checkpoints(self, session: str, first: int = 0, last: int | None = None) -> list[Checkpoint]:
-        """See ``EventLog``."""
-        return await self._query(lambda db: pointers.of_session(db, session, first, last))
-
     async def checkpoint_blobs(self) -> set[str]:
         """See ``EventLog``."""
         await self._note([pointers.forget_all_of(one) for one in await self._query(pointers.unneeded)])
         return await self._query(pointers.blobs)
-
-    async def purgeable(self, before: int, *, limit: int) -> list[str]:
-        """See ``EventLog``."""
-        return await self._query(lambda db: purge.purgeable(db, before, limit))
 
     async def purge(self, session: str, before: int) -> Purged:
         """See ``EventLog``."""
@@ -206,6 +121,23 @@ class SqliteEventLog:
             )
         )
         return step.purged
+
+    def _run_query(self, query: Callable[[sqlite3.Connection], T]) -> T:
+        """See ``SqliteQueries``."""
+        try:
+            db = self._idle.pop() if self._idle else connect(self._path)
+            try:
+                return query(db)
+            finally:
+                self._idle.append(db)
+        except READ_ERRORS as failure:
+            raise read_error(failure, self._path) from failure
+
+    async def _disconnect(self) -> None:
+        """Close the readers' connections once the reads that have begun are over."""
+        await self._rest()
+        while self._idle:
+            self._idle.pop().close()
 
     async def _note(self, statements: Sequence[pointers.Statement]) -> None:
         if statements:
@@ -262,33 +194,6 @@ class SqliteEventLog:
         self._closed = True
         self._probing.cancel()
         self._writer.stop()
-
-    async def _query(self, query: Callable[[sqlite3.Connection], T]) -> T:
-        if self._closed:
-            raise StoreError("the event log is closed: the server is stopping")
-        try:
-            return await threads.run(lambda: self._run_query(query), self._readers)
-        except threads.NoThread as none:
-            raise StoreError(f"{self._path} could not be read: {none}; try again later") from none
-
-    def _run_query(self, query: Callable[[sqlite3.Connection], T]) -> T:
-        """Run in a reader's thread: the limiter bounds the connections too."""
-        try:
-            db = self._idle.pop() if self._idle else connect(self._path)
-            try:
-                return query(db)
-            finally:
-                self._idle.append(db)
-        except READ_ERRORS as failure:
-            raise read_error(failure, self._path) from failure
-
-    async def _disconnect(self) -> None:
-        """Close the readers' connections once the reads that have begun are over."""
-        with trio.CancelScope(shield=True):
-            for reader_slot in range(READERS):
-                await self._readers.acquire_on_behalf_of(reader_slot)
-        while self._idle:
-            self._idle.pop().close()
 
 
 def _not_now(_: object) -> trio.lowlevel.Abort:

@@ -24,6 +24,7 @@ async def page_lengths(directory: Path, history: History) -> list[int]:
 def _lengths(db: sqlite3.Connection, session: str) -> Iterator[int]:
     walk = Walk(db, session, 0, None)
     while page := walk.page(db):
+        walk.passed(page)
         yield len(page)
 
 
