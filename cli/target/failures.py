@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from engine.errors import EngineError, InvalidField, NotFound, StoreCorrupt
+from engine.errors import EngineError, InvalidField, NotFound, StoreCorrupt, StoreMissing
 
 DIFFERS = 1
 """Something differs, or failed."""
@@ -37,6 +37,6 @@ def failed_with(error: EngineError) -> Failed:
     """An error of an engine in this process, as a store that cannot be opened."""
     if isinstance(error, StoreCorrupt):
         return Failed(error.message, CORRUPT)
-    if isinstance(error, NotFound):
+    if isinstance(error, NotFound | StoreMissing):
         return Failed(error.message, NOT_FOUND)
     return Failed(error.message, USAGE if isinstance(error, InvalidField) else DIFFERS)

@@ -9,16 +9,16 @@ from contextlib import asynccontextmanager
 from importlib.metadata import version
 from pathlib import Path
 
+import click
 import trio
 
 from cli import environment
 from cli.target.client import Client
-from cli.target.failures import NOT_FOUND, Failed
 from cli.target.inprocess import InProcess
 from engine.limits import LimitPolicy
 from engine.supervisor import Stores, open_supervisor
-from persistence.directory_blobs import DirectoryBlobStore
-from persistence.schema import DATABASE_NAME
+from persistence.directory_blobs import DirectoryBlobStore, ReadOnlyBlobStore
+from persistence.readonly import open_sqlite_reader
 from persistence.sqlite import open_sqlite_log
 from transports.identity import LOCAL, Identity
 from transports.rest.direct import DirectApp
@@ -26,6 +26,10 @@ from transports.settings import HttpSettings
 
 DRAIN_SECONDS = 5.0
 """What a command that has changed something gives a last checkpoint."""
+RESTORE_TARGET_SECONDS = 0.5
+"""As a server has it by default."""
+_NO_CHECKPOINTS = 1e9
+"""Seconds that no replay takes."""
 _LIMITLESS = 1 << 40
 """Bytes: what is asked of a store comes from who has it."""
 
@@ -34,24 +38,21 @@ _LIMITLESS = 1 << 40
 async def open_store(directory: Path, *, owner: str | None, writes: bool) -> AsyncIterator[Sequence[Client]]:
     """A client for each owner who has sessions in the store, or for the one named, or for nobody's first.
 
-    It is owned if the command ``writes``. Raises StoreLocked if a server has it then, Failed if there is
-    none, StoreError.
+    It is owned if the command ``writes``, else not altered in any way. Raises StoreLocked if a server has it
+    then, StoreMissing if there is none, StoreError.
     """
-    if not (directory / DATABASE_NAME).is_file() and not writes:
-        raise Failed(
-            f"there is no store in {directory}: give --directory-path, or --url for a server", NOT_FOUND
-        )
     where = f"the store in {directory}"
     async with (
-        open_sqlite_log(directory) as log,
+        open_sqlite_log(directory) if writes else open_sqlite_reader(directory, _tell) as log,
         open_supervisor(
-            stores=Stores(log, DirectoryBlobStore(directory)),
+            stores=Stores(log, (DirectoryBlobStore if writes else ReadOnlyBlobStore)(directory)),
             policy=LimitPolicy(),
             cache_dir=environment.cache_directory(),
             max_workers=environment.default_max_workers(),
             spares=0,
             max_store_bytes=_LIMITLESS,
             max_recovery_seconds=math.inf,
+            restore_target_seconds=RESTORE_TARGET_SECONDS if writes else _NO_CHECKPOINTS,
             for_command=True,
         ) as engine,
     ):
@@ -63,6 +64,10 @@ async def open_store(directory: Path, *, owner: str | None, writes: bool) -> Asy
         yield [Client(InProcess(app, where, Identity(one, subject=user), agent), one) for one in owners]
         if writes:
             await engine.drain(DRAIN_SECONDS)
+
+
+def _tell(sentence: str) -> None:
+    click.echo(f"mcp-v8: {sentence}", err=True)
 
 
 def _user() -> str:
