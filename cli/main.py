@@ -6,6 +6,8 @@ import importlib
 
 import click
 
+from cli.output import terminal
+
 _CONTEXT = {"help_option_names": ["-h", "--help"], "max_content_width": 80}
 
 _EXAMPLES = """\
@@ -62,12 +64,14 @@ class _Commands(click.Group):
 
 @click.group(cls=_Commands, context_settings=_CONTEXT)
 @click.version_option(package_name="mcp-v8", message="%(prog)s %(version)s")
-def main() -> None:
+@click.pass_context
+def main(context: click.Context) -> None:
     """JavaScript sessions that remember, for AI agents: V8 behind MCP and REST.
 
     mcp-v8 --http-port 8080 serves. Each option, such as --http-port, is also a variable, MCP_V8_HTTP_PORT,
     and a key of a configuration file, http_port. Flag before variable before file before default.
     """
+    terminal.prepare(context)
 
 
 if __name__ == "__main__":

@@ -14,6 +14,7 @@ from msgspec import Struct
 
 from cli import environment
 from cli.options import Directory
+from cli.output import terminal
 from cli.target.client import Client
 from cli.target.failures import USAGE, Failed, failed_with
 from engine.errors import EngineError, StoreLocked
@@ -114,6 +115,7 @@ def _status(main: Callable[[], Awaitable[int | None]]) -> int:
         if isinstance(found, KeyboardInterrupt):
             return 130
         if isinstance(found, BrokenPipeError):  # as of `mcp-v8 log a | head`: whoever read has had enough
+            terminal.give_up_stdout()
             return 0
         failed = failed_with(found) if isinstance(found, EngineError) else found
         if not isinstance(failed, Failed):
