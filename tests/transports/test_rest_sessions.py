@@ -70,6 +70,17 @@ def test_long_texts_are_cut_in_the_log_and_whole_in_the_event(client: httpx2.Cli
     whole = told(client.get(f"/api/sessions/{name}/events/1"))
     assert (whole["code"], whole["output"], whole["truncated"]) == (code, "o" * 5000 + "\n", [])
     assert whole["error_detail"] is None
+    in_full = client.get(f"/api/sessions/{name}/events", params={"first": 1, "full": "true"})
+    assert told(in_full)["events"] == [whole]
+
+
+def test_an_event_tells_the_level_of_each_line_of_its_console(client: httpx2.Client, name: str) -> None:
+    run(client, "console.log('a\\nb'); console.error('c')", name)
+    lines = told(client.get(f"/api/sessions/{name}/events/1"))["console"]
+    assert lines == [{"level": "log", "text": "a\nb"}, {"level": "error", "text": "c"}]
+    run(client, "for (const c of 'abc') console.log(c.repeat(400_000))", name)
+    cut = told(client.get(f"/api/sessions/{name}/events/2"))
+    assert "\n".join(line["text"] for line in cut["console"]) == cut["output"].removesuffix("\n")
 
 
 def test_a_state_tells_variables_with_types_and_previews(client: httpx2.Client, name: str) -> None:

@@ -66,6 +66,7 @@ class EventsQuery(Struct, frozen=True, forbid_unknown_fields=True):
 
     first: EventNumber = 0
     limit: Limit = DEFAULT_PAGE
+    full: Annotated[bool, Meta(description="Whether each is told in full, as by its number")] = False
 
 
 class PointQuery(Struct, frozen=True, forbid_unknown_fields=True):
@@ -132,7 +133,7 @@ class Sessions:
         """A page of its log."""
         name, query = asked.path["name"], asked.query
         found = await self._engine.events(asked.owner, name, first=query.first, limit=query.limit)
-        events = [event_answer(record, listed=True) for record in found.items]
+        events = [event_answer(record, listed=not query.full) for record in found.items]
         following = None if found.next is None else int(found.next)
         return json_answer(EventsAnswer(session=name, events=events, next=following))
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Annotated, Any, Literal
 
 from msgspec import UNSET, Meta, Struct, UnsetType
@@ -11,7 +12,19 @@ from engine import labels
 from engine.catalog import MAX_PAGE, Progress, SessionInfo, SessionStatus, StateView
 from engine.chain import Record
 from engine.checkpoints import Checkpoint
-from engine.events import Aborted, Accepted, Caller, Closed, Created, ErrorDetail, Executed, Forked, Tagged
+from engine.events import (
+    Aborted,
+    Accepted,
+    Caller,
+    Closed,
+    Created,
+    ErrorDetail,
+    Executed,
+    Forked,
+    Level,
+    Line,
+    Tagged,
+)
 from engine.execution import Report, Status
 from engine.isolate.wire import Global
 from engine.outcomes import status_of
@@ -145,6 +158,13 @@ class SessionsAnswer(Struct, frozen=True):
     """``after`` of the next page; null at the end."""
 
 
+class ConsoleLine(Struct, frozen=True):
+    """One line that was printed; it may have newlines in it."""
+
+    level: Level
+    text: str
+
+
 class EventAnswer(Struct, frozen=True, kw_only=True):
     """An event of a session's log; what an event of its type does not have is left out."""
 
@@ -164,6 +184,8 @@ class EventAnswer(Struct, frozen=True, kw_only=True):
     error: str | UnsetType | None = UNSET
     truncated: list[str] | UnsetType = UNSET
     """Which of these texts are cut."""
+    console: list[ConsoleLine] | UnsetType = UNSET
+    """What ``output`` is made of, as far as it is there; not in lists, unless they are asked for in full."""
     error_detail: ErrorDetail | UnsetType | None = UNSET
     duration_ms: float | UnsetType = UNSET
     target: int | UnsetType = UNSET
@@ -428,9 +450,21 @@ def event_answer(record: Record, *, listed: bool) -> EventAnswer:
         status=status_of(event),
         **{name: text and text[:most] for name, text in texts.items()},
         truncated=cut,
+        console=UNSET if listed else _console(event.console, most),
         error_detail=UNSET if listed else error,
         duration_ms=event.duration_us / 1000,
     )
+
+
+def _console(lines: Sequence[Line], most: int) -> list[ConsoleLine]:
+    """The lines, up to so many characters."""
+    told, left = [], most
+    for line in lines:
+        if left <= 0:
+            break
+        told.append(ConsoleLine(line.level, line.text[:left]))
+        left -= len(line.text) + 1
+    return told
 
 
 _TYPES: dict[type, EventType] = {
