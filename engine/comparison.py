@@ -17,11 +17,13 @@ from typing import NamedTuple
 
 from msgspec import Struct
 
-from engine.events import Accepted, Executed, Line
+from engine.events import Accepted, ErrorDetail, Executed, Line
 from engine.isolate.wire import Done
 
 FOUND_CHARS = 2_000
 """Characters of a differing value that are kept."""
+_LINE_CHARS = 400
+"""Characters of a line before the first that differs, if all of it is to be kept."""
 
 
 class Difference(NamedTuple):
@@ -71,6 +73,10 @@ class Comparison:
         """Digests of the replay, by the numbers of the events that differed, as far as they are collected."""
         self.last: Difference | None = None
         """In what the last event that was compared differed from something that is known."""
+        self.last_drift: Difference | None = None
+        """In what texts of that event came out otherwise than under the other engine that recorded it."""
+        self.is_other = False
+        """Whether another engine recorded that event."""
         self.drift: Drift | None = None
         self._engine = engine
         self._accepted = accepted
@@ -90,7 +96,8 @@ class Comparison:
             difference = _compare_digests(accepted.digests[event.seq], done.digest)
         else:
             difference = None
-        self.last = difference
+        self.last, self.last_drift = difference, None
+        self.is_other = event.engine != self._engine
         # What was accepted under another engine gets a digest that holds under this one.
         is_new = difference is not None or (accepted is not None and accepted.engine != self._engine)
         if self._collect and is_new:
@@ -105,7 +112,7 @@ class Comparison:
         return self._strict or event.engine == self._engine
 
     def _note_drift(self, event: Executed, done: Done, console: tuple[Line, ...]) -> None:
-        different = _first_different(_texts(event, done, console))
+        self.last_drift = different = _first_different(_texts(event, done, console))
         if different is not None:
             known = self.drift or Drift(count=0, seq=event.seq, field=different.field)
             self.drift = Drift(count=known.count + 1, seq=known.seq, field=known.field)
@@ -153,8 +160,22 @@ def _texts(event: Executed, done: Done, console: tuple[Line, ...]) -> _Pairs:
 def _first_different(pairs: _Pairs) -> Difference | None:
     for field, expected, got in pairs:
         if expected != got:
-            return Difference(field, *from_where_they_part(str(expected), str(got)))
+            was, now = _text(expected), _text(got)
+            if was == now:  # in what is not shown
+                was, now = str(expected), str(got)
+            return Difference(field, *from_where_they_part(was, now))
     return None
+
+
+def _text(value: object) -> str:
+    """What people read of a field."""
+    if isinstance(value, ErrorDetail):
+        place = "" if value.line is None else f"line {value.line}, column {value.column}"
+        parts = (f"{value.name}: {value.message}", place, value.frame, value.stack)
+        return "\n".join(part for part in parts if part)
+    if isinstance(value, tuple) and any(isinstance(one, Line) for one in value):
+        return "".join(f"{line.level}: {line.text}\n" for line in value)
+    return str(value)
 
 
 def _compare_digests(expected: bytes, got: bytes) -> Difference | None:
@@ -162,8 +183,8 @@ def _compare_digests(expected: bytes, got: bytes) -> Difference | None:
 
 
 def from_where_they_part(expected: str, got: str) -> tuple[str, str]:
-    """The two texts from shortly before that."""
+    """The two texts from shortly before that: from the beginning of the line, unless it is a long one."""
     pairs = enumerate(zip(expected, got, strict=False))
     at = next((i for i, (a, b) in pairs if a != b), min(len(expected), len(got)))
-    start = max(0, at - 40)
+    start = expected.rfind("\n", max(0, at - _LINE_CHARS), at) + 1 or max(0, at - 40)
     return expected[start : start + FOUND_CHARS], got[start : start + FOUND_CHARS]

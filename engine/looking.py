@@ -25,6 +25,8 @@ PREVIEW_CHARS = 200
 MAX_PREVIEW_CHARS = 2_000
 MAX_LOOKS_BACK = 2
 """Looks at points of the past that are on their way at once: each takes a worker, and may replay for long."""
+MAX_WALKS = 2
+"""The same of replays that take as long as they need. They have places of their own: looks are short."""
 
 
 class LooksBack:

@@ -80,6 +80,7 @@ class Supervisor:
         session_ttl_seconds: float,
         open_sessions: Mapping[str, int],
         looks_back: LooksBack,
+        walks: LooksBack,
         upkeep: bool,
         observers: Observers,
     ) -> None:
@@ -121,7 +122,7 @@ class Supervisor:
                 nursery.start_soon(self._keep_up, self._upkeep)
         self._admission = Admission(max_executions, self._space)
         self._keys = Keys(self._recorded_under)
-        self._looks_back = looks_back
+        self._looks_back, self._walks = looks_back, walks
         self._finished = stateless.Finished(self._keys.forget)
         self._observers = observers
         self.feed = Feed()
@@ -305,8 +306,9 @@ class Supervisor:
         Unavailable, StoreError.
         """
         point = await self.state_point(owner, name, at=last)
-        if first > point.seq:
-            raise InvalidField(f"there is nothing to replay from event {first} to {point.seq}", field="first")
+        until = (await self.session(owner, name)).head_seq if last is None else last
+        if first > until:
+            raise InvalidField(f"no event is from {first} to {until}", field="first")
         travel = await self._travel()
         return await travel.walk(owner, name, point, tell, first=first, strict=strict, changes=changes)
 
@@ -406,7 +408,7 @@ class Supervisor:
         sessions = self._sessions
         self._admission.check()
         await self._started()
-        return TimeTravel(sessions, self._looks_back)
+        return TimeTravel(sessions, self._looks_back, self._walks)
 
     async def _started(self) -> None:
         if not self._workers.has_started:
@@ -568,6 +570,7 @@ async def open_supervisor(
             session_ttl_seconds=session_ttl_seconds,
             open_sessions={} if stores is None else await stores.log.open_sessions(),
             looks_back=looks_back,
+            walks=looks_back if for_command else LooksBack(looking.MAX_WALKS),
             upkeep=not for_command,
             observers=Observers(observers),
         )

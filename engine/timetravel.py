@@ -23,11 +23,12 @@ from engine.verification import Replayed, Step, Verification
 
 
 class TimeTravel:
-    """Goes back in the sessions of one log, by the places of ``looks``."""
+    """Goes back in the sessions of one log, by the places of ``looks``, or for a walk of ``walks``."""
 
-    def __init__(self, sessions: Sessions, looks: LooksBack) -> None:
+    def __init__(self, sessions: Sessions, looks: LooksBack, walks: LooksBack) -> None:
         self._sessions = sessions
         self._looks = looks
+        self._walks = walks
 
     async def state(self, owner: str, name: str, point: ForkPoint, preview_chars: int) -> StateView:
         """The variables there. Raises TooLarge, Busy, Conflict, Unavailable, StoreError."""
@@ -85,7 +86,7 @@ class TimeTravel:
 
         Raises Busy, TooLarge, Unavailable, StoreError.
         """
-        async with self._looks.place(owner):
+        async with self._walks.place(owner):
             before = await self._before(owner, name, point, first) if changes else None
             verification = Verification(
                 self._sessions, owner, name, first=first, strict=strict, before=before, tell=tell

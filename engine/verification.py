@@ -49,8 +49,10 @@ class Step(Struct, frozen=True, kw_only=True):
 
     event: int
     difference: Difference | None
-    drifted: bool
-    """Whether texts of another engine's came out otherwise."""
+    drift: Difference | None
+    """In what texts came out otherwise than under the other engine that recorded it."""
+    is_other: bool
+    """Whether another engine recorded it."""
     changes: StateDifference | None
     """What it did to the variables, where that was asked for."""
 
@@ -87,7 +89,7 @@ class Verification:
         )
         self._taken: Worker | None = None
         self._told = first - 1
-        self._drifted = 0
+        self._drift: Drift | None = None
         self._executions = 0
         self._found: dict[int, Difference] = {}
         self._different = 0
@@ -100,12 +102,14 @@ class Verification:
     async def run(self, target: ForkPoint) -> Replayed:
         """Replay up to ``target``; an event that differs is noted, and the replay goes on from what it gave.
 
+        Nothing is run where the target is before the first event: what is between is no execution.
         Raises StoreError, Unavailable, TooLarge, and what ``tell`` raises.
         """
         failed: int | None = None
         try:
-            with self._work:
-                await self._recovery.accept(target, self._acquire, first=self._first)
+            if self._first <= target.seq:
+                with self._work:
+                    await self._recovery.accept(target, self._acquire, first=self._first)
         except ReplayFailed as ended:
             failed = ended.seq
         finally:
@@ -117,14 +121,12 @@ class Verification:
             different=self._different,
             found=self._found,
             failed=failed,
-            drift=self._recovery.comparison.drift,
+            drift=self._drift,
         )
 
     async def _between(self, worker: Worker, _point: ForkPoint | None) -> None:
         """An event was run again; maybe not for the first time, where a worker was lost."""
         seq, comparison = self._recovery.reached, self._recovery.comparison
-        drift = 0 if comparison.drift is None else comparison.drift.count
-        drifted, self._drifted = drift > self._drifted, drift
         if seq <= self._told:
             return
         self._told = seq
@@ -134,8 +136,14 @@ class Verification:
             self._different += 1
             if len(self._found) < MAX_FOUND:
                 self._found[seq] = found
+        drift = comparison.last_drift
+        if drift is not None:
+            known = self._drift or Drift(count=0, seq=seq, field=drift.field)
+            self._drift = Drift(count=known.count + 1, seq=known.seq, field=known.field)
         changes = await self._changes(worker, seq)
-        await self._tell(Step(event=seq, difference=found, drifted=drifted, changes=changes))
+        await self._tell(
+            Step(event=seq, difference=found, drift=drift, is_other=comparison.is_other, changes=changes)
+        )
 
     async def _changes(self, worker: Worker, seq: int) -> StateDifference | None:
         if self._view is None:
@@ -149,7 +157,6 @@ class Verification:
 
     async def _acquire(self) -> Worker:
         self._give_back()  # one that died while it replayed
-        self._drifted = 0
         self._taken = await self._source.places.take(self._owner)
         return self._taken
 

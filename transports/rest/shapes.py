@@ -268,13 +268,15 @@ class ReplayedEvent(Struct, frozen=True, kw_only=True, tag_field="type", tag="ev
     event: int
     agrees: bool
     field: str | None = None
-    """What differs first, where it does not agree: result, console, …"""
+    """What differs first, where it does not agree or has drifted: result, console, …"""
     expected: str | None = None
     """The beginning of what was recorded, from shortly before they part."""
     got: str | None = None
     """The same of what the replay gave."""
     drifted: bool = False
     """Whether texts came out otherwise than under the engine of another version that recorded them."""
+    other_engine: bool = False
+    """Whether the engine of another version recorded it."""
     changes: Changes | UnsetType = UNSET
     """What it did to the variables, where that was asked for."""
 
@@ -382,14 +384,15 @@ def evaluated_answer(report: Report, session: str, point: int, console_bytes: in
 
 def replayed_event(step: Step) -> ReplayedEvent:
     """A step of a replay as clients see it."""
-    found = step.difference
+    found = step.difference or step.drift
     return ReplayedEvent(
         event=step.event,
-        agrees=found is None,
+        agrees=step.difference is None,
         field=None if found is None else found.field,
         expected=None if found is None else found.expected,
         got=None if found is None else found.got,
-        drifted=step.drifted,
+        drifted=step.drift is not None,
+        other_engine=step.is_other,
         changes=UNSET if step.changes is None else changes_answer(step.changes),
     )
 
