@@ -7,6 +7,7 @@
     │   ├── NotFound            no such session, event or execution (or not the caller's)
     │   ├── Conflict            the session is not where the caller thinks, or cannot go on
     │   ├── KeyReused           an idempotency key came back with another request
+    │   ├── FileCorrupt         a file that was to be imported is damaged, or no such file
     │   ├── TooManySessions     the owner has as many as one may
     │   └── Busy                a queue is full: try again later
     ├── Unavailable             nobody's fault: the server is starting, stopping or short of workers
@@ -77,6 +78,12 @@ class KeyReused(RequestError):
     """The idempotency key was used before, with a different request."""
 
     code = "idempotency_key_reused"
+
+
+class FileCorrupt(RequestError):
+    """A file that was to be imported is not what an export wrote: damaged, cut off, or something else."""
+
+    code = "file_corrupt"
 
 
 class TooManySessions(RequestError):

@@ -11,7 +11,7 @@ from engine.events import STATE_EVENTS, Forked
 from engine.session import ForkPoint, Position
 from persistence.eventlog import EventLog
 
-_MAX_FORKS = 10_000
+MAX_FORKS = 10_000
 """Longest line of ancestors that is followed."""
 _STEP = 64
 """Events read at once when looking backwards for a state."""
@@ -28,7 +28,7 @@ async def lineage(log: EventLog, session: str, last: int, first: int = 0) -> lis
     an ancestor is missing.
     """
     stretches: list[Stretch] = []
-    while len(stretches) < _MAX_FORKS:
+    while len(stretches) < MAX_FORKS:
         begin = await log.first(session)
         if begin is None:
             raise StoreCorrupt(f"session {session} has no events")
@@ -37,7 +37,7 @@ async def lineage(log: EventLog, session: str, last: int, first: int = 0) -> lis
         if not isinstance(begin.event, Forked) or begin.event.seq <= first:
             return stretches[::-1]
         session, last = begin.event.parent, min(last, begin.event.seq - 1)
-    raise Conflict(f"this session has more than {_MAX_FORKS} ancestors", field="session")
+    raise Conflict(f"this session has more than {MAX_FORKS} ancestors", field="session")
 
 
 async def history(log: EventLog, session: str, last: int, first: int = 0) -> AsyncGenerator[Record, None]:

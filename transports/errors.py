@@ -20,6 +20,7 @@ STATUS: dict[type[errors.EngineError], int] = {
     errors.NotFound: 404,
     errors.Conflict: 409,
     errors.KeyReused: 422,
+    errors.FileCorrupt: 422,
     errors.TooManySessions: 409,
     errors.Busy: 429,
     errors.Unavailable: 503,

@@ -32,7 +32,7 @@ KIB, MIB = 1 << 10, 1 << 20
 FIXED = {
     "stack": stack.LIVE_BYTES,
     "its name": 128,
-    "line of forks that it comes from": history._MAX_FORKS,
+    "line of forks that it comes from": history.MAX_FORKS,
     "a label's key": labels.MAX_KEY_CHARS,
     "a label's value": labels.MAX_VALUE_CHARS,
     "labels of a state": labels.MAX_OF_STATE,
