@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Sequence
+from contextlib import AbstractAsyncContextManager
 from typing import Generic, Protocol, TypeVar
 
 from msgspec import Struct
@@ -65,6 +66,39 @@ class Purged(Struct, frozen=True, kw_only=True):
     """Whether nothing more of the session can be removed now."""
 
 
+class Adoption(Protocol):
+    """A session that another log kept, with all that it comes from, on its way into this one."""
+
+    @property
+    def size(self) -> int:
+        """Bytes of the records so far, roughly as the log will keep them."""
+        ...
+
+    async def add(self, records: Sequence[Record]) -> None:
+        """Take the next records of the history, which the caller has verified: from Created on, in order.
+
+        They are kept aside, and not in memory. Raises StoreFailed.
+        """
+        ...
+
+    async def is_there(self) -> bool:
+        """Whether the log has that session already, open and with the same events.
+
+        Raises Conflict if it has another session of that name, or another history of this one or of those
+        that it was forked from, or more or less of it; StoreCorrupt.
+        """
+        ...
+
+    async def commit(self) -> None:
+        """Make all of it durable, or nothing.
+
+        The session is open then. Those that it was forked from are as if they had been deleted, unless they
+        are there. Shielded from cancellation. Raises what ``is_there`` does, Conflict for executions and
+        idempotency keys that the log has in other sessions, too, and StoreFailed.
+        """
+        ...
+
+
 class EventLog(Protocol):
     """An append-only log of sessions. Safe for many tasks of one Trio run.
 
@@ -84,6 +118,13 @@ class EventLog(Protocol):
         Raises AppendConflict if a sequence number is taken, the head is not ``records[0].prev``,
         or a name, execution id or idempotency key exists already; StoreFailed for a definite
         failure of the store.
+        """
+        ...
+
+    def adoption(self) -> AbstractAsyncContextManager[Adoption]:
+        """Begin to take in a session of another log; what is not committed in the block is forgotten.
+
+        Raises StoreFailed.
         """
         ...
 

@@ -23,7 +23,7 @@ import sqlite3
 import tempfile
 import time
 from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import ExitStack, asynccontextmanager, closing, suppress
+from contextlib import AbstractAsyncContextManager, ExitStack, asynccontextmanager, closing, suppress
 from pathlib import Path
 from typing import NamedTuple, NoReturn, TypeVar
 
@@ -32,7 +32,7 @@ import trio
 from engine.chain import Record
 from engine.checkpoints import Checkpoint
 from engine.errors import StoreError, StoreMissing, StoreReadOnly
-from persistence.eventlog import Purged
+from persistence.eventlog import Adoption, Purged
 from persistence.lock import holder
 from persistence.queries import SqliteQueries
 from persistence.schema import (
@@ -160,6 +160,10 @@ class ReadOnlyEventLog(SqliteQueries):
         """See ``EventLog``; what it was when the log was opened."""
 
     async def append(self, records: Sequence[Record]) -> None:  # noqa: ARG002
+        """Raises StoreReadOnly."""
+        self._refuse()
+
+    def adoption(self) -> AbstractAsyncContextManager[Adoption]:
         """Raises StoreReadOnly."""
         self._refuse()
 

@@ -53,6 +53,11 @@ _USED = (
 
 EVENT_COLUMNS = "session, seq, execution_id, owner, idempotency_key, status, id, prev, body, large"
 SESSION_COLUMNS = "session, owner, name, created_at, last_at, head_seq, head_id, state_seq, state_id, closed"
+INSERT_EVENT = f"INSERT INTO events ({EVENT_COLUMNS}) VALUES (?,?,?,?,?,?,?,?,?,?)"  # noqa: S608
+INSERT_SESSION = (
+    f"INSERT INTO sessions ({SESSION_COLUMNS}, parent, first_seq) VALUES (?,?,?,?,?,?,?,?,?,?,?,?)"  # noqa: S608
+)
+INSERT_TAG = "INSERT OR REPLACE INTO tags (session, target, key, value) VALUES (?,?,?,?)"
 
 _TABLES = """
 CREATE TABLE events (

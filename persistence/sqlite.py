@@ -21,7 +21,8 @@ import trio
 from engine.chain import Record
 from engine.checkpoints import Checkpoint
 from engine.errors import StoreError, StoreFailed
-from persistence import folders, pointers, purge
+from persistence import folders, pointers, purge, threads
+from persistence.adoption import Lineage, LogAdoption
 from persistence.eventlog import Purged
 from persistence.lock import own
 from persistence.queries import SqliteQueries
@@ -98,6 +99,21 @@ class SqliteEventLog(SqliteQueries):
         self._queued += append.size
         self._writer.put(append)
         await trio.lowlevel.wait_task_rescheduled(_not_now)
+
+    @asynccontextmanager
+    async def adoption(self) -> AsyncIterator[LogAdoption]:
+        """See ``EventLog``."""
+        try:
+            lineage = await threads.run(lambda: Lineage(self._path.parent), self._readers)
+        except (OSError, threads.NoThread) as failed:
+            raise StoreFailed(f"nothing can be imported into {self._path.parent}: {failed}") from failed
+        try:
+            yield LogAdoption(lineage, self._query, self._adopt)
+        finally:
+            lineage.close()
+
+    async def _adopt(self, lineage: Lineage) -> None:
+        await self._append(Append((), trio.lowlevel.current_task(), lineage=lineage))
 
     async def add_checkpoint(self, checkpoint: Checkpoint, forget: Sequence[Checkpoint] = ()) -> None:
         """See ``EventLog``."""

@@ -21,13 +21,16 @@ import trio
 from msgspec import Struct
 
 from engine.chain import Record
-from engine.errors import AppendConflict, StoreError, StoreFailed
+from engine.errors import AppendConflict, Conflict, EngineError, StoreCorrupt, StoreError, StoreFailed
 from engine.events import Closed, Created, Forked, Tagged
 from persistence import folders
+from persistence.adoption import Lineage
 from persistence.eventlog import SessionRow
 from persistence.heads import advance
 from persistence.schema import (
-    EVENT_COLUMNS,
+    INSERT_EVENT,
+    INSERT_SESSION,
+    INSERT_TAG,
     SESSION_COLUMNS,
     connect,
     event_row,
@@ -46,16 +49,11 @@ HEADS_KEPT = 10_000
 RETRY_SECONDS = (0.0, 0.1, 0.5, 1.0, 2.0)
 """Pauses before the attempts to find out what came of a commit that failed."""
 
-_INSERT_EVENT = f"INSERT INTO events ({EVENT_COLUMNS}) VALUES (?,?,?,?,?,?,?,?,?,?)"  # noqa: S608
-_INSERT_SESSION = (
-    f"INSERT INTO sessions ({SESSION_COLUMNS}, parent, first_seq) VALUES (?,?,?,?,?,?,?,?,?,?,?,?)"  # noqa: S608
-)
 _SELECT_SESSION = f"SELECT {SESSION_COLUMNS} FROM sessions WHERE session = ?"  # noqa: S608
 _UPDATE_SESSION = (
     "UPDATE sessions SET last_at = ?, head_seq = ?, head_id = ?, state_seq = ?, state_id = ?, closed = ? "
     "WHERE session = ?"
 )
-_INSERT_TAG = "INSERT OR REPLACE INTO tags (session, target, key, value) VALUES (?,?,?,?)"
 _DELETE_TAG = "DELETE FROM tags WHERE session = ? AND target = ? AND key = ?"
 
 _UNWRITTEN = (sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR_WRITE)
@@ -84,19 +82,27 @@ class Note(Struct, frozen=True):
 class Append:
     """Records that are to be written together, the task that waits, and what came of it.
 
-    Without records it only tries whether something can be written, a ``note`` for example.
+    A ``lineage`` holds its records itself. Without records it only tries whether something can be written, a
+    ``note`` for example.
     """
 
-    __slots__ = ("failure", "note", "records", "size", "task")
+    __slots__ = ("failure", "lineage", "note", "records", "size", "task")
 
-    def __init__(self, records: Sequence[Record], task: trio.lowlevel.Task, note: Note | None = None) -> None:
+    def __init__(
+        self,
+        records: Sequence[Record],
+        task: trio.lowlevel.Task,
+        note: Note | None = None,
+        lineage: Lineage | None = None,
+    ) -> None:
         self.records = records
         self.note = note
+        self.lineage = lineage
         self.task = task
         self.size = 0 if note is None else note.size
         self.size += sum(1_024 + len(r.body) + sum(map(len, r.large.values())) for r in records)
         """Bytes of memory, roughly."""
-        self.failure: StoreError | None = None
+        self.failure: EngineError | None = None
 
 
 class Writer:
@@ -129,9 +135,9 @@ class Writer:
         """Write what is queued until ``stop``. Raises StoreError when it cannot answer."""
         try:
             while batch := self._gather():
-                self.unanswered = sorted(batch, key=_is_beside)
-                # Apart: for a note that cannot be written no event may fail.
-                for _, group in groupby(list(self.unanswered), _is_beside):
+                self.unanswered = sorted(batch, key=_kind)
+                # Apart: for a note, or a lineage, that cannot be written no event may fail.
+                for _, group in groupby(list(self.unanswered), _kind):
                     part = list(group)
                     self._write(part)
                     self._settle(part)
@@ -171,7 +177,7 @@ class Writer:
             db.execute("BEGIN IMMEDIATE")
             written = [append for append in batch if self._insert(db, append, heads)]
             size = self._unmeasured + sum(append.size for append in written)
-            is_measured = size >= MEASURE_BYTES or any(map(_is_beside, written))
+            is_measured = size >= MEASURE_BYTES or any(map(_kind, written))
             used = used_bytes(db) if is_measured else self.used_bytes - self._unmeasured + size
         except (sqlite3.Error, OSError) as failure:
             self._roll_back()
@@ -183,6 +189,8 @@ class Writer:
 
     def _insert(self, db: sqlite3.Connection, append: Append, heads: dict[str, SessionRow]) -> bool:
         """Write one append into the open transaction, all or none; whether it passed."""
+        if append.lineage is not None:
+            return _adopt(db, append, append.lineage, heads)
         if not append.records:
             if append.note is None:
                 _write_over(db)
@@ -199,10 +207,10 @@ class Writer:
             after = advance(self._head(db, first.session, heads), append.records)
             if isinstance(first, Forked):
                 _check_parent(db, first, append.records[0].prev)
-            db.executemany(_INSERT_EVENT, map(event_row, append.records))
+            db.executemany(INSERT_EVENT, map(event_row, append.records))
             if begins:
                 parent = first.parent if isinstance(first, Forked) else None
-                db.execute(_INSERT_SESSION, (*session_values(after), parent, first.seq))
+                db.execute(INSERT_SESSION, (*session_values(after), parent, first.seq))
             else:
                 db.execute(_UPDATE_SESSION, (*session_values(after)[4:], after.session))
             _label(db, append.records)
@@ -263,7 +271,7 @@ class Writer:
                 self._disconnect()
                 renew_wal(self._path)
                 db = self._connection()
-                stored = [_is_stored(db, append) for append in written if append.records]
+                stored = [_is_stored(db, append) for append in written if append.records or append.lineage]
                 if stored and all(stored):
                     return True
                 _write_over(db)
@@ -280,7 +288,8 @@ class Writer:
         full = isinstance(failure, sqlite3.Error) and failure.sqlite_errorcode in _UNWRITTEN
         todo = "free space in" if full else "look at the disk of"
         for append in appends:
-            what = "the event" if append.note is None else append.note.what
+            what = "the import" if append.lineage is not None else "the event"
+            what = what if append.note is None else append.note.what
             append.failure = StoreFailed(
                 f"{what} could not be stored, and was not ({failure}): {todo} {self._path.parent}"
             )
@@ -317,6 +326,25 @@ def _is_beside(append: Append) -> bool:
     return append.note is not None
 
 
+def _kind(append: Append) -> int:
+    """What may share a transaction, in the order in which it is written."""
+    return 2 if append.lineage is not None else int(_is_beside(append))
+
+
+def _adopt(db: sqlite3.Connection, append: Append, lineage: Lineage, heads: dict[str, SessionRow]) -> bool:
+    """Write a lineage into the open transaction, all or none; whether it passed."""
+    db.execute("SAVEPOINT append")
+    try:
+        lineage.write(db)
+    except (Conflict, StoreCorrupt) as refused:
+        append.failure = refused
+        db.execute("ROLLBACK TO append")
+    else:
+        heads[lineage.row.session] = lineage.row
+    db.execute("RELEASE append")
+    return append.failure is None
+
+
 def _label(db: sqlite3.Connection, records: Sequence[Record]) -> None:
     """Keep the labels as the events say; a closed session has none."""
     for event in (record.event for record in records):
@@ -326,7 +354,7 @@ def _label(db: sqlite3.Connection, records: Sequence[Record]) -> None:
                 if value is None:
                     db.execute(_DELETE_TAG, (*place, key))
                 else:
-                    db.execute(_INSERT_TAG, (*place, key, value))
+                    db.execute(INSERT_TAG, (*place, key, value))
         elif isinstance(event, Closed):
             db.execute("DELETE FROM tags WHERE session = ?", (event.session,))
 
@@ -339,6 +367,8 @@ def _check_parent(db: sqlite3.Connection, fork: Forked, prev: bytes) -> None:
 
 
 def _is_stored(db: sqlite3.Connection, append: Append) -> bool:
+    if append.lineage is not None:
+        return append.lineage.is_stored(db)
     last = append.records[-1].id
     return db.execute("SELECT 1 FROM events WHERE id = ?", (last,)).fetchone() is not None
 
