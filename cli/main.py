@@ -24,6 +24,7 @@ Examples:
 COMMANDS = {
     "Server": {"serve": "serve", "config": "config", "token": "token"},
     "Look, replay, debug": {"state": "state"},
+    "Store": {"verify": "verify"},
 }
 """The commands, each with its module in ``cli.commands``, which is imported when it is needed."""
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 import logging
 import math
 from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping, Sequence
-from contextlib import asynccontextmanager
+from contextlib import aclosing, asynccontextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -36,6 +36,7 @@ from engine.places import Places
 from engine.scheduler import Scheduler
 from engine.session import ForkPoint
 from engine.sessions import Sessions, given_name, random_id
+from engine.soundness import Check, CheckedSession, CheckedStore
 from engine.space import Space
 from engine.timestamps import now_us
 from engine.timetravel import TimeTravel
@@ -85,6 +86,7 @@ class Supervisor:
         observers: Observers,
     ) -> None:
         self.policy = policy
+        self._for_command = not upkeep
         self._nursery = nursery
         self._workers = workers
         self.places = Places(workers, nursery, max_workers, lambda: self._actors)
@@ -349,6 +351,21 @@ class Supervisor:
             if point is None or view.heap == point.id.hex():  # else it has moved on meanwhile
                 return view
         return await (await self._travel()).state(owner, name, point, preview_chars)
+
+    async def check(
+        self, owner: str, tell: Callable[[CheckedSession], Awaitable[None]], *, whole: bool = False
+    ) -> CheckedStore:
+        """Whether an owner's sessions are stored as they were written; ``tell`` hears of each. With ``whole``,
+        that of the whole store, if it is open for a command. Raises Busy, StoreError.
+        """
+        sessions = self._sessions
+        async with self._looks_back.place(owner):
+            check = Check(sessions.log, sessions.blobs, None if whole and self._for_command else owner)
+            async with aclosing(check.sessions()) as found:
+                async for one in found:
+                    await tell(one)
+            return await check.result()
+        raise AssertionError("unreachable")
 
     def status(self) -> dict[str, Any]:
         """What ``/readyz`` shows."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import AbstractAsyncContextManager
-from typing import Generic, Protocol, TypeVar
+from typing import Generic, Literal, Protocol, TypeVar
 
 from msgspec import Struct
 
@@ -97,6 +97,52 @@ class Adoption(Protocol):
         idempotency keys that the log has in other sessions, too, and StoreFailed.
         """
         ...
+
+
+FaultKind = Literal["damaged", "missing", "chain", "origin", "entry", "labels", "checkpoint"]
+"""What is wrong: an event is ``damaged`` or ``missing``, does not fit into the ``chain``, or a fork does not
+go on where it was forked (``origin``); what is derived from events, the ``entry`` of a session or its
+``labels``, does not say what they say; a ``checkpoint`` is of no use.
+"""
+
+
+class Fault(Struct, frozen=True):
+    """Something that is stored is not as it was written."""
+
+    kind: FaultKind
+    what: str
+    """Of the events, or of the session."""
+    first: int | None = None
+    """Number of the first of the events that it is about; None where it is about the session."""
+    last: int | None = None
+
+
+class Audited(Struct, frozen=True, kw_only=True):
+    """What an audit of a session came to."""
+
+    session: str
+    """Internal id."""
+    owner: str | None
+    name: str | None
+    """None, as the owner is, if nothing is left that says it."""
+    closed: bool
+    has_entry: bool
+    """Whether there is what it is found by."""
+    events: int
+    """How many of its own there are."""
+    size: int
+    """Their bytes."""
+    first: int | None
+    """Number of its first event, as its entry says."""
+    head: int | None
+    """Number of its last event, as its entry says if there is one."""
+    parent: str | None
+    """Internal id of the session that it was forked from."""
+    checkpoints: tuple[Checkpoint, ...]
+    """Those of its states; their blobs were not looked at."""
+    faults: tuple[Fault, ...]
+    more_faults: int
+    """Faults that are not told, as there are so many."""
 
 
 class EventLog(Protocol):
@@ -247,4 +293,20 @@ class EventLog(Protocol):
         Nothing if the session is not as ``purgeable`` says. Execution ids and idempotency keys of removed
         events are unknown then. Shielded from cancellation. Raises StoreFailed.
         """
+        ...
+
+    async def audited(self, owner: str | None) -> list[str]:
+        """Internal ids of the sessions to ``audit``: of all that there is anything of, or of an owner's;
+        those that others were forked from before these.
+        """
+        ...
+
+    async def audit(self, session: str) -> Audited | None:
+        """Look at all that is stored of a session, for everything that is wrong with it. None if it was
+        removed meanwhile.
+        """
+        ...
+
+    async def integrity(self) -> list[str]:
+        """What is wrong with the store's files as such, beside what ``audit`` finds: a sentence for each."""
         ...

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import AsyncGenerator, Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
@@ -17,8 +18,8 @@ from engine.chain import Record
 from engine.checkpoints import Checkpoint
 from engine.errors import StoreError
 from engine.labels import MAX_OF_SESSION
-from persistence import listing, pointers, purge, reader, threads
-from persistence.eventlog import Page, SessionDetails, SessionRow
+from persistence import audit, listing, pointers, purge, reader, survey, threads
+from persistence.eventlog import Audited, Page, SessionDetails, SessionRow
 
 READERS = 4
 """Reads that run at once, each with a thread and a connection."""
@@ -117,6 +118,23 @@ class SqliteQueries:
     async def purgeable(self, before: int, *, limit: int) -> list[str]:
         """See ``EventLog``."""
         return await self._query(lambda db: purge.purgeable(db, before, limit))
+
+    async def audited(self, owner: str | None) -> list[str]:
+        """See ``EventLog``."""
+        return await self._query(lambda db: survey.sessions(db, owner))
+
+    async def audit(self, session: str) -> Audited | None:
+        """See ``EventLog``."""
+        found = audit.Audit(session)
+        more = True
+        while more:
+            page = await self._query(found.page)
+            more = await threads.run(partial(found.judge, page), self._readers)
+        return found.result
+
+    async def integrity(self) -> list[str]:
+        """See ``EventLog``."""
+        return await self._query(survey.integrity)
 
     async def _query(self, query: Callable[[sqlite3.Connection], T]) -> T:
         if self._closed:

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from transports.rest import executions, history, sessions, submit
+from transports.rest import executions, history, sessions, storage, submit
 from transports.rest.routes import Route
 from transports.settings import HttpSettings
 
@@ -21,4 +21,5 @@ def operations(engine: Supervisor, settings: HttpSettings) -> list[Route]:
         *executions.routes(engine, settings.answer_console_bytes),
         *sessions.routes(engine),
         *history.routes(engine, settings.answer_console_bytes),
+        *storage.routes(engine),
     ]
