@@ -22,9 +22,9 @@ Examples:
 """
 
 COMMANDS = {
-    "Server": {"serve": "serve", "config": "config", "token": "token"},
-    "Look, replay, debug": {"state": "state"},
-    "Store": {"verify": "verify"},
+    "Serve": {"serve": "serve", "config": "config", "token": "token"},
+    "Look": {"log": "log", "state": "state"},
+    "Keep": {"verify": "verify"},
 }
 """The commands, each with its module in ``cli.commands``, which is imported when it is needed."""
 

@@ -6,12 +6,12 @@ from collections.abc import Sequence
 
 from msgspec import Struct
 
-from cli.output.styles import FAINT, Styled, paint
-from cli.output.text import cells, fit, padded
+from cli.output.styles import FAINT, Styled
+from cli.output.text import cells, fit
 
 GAP = "  "
-Cell = Styled | str
-"""Visible text of one line."""
+Cell = Styled | str | tuple[Styled, ...]
+"""Visible text of one line, in pieces where it has several styles."""
 
 
 class Column(Struct, frozen=True, kw_only=True):
@@ -33,7 +33,7 @@ class Table:
         """``width`` in cells; None: as wide as need be."""
         self._columns = columns
         natural = [
-            max([cells(column.title), *(cells(_text(row[place])) for row in rows)])
+            max([cells(column.title), *(_wide(_pieces(row[place])) for row in rows)])
             for place, column in enumerate(columns)
         ]
         self._widths = _settled(columns, natural, width)
@@ -43,7 +43,7 @@ class Table:
 
     def head(self) -> str:
         """The line of titles."""
-        return paint(self._joined([column.title for column in self._columns]), FAINT)
+        return self._joined([Styled(column.title, FAINT) for column in self._columns])
 
     def line(self, row: Sequence[Cell]) -> str:
         """The line of one row."""
@@ -56,18 +56,36 @@ class Table:
     def _joined(self, row: Sequence[Cell]) -> str:
         parts = []
         for place, width in self._widths.items():
-            column, cell = self._columns[place], row[place]
-            text = _text(cell)
+            column, pieces = self._columns[place], _pieces(row[place])
             if column.least is not None and not self._is_open:
-                text = fit(text, width)
-            if place != self._last or column.right:
-                text = padded(text, width, right=column.right)
-            parts.append(paint(text, cell.style) if isinstance(cell, Styled) else text)
+                pieces = _cut(pieces, width)
+            text = "".join(map(str, pieces))
+            blanks = " " * (width - _wide(pieces))
+            parts.append(blanks + text if column.right else text if place == self._last else text + blanks)
         return GAP.join(parts).rstrip()
 
 
-def _text(cell: Cell) -> str:
-    return cell.text if isinstance(cell, Styled) else cell
+def _pieces(cell: Cell) -> tuple[Styled, ...]:
+    return (Styled(cell),) if isinstance(cell, str) else (cell,) if isinstance(cell, Styled) else cell
+
+
+def _wide(pieces: tuple[Styled, ...]) -> int:
+    return sum(cells(piece.text) for piece in pieces)
+
+
+def _cut(pieces: tuple[Styled, ...], width: int) -> tuple[Styled, ...]:
+    """The pieces as far as they fit."""
+    whole = "".join(piece.text for piece in pieces)
+    shown = fit(whole, width)
+    if shown == whole:
+        return pieces
+    kept: list[Styled] = []
+    for text, style in pieces:
+        kept.append(Styled(shown[: len(text)] if len(shown) > len(text) + 1 else shown, style))
+        shown = shown[len(text) :] if len(shown) > len(text) + 1 else ""
+        if not shown:
+            break
+    return tuple(kept)
 
 
 def _settled(columns: Sequence[Column], natural: Sequence[int], width: int | None) -> dict[int, int]:

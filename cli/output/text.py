@@ -64,9 +64,3 @@ def fit(text: str, width: int | None) -> str:
             break
         kept.append(grapheme)
     return f"{''.join(kept)}…" if width > 0 else ""
-
-
-def padded(text: str, width: int, *, right: bool = False) -> str:
-    """A visible line with blanks behind it, or before it, up to so many cells."""
-    blanks = " " * (width - cells(text))
-    return blanks + text if right else text + blanks

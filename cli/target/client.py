@@ -126,7 +126,7 @@ class Client:
         sent = {**({} if body is None else {"content-type": "application/json"}), **(headers or {})}
         async with self._transport.send(method, path, _encode(query or {}), data, sent) as response:
             if response.status >= 400:
-                raise _refusal(response.status, await _whole(response))
+                raise refusal(response.status, await _whole(response))
             yield response
 
 
@@ -152,7 +152,8 @@ async def _split(chunks: AsyncIterator[bytes]) -> AsyncGenerator[bytes, None]:
         yield rest
 
 
-def _refusal(status: int, body: bytes) -> Failed:
+def refusal(status: int, body: bytes) -> Failed:
+    """The error that an answer with that status is."""
     try:
         told = msgspec.json.decode(body, type=ErrorBody)
     except msgspec.DecodeError:

@@ -13,7 +13,7 @@ from cli.output import moments, quantities
 from cli.output.code import MAX_HIGHLIGHTED, highlighted, numbered
 from cli.output.styles import BAD, Styled
 from cli.output.table import Column, Table
-from cli.output.text import cells, fit, one_line, padded, visible
+from cli.output.text import cells, fit, one_line, visible
 
 NOW = datetime(2026, 11, 28, 23, 30, tzinfo=UTC)
 COLOURS = re.compile(r"\x1b\[[0-9;]*m")
@@ -74,8 +74,6 @@ def test_what_is_cut_fits_and_says_so() -> None:
     assert fit("👨‍👩‍👧👨‍👩‍👧", 3) == "👨‍👩‍👧…"
     assert fit("abc", None) == "abc"
     assert fit("abc", 0) == ""
-    assert padded("日", 4) == "日  "
-    assert padded("日", 4, right=True) == "  日"
 
 
 def test_text_of_any_kind_is_cut_to_any_width() -> None:
@@ -246,3 +244,10 @@ def test_a_point_in_time_is_written_as_people_write_it(text: str, meant: str) ->
 def test_what_is_no_point_in_time_is_refused_with_the_forms_there_are(text: str) -> None:
     with pytest.raises(ValueError, match="is no point in time: give 23:00"):
         moments.parse(text, NOW)
+
+
+@pytest.mark.parametrize("width", range(1, 16))
+def test_a_cell_of_several_styles_is_cut_as_one(width: int) -> None:
+    row = ((Styled("code()"), Styled(" "), Styled("Error", BAD)),)
+    (line,) = Table((Column(least=1),), [row], width).lines([row], titles=False)
+    assert COLOURS.sub("", line) == fit("code() Error", width)

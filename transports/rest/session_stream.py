@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated
 
 import msgspec
 import trio
@@ -19,7 +19,6 @@ from quart import Response, websocket
 from quart_trio import QuartTrio
 
 from engine.errors import Busy, EngineError, InvalidField, NotFound, Unavailable
-from engine.events import Level
 from engine.execution import Execution
 from engine.feed import Follower
 from transports import errors
@@ -27,14 +26,13 @@ from transports.identity import identity
 from transports.rest.application import response
 from transports.rest.event_pages import EncodedEvent, EventPages
 from transports.rest.routes import decode_query
+from transports.rest.stream_messages import Accepted, Alive, Begun, Closed, Console, Gone, Happened, Message
 from transports.streamplaces import StreamPlaces
 
 if TYPE_CHECKING:
     from engine.supervisor import Supervisor
 
 PATH = re.compile(r"/api/sessions/([^/]+)/stream")
-VERSION = 1
-"""Of the messages."""
 MAX_STREAMS = 256
 """Followers at once."""
 GATHER_SECONDS = 0.02
@@ -56,60 +54,6 @@ class StreamQuery(Struct, frozen=True, forbid_unknown_fields=True):
         | UnsetType
     ) = UNSET
     """Without it only what is new is told."""
-
-
-class Message(Struct, frozen=True, kw_only=True, tag_field="type"):
-    """One message; ``type`` says which."""
-
-
-class Begun(Message, frozen=True, tag="begun"):
-    """The first message: whom this follows, and from where."""
-
-    session: str
-    after: int
-    version: int = VERSION
-
-
-class Accepted(Message, frozen=True, tag="accepted"):
-    """An execution waits for its turn, or runs."""
-
-    execution_id: str
-    code: str
-    """Its first line."""
-
-
-class Console(Message, frozen=True, tag="console"):
-    """A console line of an execution that is not over: what it did may still be undone."""
-
-    execution_id: str
-    line: int
-    """From 1."""
-    level: Level
-    text: str
-    provisional: Literal[True] = True
-
-
-class Happened(Message, frozen=True, tag="event"):
-    """An event, which is durable."""
-
-    event: msgspec.Raw
-    """As lists have it."""
-
-
-class Gone(Message, frozen=True, tag="gone"):
-    """There will be no event of an execution here: it ran on a fork, or could not be run or recorded."""
-
-    execution_id: str
-    error: str | None
-    """Why it could not be run or recorded, where that is known."""
-
-
-class Alive(Message, frozen=True, tag="alive"):
-    """Nothing has happened for a while."""
-
-
-class Closed(Message, frozen=True, tag="closed"):
-    """The session was deleted, or did not begin; nothing follows."""
 
 
 class SessionStreams:

@@ -1,0 +1,52 @@
+"""Lists that come in pages, as one, read no further than they are asked for."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator
+
+from cli.target.client import Client
+from transports.rest.shapes import EventAnswer, EventsAnswer, SessionAnswer, SessionsAnswer
+
+PAGE = 200
+"""Entries that are asked for at once."""
+
+
+async def session(client: Client, name: str) -> SessionAnswer:
+    """The session of that name. Raises Refused, Failed."""
+    return await client.ask(SessionAnswer, "GET", f"/api/sessions/{name}")
+
+
+async def sessions(client: Client, **query: str | bool | None) -> AsyncGenerator[SessionAnswer, None]:
+    """The sessions of one owner, last used first. Raises Refused, Failed."""
+    after: str | None = None
+    while True:
+        asked = {**query, "limit": PAGE, "after": after}
+        page = await client.ask(SessionsAnswer, "GET", "/api/sessions", asked)
+        for one in page.sessions:
+            yield one
+        if (after := page.next) is None:
+            return
+
+
+async def events(client: Client, name: str, first: int, last: int) -> AsyncGenerator[EventAnswer, None]:
+    """The events ``first`` to ``last``, in order; fewer where there are fewer. Raises Refused, Failed."""
+    while first <= last:
+        asked = {"first": first, "limit": min(PAGE, last - first + 1)}
+        page = await client.ask(EventsAnswer, "GET", f"/api/sessions/{name}/events", asked)
+        for one in page.events:
+            yield one
+        if not page.events:
+            return
+        first = page.events[-1].event + 1
+
+
+async def events_backwards(
+    client: Client, name: str, first: int, last: int
+) -> AsyncGenerator[EventAnswer, None]:
+    """The same, the last one first."""
+    while first <= last:
+        start = max(first, last - PAGE + 1)
+        page = [one async for one in events(client, name, start, last)]
+        for one in reversed(page):
+            yield one
+        last = start - 1
