@@ -23,7 +23,7 @@ Examples:
 
 COMMANDS = {
     "Serve": {"serve": "serve", "config": "config", "token": "token"},
-    "Look": {"log": "log", "state": "state"},
+    "Look": {"log": "log", "show": "show", "state": "state"},
     "Keep": {"verify": "verify"},
 }
 """The commands, each with its module in ``cli.commands``, which is imported when it is needed."""

@@ -27,6 +27,8 @@ _STYLES: tuple[tuple[str, Style], ...] = (
 
 def highlighted(code: str) -> str:
     """Code, or a value as it is inspected, in colours; the same lines, and visible."""
+    if len(code) > MAX_HIGHLIGHTED:
+        return visible(code)
     return "\n".join("".join(map(str, line)) for line in _lines(code))
 
 

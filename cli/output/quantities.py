@@ -13,7 +13,7 @@ def duration(ms: float) -> str:
     if ms < _SECOND - 0.5:
         return f"{ms:.0f} ms"
     if ms < _MINUTE - 50:
-        return f"{ms / _SECOND:.1f} s"
+        return f"{ms / _SECOND:.1f} s".replace(".0 s", " s" if ms > 9_950 else ".0 s")
     if round(ms / _SECOND) < 3_600:
         minutes, seconds = divmod(round(ms / _SECOND), 60)
         return f"{minutes} min {seconds} s" if seconds else f"{minutes} min"

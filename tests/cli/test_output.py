@@ -167,7 +167,8 @@ def test_code_that_is_no_javascript_or_too_long_is_shown_all_the_same() -> None:
     ("ms", "shown"),
     [
         (0.04, "0.0 ms"), (1.84, "1.8 ms"), (9.96, "10 ms"), (999.4, "999 ms"), (999.6, "1.0 s"), (59_949, "59.9 s"),
-        (59_960, "1 min"), (125_000, "2 min 5 s"), (3_599_600, "1 h"), (11_400_000, "3 h 10 min"), (90_000_000, "1 d 1 h"),
+        (59_960, "1 min"), (30_000, "30 s"),
+        (125_000, "2 min 5 s"), (3_599_600, "1 h"), (11_400_000, "3 h 10 min"), (90_000_000, "1 d 1 h"),
     ],
 )  # fmt: skip
 def test_a_duration_is_said_as_people_say_it(ms: float, shown: str) -> None:

@@ -33,6 +33,7 @@ from engine.statediff import StateDifference
 from engine.verification import Replayed, Step
 from transports.answer import Answer, ExecutionEntry, Time, describe_report, error_text, time_of
 from transports.paging import joined
+from transports.rest.details import EventDetails, event_details
 
 LISTED_CHARS = 2_000
 """Characters of each text of an event in a list."""
@@ -194,6 +195,8 @@ class EventAnswer(Struct, frozen=True, kw_only=True):
     """Labels that were set; null for one that was taken away."""
     differences: list[int] | UnsetType = UNSET
     """Numbers of the first 1,000 events whose replay gave something else, which was accepted."""
+    details: EventDetails | UnsetType = UNSET
+    """Not in lists, unless they are asked for in full."""
 
 
 class EventsAnswer(Struct, frozen=True, kw_only=True):
@@ -430,6 +433,7 @@ def event_answer(record: Record, *, listed: bool) -> EventAnswer:
         at=time_of(event.at),
         id=record.id.hex(),
         caller=event.caller,
+        details=UNSET if listed else event_details(record),
     )
     if isinstance(event, Tagged):
         return replace(told, target=event.target, tags=event.tags)
