@@ -8,7 +8,8 @@ from typing import Protocol
 import trio
 
 from engine.catalog import Progress, SessionStatus
-from engine.commands import Accept, Command, Delete, Execute, Fork, Look, Tag
+from engine.checkpointer import Made
+from engine.commands import Accept, Command, Delete, Execute, Fork, Keep, Look, Tag
 from engine.errors import AppendConflict, Busy, EngineError, RequestError, StoreFull, Unavailable
 from engine.execution import Execution
 from engine.live import LiveSession, Surroundings
@@ -143,8 +144,8 @@ class SessionActor:
             self._session.hurry(seconds)
             self._waiting.cancel()
 
-    def _poke(self) -> None:
-        """A checkpoint is made: the next may be due already."""
+    def _poke(self, _made: Made) -> None:
+        """A checkpoint is made, or given up: the next may be due already."""
         self._poked = True
         self._waiting.cancel()
 
@@ -246,6 +247,8 @@ class SessionActor:
                 command.answer(await session.accept(command))
             case Tag():
                 command.answer(await session.tag(command))
+            case Keep():
+                await session.keep(command)
             case Look() if command.wanted:
                 command.answer(await session.look(command.preview_chars))
             case Look():

@@ -54,9 +54,9 @@ class Made(Struct, frozen=True, kw_only=True):
 
 
 class Making:
-    """A checkpoint that is being made; ``over`` is called when it is kept or given up."""
+    """A checkpoint that is being made; ``over`` is told what became of it."""
 
-    def __init__(self, over: Callable[[], object]) -> None:
+    def __init__(self, over: Callable[[Made], object]) -> None:
         self.copied = trio.Event()
         """The copy has ended: its worker may be closed."""
         self.is_over = trio.Event()
@@ -95,12 +95,12 @@ class Checkpointer:
         debt: Debt,
         *,
         wait: bool = False,
-        over: Callable[[], object] = lambda: None,
+        over: Callable[[Made], object] = lambda made: None,
     ) -> Making | None:
         """Let the worker, which is in the state ``point`` and in no run, fork; the rest goes on by itself.
 
-        None if there is no room now (unless it shall ``wait``), or no copy. ``over`` is called when it is
-        kept or given up. Raises WorkerDied.
+        None if there is no room now (unless it shall ``wait``), or no copy. ``over`` is told when it is
+        kept or given up, also where there was no copy. Raises WorkerDied.
         """
         making = Making(over)
         long = debt.cost_us > slots.LONG_SECONDS * 1_000_000
@@ -233,8 +233,9 @@ class Checkpointer:
         else:
             debt.refused(outcome.message, took, lasting=isinstance(outcome, CheckpointDeclined))
             size, declined = 0, outcome.message
-        self._told(Made(session=point.session, seq=point.seq, size=size, took_us=took, declined=declined))
-        making.over()
+        made = Made(session=point.session, seq=point.seq, size=size, took_us=took, declined=declined)
+        self._told(made)
+        making.over(made)
 
 
 def _took_us(began: float) -> int:

@@ -135,4 +135,23 @@ class Look(Request[StateView]):
         self.preview_chars = preview_chars
 
 
-Command = Execute | Delete | Accept | Fork | Tag | Look
+class Kept(Struct, frozen=True):
+    """What became of a checkpoint that was asked for."""
+
+    event: int
+    """Number of the event whose state it is."""
+    heap: str
+    """64 hex digits: that event's id."""
+    size: int
+    """Bytes that it takes; 0 if there is none."""
+    took_us: int | None = None
+    """What the attempt took, in microseconds; None if it was there already."""
+    declined: str | None = None
+    """Why there is none."""
+
+
+class Keep(Request[Kept]):
+    """Make a checkpoint of the state, and tell when it is kept or given up; the session goes on meanwhile."""
+
+
+Command = Execute | Delete | Accept | Fork | Tag | Keep | Look

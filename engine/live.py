@@ -19,16 +19,16 @@ import trio
 from engine import chain, labels, outcomes
 from engine.attempt import Attempt, conclude, prepare, run
 from engine.catalog import StateView
-from engine.checkpointer import Making
-from engine.commands import Accept, Changed, Delete, Execute, Fork, Tag
+from engine.checkpointer import Made, Making
+from engine.commands import Accept, Changed, Delete, Execute, Fork, Keep, Kept, Tag
 from engine.debt import Debt
-from engine.errors import AppendConflict, Conflict, NotFound, StoreError
+from engine.errors import AppendConflict, Busy, Conflict, NotFound, StoreError
 from engine.events import TICKS_PER_MS, Accepted, Caller, Closed, Created, Event, Executed, Forked, Tagged
 from engine.execution import Execution, Submission
 from engine.history import position_named, state_at
 from engine.isolate.wire import Done
 from engine.limits import LimitPolicy
-from engine.looking import look
+from engine.looking import PATIENCE_SECONDS, look
 from engine.outcomes import Abort
 from engine.owners import Owners
 from engine.recovery import Recovery
@@ -66,7 +66,7 @@ class LiveSession:
     """The session ``name`` of ``owner``.
 
     ``position`` is None while it has no event; it begins with its first execution, at ``birth`` if
-    that is set (a fork), else empty. ``over`` is called whenever a checkpoint was made, or given up.
+    that is set (a fork), else empty. ``over`` is told whenever a checkpoint was made, or given up.
     """
 
     def __init__(
@@ -76,7 +76,7 @@ class LiveSession:
         name: str,
         position: Position | None,
         birth: ForkPoint | None,
-        over: Callable[[], object] = lambda: None,
+        over: Callable[[Made], object] = lambda made: None,
     ) -> None:
         self.owner, self.name = owner, name
         self.position = position
@@ -291,6 +291,40 @@ class LiveSession:
         except BaseException:
             self.sleep()
             raise
+
+    async def keep(self, command: Keep) -> None:
+        """Begin to make a checkpoint of the state; the command is answered when it is kept or given up.
+
+        Raises NotFound, Diverged, ReplayFailed, Busy, Unavailable, StoreError.
+        """
+        if self.broken is not None:
+            raise self.broken.with_traceback(None)  # as in ``execute``
+        point = self._state()
+        for known in await self._engine.log.checkpoints(point.session):
+            if known.seq == point.seq and known.engine == self._engine.engine_id:
+                command.answer(Kept(point.seq, point.id.hex(), known.size))
+                return
+
+        def over(made: Made) -> None:
+            self._over(made)
+            command.answer(Kept(point.seq, point.id.hex(), made.size, made.took_us, made.declined))
+
+        worker = await self._ready_worker()
+        with trio.move_on_after(PATIENCE_SECONDS):
+            if self.debt.is_being_paid and self._making is not None:
+                await self._making.is_over.wait()
+            try:
+                self._making = await self._engine.checkpointer.begin(
+                    worker, point, self.debt, wait=True, over=over
+                )
+            except WorkerDied:  # which was told
+                self.sleep()
+            return
+        raise Busy(
+            f"other checkpoints are being made, and no room for one of session {self.name} came within "
+            f"{PATIENCE_SECONDS:g} s: try again later",
+            field="session",
+        )
 
     # --- how ------------------------------------------------------------------------------------
 

@@ -8,7 +8,7 @@ from typing import Protocol
 
 import trio
 
-from engine.checkpointer import Checkpointer, Making
+from engine.checkpointer import Checkpointer, Made, Making
 from engine.debt import Debt
 from engine.errors import EngineError, Unavailable
 from engine.places import Places
@@ -77,13 +77,13 @@ async def worker_at(
     *,
     accept: bool = False,
     copying: Callable[[Making], object] = lambda making: None,
-    over: Callable[[], object] = lambda: None,
+    over: Callable[[Made], object] = lambda made: None,
 ) -> Worker:
     """A worker in the state ``target`` of the owner's session of that name, or of a new one; it counts until
     ``give_back``. With ``accept``, in the state that the whole replay gives instead.
 
     A long replay makes checkpoints on its way, by ``debt``; ``copying`` is told of each, whose copy ends with
-    the worker, and ``over`` is called when one was made or given up. ``begun`` is told of the recovery, to
+    the worker, and ``over`` is told when one was made or given up. ``begun`` is told of the recovery, to
     look at its progress. Raises Diverged, ReplayFailed, StoreError, Unavailable.
     """
     taken: list[Worker] = []

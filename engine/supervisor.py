@@ -20,7 +20,7 @@ from engine.admission import Admission
 from engine.catalog import ExecutionSummary, SessionInfo, StateView, in_memory, page_size
 from engine.chain import Record
 from engine.checkpointer import Checkpointer
-from engine.commands import Accept, Change, Delete, Execute, Fork, Look, Request, Tag
+from engine.commands import Accept, Change, Delete, Execute, Fork, Keep, Kept, Look, Request, Tag
 from engine.errors import Busy, EngineError, InvalidField, NotFound, Unavailable
 from engine.events import Caller
 from engine.execution import Execution, Report, Status, Submission
@@ -31,6 +31,7 @@ from engine.limits import LimitPolicy
 from engine.looking import LooksBack
 from engine.observer import Observer, Observers
 from engine.owners import Owners
+from engine.parsing import Parsed, parse
 from engine.placement import Placement, usable
 from engine.places import Places
 from engine.scheduler import Scheduler
@@ -332,6 +333,25 @@ class Supervisor:
         """
         labels.check(tags)
         return await self._ask(owner, name, Tag(name, at, tags, caller, self._answered))
+
+    async def checkpoint(self, owner: str, name: str) -> Kept:
+        """Make a checkpoint of a session's state now, whatever it costs, unless there is one.
+
+        It is begun in its turn in the session, which goes on meanwhile. Raises what ``accept`` does, and
+        Conflict where the state cannot be restored.
+        """
+        command = Keep(self._answered)
+        with self._admission.asked(command):
+            await self._started()
+            await self._sessions.post(owner, name, command)
+        return await command.result()
+
+    async def parse(self, submission: Submission) -> Parsed:
+        """Whether code is all there, without running it. Raises InvalidField, TooLarge, Busy, Unavailable."""
+        acceptance.check(submission, self.policy)
+        self._admission.check()
+        await self._started()
+        return await parse(self.places, self.scheduler, self.policy, self.engine_id, submission)
 
     async def state(
         self, owner: str, name: str, *, at: int | None, preview_chars: int = looking.PREVIEW_CHARS

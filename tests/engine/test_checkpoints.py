@@ -9,13 +9,14 @@ from pathlib import Path
 
 import pytest
 import trio
+import trio.testing
 from checkpointing import Checkpoints, count_replays
 from engines import CALLER, OWNER, Engine
 from msgspec.structs import replace
 
 from engine import checkpoints, debt, places, replay
 from engine.copies import Copy
-from engine.errors import Unavailable
+from engine.errors import NotFound, Unavailable
 from engine.recovery import Recovery
 from engine.session import ForkPoint
 from engine.worker import Worker
@@ -280,6 +281,74 @@ async def test_a_state_that_no_snapshot_holds_is_declined_with_the_reason_and_li
             await engine.run("n", session="a")
             await told.one_more()
         assert await engine.value("n", session="a") == "2"
+
+
+# --- when it is asked for --------------------------------------------------------------------------
+
+
+async def test_a_checkpoint_that_is_asked_for_is_made_whatever_it_costs_and_once(
+    open_engine, tmp_path, monkeypatch
+):
+    async with open_engine(tmp_path, **NEVER) as engine:
+        await engine.run("let n = 1", session="a")
+        made = await engine.supervisor.checkpoint(OWNER, "a")
+        assert (made.event, made.declined) == (1, None)
+        assert made.size > 0
+        assert made.took_us
+        again = await engine.supervisor.checkpoint(OWNER, "a")
+        assert (again.event, again.size, again.took_us) == (1, made.size, None)
+        info = await engine.supervisor.session(OWNER, "a")
+        assert info.checkpoint is not None
+        assert (info.checkpoint.seq, info.checkpoint.size) == (1, made.size)
+    replayed = count_replays(monkeypatch)
+    async with open_engine(tmp_path, **NEVER) as engine:
+        assert await engine.value("n", session="a") == "1"
+    assert replayed == []
+
+
+async def test_a_checkpoint_of_a_session_that_sleeps_is_made_of_the_state_that_a_replay_gives(
+    open_engine, tmp_path
+):
+    async with open_engine(tmp_path, **NEVER) as engine:
+        await engine.run("let n = 1", session="a")
+        await engine.run("n++", session="a")
+        await engine.supervisor.tag(OWNER, "a", at=1, tags={"k": "v"}, caller=CALLER)
+    async with open_engine(tmp_path, **NEVER) as engine:
+        made = await engine.supervisor.checkpoint(OWNER, "a")
+        assert (made.event, made.declined) == (2, None)
+
+
+async def test_a_session_goes_on_while_a_checkpoint_that_was_asked_for_is_made(open_engine, tmp_path):
+    async with open_engine(tmp_path, **NEVER) as engine:
+        await engine.run("var big = []; for (let i = 0; i < 100_000; i++) big.push({ i })", session="a")
+        over: list[str] = []
+
+        async def keep() -> None:
+            made = await engine.supervisor.checkpoint(OWNER, "a")
+            assert (made.event, made.declined) == (1, None)
+            over.append("checkpoint")
+
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(keep)
+            await trio.testing.wait_all_tasks_blocked()
+            assert await engine.value("big.push(1)", session="a") == "100001"
+            over.append("execution")
+        assert over == ["execution", "checkpoint"]
+
+
+async def test_why_a_checkpoint_that_was_asked_for_was_declined_is_told(open_engine, tmp_path):
+    async with open_engine(tmp_path, **NEVER) as engine:
+        await engine.run("let m = new Intl.Collator()", session="a")
+        declined = await engine.supervisor.checkpoint(OWNER, "a")
+        assert (declined.event, declined.size) == (1, 0)
+        assert "live Intl.Collator" in (declined.declined or "")
+        assert await engine.value("typeof m", session="a") == "'object'"
+
+
+async def test_a_checkpoint_of_no_session_is_refused(open_engine, tmp_path):
+    async with open_engine(tmp_path) as engine:
+        with pytest.raises(NotFound):
+            await engine.supervisor.checkpoint(OWNER, "nobody")
 
 
 async def test_sessions_that_are_costly_to_wake_give_their_places_up_last(open_engine, tmp_path):

@@ -7,12 +7,14 @@ from typing import Any, Final
 from engine import acceptance, chain, errors, labels, outcomes
 from engine.attempt import conclude
 from engine.catalog import ExecutionSummary, SessionInfo, StateView
+from engine.commands import Kept
 from engine.comparison import Difference
 from engine.events import Caller, ErrorDetail, Line
 from engine.execution import Execution, Submission
 from engine.isolate.wire import Global
 from engine.limits import LimitPolicy
 from engine.outcomes import Abort
+from engine.parsing import Parsed
 from engine.session import ForkPoint, check_name
 from engine.verification import Replayed
 from fuzz.data import Data
@@ -99,6 +101,18 @@ class StubEngine:
         return await self.session(owner, name)
 
     accept = delete
+
+    async def checkpoint(self, _owner: str, name: str) -> Kept:
+        """There is one, or it was declined."""
+        name.encode()
+        self._refuse()
+        return Kept(1, "a" * 64, 10, 1_000) if self.data.rarely() else Kept(1, "a" * 64, 0, 1, "é")
+
+    async def parse(self, asked: Submission) -> Parsed:
+        """It does not parse."""
+        acceptance.check(asked, self.policy)
+        self._refuse()
+        return Parsed(is_complete=True, error=ErrorDetail(name="SyntaxError", message="m", line=1, column=1))
 
     async def events(self, _owner: str, name: str, *, first: int, limit: int) -> Page[chain.Record]:
         """A page with one."""

@@ -150,6 +150,7 @@ async def test_two_owners_have_sessions_of_one_name_that_know_nothing_of_each_ot
         ("GET", "/events/1", None),
         ("GET", "/state", None),
         ("POST", "/accept", None),
+        ("POST", "/checkpoint", None),
         ("POST", "/fork", {"event": 1, "name": "copy"}),
         ("GET", "/tags", None),
         ("PUT", "/tags", {"event": 1, "tags": {"stage": "raw"}}),

@@ -7,6 +7,7 @@ from datetime import datetime
 
 import httpx2
 import pytest
+from rest_client import refused, told
 
 from transports.execute import DEFAULT_WAIT
 
@@ -286,3 +287,16 @@ def test_health_readiness_and_version(client: httpx2.Client) -> None:
     version = client.get("/api/version").json()
     assert version["name"] == "mcp-v8"
     assert version["engine"] == ready.json()["engine"]
+
+
+def test_code_is_parsed_without_being_run(client: httpx2.Client) -> None:
+    def parsed(code: str) -> object:
+        return told(client.post("/api/parse", json={"code": code}))
+
+    fine = {"complete": True, "error": None, "line": None, "column": None}
+    assert parsed("for (;;);") == fine
+    assert parsed("let a = {") == {**fine, "complete": False}
+    wrong = {"complete": True, "error": "SyntaxError: Unexpected token '}'", "line": 2, "column": 3}
+    assert parsed("1;\n  }") == wrong
+    refused(client.post("/api/parse", json={}), 400, "invalid_field", "code")
+    refused(client.post("/api/parse", json={"code": ";" * 2_000_000}), 413, "too_large", "code")

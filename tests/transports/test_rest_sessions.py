@@ -296,3 +296,21 @@ def test_a_body_that_would_have_to_be_unpacked_is_a_415(client: httpx2.Client, n
 def test_a_body_over_its_limit_is_a_413(client: httpx2.Client, name: str) -> None:
     response = client.put(f"/api/sessions/{name}/tags", content=b" " * (5 << 20))
     refused(response, 413, "too_large")
+
+
+def test_a_checkpoint_is_made_when_it_is_asked_for(client: httpx2.Client, name: str) -> None:
+    done = run(client, "let x = 1", name)
+    made = told(client.post(f"/api/sessions/{name}/checkpoint"))
+    assert made["bytes"] > 0
+    assert made["duration_ms"] > 0
+    known = {"session": name, "event": 1, "heap": done["heap"], "bytes": made["bytes"], "declined": None}
+    assert made == {**known, "made": True, "duration_ms": made["duration_ms"]}
+    again = told(client.post(f"/api/sessions/{name}/checkpoint"))
+    assert again == {**known, "made": False, "duration_ms": None}
+    checkpoint = told(client.get(f"/api/sessions/{name}"))["checkpoint"]
+    assert (checkpoint["event"], checkpoint["bytes"]) == (1, made["bytes"])
+    run(client, "let c = new Intl.Collator()", name)
+    declined = told(client.post(f"/api/sessions/{name}/checkpoint"))
+    assert (declined["event"], declined["made"], declined["bytes"]) == (2, False, None)
+    assert "live Intl.Collator" in declined["declined"]
+    refused(client.post(f"{NOBODY}/checkpoint"), 404, "not_found", "session")

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from transports.rest import executions, history, sessions, storage, submit
+from transports.rest import executions, history, parse, sessions, storage, submit
 from transports.rest.routes import Route
 from transports.settings import HttpSettings
 
@@ -18,6 +18,7 @@ def operations(engine: Supervisor, settings: HttpSettings) -> list[Route]:
     """Those that have a door of their own included."""
     return [
         *submit.routes(),
+        *parse.routes(engine),
         *executions.routes(engine, settings.answer_console_bytes),
         *sessions.routes(engine),
         *history.routes(engine, settings.answer_console_bytes),

@@ -17,6 +17,7 @@ from transports.rest.shapes import (
     EventAnswer,
     EventNumber,
     EventsAnswer,
+    KeptAnswer,
     Limit,
     SessionAnswer,
     SessionName,
@@ -26,6 +27,7 @@ from transports.rest.shapes import (
     TagsAnswer,
     TagValue,
     event_answer,
+    kept_answer,
     session_answer,
     state_answer,
     tags_by_event,
@@ -128,6 +130,11 @@ class Sessions:
         return json_answer(
             session_answer(await self._engine.accept(asked.owner, asked.path["name"], asked.caller))
         )
+
+    async def checkpoint(self, asked: Asked[NoQuery, None]) -> JsonAnswer:
+        """Make a checkpoint now."""
+        name = asked.path["name"]
+        return json_answer(kept_answer(name, await self._engine.checkpoint(asked.owner, name)))
 
     async def events(self, asked: Asked[EventsQuery, None]) -> JsonAnswer:
         """A page of its log."""
@@ -299,6 +306,17 @@ def routes(engine: Supervisor) -> list[Route]:
             "session has not diverged, or is failed.",
             view=views.accept,
             answers={200: Content("The session, with its new heap", SessionAnswer)},
+            errors=(404, 409, 429, 503, 507),
+        ),
+        route(
+            "checkpoint_session",
+            "POST",
+            f"{one}/checkpoint",
+            "Make a checkpoint of a session's state now",
+            "Whatever that costs, unless there is one of that state. It takes its turn; the session goes "
+            "on, and the answer comes when the checkpoint is kept, or was declined.",
+            view=views.checkpoint,
+            answers={200: Content("The checkpoint, or why there is none", KeptAnswer)},
             errors=(404, 409, 429, 503, 507),
         ),
         route(

@@ -12,6 +12,7 @@ from engine import labels
 from engine.catalog import MAX_PAGE, Progress, SessionInfo, SessionStatus, StateView
 from engine.chain import Record
 from engine.checkpoints import Checkpoint
+from engine.commands import Kept
 from engine.events import (
     Aborted,
     Accepted,
@@ -265,6 +266,35 @@ class EvaluatedAnswer(Struct, frozen=True, kw_only=True):
     pending: bool | UnsetType = UNSET
 
 
+class KeptAnswer(Struct, frozen=True, kw_only=True):
+    """What became of a checkpoint that was asked for."""
+
+    session: str
+    event: int
+    """Number of the event whose state it is."""
+    heap: str
+    made: bool
+    """Whether it was made now; false if it was there already, or there is none."""
+    bytes: int | None
+    """What it takes on disk; null if there is none."""
+    declined: str | None
+    """Why there is none."""
+    duration_ms: float | None
+    """What making it took; null if it was there already."""
+
+
+class ParsedAnswer(Struct, frozen=True, kw_only=True):
+    """What V8 says of code that it did not run."""
+
+    complete: bool
+    """False where the code ends in the middle of something, and more of it could be what is meant."""
+    error: str | None
+    """Why it does not parse, where more code cannot change that."""
+    line: int | None
+    """Where that is, from 1."""
+    column: int | None
+
+
 class ReplayedEvent(Struct, frozen=True, kw_only=True, tag_field="type", tag="event"):
     """An event that was run again."""
 
@@ -382,6 +412,19 @@ def evaluated_answer(report: Report, session: str, point: int, console_bytes: in
         duration_ms=report.duration_us / 1000,
         result_json_omitted=told.result_json_omitted,
         pending=told.pending,
+    )
+
+
+def kept_answer(session: str, kept: Kept) -> KeptAnswer:
+    """The checkpoint as clients see it."""
+    return KeptAnswer(
+        session=session,
+        event=kept.event,
+        heap=kept.heap,
+        made=kept.size > 0 and kept.took_us is not None,
+        bytes=kept.size or None,
+        declined=kept.declined,
+        duration_ms=None if kept.took_us is None else kept.took_us / 1000,
     )
 
 
