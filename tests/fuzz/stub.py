@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
 from typing import Any, Final
 
 from engine import acceptance, chain, errors, labels, outcomes
@@ -10,13 +11,14 @@ from engine.catalog import ExecutionSummary, SessionInfo, StateView
 from engine.commands import Kept
 from engine.comparison import Difference
 from engine.events import Caller, ErrorDetail, Line
-from engine.execution import Execution, Submission
+from engine.execution import Execution, Report, Submission
 from engine.isolate.wire import Global
 from engine.limits import LimitPolicy
 from engine.outcomes import Abort
 from engine.parsing import Parsed
 from engine.session import ForkPoint, check_name
-from engine.verification import Replayed
+from engine.statediff import Change, StateDifference
+from engine.verification import Replayed, Step
 from fuzz.data import Data
 from fuzz.targets.worker import ATTEMPT
 from persistence.eventlog import Page
@@ -148,6 +150,42 @@ class StubEngine:
         return Replayed(
             session=name, event=point.seq, executions=1, different=1, found=found, failed=None, drift=None
         )
+
+    async def walk(
+        self,
+        owner: str,
+        name: str,
+        tell: Callable[[Step], Awaitable[None]],
+        *,
+        first: int,
+        last: int | None,
+        strict: bool,
+        changes: bool,
+    ) -> Replayed:
+        """The same, told of, and perhaps ended by a refusal after that."""
+        _check_number(first)
+        told = await self.replay(owner, name, at=last)
+        x = Global("x", "lexical", "number", "\x1b")
+        changed = StateDifference(added=(x,), removed=(x,), changed=(Change(x, x),), same=1)
+        for event, found in told.found.items():
+            await tell(
+                Step(
+                    event=event,
+                    difference=None if strict else found,
+                    drift=found if strict else None,
+                    is_other=strict,
+                    changes=changed if changes else None,
+                )
+            )
+        self._refuse()
+        return told
+
+    async def evaluate(self, name: str, asked: Submission) -> Report:
+        """It was ended."""
+        name.encode()
+        acceptance.check(asked, self.policy)
+        self._refuse()
+        return outcomes.report(_EVENT, session="demo", heap="a" * 64)
 
     async def state(self, _owner: str, name: str, *, at: int | None, preview_chars: int = 200) -> StateView:
         """One variable."""

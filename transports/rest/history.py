@@ -79,15 +79,16 @@ class History:
         async def step(one: Step) -> None:
             await tell(replayed_event(one))
 
-        told = await self._engine.walk(
-            asked.owner,
-            asked.path["name"],
-            step,
-            first=query.first,
-            last=None if query.last is UNSET else query.last,
-            strict=query.strict,
-            changes=query.changes,
-        )
+        with fields_as_here({"at": "last"}):
+            told = await self._engine.walk(
+                asked.owner,
+                asked.path["name"],
+                step,
+                first=query.first,
+                last=None if query.last is UNSET else query.last,
+                strict=query.strict,
+                changes=query.changes,
+            )
         await tell(replay_end(told))
 
 
@@ -123,6 +124,6 @@ def routes(engine: Supervisor, console_bytes: int) -> list[Route]:
             stream=views.replay,
             query=ReplayQuery,
             answers={200: Content("The lines", ReplayedEvent, media=LINES, last=ReplayEnd)},
-            errors=(404, 413, 429, 503),
+            errors=(404, 409, 413, 429, 503),
         ),
     ]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Annotated
 
@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from engine.supervisor import Supervisor
 
 _MAX_DIGITS = 15
-_FIELDS = {"at": "event", "into": "name"}
+FIELDS = {"at": "event", "into": "name"}
 """How a request calls what are arguments to the engine."""
 
 Cursor = Annotated[
@@ -198,12 +198,12 @@ class Sessions:
 
 
 @contextmanager
-def fields_as_here() -> Iterator[None]:
+def fields_as_here(names: Mapping[str, str] = FIELDS) -> Iterator[None]:
     """Errors within name the fields of the request, not the engine's arguments."""
     try:
         yield
     except EngineError as error:
-        error.field = _FIELDS.get(error.field or "", error.field)
+        error.field = names.get(error.field or "", error.field)
         raise
 
 

@@ -21,6 +21,7 @@ from transports.gate import Gate
 from transports.metrics import Metrics
 from transports.rest.application import all_routes, create_app
 from transports.rest.lines import LinesDoor
+from transports.rest.routes import LINES
 from transports.rest.stream import EventsDoor
 from transports.settings import DEFAULTS
 
@@ -66,6 +67,8 @@ def routes(raw: bytes) -> None:
         assert status < 400 or (answer["error"] and answer["code"])
     else:
         assert status < 400 or scope["method"] == "HEAD", (status, headers)
+        if headers.get(b"content-type") == LINES.encode():
+            assert all(jsons.strict(line) for line in told.split(b"\n") if line)
 
 
 def request(data: Data) -> tuple[dict[str, Any], bytes]:
