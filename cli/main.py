@@ -24,6 +24,7 @@ Examples:
 COMMANDS = {
     "Serve": {"serve": "serve", "config": "config", "token": "token"},
     "Look": {"log": "log", "show": "show", "state": "state"},
+    "Replay and debug": {"replay": "replay"},
     "Keep": {"verify": "verify"},
 }
 """The commands, each with its module in ``cli.commands``, which is imported when it is needed."""
