@@ -17,6 +17,8 @@ Examples:
   mcp-v8 --stdio --session-id demo     serve one client on stdin and stdout
   mcp-v8 --config mcp-v8.toml          serve with the settings of a file
   mcp-v8 config --config mcp-v8.toml   show each setting and where it is from
+  mcp-v8 log demo                      what happened in a session
+  mcp-v8 state demo@6 rows.length      what an expression was after event 6
   claude mcp add --transport http js 'http://localhost:8080/mcp?session=demo'
   curl localhost:8080/api/exec --json '{"code": "1 + 2", "session": "demo"}'
 """
@@ -52,13 +54,13 @@ class _Commands(click.Group):
         return command
 
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        for title, names in COMMANDS.items():
+            commands = [(name, self.get_command(ctx, name)) for name in names]
+            with formatter.section(f"Commands: {title.lower()}"):
+                formatter.write_dl([(name, one.get_short_help_str(66)) for name, one in commands if one])
         serve = self.get_command(ctx, "serve")
         assert serve is not None
         serve.format_options(click.Context(serve, info_name="serve", parent=ctx), formatter)
-        for title, names in COMMANDS.items():
-            commands = [(name, self.get_command(ctx, name)) for name in names]
-            with formatter.section(title):
-                formatter.write_dl([(name, one.get_short_help_str(66)) for name, one in commands if one])
 
     def format_epilog(self, _: click.Context, formatter: click.HelpFormatter) -> None:
         formatter.write(f"\n{_EXAMPLES}")

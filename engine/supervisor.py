@@ -375,7 +375,7 @@ class Supervisor:
     async def check(
         self, owner: str, tell: Callable[[CheckedSession], Awaitable[None]], *, whole: bool = False
     ) -> CheckedStore:
-        """Whether an owner's sessions are stored as they were written; ``tell`` hears of each. With ``whole``,
+        """Whether an owner's sessions are stored as they were written; ``tell`` hears of each. With ``whole``
         that of the whole store, if it is open for a command. Raises Busy, StoreError.
         """
         sessions = self._sessions
