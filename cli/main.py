@@ -24,10 +24,10 @@ Examples:
 """
 
 COMMANDS = {
-    "Serve": {"serve": "serve", "config": "config", "token": "token"},
-    "Look": {"log": "log", "show": "show", "state": "state"},
-    "Replay and debug": {"replay": "replay"},
-    "Keep": {"verify": "verify"},
+    "Commands that serve": {"serve": "serve", "config": "config", "token": "token"},
+    "Commands that look": {"log": "log", "show": "show", "state": "state"},
+    "Commands that replay and debug": {"replay": "replay"},
+    "Commands that keep and check": {"verify": "verify"},
 }
 """The commands, each with its module in ``cli.commands``, which is imported when it is needed."""
 
@@ -56,7 +56,7 @@ class _Commands(click.Group):
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         for title, names in COMMANDS.items():
             commands = [(name, self.get_command(ctx, name)) for name in names]
-            with formatter.section(f"Commands: {title.lower()}"):
+            with formatter.section(title):
                 formatter.write_dl([(name, one.get_short_help_str(66)) for name, one in commands if one])
         serve = self.get_command(ctx, "serve")
         assert serve is not None
