@@ -27,7 +27,7 @@ COMMANDS = {
     "Commands that serve": {"serve": "serve", "config": "config", "token": "token"},
     "Commands that look": {"log": "log", "show": "show", "state": "state"},
     "Commands that replay and debug": {"replay": "replay"},
-    "Commands that keep and check": {"verify": "verify"},
+    "Commands that keep and check": {"verify": "verify", "gc": "gc"},
 }
 """The commands, each with its module in ``cli.commands``, which is imported when it is needed."""
 

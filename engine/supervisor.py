@@ -41,7 +41,7 @@ from engine.soundness import Check, CheckedSession, CheckedStore
 from engine.space import Space
 from engine.timestamps import now_us
 from engine.timetravel import TimeTravel
-from engine.upkeep import Upkeep
+from engine.upkeep import PURGE_SHARE, Garbage, Upkeep
 from engine.verification import Replayed, Step
 from engine.workers import Workers, open_workers
 from persistence.blobstore import BlobStore
@@ -375,8 +375,9 @@ class Supervisor:
     async def check(
         self, owner: str, tell: Callable[[CheckedSession], Awaitable[None]], *, whole: bool = False
     ) -> CheckedStore:
-        """Whether an owner's sessions are stored as they were written; ``tell`` hears of each. With ``whole``
-        that of the whole store, if it is open for a command. Raises Busy, StoreError.
+        """Whether an owner's sessions are stored as they were written; ``tell`` hears of each.
+
+        ``whole``: all that is in the store, if it is open for a command. Raises Busy, StoreError.
         """
         sessions = self._sessions
         async with self._looks_back.place(owner):
@@ -386,6 +387,25 @@ class Supervisor:
                     await tell(one)
             return await check.result()
         raise AssertionError("unreachable")
+
+    async def garbage(self) -> Garbage:
+        """What is in the store that nobody needs. Raises InvalidField where there is none, StoreError."""
+        return await self._upkeep_of_store().survey()
+
+    async def collect_garbage(self, owner: str, tell: Callable[[Garbage], Awaitable[None]]) -> Garbage:
+        """Remove it, in the name of nobody; ``tell`` hears how much that is so far.
+
+        Raises InvalidField, Busy, StoreError.
+        """
+        upkeep = self._upkeep_of_store()
+        async with self._looks_back.place(owner):
+            return await upkeep.clean(tell, share=1.0 if self._for_command else PURGE_SHARE)
+        raise AssertionError("unreachable")
+
+    def _upkeep_of_store(self) -> Upkeep:
+        if self._upkeep is None:
+            raise acceptance.no_sessions()
+        return self._upkeep
 
     def status(self) -> dict[str, Any]:
         """What ``/readyz`` shows."""

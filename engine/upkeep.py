@@ -8,9 +8,11 @@ cannot be done now is told, and tried again the next time.
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 
 import trio
+from msgspec import Struct
+from msgspec.structs import replace
 
 from engine.commands import Delete
 from engine.errors import EngineError
@@ -19,7 +21,7 @@ from engine.session import GIVEN_NAME
 from engine.sessions import Sessions
 from engine.space import Space
 from engine.timestamps import now_us
-from persistence.blobstore import BlobStore
+from persistence.blobstore import BlobStore, Swept
 from persistence.eventlog import EventLog, SessionRow
 
 _log = logging.getLogger(__name__)
@@ -41,6 +43,23 @@ EXPIRY = Caller(transport="server", client="session-ttl")
 """Who closes unused sessions."""
 _GIVEN = "s_" + "?" * 16
 _SECOND = 1_000_000
+
+
+class Garbage(Struct, frozen=True, kw_only=True):
+    """What a store has that nobody needs."""
+
+    sessions: int = 0
+    """Deleted sessions with events that no other session's history needs."""
+    events: int = 0
+    event_bytes: int = 0
+    blobs: int = 0
+    blob_bytes: int = 0
+    later: Garbage | None = None
+    """What comes to that once the grace period of each is over."""
+
+
+async def _nobody(_garbage: Garbage) -> None:
+    """Nobody wants to hear of it."""
 
 
 class Upkeep:
@@ -120,11 +139,47 @@ class Upkeep:
             closed += (await command.result()).event is not None
         return closed
 
-    async def purge(self) -> None:
-        """Remove what closed sessions have left behind, after a grace period."""
-        grace = FULL_GRACE_SECONDS if self._space.is_full else GRACE_SECONDS
-        before = self._now() - round(grace * _SECOND)
+    async def survey(self) -> Garbage:
+        """What there is to remove, without removing anything."""
+        keep = await self._log.checkpoint_blobs()
+        found = []
+        for before, age in ((self._before(), GRACE_SECONDS), (self._now() + 1, 0.0)):
+            events = await self._log.removable(before)
+            blobs = await self._blobs.survey(keep, older_than=age)
+            found.append(
+                Garbage(
+                    sessions=events.sessions,
+                    events=events.events,
+                    event_bytes=events.size,
+                    blobs=blobs.removed,
+                    blob_bytes=blobs.removed_bytes,
+                )
+            )
+        now, ever = found
+        return replace(
+            now,
+            later=Garbage(
+                sessions=max(0, ever.sessions - now.sessions),
+                events=max(0, ever.events - now.events),
+                event_bytes=max(0, ever.event_bytes - now.event_bytes),
+                blobs=max(0, ever.blobs - now.blobs),
+                blob_bytes=max(0, ever.blob_bytes - now.blob_bytes),
+            ),
+        )
+
+    async def clean(self, tell: Callable[[Garbage], Awaitable[None]], *, share: float) -> Garbage:
+        """Remove it, and tell of what is removed so far; what that was. ``share``: see ``purge``."""
+        removed = await self.purge(tell, share=share)
+        swept = await self.collect()
+        return replace(removed, blobs=swept.removed, blob_bytes=swept.removed_bytes)
+
+    async def purge(
+        self, tell: Callable[[Garbage], Awaitable[None]] = _nobody, *, share: float = PURGE_SHARE
+    ) -> Garbage:
+        """Remove what closed sessions have left behind, after a grace period, in so much of the time."""
+        before = self._before()
         events = size = 0
+        touched: set[str] = set()
         try:
             while sessions := await self._log.purgeable(before, limit=PURGED_AT_ONCE):
                 removed = 0
@@ -136,15 +191,24 @@ class Upkeep:
                         removed += purged.events
                         size += purged.size
                         over = purged.over
-                        await trio.sleep((trio.current_time() - began) * (1 / PURGE_SHARE - 1))
+                        await trio.sleep((trio.current_time() - began) * (1 / share - 1))
+                        if purged.events:
+                            touched.add(session)
+                        await tell(Garbage(sessions=len(touched), events=events + removed, event_bytes=size))
                 events += removed
                 if not removed:
-                    return  # what is left is damaged
+                    break  # what is left is damaged
+            return Garbage(sessions=len(touched), events=events, event_bytes=size)
         finally:
             if events:
                 _log.info("%d events of deleted sessions removed (%d bytes)", events, size)
 
-    async def collect(self) -> None:
+    def _before(self) -> int:
+        """What was closed before that time is removed."""
+        grace = FULL_GRACE_SECONDS if self._space.is_full else GRACE_SECONDS
+        return self._now() - round(grace * _SECOND)
+
+    async def collect(self) -> Swept:
         """Remove blobs that nothing needs, and count the others."""
         swept = await self._blobs.sweep(await self._log.checkpoint_blobs(), older_than=GRACE_SECONDS)
         level = logging.INFO if swept.removed else logging.DEBUG
@@ -156,3 +220,4 @@ class Upkeep:
             swept.kept,
             swept.kept_bytes,
         )
+        return swept

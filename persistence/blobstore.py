@@ -40,6 +40,10 @@ class BlobStore(Protocol):
         """Remove a blob that nothing needs any more, if it is there. Raises BlobStoreFailed."""
         ...
 
+    async def survey(self, keep: Collection[str], *, older_than: float) -> Swept:
+        """What ``sweep`` would come to; nothing is removed. Raises BlobStoreFailed."""
+        ...
+
     async def sweep(self, keep: Collection[str], *, older_than: float) -> Swept:
         """Remove the blobs that are not in ``keep`` and were put more than ``older_than`` seconds ago, and
         what interrupted writes have left behind. Raises BlobStoreFailed.

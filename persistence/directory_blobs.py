@@ -68,6 +68,10 @@ class DirectoryBlobStore:
         """See ``BlobStore``."""
         await self._run(lambda: self._discard(name))
 
+    async def survey(self, keep: Collection[str], *, older_than: float) -> Swept:
+        """See ``BlobStore``."""
+        return await self._run(lambda: self._look(keep, older_than, lambda path: None))
+
     async def sweep(self, keep: Collection[str], *, older_than: float) -> Swept:
         """See ``BlobStore``."""
         return await self._run(lambda: self._sweep(keep, older_than))
@@ -142,9 +146,14 @@ class DirectoryBlobStore:
         return data
 
     def _sweep(self, keep: Collection[str], older_than: float) -> Swept:
+        known = self._used
+        swept = self._look(keep, older_than, Path.unlink)
+        self._count(swept.kept_bytes - known)  # what was put or discarded meanwhile is off by itself alone
+        return swept
+
+    def _look(self, keep: Collection[str], older_than: float, remove: Callable[[Path], object]) -> Swept:
         kept = kept_bytes = removed = removed_bytes = 0
         before = time.time() - older_than
-        known = self._used
         for path in self._files():
             try:
                 with self._deciding:
@@ -153,12 +162,11 @@ class DirectoryBlobStore:
                         kept += 1
                         kept_bytes += found.st_size
                         continue
-                    path.unlink()
+                    remove(path)
             except FileNotFoundError:  # somebody else removed it
                 continue
             removed += 1
             removed_bytes += found.st_size
-        self._count(kept_bytes - known)  # what was put or discarded meanwhile is off by no more than itself
         return Swept(kept=kept, kept_bytes=kept_bytes, removed=removed, removed_bytes=removed_bytes)
 
     def _files(self) -> Iterator[Path]:

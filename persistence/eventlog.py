@@ -66,6 +66,16 @@ class Purged(Struct, frozen=True, kw_only=True):
     """Whether nothing more of the session can be removed now."""
 
 
+class Removable(Struct, frozen=True, kw_only=True):
+    """What purges would remove now."""
+
+    sessions: int
+    """Deleted sessions of which something would go."""
+    events: int
+    size: int
+    """Bytes of these events."""
+
+
 class Adoption(Protocol):
     """A session that another log kept, with all that it comes from, on its way into this one."""
 
@@ -284,6 +294,10 @@ class EventLog(Protocol):
         """Internal ids of sessions that were closed before that time, in microseconds since the epoch, and
         have events that no other session's history needs; those that were closed first.
         """
+        ...
+
+    async def removable(self, before: int) -> Removable:
+        """What would be removed if all that is ``purgeable`` were purged, until nothing is."""
         ...
 
     async def purge(self, session: str, before: int) -> Purged:

@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import sqlite3
 
-from persistence.eventlog import Purged
+from persistence.eventlog import Purged, Removable
 
 STEP_EVENTS = 128
 """Events that are removed at once, at most."""
@@ -34,12 +34,36 @@ _LAST = (
     "WHERE session = ? AND seq > ? ORDER BY seq DESC LIMIT ?"
 )
 _BEFORE = "SELECT seq, id FROM events WHERE session = ? AND seq < ? ORDER BY seq DESC LIMIT 1"
+_FORKS_FIRST = (
+    "SELECT session, parent, first_seq, iif(closed, last_at, NULL) FROM sessions "
+    "WHERE closed OR parent IS NOT NULL ORDER BY first_seq DESC"
+)
+"""A fork begins behind the event that it needs, so later than what it comes from."""
+_BEHIND = (
+    "SELECT count(*), ifnull(sum(length(body) + ifnull(length(large), 0)), 0) FROM events "
+    "WHERE session = ? AND seq > ?"
+)
 _NOTHING = Purged(events=0, size=0, over=True)
 
 
 def purgeable(db: sqlite3.Connection, before: int, limit: int) -> list[str]:
     """Sessions of which a ``Step`` would remove something, those that were closed first."""
     return [session for (session,) in db.execute(_PURGEABLE, (before, limit))]
+
+
+def removable(db: sqlite3.Connection, before: int) -> Removable:
+    """What is left to remove, step by step, until nothing is ``purgeable``."""
+    needed: dict[str, int] = {}
+    found = events = size = 0
+    for session, parent, first, closed_at in db.execute(_FORKS_FIRST):
+        kept = needed.get(session, -1)
+        is_removable = closed_at is not None and closed_at < before
+        if is_removable:
+            many, large = db.execute(_BEHIND, (session, kept)).fetchone()
+            found, events, size = found + bool(many), events + many, size + large
+        if parent is not None and (kept >= 0 or not is_removable):
+            needed[parent] = max(needed.get(parent, -1), first - 1)
+    return Removable(sessions=found, events=events, size=size)
 
 
 class Step:

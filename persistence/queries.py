@@ -19,7 +19,7 @@ from engine.checkpoints import Checkpoint
 from engine.errors import StoreError
 from engine.labels import MAX_OF_SESSION
 from persistence import audit, listing, pointers, purge, reader, survey, threads
-from persistence.eventlog import Audited, Page, SessionDetails, SessionRow
+from persistence.eventlog import Audited, Page, Removable, SessionDetails, SessionRow
 
 READERS = 4
 """Reads that run at once, each with a thread and a connection."""
@@ -118,6 +118,10 @@ class SqliteQueries:
     async def purgeable(self, before: int, *, limit: int) -> list[str]:
         """See ``EventLog``."""
         return await self._query(lambda db: purge.purgeable(db, before, limit))
+
+    async def removable(self, before: int) -> Removable:
+        """See ``EventLog``."""
+        return await self._query(lambda db: purge.removable(db, before))
 
     async def audited(self, owner: str | None) -> list[str]:
         """See ``EventLog``."""

@@ -263,3 +263,32 @@ async def test_it_is_done_when_the_server_starts(open_engine: OpenEngine, tmp_pa
 async def test_a_drain_ends_it(engine: Engine) -> None:
     await engine.supervisor.drain(5)
     assert engine.supervisor._upkept.cancel_called
+
+
+async def test_what_nobody_needs_is_known_before_it_is_removed(engine: Engine) -> None:
+    await engine.run("'x'.repeat(2000)", session="old")
+    await engine.run("1", session="kept")
+    await asleep(engine)
+    await engine.supervisor.delete(OWNER, "old", CALLER)
+    blobs = engine.supervisor._sessions.blobs
+    await blobs.put(b"nobody's")
+    clock = Clock()
+    keeper = upkeep_of(engine, clock)
+    found = await keeper.survey()
+    assert (found.sessions, found.events, found.blobs) == (0, 0, 0)
+    assert found.later is not None
+    assert (found.later.sessions, found.later.events, found.later.blobs) == (1, 3, 1)
+    clock.ahead = HOUR + 60
+    found = await keeper.survey()
+    assert (found.sessions, found.events, found.blobs) == (1, 3, 0), "its age is that of its file"
+    assert found.event_bytes > 2_000
+    told: list[upkeep.Garbage] = []
+
+    async def tell(removed: upkeep.Garbage) -> None:
+        told.append(removed)
+
+    removed = await keeper.clean(tell, share=1.0)
+    assert removed == upkeep.Garbage(sessions=1, events=3, event_bytes=found.event_bytes)
+    assert told == [removed]
+    assert await names(engine) == {"kept"}
+    assert (await keeper.survey()).events == 0

@@ -237,7 +237,12 @@ async def test_a_sweep_removes_what_is_old_and_not_needed(store: DirectoryBlobSt
     names = {word: await store.put(word * 10) for word in (b"old", b"kept", b"new")}
     for word in (b"old", b"kept"):
         age(path_of(tmp_path, names[word]), HOUR + 60)
-    swept = await store.sweep({names[b"kept"], "f" * 64, "no name"}, older_than=HOUR)
+    keep = {names[b"kept"], "f" * 64, "no name"}
+    before, used = files(tmp_path), store.used_bytes
+    known = await store.survey(keep, older_than=HOUR)
+    assert (files(tmp_path), store.used_bytes) == (before, used), "a survey removes nothing"
+    swept = await store.sweep(keep, older_than=HOUR)
+    assert known == swept
     assert swept == Swept(kept=2, kept_bytes=70, removed=1, removed_bytes=30)
     assert files(tmp_path) == sorted([names[b"kept"], names[b"new"]])
     with pytest.raises(BlobMissing):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 import sqlite3
 from collections.abc import Sequence
 from contextlib import closing
@@ -14,6 +15,7 @@ from log_samples import History, Stranger, checkpoint_of, collect
 from engine.errors import AppendConflict, StoreCorrupt, StoreError, StoreFailed
 from engine.history import history as whole_history
 from persistence import purge, schema, writer
+from persistence.eventlog import Removable
 from persistence.schema import DATABASE_NAME
 from persistence.sqlite import SqliteEventLog, open_sqlite_log
 
@@ -401,3 +403,36 @@ async def test_open_sessions_are_counted_by_owner(log: SqliteEventLog) -> None:
     await log.append([histories[0].closed()])
     await log.append([histories[1].closed()])
     assert await log.open_sessions() == {"ann": 2}
+
+
+@pytest.mark.parametrize("seed", range(12))
+async def test_what_can_be_removed_is_known_before(directory: Path, seed: int) -> None:
+    """Of sessions and forks of forks some of which are deleted, some of these only just now."""
+    chance = random.Random(seed)
+    histories = [history_of(chance.randrange(200), "s0")]
+    async with open_sqlite_log(directory) as log:
+        await log.append(histories[0].records)
+        for number in range(1, 12):
+            parent = chance.choice(histories)
+            fork = History(f"s{number}")
+            fork.forked(chance.choice(parent.records))
+            for _ in range(chance.randrange(4)):
+                fork.executed()
+            await log.append(fork.records)
+            histories.append(fork)
+        await closed(log, *(history for history in histories if chance.random() < 0.7))
+        recent = chance.choice(histories).session
+        with closing(sqlite3.connect(directory / DATABASE_NAME)) as db:
+            db.execute("UPDATE sessions SET last_at = ? WHERE session = ?", (LATER, recent))
+            db.commit()
+    async with open_sqlite_log(directory) as log:
+        known = await log.removable(LATER)
+        events = size = 0
+        touched = set()
+        while sessions := await log.purgeable(LATER, limit=3):
+            for session in sessions:
+                purged = await log.purge(session, LATER)
+                events, size = events + purged.events, size + purged.size
+                touched |= {session} if purged.events else set()
+        assert (known.sessions, known.events, known.size) == (len(touched), events, size)
+        assert await log.removable(LATER) == Removable(sessions=0, events=0, size=0)

@@ -1,4 +1,4 @@
-"""What is asked of the store itself over REST: whether it holds what was written."""
+"""What is asked of the store itself over REST: whether it holds what was written, and what nobody needs."""
 
 from __future__ import annotations
 
@@ -7,8 +7,10 @@ from typing import TYPE_CHECKING, Annotated
 from msgspec import Meta, Struct
 
 from engine.soundness import CheckedSession, CheckedStore
+from engine.upkeep import Garbage
 from persistence.eventlog import FaultKind
-from transports.rest.routes import LINES, Asked, Content, NoQuery, Route, Tell
+from transports.asgi import JsonAnswer
+from transports.rest.routes import LINES, Asked, Content, NoQuery, Route, Tell, json_answer
 
 if TYPE_CHECKING:
     from engine.supervisor import Supervisor
@@ -78,6 +80,31 @@ class VerifyEnd(Struct, frozen=True, kw_only=True, tag_field="type", tag="end"):
     sound: bool
 
 
+class GarbageAnswer(Struct, frozen=True, kw_only=True):
+    """What the store has that nobody needs."""
+
+    sessions: int
+    """Deleted sessions with events that no other session needs."""
+    events: int
+    event_bytes: int
+    blobs: int
+    blob_bytes: int
+
+
+class GarbageFound(GarbageAnswer, frozen=True, kw_only=True):
+    """The same, and what comes to it when the grace period is over."""
+
+    later: GarbageAnswer
+
+
+class GarbageRemoved(GarbageAnswer, frozen=True, kw_only=True, tag_field="type", tag="removed"):
+    """What has been removed so far."""
+
+
+class GarbageEnd(GarbageAnswer, frozen=True, kw_only=True, tag_field="type", tag="end"):
+    """What was removed."""
+
+
 class Storage:
     """The views."""
 
@@ -91,6 +118,25 @@ class Storage:
             await tell(_session(checked))
 
         await tell(_end(await self._engine.check(asked.owner, one, whole=asked.body.store)))
+
+    async def garbage(self, asked: Asked[NoQuery, None]) -> JsonAnswer:  # noqa: ARG002
+        """What there is to remove."""
+        found = await self._engine.garbage()
+        later = GarbageAnswer(**_amounts(found.later or found))
+        return json_answer(GarbageFound(**_amounts(found), later=later))
+
+    async def collect(self, asked: Asked[NoQuery, None], tell: Tell) -> None:
+        """Remove it, a line for each step."""
+
+        async def step(removed: Garbage) -> None:
+            await tell(GarbageRemoved(**_amounts(removed)))
+
+        await tell(GarbageEnd(**_amounts(await self._engine.collect_garbage(asked.owner, step))))
+
+
+def _amounts(found: Garbage) -> dict[str, int]:
+    names = GarbageAnswer.__struct_fields__
+    return {name: getattr(found, name) for name in names}
 
 
 def _session(checked: CheckedSession) -> VerifiedSession:
@@ -148,5 +194,29 @@ def routes(engine: Supervisor) -> list[Route]:
             body_example={},
             answers={200: Content("The lines", VerifiedSession, media=LINES, last=VerifyEnd)},
             errors=(413, 415, 429, 503),
+        ),
+        Route(
+            name="garbage",
+            method="GET",
+            path="/api/garbage",
+            group="store",
+            summary="What the store has that nobody needs",
+            text="Events of deleted sessions, and blobs that no checkpoint needs. The server removes them by "
+            "itself, an hour after the deletion.",
+            view=views.garbage,
+            answers={200: Content("How much there is", GarbageFound)},
+        ),
+        Route(
+            name="collect_garbage",
+            method="POST",
+            path="/api/gc",
+            group="store",
+            summary="Remove what nobody needs now",
+            text="Lines of JSON that say how much has been removed so far, then one with all of it. What was "
+            "deleted less than an hour ago stays. A client that goes away ends it between two steps.",
+            view=None,
+            stream=views.collect,
+            answers={200: Content("The lines", GarbageRemoved, media=LINES, last=GarbageEnd)},
+            errors=(429, 503),
         ),
     ]
