@@ -380,7 +380,7 @@ class Supervisor:
         ``whole``: all that is in the store, if it is open for a command. Raises Busy, StoreError.
         """
         sessions = self._sessions
-        async with self._looks_back.place(owner):
+        async with self._walks.place(owner):
             check = Check(sessions.log, sessions.blobs, None if whole and self._for_command else owner)
             async with aclosing(check.sessions()) as found:
                 async for one in found:
@@ -398,7 +398,7 @@ class Supervisor:
         Raises InvalidField, Busy, StoreError.
         """
         upkeep = self._upkeep_of_store()
-        async with self._looks_back.place(owner):
+        async with self._walks.place(owner):
             return await upkeep.clean(tell, share=1.0 if self._for_command else PURGE_SHARE)
         raise AssertionError("unreachable")
 
