@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Iterator
 
 import click
 
 from cli.output import terminal
 from cli.output.json import as_json, print_json
+from cli.output.progress import Progress
 from cli.output.quantities import counted, size
 from cli.output.table import Column, Table
 from cli.target.options import Target, with_target
@@ -39,14 +39,13 @@ async def gc(target: Target, *, yes: bool, as_json: bool) -> None:
             for line in _found(found):
                 click.echo(line)
         return
-    hidden = as_json or not terminal.is_terminal(err=True)
     async with (
         target.clients(writes=True) as clients,
         clients[0].lines(GarbageRemoved, GarbageEnd, "POST", "/api/gc") as lines,
     ):
-        with click.progressbar(length=found.events, label="Removing", file=sys.stderr, hidden=hidden) as bar:
+        with Progress("removing", found.events, "events") as progress:
             async for removed in lines:
-                bar.update(removed.events - bar.pos)
+                progress.at(removed.events)
     if as_json:
         print_json(lines.end)
     else:
@@ -54,23 +53,24 @@ async def gc(target: Target, *, yes: bool, as_json: bool) -> None:
 
 
 def _found(found: GarbageFound) -> Iterator[str]:
-    table = Table(
-        (Column(), Column(title="now", right=True), Column(title="within the hour", right=True)),
-        rows := (
+    later = found.later
+    columns = (Column(), Column(title="now", right=True), Column(title="within the hour", right=True))
+    rows = [
+        (what, _amount(*now), _amount(*then))
+        for what, now, then in (
             (
                 "events of deleted sessions",
-                _amount(found.events, found.event_bytes),
-                _amount(found.later.events, found.later.event_bytes),
+                (found.events, found.event_bytes),
+                (later.events, later.event_bytes),
             ),
             (
                 "blobs that no checkpoint needs",
-                _amount(found.blobs, found.blob_bytes),
-                _amount(found.later.blobs, found.later.blob_bytes),
+                (found.blobs, found.blob_bytes),
+                (later.blobs, later.blob_bytes),
             ),
-        ),
-        terminal.width(),
-    )
-    yield from table.lines(rows)
+        )
+    ]
+    yield from Table(columns, rows, terminal.width()).lines(rows)
     if found.events or found.blobs:
         yield "Nothing was removed: mcp-v8 gc --yes removes what is there now."
 

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Iterator, Sequence
 
 import click
 
 from cli.output import terminal
 from cli.output.json import as_json, print_line
+from cli.output.progress import Progress
 from cli.output.quantities import counted
 from cli.output.styles import BAD, GOOD, STRONG, Styled, paint
 from cli.output.table import Column, Table
@@ -37,15 +37,14 @@ async def verify(target: Target, *, as_json: bool) -> int:
     """
     body = {"store": target.url is None and target.owner is None}
     damaged: list[VerifiedSession] = []
-    hidden = as_json or not terminal.is_terminal(err=True)
     async with (
         target.clients() as clients,
         clients[0].lines(VerifiedSession, VerifyEnd, "POST", "/api/verify", body=body) as lines,
     ):
-        with click.progressbar(length=0, label="Verifying", file=sys.stderr, hidden=hidden) as bar:
+        with Progress("verifying", 0, "sessions") as progress:
             async for one in lines:
-                bar.length = one.of
-                bar.update(1)
+                progress.total = one.of
+                progress.at(one.number)
                 if as_json:
                     print_line(one)
                 elif one.faults or one.sound_to != one.head:

@@ -20,7 +20,7 @@ class Progress:
     """Of ``total`` units of work, called ``unit`` in the plural. Leaving its context clears the line."""
 
     def __init__(self, what: str, total: int, unit: str) -> None:
-        self._what, self._total, self._unit = what, total, unit
+        self._what, self.total, self._unit = what, total, unit
         self._is_shown = terminal.is_terminal(err=True)
         self._began = time.monotonic()
         self._next = 0.0
@@ -41,9 +41,9 @@ class Progress:
             return
         self._next = now + _EVERY_SECONDS
         passed = now - self._began
-        text = f"{self._what}{note}: {done:,}/{self._total:,} {self._unit}"
+        text = f"{self._what}{note}: {done:,}/{self.total:,} {self._unit}"
         if passed > _PATIENCE_SECONDS and done:
-            left = (self._total - done) * passed / done
+            left = (self.total - done) * passed / done
             text += f", {done / passed:,.0f}/s, {duration(left * 1_000)} left"
         width = terminal.width(err=True)
         text = fit(text, None if width is None else width - 1)

@@ -14,6 +14,7 @@ import pytest
 import trio
 from engines import CALLER, OWNER, opened
 from server_process import COMMAND, running
+from typed import environment
 
 from persistence.schema import DATABASE_NAME
 
@@ -58,6 +59,7 @@ def gc(*flags: str) -> subprocess.CompletedProcess[str]:
         capture_output=True,
         text=True,
         timeout=60,
+        env=environment(),
         check=False,
     )
     assert "Traceback" not in ended.stderr

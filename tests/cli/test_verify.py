@@ -16,6 +16,7 @@ import trio
 from checkpointing import Checkpoints
 from engines import CALLER, OWNER, opened
 from server_process import COMMAND, ServerProcess, running
+from typed import environment, in_terminal
 
 from persistence.schema import DATABASE_NAME, STORE_VERSION
 from persistence.sqlite import open_sqlite_log
@@ -73,6 +74,7 @@ def verify(store: Path, *flags: str) -> subprocess.CompletedProcess[str]:
         capture_output=True,
         text=True,
         timeout=60,
+        env=environment(),
         check=False,
     )
     assert "Traceback" not in ended.stderr
@@ -273,6 +275,17 @@ def test_json_is_a_line_for_each_session_and_one_that_says_what_it_came_to(store
     fault = {"kind": "damaged", "what": IS_ALTERED, "first": 4, "last": 4}
     assert sessions[0]["faults"] == [fault]
     assert (end["type"], end["damaged"], end["faults"], end["sound"]) == ("end", 1, 1, False)
+
+
+def test_on_a_terminal_it_is_in_colours_and_says_how_far_it_is(store: Path) -> None:
+    shown = in_terminal("verify", "--directory-path", store)
+    assert "verifying: 1/3 sessions\r" in shown.out
+    assert "\x1b[32mall as they were written\x1b[0m\n" in shown.out
+    alter(store, "UPDATE events SET body = flip(body, 40) WHERE session = '{demo}' AND seq = 4")
+    shown = in_terminal("verify", "--directory-path", store, columns=50, status=4)
+    (line,) = (line for line in shown.lines if "does not hash" in line)
+    assert "\x1b[31mevent 4\x1b[0m" in shown.out
+    assert (len(line), line[-1]) == (50, "…")
 
 
 def test_an_owner_is_told_of_his_own_sessions(store: Path) -> None:
