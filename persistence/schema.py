@@ -132,7 +132,8 @@ _FROM_VERSION_2 = f"""
 ALTER TABLE sessions ADD COLUMN parent TEXT;
 UPDATE sessions SET parent = (
     SELECT origin.session FROM events AS first JOIN events AS origin ON origin.id = first.prev
-    WHERE first.session = sessions.session ORDER BY first.seq LIMIT 1
+    WHERE first.session = sessions.session
+    AND first.seq = (SELECT min(seq) FROM events WHERE events.session = sessions.session)
 );
 {_CHECKPOINTS}
 {_SPACE}

@@ -93,7 +93,9 @@ def _entry(db: sqlite3.Connection, session: str) -> tuple[SessionRow | None, int
         first, parent = db.execute(_BEGINNING, (session,)).fetchone() or (None, None)
         if entry is not None:
             msgspec.convert(msgspec.structs.asdict(entry), SessionRow)
-        return entry, msgspec.convert(first, int | None), msgspec.convert(parent, str | None)
+        # Of stores of formats 1 and 2, sessions that are no forks were once noted as their own parents.
+        parent = None if parent == session else msgspec.convert(parent, str | None)
+        return entry, msgspec.convert(first, int | None), parent
     except READ_ERRORS as failure:
         _check_damage(failure)
     except msgspec.ValidationError:

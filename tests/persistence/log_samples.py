@@ -25,6 +25,7 @@ from engine.events import (
     Trace,
 )
 from engine.limits import Limits
+from persistence.eventlog import EventLog, Fault
 
 CALLER = Caller(transport="mcp", client="claude-code", client_version="2.0", subject="ann", request_id="7")
 ENGINE = "v8-14.4-test"
@@ -175,3 +176,9 @@ def checkpoint_of(record: Record, **changes: Any) -> Checkpoint:
 
 async def collect(records: AsyncIterator[Record]) -> list[Record]:
     return [record async for record in records]
+
+
+async def faults_of(log: EventLog) -> list[Fault]:
+    """All that an audit finds wrong."""
+    audits = [await log.audit(session) for session in await log.audited(None)]
+    return [fault for one in audits if one is not None for fault in one.faults]

@@ -64,6 +64,11 @@ async def test_nothing_is_wrong_with_what_was_written(database: Path) -> None:
     assert history.size > 50_000
 
 
+async def test_a_session_that_an_earlier_program_noted_as_its_own_parent_is_sound(database: Path) -> None:
+    alter(database, "UPDATE sessions SET parent = session WHERE session = 's1'")
+    assert await faults(database) == []
+
+
 @pytest.mark.parametrize(
     ("statements", "expected"),
     [

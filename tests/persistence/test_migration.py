@@ -10,7 +10,7 @@ from pathlib import Path
 
 import msgspec
 import pytest
-from log_samples import History, checkpoint_of, collect
+from log_samples import History, checkpoint_of, collect, faults_of
 
 from engine.chain import Record
 from engine.errors import AppendConflict, StoreCorrupt, StoreError
@@ -299,6 +299,15 @@ async def test_the_forks_in_an_old_store_keep_checkpoints_of_what_they_come_from
         assert await log.checkpoint_blobs() == {"s1", "s2"}
         await log.append([third.closed()])
         assert await log.checkpoint_blobs() == set()
+
+
+@OLD
+async def test_only_forks_in_an_old_store_have_parents(directory: Path, make: Make) -> None:
+    path = make(directory, *old_histories())
+    async with open_sqlite_log(directory) as log:
+        assert await faults_of(log) == []
+    with closing(sqlite3.connect(path)) as db:
+        assert dict(db.execute("SELECT session, parent FROM sessions")) == {"s1": None, "s2": "s1"}
 
 
 @OLD
