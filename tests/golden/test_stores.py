@@ -71,6 +71,9 @@ async def assert_holds(log: EventLog, sessions: dict[str, list[Record]]) -> None
         if isinstance(first, Created | Forked) and first.name != "deleted"
     }
     (branch,) = (row for row in listed if row.name == "branch")
+    audits = [await log.audit(session) for session in await log.audited(None)]
+    assert [one.faults for one in audits if one is not None] == [()] * len(sessions)
+    assert await log.integrity() == []
     assert (await log.details([branch.session]))[branch.session].forked_from == ("golden", 5)
 
 

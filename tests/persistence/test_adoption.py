@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 import trio
-from log_samples import History, Stranger, collect, every_kind
+from log_samples import History, Stranger, collect, every_kind, faults_of
 
 from engine.chain import Record
 from engine.errors import AppendConflict, Conflict, StoreCorrupt, StoreFailed
@@ -120,6 +120,7 @@ async def test_a_family_can_come_in_any_order(
     )
     for number in order:
         assert await adopt(log, *lines[number])
+        assert await faults_of(log) == []
         assert not await adopt(log, *lines[number])
     async with open_sqlite_log(directory / "other") as other:
         for one in (base, fork, twig):

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 import trio
-from log_samples import collect
+from log_samples import collect, faults_of
 
 from persistence.sqlite import open_sqlite_log
 
@@ -68,6 +68,7 @@ async def check(directory: Path, seed: int) -> None:
     with trio.fail_after(60):
         told = await kill_after(directory, seed, random.Random(seed).randrange(50, 1_500))
         async with open_sqlite_log(directory) as log:
+            assert await faults_of(log) == [], f"seed {seed}"
             found = {r.id.hex() for n in range(SESSIONS) for r in await collect(log.read(f"s{n}"))}
     assert not told - found, f"seed {seed}: acknowledged events are lost"
     unacknowledged = len(found) - len(told)
