@@ -25,7 +25,7 @@ Examples:
 
 COMMANDS = {
     "Commands that serve": {"serve": "serve", "config": "config", "token": "token"},
-    "Commands that look": {"log": "log", "show": "show", "state": "state"},
+    "Commands that look": {"find": "find", "log": "log", "show": "show", "state": "state"},
     "Commands that replay and debug": {"replay": "replay"},
     "Commands that keep and check": {"verify": "verify", "gc": "gc"},
 }

@@ -18,6 +18,7 @@ from engine.execution import Execution, Status, first_line
 from engine.history import history, state_at
 from engine.isolate.wire import Global
 from engine.replay import Diverged, Divergence, ReplayFailed
+from engine.search import Search
 from engine.session import ForkPoint, check_heap
 from persistence.eventlog import EventLog, Page, SessionRow
 
@@ -98,6 +99,8 @@ class ExecutionSummary(Struct, frozen=True, kw_only=True):
     """Its first line that is not blank, at most 120 characters."""
     error: str | None
     """Name and message, at most ERROR_CHARS."""
+    record: Record | None = None
+    """What the log has of it, once it has."""
 
 
 class StateView(Struct, frozen=True, kw_only=True):
@@ -222,6 +225,7 @@ class Catalog:
         status: Status | None,
         limit: int,
         after: str | None,
+        search: Search | None,
         under_way: Collection[Execution],
     ) -> Page[ExecutionSummary]:
         """Executions, newest first: those of ``under_way``, then what the log has of open sessions.
@@ -233,7 +237,7 @@ class Catalog:
             raise NotFound(f"there is no session {session}", field="session")
         limit, given = page_size(limit), Page[ExecutionSummary](())
         if after is None or not after.startswith("d"):
-            given = in_memory(under_way, status, limit, after)
+            given = in_memory(under_way, status, limit, after, search)
             if given.next is not None:
                 return given
             after = "d"
@@ -248,6 +252,7 @@ class Catalog:
             status=status,
             limit=room,
             after=after[1:] or None,
+            search=search,
         )
         known = {execution.id for execution in under_way}
         recorded = [
@@ -347,6 +352,7 @@ class Catalog:
                     duration_us=event.duration_us,
                     code=first_line(event.code),
                     error=_short(event.error if isinstance(event, Aborted) else event.outcome.error),
+                    record=record,
                 )
             )
         return summaries
@@ -360,7 +366,11 @@ def page_size(limit: int) -> int:
 
 
 def in_memory(
-    executions: Iterable[Execution], status: Status | None, limit: int, after: str | None
+    executions: Iterable[Execution],
+    status: Status | None,
+    limit: int,
+    after: str | None,
+    search: Search | None,
 ) -> Page[ExecutionSummary]:
     """A page of executions that are held in memory, last accepted first. Raises InvalidField."""
     place = None if after is None else re.fullmatch(r"r(\d{1,18})\.(e_\w+)", after, re.ASCII)
@@ -371,6 +381,7 @@ def in_memory(
         execution
         for execution in executions
         if (status is None or execution.status == status)
+        and (search is None or search.finds_held(execution))
         and (before is None or (execution.accepted_at, execution.id) < before)
     ]
     found.sort(key=lambda execution: (execution.accepted_at, execution.id), reverse=True)

@@ -35,6 +35,7 @@ from engine.parsing import Parsed, parse
 from engine.placement import Placement, usable
 from engine.places import Places
 from engine.scheduler import Scheduler
+from engine.search import Search
 from engine.session import ForkPoint
 from engine.sessions import Sessions, given_name, random_id
 from engine.soundness import Check, CheckedSession, CheckedStore
@@ -217,20 +218,26 @@ class Supervisor:
         status: Status | None = None,
         limit: int = 100,
         after: str | None = None,
+        search: Search | None = None,
     ) -> Page[ExecutionSummary]:
         """Executions of an owner's sessions, or of one: those under way, then the others, newest first.
+
+        With a ``search``, those that are like that; a page of it may have less than ``limit``, or nothing,
+        and a ``next`` all the same.
 
         Raises NotFound, or InvalidField for an ``after`` that is no page's ``next``.
         """
         if self.stateless and session is None:
             held = [*self._admission.executions.values(), *self._finished.reported()]
             mine = (execution for execution in held if execution.owner == owner)
-            return in_memory(mine, status, page_size(limit), after)
+            return in_memory(mine, status, page_size(limit), after, search)
         if session is None:
             under_way = [held for held in self._admission.executions.values() if held.owner == owner]
         else:
             under_way = self.under_way(owner, session)
-        return await self._sessions.catalog.executions(owner, session, status, limit, after, under_way)
+        return await self._sessions.catalog.executions(
+            owner, session, status, limit, after, search, under_way
+        )
 
     def under_way(self, owner: str, name: str) -> list[Execution]:
         """The executions that wait or run in a session, in their order."""

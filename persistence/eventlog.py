@@ -11,6 +11,7 @@ from msgspec import Struct
 from engine.chain import Record
 from engine.checkpoints import Checkpoint
 from engine.labels import MAX_OF_SESSION
+from engine.search import Search
 
 T = TypeVar("T")
 
@@ -241,12 +242,14 @@ class EventLog(Protocol):
         status: str | None = None,
         limit: int,
         after: str | None = None,
+        search: Search | None = None,
     ) -> Page[Record]:
         """Executed and Aborted records of an owner's open sessions, newest first.
 
         ``session`` is an internal id, ``status`` one of ``engine.execution.Status``, ``after`` the
-        ``next`` of a page that was asked for with the same ``session``. A page is bounded in bytes,
-        too. Raises InvalidField for a bad ``after``, StoreCorrupt.
+        ``next`` of a page that was asked for with the same ``session`` and ``search``. A page is bounded in
+        bytes, too, and one of a search in time: it may hold less than is asked for, and nothing. Raises
+        InvalidField for a bad ``after``, StoreCorrupt.
         """
         ...
 

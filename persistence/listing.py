@@ -14,7 +14,8 @@ from typing import get_args
 from engine.chain import Record
 from engine.errors import InvalidField
 from engine.execution import Status
-from persistence import pointers
+from engine.search import Search
+from persistence import pointers, search
 from persistence.eventlog import Page, SessionDetails, SessionRow
 from persistence.schema import EVENT_COLUMNS, SESSION_COLUMNS, record_of, session_row
 
@@ -106,9 +107,12 @@ def executions(
     status: str | None,
     limit: int,
     after: str | None,
+    wanted: Search | None = None,
 ) -> Page[Record]:
     """Records of executions, newest first. Raises InvalidField, StoreCorrupt."""
     before = _END if after is None else int(_cursor(r"(\d{1,18})", after)[0])
+    if wanted is not None:
+        return search.executions(db, owner, session, status, wanted, limit, before, PAGE_BYTES)
     if session is None:
         places = _places_of_owner(db, owner, _STATUSES if status is None else (status,), before, limit + 1)
     else:

@@ -18,6 +18,7 @@ from engine.chain import Record
 from engine.checkpoints import Checkpoint
 from engine.errors import StoreError
 from engine.labels import MAX_OF_SESSION
+from engine.search import Search
 from persistence import audit, listing, pointers, purge, reader, survey, threads
 from persistence.eventlog import Audited, Page, Removable, SessionDetails, SessionRow
 
@@ -87,9 +88,12 @@ class SqliteQueries:
         status: str | None = None,
         limit: int,
         after: str | None = None,
+        search: Search | None = None,
     ) -> Page[Record]:
         """See ``EventLog``."""
-        return await self._query(lambda db: listing.executions(db, owner, session, status, limit, after))
+        return await self._query(
+            lambda db: listing.executions(db, owner, session, status, limit, after, search)
+        )
 
     async def event(self, id: bytes) -> Record | None:
         """See ``EventLog``."""

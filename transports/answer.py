@@ -200,6 +200,11 @@ def _raw(text: str | None) -> Raw | None:
         return None
 
 
+def microseconds(time: datetime) -> int:
+    """The same, the other way round."""
+    return (time - _EPOCH) // timedelta(microseconds=1)
+
+
 def time_of(microseconds: int) -> datetime:
     """The time so many microseconds after the epoch."""
     return _EPOCH + timedelta(microseconds=microseconds)

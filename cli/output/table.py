@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from cli.output.styles import FAINT, Styled
 from cli.output.text import cells, fit
@@ -21,7 +22,7 @@ class Column(Struct, frozen=True, kw_only=True):
     right: bool = False
     """Whether its cells end below each other."""
     least: int | None = None
-    """To so many cells it may be cut; None if it may not."""
+    """To so many cells it may be cut, further only where nothing else helps; None if it may not."""
     leaves: int = 0
     """Columns are left out where they do not fit, those with the highest number first; 0 stays."""
 
@@ -94,10 +95,12 @@ def _settled(columns: Sequence[Column], natural: Sequence[int], width: int | Non
     while True:
         widths = {place: natural[place] for place in shown}
         over = 0 if width is None else sum(widths.values()) + len(GAP) * (len(shown) - 1) - width
-        if _shrink(columns, widths, over) <= 0:
+        over = _shrink(columns, widths, over)
+        if over <= 0:
             return widths
         going = max(shown, key=lambda place: (columns[place].leaves, place))
         if not columns[going].leaves:
+            _shrink([replace(column, least=column.least and 1) for column in columns], widths, over)
             return widths
         shown.remove(going)
 

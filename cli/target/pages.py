@@ -4,8 +4,15 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator
 
-from cli.target.client import Client
-from transports.rest.shapes import EventAnswer, EventsAnswer, SessionAnswer, SessionsAnswer
+from cli.target.client import Client, Query
+from transports.rest.shapes import (
+    EventAnswer,
+    EventsAnswer,
+    ExecutionsAnswer,
+    ListedExecution,
+    SessionAnswer,
+    SessionsAnswer,
+)
 
 PAGE = 200
 """Entries that are asked for at once."""
@@ -16,7 +23,7 @@ async def session(client: Client, name: str) -> SessionAnswer:
     return await client.ask(SessionAnswer, "GET", f"/api/sessions/{name}")
 
 
-async def sessions(client: Client, **query: str | bool | None) -> AsyncGenerator[SessionAnswer, None]:
+async def sessions(client: Client, query: Query) -> AsyncGenerator[SessionAnswer, None]:
     """The sessions of one owner, last used first. Raises Refused, Failed."""
     after: str | None = None
     while True:
@@ -50,3 +57,15 @@ async def events_backwards(
         for one in reversed(page):
             yield one
         last = start - 1
+
+
+async def executions(client: Client, query: Query) -> AsyncGenerator[ListedExecution, None]:
+    """The executions of one owner that are like that, newest first. Raises Refused, Failed."""
+    after: str | None = None
+    while True:
+        asked = {**query, "limit": PAGE, "after": after}
+        page = await client.ask(ExecutionsAnswer, "GET", "/api/executions", asked)
+        for one in page.executions:
+            yield one
+        if (after := page.next) is None:
+            return

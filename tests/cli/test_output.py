@@ -105,7 +105,7 @@ def test_a_table_is_as_wide_as_it_needs_where_there_is_room() -> None:
     ]
 
 
-@pytest.mark.parametrize("width", range(18, 70))
+@pytest.mark.parametrize("width", range(9, 70))
 def test_a_table_fits_the_width_there_is(width: int) -> None:
     for line in Table(COLUMNS, ROWS, width).lines(ROWS):
         assert cells(COLOURS.sub("", line)) <= width

@@ -16,6 +16,7 @@ from engine.isolate.wire import Global
 from engine.limits import LimitPolicy
 from engine.outcomes import Abort
 from engine.parsing import Parsed
+from engine.search import Search
 from engine.session import ForkPoint, check_name
 from engine.statediff import Change, StateDifference
 from engine.verification import Replayed, Step
@@ -66,10 +67,18 @@ class StubEngine:
     cancel = execution
 
     async def executions(
-        self, _owner: str, *, session: str | None, status: str | None, limit: int, after: str | None
+        self,
+        _owner: str,
+        *,
+        session: str | None,
+        status: str | None,
+        limit: int,
+        after: str | None,
+        search: Search | None = None,
     ) -> Page[ExecutionSummary]:
         """A page with one."""
         _check_page(limit, session, status, after)
+        assert search is None or search.text is None or search.text.encode()
         self._refuse()
         summary = ExecutionSummary(
             execution_id=ATTEMPT.execution_id,

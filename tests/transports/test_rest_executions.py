@@ -51,6 +51,63 @@ def test_executions_can_be_asked_for_by_status(client: httpx2.Client, name: str)
     assert ids(answer) == [failed["execution_id"]]
 
 
+def test_executions_can_be_searched_for(client: httpx2.Client, name: str) -> None:
+    headers = {"user-agent": "seeker/1.0"}
+    codes = ("let Needle = 1", "console.log('a needle'); 0", "'x'", "throw new Error('needle')")
+    made = [
+        told(client.post("/api/exec", json={"code": code, "session": name}, headers=headers))
+        for code in codes
+    ]
+    made.append(run(client, "'needle'", name))
+
+    def found(**query: object) -> list[int]:
+        answer = told(client.get("/api/executions", params={"session": name, **query}))
+        return [one["event"] for one in answer["executions"]]
+
+    assert found(text="needle") == [5, 4, 2]
+    assert found(text="NEEDLE", ignore_case=True) == [5, 4, 2, 1]
+    assert found(text="needle", caller="seek") == [4, 2]
+    assert found(text="needle", status="failed") == [4]
+    assert found(since=made[2]["started_at"]) == [5, 4, 3]
+    assert found(until=made[2]["started_at"]) == [2, 1]
+    assert found(since="2026-01-01T00:00:00+01:00", until="2026-01-02T00:00:00Z") == []
+    assert found(text="nowhere") == []
+
+
+def test_executions_that_are_over_can_be_listed_with_their_events(client: httpx2.Client, name: str) -> None:
+    run(client, "console.warn('seen'); 7", name)
+    running = begin(client, FOREVER, name)
+    answer = told(client.get("/api/executions", params={"session": name, "full": True}))
+    under_way, over = answer["executions"]
+    assert "recorded" not in under_way
+    assert over["recorded"] == told(client.get(f"/api/sessions/{name}/events/1"))
+    assert [
+        one["execution_id"]
+        for one in told(client.get("/api/executions", params={"session": name, "text": "forever"}))[
+            "executions"
+        ]
+    ] == []
+    assert ids(told(client.get("/api/executions", params={"session": name, "text": "for (;;)"}))) == [running]
+    client.post(f"/api/executions/{running}/cancel")
+
+
+@pytest.mark.parametrize(
+    ("query", "field"),
+    [
+        ("text=", "text"),
+        (f"text={'x' * 1001}", "text"),
+        ("since=yesterday", "since"),
+        ("until=2026-01-01", "until"),
+        ("since=2026-01-01T00:00:00", "since"),
+        ("caller=", "caller"),
+        ("ignore_case=maybe", "ignore_case"),
+        ("regex=a", "regex"),
+    ],
+)
+def test_a_search_that_is_wrong_is_refused(client: httpx2.Client, query: str, field: str) -> None:
+    refused(client.get(f"/api/executions?{query}"), 400, "invalid_field", field)
+
+
 def test_one_that_runs_is_listed_first_and_can_be_stopped(client: httpx2.Client, name: str) -> None:
     run(client, "1", name)
     running = begin(client, FOREVER, name)

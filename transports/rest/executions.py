@@ -9,8 +9,9 @@ from msgspec.structs import asdict
 
 from engine.errors import NotFound
 from engine.execution import Status
+from engine.search import MAX_CALLER_CHARS, MAX_TEXT_CHARS, Search
 from transports import answer
-from transports.answer import Answer, execution_entry
+from transports.answer import Answer, Time, microseconds
 from transports.asgi import JsonAnswer
 from transports.execute import MAX_WAIT
 from transports.paging import page
@@ -22,6 +23,7 @@ from transports.rest.shapes import (
     Limit,
     OutputAnswer,
     SessionName,
+    listed_execution,
 )
 
 if TYPE_CHECKING:
@@ -56,6 +58,43 @@ class ListQuery(Struct, frozen=True, forbid_unknown_fields=True):
     status: Status | UnsetType = UNSET
     limit: Limit = DEFAULT_PAGE
     after: Cursor | UnsetType = UNSET
+    text: (
+        Annotated[
+            str,
+            Meta(
+                description="Only those with that in code, input, a console line, result or error",
+                min_length=1,
+                max_length=MAX_TEXT_CHARS,
+            ),
+        ]
+        | UnsetType
+    ) = UNSET
+    ignore_case: Annotated[bool, Meta(description="Whether `text` may be there in other cases")] = False
+    since: Annotated[Time, Meta(description="Only those that began then or later")] | UnsetType = UNSET
+    until: Annotated[Time, Meta(description="Only those that began before")] | UnsetType = UNSET
+    caller: (
+        Annotated[
+            str,
+            Meta(
+                description="Only those with that in the name of the client, or of its subject",
+                min_length=1,
+                max_length=MAX_CALLER_CHARS,
+            ),
+        ]
+        | UnsetType
+    ) = UNSET
+    full: Annotated[bool, Meta(description="Whether each has its event, as by its number")] = False
+
+    def search(self) -> Search | None:
+        """What they are searched for, if they are."""
+        wanted = Search(
+            text=self.text or None,
+            ignore_case=self.ignore_case,
+            since=None if isinstance(self.since, UnsetType) else microseconds(self.since),
+            until=None if isinstance(self.until, UnsetType) else microseconds(self.until),
+            caller=self.caller or None,
+        )
+        return None if wanted == Search(ignore_case=self.ignore_case) else wanted
 
 
 class ShowQuery(Struct, frozen=True, forbid_unknown_fields=True):
@@ -89,8 +128,10 @@ class Executions:
             status=query.status or None,
             limit=query.limit,
             after=query.after or None,
+            search=query.search(),
         )
-        return json_answer(ExecutionsAnswer([execution_entry(one) for one in found.items], found.next))
+        entries = [listed_execution(one, full=query.full) for one in found.items]
+        return json_answer(ExecutionsAnswer(entries, found.next))
 
     async def show(self, asked: Asked[ShowQuery, None]) -> JsonAnswer:
         """One execution."""
@@ -147,7 +188,9 @@ def routes(engine: Supervisor, console_bytes: int) -> list[Route]:
             path="/api/executions",
             group=group,
             summary="List executions, newest first",
-            text="Those that wait or run come first; those of deleted sessions are left out.",
+            text="Those that wait or run come first; those of deleted sessions are left out. A page of a "
+            "search (`text`, `since`, `until`, `caller`) ends after a while, whatever it has found: go on "
+            "with `next`.",
             view=views.list,
             query=ListQuery,
             answers={200: Content("A page of executions", ExecutionsAnswer)},

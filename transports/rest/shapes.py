@@ -6,10 +6,10 @@ from collections.abc import Sequence
 from typing import Annotated, Any, Literal
 
 from msgspec import UNSET, Meta, Struct, UnsetType
-from msgspec.structs import replace
+from msgspec.structs import asdict, replace
 
 from engine import labels
-from engine.catalog import MAX_PAGE, Progress, SessionInfo, SessionStatus, StateView
+from engine.catalog import MAX_PAGE, ExecutionSummary, Progress, SessionInfo, SessionStatus, StateView
 from engine.chain import Record
 from engine.checkpoints import Checkpoint
 from engine.commands import Kept
@@ -32,7 +32,15 @@ from engine.outcomes import status_of
 from engine.replay import Divergence
 from engine.statediff import StateDifference
 from engine.verification import Replayed, Step
-from transports.answer import Answer, ExecutionEntry, Time, describe_report, error_text, time_of
+from transports.answer import (
+    Answer,
+    ExecutionEntry,
+    Time,
+    describe_report,
+    error_text,
+    execution_entry,
+    time_of,
+)
 from transports.paging import joined
 from transports.rest.details import EventDetails, event_details
 
@@ -64,10 +72,17 @@ class CancelAnswer(Answer, frozen=True, kw_only=True):
     """Whether it was stopped, or will be; false if it was over already."""
 
 
+class ListedExecution(ExecutionEntry, frozen=True, kw_only=True):
+    """An execution in a list, with what is known of it where that is asked for."""
+
+    recorded: EventAnswer | UnsetType = UNSET
+    """Its event, once it is over."""
+
+
 class ExecutionsAnswer(Struct, frozen=True):
     """A page of executions, newest first."""
 
-    executions: list[ExecutionEntry]
+    executions: list[ListedExecution]
     next: str | None
     """``after`` of the next page; null at the end."""
 
@@ -504,6 +519,12 @@ def event_answer(record: Record, *, listed: bool) -> EventAnswer:
         error_detail=UNSET if listed else error,
         duration_ms=event.duration_us / 1000,
     )
+
+
+def listed_execution(one: ExecutionSummary, *, full: bool) -> ListedExecution:
+    """The execution as a list tells it; in ``full`` with its event."""
+    recorded = event_answer(one.record, listed=False) if full and one.record is not None else UNSET
+    return ListedExecution(**asdict(execution_entry(one)), recorded=recorded)
 
 
 def _console(lines: Sequence[Line], most: int) -> list[ConsoleLine]:

@@ -1,0 +1,70 @@
+"""Where a text is in an execution, and the line that it is in."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+from msgspec import Struct
+
+from cli.output.styles import FAINT, MATCH, Styled
+from cli.output.text import visible
+from transports.rest.shapes import EventAnswer
+
+_BEFORE = 12
+"""Characters of the line that are shown before the match."""
+_AFTER = 2_000
+"""And behind it, at most."""
+
+
+class Match(Struct, frozen=True):
+    """A place in an execution."""
+
+    where: str
+    """code, input, console, result or error."""
+    line: tuple[Styled, ...]
+    """The line there, the match marked."""
+
+
+def pattern(text: str, *, ignore_case: bool, is_regex: bool) -> re.Pattern[str]:
+    """What finds the text, or the regular expression that it is. Raises re.error."""
+    flags = re.MULTILINE | (re.IGNORECASE if ignore_case else 0)
+    return re.compile(text if is_regex else re.escape(text), flags)
+
+
+def first_match(event: EventAnswer, wanted: re.Pattern[str]) -> Match | None:
+    """The first place where it is, if it is anywhere."""
+    for where, text in _texts(event):
+        if (found := wanted.search(text)) is not None:
+            return Match(where, _line(text, *found.span()))
+    return None
+
+
+def _texts(event: EventAnswer) -> Iterator[tuple[str, str]]:
+    if event.code:
+        yield "code", event.code
+    if event.input:
+        yield "input", event.input
+    for line in event.console or ():
+        yield "console", line.text
+    if event.result:
+        yield "result", event.result
+    if event.error:
+        yield "error", event.error
+    if event.error_detail:
+        yield "error", f"{event.error_detail.name}: {event.error_detail.message}"
+        yield "error", event.error_detail.stack or ""
+
+
+def _line(text: str, start: int, end: int) -> tuple[Styled, ...]:
+    begin = text.rfind("\n", 0, start) + 1
+    behind = text.find("\n", end)
+    after = text[end:] if behind == -1 else text[end:behind]
+    before = text[begin:start].lstrip()
+    cut = Styled("…", FAINT) if len(before) > _BEFORE else Styled("")
+    return (
+        cut,
+        Styled(visible(before[-_BEFORE:])),
+        Styled(visible(text[start:end]).replace("\n", "⏎"), MATCH),
+        Styled(visible(after[:_AFTER].rstrip())),
+    )
