@@ -25,8 +25,8 @@ Examples:
 
 COMMANDS = {
     "Commands that serve": {"serve": "serve", "config": "config", "token": "token"},
-    "Commands that look": {"find": "find", "log": "log", "show": "show", "state": "state"},
-    "Commands that replay and debug": {"replay": "replay"},
+    "Commands that look": {"log": "log", "show": "show", "find": "find", "state": "state"},
+    "Commands that replay and debug": {"replay": "replay", "exec": "exec"},
     "Commands that keep and check": {"verify": "verify", "gc": "gc"},
 }
 """The commands, each with its module in ``cli.commands``, which is imported when it is needed."""

@@ -42,11 +42,11 @@ def environment(**variables: str) -> dict[str, str]:
     return {**kept, "TERM": "xterm-256color", "TZ": "UTC", **variables}
 
 
-def piped(*arguments: str | Path, status: int = 0, **variables: str) -> Ended:
+def piped(*arguments: str | Path, status: int = 0, stdin: str = "", **variables: str) -> Ended:
     """Run it with pipes."""
     ended = subprocess.run(
         [COMMAND, *map(str, arguments)],
-        stdin=subprocess.DEVNULL,
+        input=stdin,
         capture_output=True,
         text=True,
         timeout=SECONDS,

@@ -54,17 +54,33 @@ class Stack(Struct, frozen=True):
 
 def outcome_text(report: Report, max_chars: int) -> str:
     """Console, value or error, and the handle of the state to go on from."""
-    most = min(MAX_VALUE_CHARS, max_chars // 2)
+    told = end_text(report, min(MAX_VALUE_CHARS, max_chars // 2))
+    console = _console(report, max_chars - len(told) - 1)
+    return legible(f"{console}\n{told}" if console else told)
+
+
+def end_text(report: Report, most: int) -> str:
+    """The value, or the error, in at most so many characters, and the handle."""
     end = handle(report.session, report.event)
     if report.status == "completed":
-        tail = [_value(report, most), end]
+        tail = [value_text(report, most), end]
     elif report.status == "failed" and report.error is not None:
         tail = [failure_text(report.error, report, most), f"{_effect(report)} {end}".strip()]
     else:
         tail = [f"{_abort(report)} {_effect(report)} {end}".strip()]
-    told = "\n".join(part for part in tail if part)
-    console = _console(report, max_chars - len(told) - 1)
-    return legible(f"{console}\n{told}" if console else told)
+    return "\n".join(part for part in tail if part)
+
+
+def value_text(report: Report, most: int) -> str:
+    """``=>`` and the value, of an execution that was completed, and what timers it leaves."""
+    lines = []
+    if report.pending:
+        lines.append("=> a promise that is pending: nothing that is left can settle it")
+    else:
+        lines.append(f"=> {cut(report.result or 'undefined', most)}")
+    if report.pending_timers:
+        lines.append(_timers(report))
+    return "\n".join(lines)
 
 
 def running_text(execution: Execution, seconds: float, end: str) -> str:
@@ -155,17 +171,6 @@ def cut(text: str, limit: int) -> str:
         return text
     shown, end = text[: limit - _TAIL_CHARS], text[-_TAIL_CHARS:]
     return f"{shown}… {len(text) - limit:,} characters cut …{end}"
-
-
-def _value(report: Report, most: int) -> str:
-    lines = []
-    if report.pending:
-        lines.append("=> a promise that is pending: nothing that is left can settle it")
-    else:
-        lines.append(f"=> {cut(report.result or 'undefined', most)}")
-    if report.pending_timers:
-        lines.append(_timers(report))
-    return "\n".join(lines)
 
 
 def _timers(report: Report) -> str:
