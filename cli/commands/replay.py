@@ -13,6 +13,7 @@ from cli.interrupts import INTERRUPTED, until_interrupted
 from cli.output import junit, replays
 from cli.output.json import as_json, print_line
 from cli.output.progress import Progress
+from cli.output.quantities import counted
 from cli.output.styles import FAINT, paint
 from cli.target.client import Client
 from cli.target.failures import DIFFERS
@@ -59,7 +60,7 @@ async def replay(
 
     \b
     mcp-v8 replay demo
-    mcp-v8 replay demo --from 10 --to 20 -v
+    mcp-v8 replay demo --from 2 --to 4 -v
     mcp-v8 replay --all --junit replay.xml
     mcp-v8 replay --all --engine current    before an upgrade goes live
     """
@@ -98,17 +99,18 @@ class _One:
         last = wanted.last
         if last is None:
             last = (await self._client.ask(SessionAnswer, "GET", path)).event
-        with Progress(f"replaying {wanted.session}", last - wanted.first + 1, "events") as progress:
+        before = max(wanted.first, 1) - 1  # event 0 is never run
+        with Progress(f"replaying {wanted.session}", last - before, "events") as progress:
             async with until_interrupted() as scope:
 
                 async def hear(event: ReplayedEvent) -> None:
-                    progress.at(event.event - wanted.first + 1)
+                    progress.at(event.event - before)
                     await self._hear(event, progress)
 
                 end = await replayed(self._client, wanted, hear)
         if end is None:
             assert scope.cancelled_caught
-            click.echo(f"mcp-v8: interrupted: {self._ran:,} events were run again", err=True)
+            click.echo(f"mcp-v8: interrupted after {counted(self._ran, 'event')}", err=True)
             return INTERRUPTED
         self._tell(end)
         if self._report is not None:

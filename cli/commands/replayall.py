@@ -51,7 +51,7 @@ class SessionReplay(Struct, frozen=True, kw_only=True, omit_defaults=True):
     seconds: float
 
 
-class _Session(Struct):
+class Session(Struct):
     """One session, before and after its replay."""
 
     client: Client
@@ -83,29 +83,29 @@ async def replay_all(target: Target, *, strict: bool, report: Path | None, as_js
     async with target.clients() as clients:
         sessions = [session async for session in _sessions(clients)]
         at_once = 1 if target.url is not None else usable(None)  # a server has one place for an owner
-        return await _All(
+        return await Replays(
             sessions, at_once, strict=strict, report=report, as_json=as_json, several=len(clients) > 1
         ).run()
 
 
-async def _sessions(clients: Sequence[Client]) -> AsyncIterator[_Session]:
+async def _sessions(clients: Sequence[Client]) -> AsyncIterator[Session]:
     for client in clients:
         after: str | None = None
         while True:
             page = await client.ask(SessionsAnswer, "GET", "/api/sessions", {"limit": _PAGE, "after": after})
             for one in page.sessions:
-                yield _Session(client, one.session, one.events, replays.Replay.begin(one.session, 0))
+                yield Session(client, one.session, one.events, replays.Replay.begin(one.session, 0))
             after = page.next
             if after is None:
                 break
 
 
-class _All:
+class Replays:
     """The replays of some sessions, so many at once."""
 
     def __init__(
         self,
-        sessions: list[_Session],
+        sessions: list[Session],
         at_once: int,
         *,
         strict: bool,
@@ -142,7 +142,7 @@ class _All:
             return CORRUPT
         return 0 if all(one.agrees or one.is_gone for one in self._sessions) else DIFFERS
 
-    async def _work(self, waiting: list[_Session]) -> None:
+    async def _work(self, waiting: list[Session]) -> None:
         while waiting:
             session = waiting.pop()
             began = time.monotonic()
@@ -156,7 +156,7 @@ class _All:
             else:
                 click.echo(self._line(session))
 
-    async def _replay(self, session: _Session) -> None:
+    async def _replay(self, session: Session) -> None:
         """Run it; what is wrong with it is kept."""
 
         async def hear(event: ReplayedEvent) -> None:
@@ -181,10 +181,10 @@ class _All:
                 session.fault = failed
             return
 
-    def _named(self, session: _Session) -> str:
+    def _named(self, session: Session) -> str:
         return f"{session.client.owner}/{session.name}" if self._has_owners else session.name
 
-    def _line(self, session: _Session) -> str:
+    def _line(self, session: Session) -> str:
         """What it came to, in a line."""
         name = paint(self._named(session), STRONG)
         if session.is_gone:
@@ -215,10 +215,10 @@ class _All:
         pace = f"{counted(ran, 'event')} in {duration(seconds * 1_000)}, {ran / max(seconds, 1e-3):,.0f}/s"
         click.echo(f"{agreeing}  {paint(pace, FAINT)}")
         if interrupted:
-            left = counted(len(self._sessions) - len(over), "session")
-            click.echo(f"mcp-v8: interrupted: {left} were not replayed to the end", err=True)
+            left = counted(len(self._sessions) - len(over), "session was", "sessions were")
+            click.echo(f"mcp-v8: interrupted: {left} not replayed to the end", err=True)
 
-    def _struct(self, session: _Session) -> SessionReplay:
+    def _struct(self, session: Session) -> SessionReplay:
         end, fault = session.end, session.fault
         common = {
             "session": session.name,
@@ -238,7 +238,7 @@ class _All:
             **common,  # type: ignore[arg-type]
         )
 
-    def _case(self, session: _Session) -> junit.Case:
+    def _case(self, session: Session) -> junit.Case:
         failure = error = None
         if session.fault is not None:
             error = session.fault.sentence
@@ -255,5 +255,5 @@ class _All:
         )
 
 
-def _lines_of(session: _Session, event: ReplayedEvent) -> list[str]:
+def _lines_of(session: Session, event: ReplayedEvent) -> list[str]:
     return [replays.event_line(session.name, event), *replays.difference(event)]

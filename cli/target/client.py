@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, aclosing, asynccontextmanager
 from typing import Generic, Protocol, TypeVar
 from urllib.parse import urlencode
 
@@ -54,17 +54,23 @@ class Lines(Generic[T, L]):
 
     async def __aiter__(self) -> AsyncGenerator[T, None]:
         """The lines but for the last. Raises Refused where that is an error, Failed where there is none."""
-        async for line in _split(self._chunks):
-            told = msgspec.json.decode(line)
-            if "error" in told and "code" in told and "type" not in told:
-                raise Refused(500, told["error"], told["code"], told.get("field"))
-            try:
-                one = msgspec.convert(told, self._kind)
-            except msgspec.ValidationError:
-                self.end = msgspec.convert(told, self._last)
-                return
-            yield one
-        raise Failed("the answer ended before it was complete: the server stopped, or the connection broke")
+        ended = False
+        async with aclosing(_split(self._chunks)) as lines:
+            async for line in lines:
+                told = msgspec.json.decode(line)
+                if "error" in told and "code" in told and "type" not in told:
+                    raise Refused(500, told["error"], told["code"], told.get("field"))
+                try:
+                    one = msgspec.convert(told, self._kind)
+                except msgspec.ValidationError:
+                    self.end = msgspec.convert(told, self._last)
+                    ended = True  # and so does the answer
+                    continue
+                yield one
+        if not ended:
+            raise Failed(
+                "the answer ended before it was complete: the server stopped, or the connection broke"
+            )
 
 
 class Client:

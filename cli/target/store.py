@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import getpass
+import logging
 import math
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
@@ -42,6 +43,7 @@ async def open_store(directory: Path, *, owner: str | None, writes: bool) -> Asy
     then, StoreMissing if there is none, StoreError.
     """
     where = f"the store in {directory}"
+    logging.lastResort = logging.NullHandler()  # what an operator would read in the log, the answers say here
     async with (
         open_sqlite_log(directory) if writes else open_sqlite_reader(directory, _tell) as log,
         open_supervisor(
