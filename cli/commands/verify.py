@@ -113,20 +113,23 @@ def _consequences(one: VerifiedSession, name: str) -> Iterator[str]:
 
 def _what_is_left(one: VerifiedSession, name: str) -> Iterator[str]:
     """Which states can be had of a session some of whose events are lost."""
+    later = True
     if one.sound_to is None:
         lost = "None of its states can be rebuilt from its events"
     else:
         yield f"The states up to {name}@{one.sound_to} can be had. To go on from there:"
         yield f"{_INDENT}mcp-v8 fork {name}@{one.sound_to}"
-        more = one.head is not None and one.head > one.sound_to + 1
-        lost = f"{name}@{one.sound_to + 1}{' and later states' if more else ''} cannot be rebuilt from events"
-    if one.restorable_from is None:
-        yield f"{lost}. Events that are whole can still be shown one by one."
-    else:
+        later = one.head is not None and one.head > one.sound_to + 1
+        lost = (
+            f"{name}@{one.sound_to + 1}{' and later states' if later else ''} cannot be rebuilt from events"
+        )
+    if one.restorable_from is not None:
         yield (
             f"{lost}, but from {name}@{one.restorable_from} on there is a checkpoint, which only the engine "
             "that made it can use: save what you need of it before an upgrade."
         )
+    else:
+        yield f"{lost}.{' Events that follow a whole one can still be shown, one by one.' if later else ''}"
 
 
 def _place(fault: FaultAnswer) -> str:

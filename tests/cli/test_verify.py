@@ -127,7 +127,7 @@ branch: 2 events
   event 5  {IS_ALTERED}
   The states up to branch@4 can be had. To go on from there:
     mcp-v8 fork branch@4
-  branch@5 cannot be rebuilt from events. Events that are whole can still be shown one by one.
+  branch@5 cannot be rebuilt from events.
 3 sessions, 13 events, 1 checkpoint: 1 fault. If there is a backup from before, restore the store from it.
 """,
         ),
