@@ -304,6 +304,10 @@ def _filed_under(event: Event) -> Row:
 def record_of(row: Row) -> Record:
     """The verified record of a row of EVENT_COLUMNS. Raises StoreCorrupt."""
     session, seq, *_, name, prev, body, large = row
+    if not all(isinstance(value, bytes) for value in (name, prev, body)):
+        raise StoreCorrupt(
+            f"session {session}, event {seq}: what is there is no event: the store was altered"
+        )
     try:
         record = unseal(name, prev, body, _large_fields(large))
     except (StoreCorrupt, msgspec.DecodeError, TypeError) as broken:

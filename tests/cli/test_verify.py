@@ -145,6 +145,11 @@ demo: 7 events
   checkpoint of event 7  it is of another state than that of its event
 """,
         ),
+        (
+            ["UPDATE events SET large = NULL WHERE session = '{demo}' AND seq = 3"],
+            "event 3  field code of it is missing or altered\n",
+        ),
+        (["DELETE FROM events WHERE session = '{demo}' AND seq > 1"], f"events 2 to 7          {IS_MISSING}\n"),
         (["DELETE FROM events WHERE session = '{demo}' AND seq = 3"], f"demo: 7 events\n  event 3  {IS_MISSING}\n"),
         (["DELETE FROM events WHERE session = '{demo}' AND seq = 2"], "Its own events are whole, but not all"),
         (["DELETE FROM events WHERE session = '{demo}' AND seq = 0"], "None of its states can be rebuilt"),
@@ -211,6 +216,21 @@ def test_what_was_altered_is_told_with_what_it_means(store: Path, statements: li
     assert told.removeprefix("\n") in ended.stdout
 
 
+def test_events_whose_names_were_swapped_are_told(store: Path) -> None:
+    with closing(sqlite3.connect(store / DATABASE_NAME)) as db:
+        (session,) = db.execute("SELECT session FROM sessions WHERE name = 'demo'").fetchone()
+        where = "WHERE session = ? AND seq = ?"
+        names = [db.execute(f"SELECT id FROM events {where}", (session, seq)).fetchone()[0] for seq in (2, 3)]
+        db.execute(f"UPDATE events SET id = x'' {where}", (session, 2))
+        db.execute(f"UPDATE events SET id = ? {where}", (names[0], session, 3))
+        db.execute(f"UPDATE events SET id = ? {where}", (names[1], session, 2))
+        db.commit()
+    ended = verify(store)
+    assert ended.returncode == 4
+    assert f"  events 2 to 3  {IS_ALTERED}\n" in ended.stdout
+    assert "  event 4        it does not follow the event before it\n" in ended.stdout
+
+
 def test_a_blob_that_was_altered_is_told(store: Path) -> None:
     for blob in store.glob("blobs/??/*"):
         blob.write_bytes(blob.read_bytes()[:-1])
@@ -247,6 +267,11 @@ def test_a_database_that_is_no_store_is_one_sentence(store: Path) -> None:
         f"mcp-v8: {path} has store format {STORE_VERSION + 1}; this program knows format {STORE_VERSION}: "
         "run the newer mcp-v8 that wrote it, or choose another directory\n"
     )
+    with closing(sqlite3.connect(path)) as db:
+        db.execute("PRAGMA application_id = 7")
+    ended = verify(store)
+    assert (ended.returncode, ended.stdout) == (4, "")
+    assert ended.stderr == f"mcp-v8: {path} is a database of another program: choose another directory\n"
     path.write_bytes(b"x" * 5_000)
     ended = verify(store)
     assert ended.returncode == 4

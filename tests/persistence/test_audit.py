@@ -126,6 +126,12 @@ async def test_a_session_that_an_earlier_program_noted_as_its_own_parent_is_soun
         (["UPDATE events SET owner = 'bob' WHERE idempotency_key = 'k1'"], [("s1", "damaged", 1, 1)]),
         (["UPDATE events SET status = 'crashed' WHERE seq = 1"], [("s1", "damaged", 1, 1)]),
         (["UPDATE events SET status = CAST(x'ff' AS TEXT) WHERE seq = 1"], [("s1", "damaged", 1, 1)]),
+        (["UPDATE events SET status = NULL WHERE status = 'accepted'"], [("s1", "damaged", 5, 5)]),
+        (["UPDATE events SET large = NULL WHERE status = 'accepted'"], [("s1", "damaged", 5, 5)]),
+        (["UPDATE events SET id = hex(id) WHERE seq = 1"], [("s1", "damaged", 1, 1)]),
+        (["UPDATE events SET body = 'text' WHERE seq = 1"], [("s1", "damaged", 1, 1)]),
+        (["UPDATE events SET prev = 7 WHERE seq = 1"], [("s1", "damaged", 1, 1)]),
+        (["UPDATE events SET large = 7 WHERE seq = 1"], [("s1", "damaged", 1, 1)]),
         (["DELETE FROM tags"], [("s2", "labels", None, None)]),
         (["UPDATE tags SET target = 5"], [("s2", "labels", None, None)]),
         (["UPDATE tags SET value = CAST(x'ff' AS TEXT)"], [("s2", "labels", None, None)]),
@@ -138,6 +144,13 @@ async def test_all_that_was_altered_is_found_and_named(
 ) -> None:
     alter(database, *statements)
     assert await faults(database) == expected
+
+
+async def test_events_whose_names_were_swapped_are_found(database: Path) -> None:
+    with closing(sqlite3.connect(database, isolation_level=None)) as db:
+        for statement in SWAP_IDS:
+            db.execute(statement)
+    assert await faults(database) == [("s1", "damaged", 2, 3), ("s1", "chain", 4, 4)]
 
 
 async def test_events_that_the_database_cannot_give_do_not_hide_the_others(directory: Path) -> None:

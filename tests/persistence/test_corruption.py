@@ -64,6 +64,12 @@ SWAP_IDS = (
         (["UPDATE events SET body = flip(body, 40) WHERE seq = 3"], session("s1"), "s1, event 3"),
         (["UPDATE events SET body = flip(body, 40) WHERE seq = 2"], execution("e_s1_2"), "s1, event 2"),
         (["UPDATE events SET prev = flip(prev, 0) WHERE seq = 3"], session("s1"), "s1, event 3"),
+        (["UPDATE events SET id = hex(id) WHERE seq = 3"], session("s1"), "s1, event 3: what is there is no"),
+        (
+            ["UPDATE events SET body = 'text' WHERE seq = 3"],
+            session("s1"),
+            "s1, event 3: what is there is no",
+        ),
         (["UPDATE events SET large = flip(large, 900) WHERE seq = 1"], session("s1"), "s1, event 1"),
         (["UPDATE events SET large = flip(large, 5) WHERE seq = 1"], session("s1"), "s1, event 1"),
         (["UPDATE events SET large = flip(large, 0) WHERE seq = 1"], session("s1"), "s1, event 1"),
