@@ -25,7 +25,13 @@ Examples:
 
 COMMANDS = {
     "Commands that serve": {"serve": "serve", "config": "config", "token": "token"},
-    "Commands that look": {"log": "log", "show": "show", "find": "find", "state": "state"},
+    "Commands that look": {
+        "sessions": "sessions",
+        "log": "log",
+        "show": "show",
+        "find": "find",
+        "state": "state",
+    },
     "Commands that replay and debug": {"replay": "replay", "exec": "exec"},
     "Commands that keep and check": {"verify": "verify", "gc": "gc"},
 }

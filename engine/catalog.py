@@ -8,6 +8,7 @@ from contextlib import aclosing
 from typing import Literal, Protocol
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from engine import labels, outcomes
 from engine.chain import Record
@@ -81,6 +82,8 @@ class SessionInfo(Struct, frozen=True, kw_only=True):
     """Why there was none at the last attempt, as long as the session is in use."""
     recovering: Progress | None
     """How far it is rebuilt, while that goes on."""
+    size: int | None = None
+    """Bytes of its own events, where that was asked for."""
 
 
 class ExecutionSummary(Struct, frozen=True, kw_only=True):
@@ -165,10 +168,16 @@ class Catalog:
         self._log = log
         self._present = present
 
-    async def sessions(self, owner: str, limit: int, after: str | None, tag: str | None) -> Page[SessionInfo]:
+    async def sessions(
+        self, owner: str, limit: int, after: str | None, tag: str | None, *, sizes: bool
+    ) -> Page[SessionInfo]:
         """An owner's sessions, last used first."""
         page = await self._log.sessions(owner, limit=page_size(limit), after=after, tag=tag)
-        return Page(await self._describe(page.items, most_tags=labels.LISTED), page.next)
+        infos = await self._describe(page.items, most_tags=labels.LISTED)
+        if sizes:
+            pairs = zip(page.items, infos, strict=True)
+            infos = tuple([replace(info, size=await self._log.size(row.session)) for row, info in pairs])
+        return Page(infos, page.next)
 
     async def session(self, owner: str, name: str) -> SessionInfo:
         """The session of that name."""

@@ -187,13 +187,15 @@ class Supervisor:
         limit: int = 100,
         after: str | None = None,
         tag: str | None = None,
+        sizes: bool = False,
     ) -> Page[SessionInfo]:
         """An owner's sessions, last used first; with ``tag`` (key, for any value, or key:value)
-        only those with a state so labelled. ``after`` is a page's ``next``. Raises InvalidField.
+        only those with a state so labelled. ``after`` is a page's ``next``. With ``sizes`` each
+        says how many bytes its events take. Raises InvalidField.
         """
         if self.stateless:
             return Page(())
-        return await self._sessions.catalog.sessions(owner, limit, after, tag)
+        return await self._sessions.catalog.sessions(owner, limit, after, tag, sizes=sizes)
 
     async def session(self, owner: str, name: str) -> SessionInfo:
         """One session. Raises NotFound."""

@@ -214,6 +214,10 @@ class EventLog(Protocol):
         """
         ...
 
+    async def size(self, session: str) -> int:
+        """Bytes of the session's own events, those before a fork not included: each is looked at."""
+        ...
+
     async def open_sessions(self) -> dict[str, int]:
         """How many open sessions each owner has who has any."""
         ...

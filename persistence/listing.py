@@ -48,6 +48,12 @@ def sessions(
     return Page(tuple(rows[:limit]), f"{last.last_at}.{last.session}" if last else None)
 
 
+def size(db: sqlite3.Connection, session: str) -> int:
+    """Bytes of a session's events."""
+    query = "SELECT sum(length(body) + ifnull(length(large), 0)) FROM events WHERE session = ?"
+    return int(db.execute(query, (session,)).fetchone()[0] or 0)
+
+
 def open_sessions(db: sqlite3.Connection) -> dict[str, int]:
     """How many open sessions each owner has. Reads an index of them, once."""
     return dict(db.execute("SELECT owner, count(*) FROM sessions WHERE NOT closed GROUP BY owner"))

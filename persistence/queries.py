@@ -64,6 +64,10 @@ class SqliteQueries:
         """See ``EventLog``."""
         return await self._query(lambda db: listing.sessions(db, owner, limit, after, tag))
 
+    async def size(self, session: str) -> int:
+        """See ``EventLog``."""
+        return await self._query(lambda db: listing.size(db, session))
+
     async def open_sessions(self) -> dict[str, int]:
         """See ``EventLog``."""
         return await self._query(listing.open_sessions)

@@ -28,15 +28,18 @@ class Column(Struct, frozen=True, kw_only=True):
 
 
 class Table:
-    """Columns whose widths are settled by some rows; later rows are cut to them."""
+    """Columns whose widths are settled by some rows; later rows are cut to them.
+
+    A column in which these rows have nothing is left out.
+    """
 
     def __init__(self, columns: Sequence[Column], rows: Sequence[Sequence[Cell]], width: int | None) -> None:
         """``width`` in cells; None: as wide as need be."""
         self._columns = columns
-        natural = [
-            max([cells(column.title), *(_wide(_pieces(row[place])) for row in rows)])
-            for place, column in enumerate(columns)
-        ]
+        natural = []
+        for place, column in enumerate(columns):
+            widest = max((_wide(_pieces(row[place])) for row in rows), default=0)
+            natural.append(max(widest, cells(column.title)) if widest or not rows else 0)
         self._widths = _settled(columns, natural, width)
         """By column; those that are left out are not in it."""
         self._last = max(self._widths)

@@ -23,11 +23,13 @@ async def session(client: Client, name: str) -> SessionAnswer:
     return await client.ask(SessionAnswer, "GET", f"/api/sessions/{name}")
 
 
-async def sessions(client: Client, query: Query) -> AsyncGenerator[SessionAnswer, None]:
-    """The sessions of one owner, last used first. Raises Refused, Failed."""
+async def sessions(
+    client: Client, query: Query, most: int | None = None
+) -> AsyncGenerator[SessionAnswer, None]:
+    """The sessions of one owner, last used first, about ``most`` at a time. Raises Refused, Failed."""
     after: str | None = None
     while True:
-        asked = {**query, "limit": PAGE, "after": after}
+        asked = {**query, "limit": min(PAGE, most or PAGE), "after": after}
         page = await client.ask(SessionsAnswer, "GET", "/api/sessions", asked)
         for one in page.sessions:
             yield one

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 from typing import Any, Final
 
+from msgspec.structs import replace
+
 from engine import acceptance, chain, errors, labels, outcomes
 from engine.attempt import conclude
 from engine.catalog import ExecutionSummary, SessionInfo, StateView
@@ -93,12 +95,12 @@ class StubEngine:
         return Page((summary,), "r1.e_a")
 
     async def sessions(
-        self, _owner: str, *, limit: int, after: str | None, tag: str | None
+        self, _owner: str, *, limit: int, after: str | None, tag: str | None, sizes: bool = False
     ) -> Page[SessionInfo]:
         """A page with one."""
         _check_page(limit, after, tag)
         self._refuse()
-        return Page((_info("demo"),))
+        return Page((replace(_info("demo"), size=1 if sizes else None),))
 
     async def session(self, _owner: str, name: str) -> SessionInfo:
         """Any is there."""

@@ -61,6 +61,9 @@ class ListQuery(Struct, frozen=True, forbid_unknown_fields=True):
     ) = UNSET
     limit: Limit = DEFAULT_PAGE
     after: Cursor | UnsetType = UNSET
+    sizes: Annotated[
+        bool, Meta(description="Whether each has its `bytes`, which takes a look at its log")
+    ] = False
 
 
 class EventsQuery(Struct, frozen=True, forbid_unknown_fields=True):
@@ -111,7 +114,11 @@ class Sessions:
         """The owner's sessions, last used first."""
         query = asked.query
         found = await self._engine.sessions(
-            asked.owner, limit=query.limit, after=query.after or None, tag=query.tag or None
+            asked.owner,
+            limit=query.limit,
+            after=query.after or None,
+            tag=query.tag or None,
+            sizes=query.sizes,
         )
         return json_answer(SessionsAnswer(list(map(session_answer, found.items)), found.next))
 

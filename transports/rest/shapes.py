@@ -165,6 +165,8 @@ class SessionAnswer(Struct, frozen=True, kw_only=True):
     """Why there was none at the last attempt, as far as was found out since it was last idle for long."""
     recovering: Progress | None
     """How far it is rebuilt, while that goes on."""
+    bytes: int | UnsetType = UNSET
+    """What its own events take, those before a fork not included; in a list with ``sizes``."""
 
 
 class SessionsAnswer(Struct, frozen=True):
@@ -373,6 +375,7 @@ def session_answer(info: SessionInfo) -> SessionAnswer:
         checkpoint=None if info.checkpoint is None else _checkpoint(info.checkpoint),
         checkpoint_declined=info.checkpoint_declined,
         recovering=info.recovering,
+        bytes=UNSET if info.size is None else info.size,
     )
 
 
