@@ -181,7 +181,7 @@ class Catalog:
 
     async def session(self, owner: str, name: str) -> SessionInfo:
         """The session of that name."""
-        return (await self._describe([await self._row(owner, name)]))[0]
+        return (await self._describe([await self.row(owner, name)]))[0]
 
     async def info(self, session: str) -> SessionInfo:
         """The session with that internal id, open or closed."""
@@ -189,7 +189,7 @@ class Catalog:
 
     async def events(self, owner: str, name: str, first: int, limit: int) -> Page[Record]:
         """Events from number ``first`` on, those before a fork included."""
-        row = await self._row(owner, name)
+        row = await self.row(owner, name)
         last = min(row.head_seq, max(first, 0) + page_size(limit) - 1)
         records: list[Record] = []
         size = 0
@@ -211,7 +211,7 @@ class Catalog:
 
     async def state(self, owner: str, name: str, at: int) -> ForkPoint:
         """The state event that ``name@at`` stands for."""
-        return await state_at(self._log, (await self._row(owner, name)).session, at)
+        return await state_at(self._log, (await self.row(owner, name)).session, at)
 
     async def session_with(self, owner: str, heap: str) -> str:
         """Name of the session in which a state came about. Raises InvalidField, NotFound."""
@@ -303,7 +303,8 @@ class Catalog:
             raise NotFound("that session was deleted", field="session")
         return row
 
-    async def _row(self, owner: str, name: str) -> SessionRow:
+    async def row(self, owner: str, name: str) -> SessionRow:
+        """What the log knows of the session of that name."""
         row = await self._log.session_named(owner, name)
         if row is None:
             raise NotFound(f"there is no session {name}", field="session")

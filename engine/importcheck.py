@@ -65,6 +65,11 @@ class ImportCheck:
         return self._header
 
     @property
+    def events(self) -> int:
+        """How many events the file says that it has, once that was read."""
+        return 0 if self._header is None else self._header.events
+
+    @property
     def position(self) -> Position:
         """Where the session is, once an event was read."""
         assert self._position is not None
@@ -121,8 +126,8 @@ class ImportCheck:
             raise InvalidField(REDACTED, field="file")
         if self._owner is not None and header.owner != self._owner:
             raise Conflict(
-                f"session {header.session[:128]} in this file belongs to {header.owner[:64]!r}, and you are "
-                f"{self._owner!r}: only its owner can import it here",
+                f"session {header.session[:128]!r} in this file belongs to {header.owner[:64]!r}, and you "
+                f"are {self._owner!r}: only its owner can import it here",
                 field="file",
             )
         if self._policy is not None and header.events > self._policy.max_session_events:
@@ -199,8 +204,8 @@ class ImportCheck:
                 state[key] = value
 
     def _fail(self, why: str) -> NoReturn:
-        place = "" if self._line == 0 else f" at line {self._line}"
-        raise FileCorrupt(f"the file is damaged{place}: {why}", field="file") from None
+        place = "" if self._line == 0 else f" (line {self._line})"
+        raise FileCorrupt(f"this is no whole file of `mcp-v8 export`{place}: {why}", field="file") from None
 
 
 def _check_limits(event: Executed | Aborted, policy: LimitPolicy) -> None:

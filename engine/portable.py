@@ -247,7 +247,7 @@ class Unpacker:
     def _damaged(self, broken: zstd.ZstdError) -> FileCorrupt:
         if "too much memory" in str(broken):  # that is, for its window
             return FileCorrupt("it needs too large a window: compress it with zstd -19 or less")
-        what = "it is damaged" if self._unpacked else "it is not compressed with zstd, or damaged"
+        what = "it is damaged" if self._unpacked else "it is not compressed with zstd"
         return FileCorrupt(f"{what} ({broken})")
 
     def _too_large(self) -> TooLarge:

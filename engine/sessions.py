@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import base64
 import secrets
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Iterator
+from contextlib import contextmanager
 
 import trio
 
@@ -12,7 +13,7 @@ from engine.actor import SessionActor
 from engine.catalog import Catalog
 from engine.checkpointer import Checkpointer
 from engine.commands import Command, Execute, Fork
-from engine.errors import Conflict, InvalidField, NotFound
+from engine.errors import Busy, Conflict, InvalidField, NotFound
 from engine.execution import Execution
 from engine.history import position_named
 from engine.limits import LimitPolicy
@@ -64,8 +65,10 @@ class Sessions:
         self._workers = workers
         self._idle_seconds = idle_seconds
         self._actors: dict[tuple[str, str], SessionActor] = {}
+        self._arriving: set[tuple[str, str]] = set()
+        """Owners and names of sessions that are being imported."""
         self._ended = 0
-        """How many actors have ended: what was read of their sessions before may be out of date."""
+        """How many actors and imports have ended: what was read of their sessions before may be outdated."""
 
     @property
     def engine_id(self) -> str:
@@ -133,6 +136,25 @@ class Sessions:
         actor = self._actors.get((owner, name))
         return position is not None and position.state_id == point.id and (actor is None or actor.idle)
 
+    @contextmanager
+    def arriving(self, owner: str, name: str) -> Iterator[None]:
+        """Nobody else begins or uses a session of that name in the block, since it is being imported.
+
+        It counts as its owner's, unless the block raises. Raises Conflict, TooManySessions.
+        """
+        if (owner, name) in self._actors or (owner, name) in self._arriving:
+            raise Conflict(f"a session {name} is just being made here", field="session")
+        self.owners.add(owner)
+        self._arriving.add((owner, name))
+        try:
+            yield
+        except BaseException:
+            self.owners.remove(owner)
+            raise
+        finally:
+            self._arriving.remove((owner, name))
+            self._ended += 1
+
     async def check_free(self, owner: str, name: str) -> None:
         """Raises InvalidField unless a client may give that name to a fork, Conflict if it is taken."""
         if GIVEN_NAME.fullmatch(check_name(name, field="into")):
@@ -148,16 +170,18 @@ class Sessions:
         else:
             name = given_name()
             command.execution.move(name)
-        if (owner, name) in self._actors:
+        if (owner, name) in self._actors or (owner, name) in self._arriving:
             raise _taken(name)
         self._start(SessionActor(self, owner, name, None, point)).post(command)
 
     async def _actor(self, owner: str, name: str) -> SessionActor | None:
-        """The session's actor; None if there is no such session.
+        """The session's actor; None if there is no such session. Raises Busy while it is being imported.
 
         To be used before the next checkpoint: an actor with nothing to do may end there.
         """
         while (actor := self._actors.get((owner, name))) is None:
+            if (owner, name) in self._arriving:
+                raise Busy(f"session {name} is just being imported; try again in a moment", field="session")
             ended = self._ended
             position = await position_named(self.log, owner, name)
             if (owner, name) not in self._actors and ended == self._ended:

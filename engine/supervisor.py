@@ -7,7 +7,16 @@ from __future__ import annotations
 
 import logging
 import math
-from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping, Sequence
+from collections.abc import (
+    AsyncGenerator,
+    AsyncIterable,
+    AsyncIterator,
+    Awaitable,
+    Callable,
+    Collection,
+    Mapping,
+    Sequence,
+)
 from contextlib import aclosing, asynccontextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -42,6 +51,7 @@ from engine.soundness import Check, CheckedSession, CheckedStore
 from engine.space import Space
 from engine.timestamps import now_us
 from engine.timetravel import TimeTravel
+from engine.transfer import Imported, Transfer
 from engine.upkeep import PURGE_SHARE, Garbage, Upkeep
 from engine.verification import Replayed, Step
 from engine.workers import Workers, open_workers
@@ -84,11 +94,11 @@ class Supervisor:
         open_sessions: Mapping[str, int],
         looks_back: LooksBack,
         walks: LooksBack,
-        upkeep: bool,
+        for_command: bool,
         observers: Observers,
     ) -> None:
         self.policy = policy
-        self._for_command = not upkeep
+        self._for_command = for_command
         self._nursery = nursery
         self._workers = workers
         self.places = Places(workers, nursery, max_workers, lambda: self._actors)
@@ -97,6 +107,7 @@ class Supervisor:
         self._registry: Sessions | None = None
         self._checkpointer: Checkpointer | None = None
         self._space: Space | None = None
+        self._transferring: Transfer | None = None
         self._upkeep: Upkeep | None = None
         self._upkept = trio.CancelScope()
         if stores is not None:
@@ -121,8 +132,9 @@ class Supervisor:
                 restore_target_seconds=restore_target_seconds,
                 max_recovery_seconds=max_recovery_seconds,
             )
+            self._transferring = Transfer(self._registry, None if for_command else policy)
             self._upkeep = Upkeep(self._registry, log, blobs, self._space, ttl_seconds=session_ttl_seconds)
-            if upkeep:
+            if not for_command:
                 nursery.start_soon(self._keep_up, self._upkeep)
         self._admission = Admission(max_executions, self._space)
         self._keys = Keys(self._recorded_under)
@@ -143,6 +155,12 @@ class Supervisor:
         if self._registry is None:
             raise acceptance.no_sessions()
         return self._registry
+
+    @property
+    def _transfer(self) -> Transfer:
+        if self._transferring is None:
+            raise acceptance.no_sessions()
+        return self._transferring
 
     @property
     def engine_id(self) -> str:
@@ -332,6 +350,23 @@ class Supervisor:
         acceptance.check(submission, self.policy)
         point = await self.state_point(submission.owner, name, at=submission.at)
         return await (await self._travel()).evaluate(point, name, submission)
+
+    async def export(self, owner: str, name: str, program: str) -> AsyncGenerator[bytes, None]:
+        """The bytes of a portable file of the session as it is now, which names ``program`` as its maker.
+
+        Raises NotFound; what is iterated raises StoreError or Unavailable, and is no whole file then.
+        """
+        return await self._transfer.export(owner, name, program)
+
+    async def import_session(self, owner: str, source: AsyncIterable[bytes]) -> Imported:
+        """Take in the session of a portable file, if it is the owner's.
+
+        It is there when this returns, with its ids and those of all its events; nothing of it is if this
+        raises: FileCorrupt, InvalidField, TooLarge, Conflict, TooManySessions, Busy, Unavailable, StoreError,
+        or what ``source`` does.
+        """
+        self._admission.check_to_store()
+        return await self._transfer.import_session(owner, source)
 
     async def tag(
         self, owner: str, name: str, *, at: int | None, tags: dict[str, str | None], caller: Caller
@@ -637,7 +672,7 @@ async def open_supervisor(
             open_sessions={} if stores is None else await stores.log.open_sessions(),
             looks_back=looks_back,
             walks=looks_back if for_command else LooksBack(looking.MAX_WALKS),
-            upkeep=not for_command,
+            for_command=for_command,
             observers=Observers(observers),
         )
         nursery.cancel_scope.cancel()

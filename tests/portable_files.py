@@ -17,14 +17,14 @@ MOST = 1 << 30
 
 
 def header_of(records: Sequence[Record], **changes: Any) -> Header:
-    """The first line of a history that is ``ann``'s."""
+    """The first line of a history."""
     begun = [record.event for record in records if isinstance(record.event, Created | Forked)]
     fields: dict[str, Any] = {
         "format": FORMAT,
         "version": VERSION,
         "redacted": False,
         "session": begun[-1].name if begun else "nothing",
-        "owner": "ann",
+        "owner": begun[-1].owner if begun else "nobody",
         "head": records[-1].id.hex(),
         "events": len(records),
         "exported_at": datetime(2026, 1, 2, tzinfo=UTC),

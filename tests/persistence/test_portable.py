@@ -414,7 +414,7 @@ def test_a_line_says_what_its_record_does_and_nothing_else(change: Callable[[dic
     line = msgspec.json.decode(lines[4])
     assert line["large"]
     change(line)
-    with pytest.raises(FileCorrupt, match="at line 5: "):
+    with pytest.raises(FileCorrupt, match=r"`mcp-v8 export` \(line 5\): "):
         check(packed([*lines[:4], msgspec.json.encode(line) + b"\n", *lines[5:]]))
 
 
