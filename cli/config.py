@@ -119,6 +119,7 @@ def _policy(chosen: dict[str, Any]) -> LimitPolicy:
         max_input_bytes=chosen["max_input_chars"],
         max_queue=chosen["max_queue"],
         max_session_events=chosen["max_session_events"],
+        max_import_bytes=chosen["max_import_bytes"],
         max_owner_sessions=chosen["max_owner_sessions"],
     )
 

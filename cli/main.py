@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import keyword
 
 import click
 
@@ -33,7 +34,12 @@ COMMANDS = {
         "state": "state",
     },
     "Commands that replay and debug": {"replay": "replay", "exec": "exec"},
-    "Commands that keep and check": {"verify": "verify", "gc": "gc"},
+    "Commands that keep and check": {
+        "export": "transfer",
+        "import": "transfer",
+        "verify": "verify",
+        "gc": "gc",
+    },
 }
 """The commands, each with its module in ``cli.commands``, which is imported when it is needed."""
 
@@ -55,7 +61,8 @@ class _Commands(click.Group):
     def get_command(self, _: click.Context, name: str) -> click.Command | None:
         if name not in _MODULES:
             return None
-        command = getattr(importlib.import_module(f"cli.commands.{_MODULES[name]}"), name.replace("-", "_"))
+        function = f"{name}_" if keyword.iskeyword(name) else name.replace("-", "_")
+        command = getattr(importlib.import_module(f"cli.commands.{_MODULES[name]}"), function)
         assert isinstance(command, click.Command)
         return command
 

@@ -19,6 +19,8 @@ from cli import configfile
 MAX_PORT = 65_535
 LEVELS = ("debug", "info", "warning", "error")
 _MIB = 1 << 20
+MAX_IMPORT_BYTES = 256 * _MIB
+"""By default."""
 
 ALIASES = {"heap_dir": "directory_path", "max_concurrent_executions": "max_workers"}
 """Other names, which older clients know, of settings."""
@@ -272,6 +274,9 @@ GROUPS: dict[str, tuple[click.Option, ...]] = {
             2_000,
             1_000_000,
             "Requests of an owner, or without tokens of an address; 0: any number.",
+        ),
+        _number(
+            "--max-import-bytes", 1_024, MAX_IMPORT_BYTES, 1 << 40, "Length of an imported file, unpacked."
         ),
         _number("--max-owner-sessions", 1, 100_000, 100_000_000, "Sessions that one owner may have."),
     ),

@@ -19,6 +19,7 @@ from transports.mcp.streamable import StreamableDoor
 from transports.metrics import Metrics
 from transports.rest.application import all_routes, create_app
 from transports.rest.docs import documents
+from transports.rest.files import FilesDoor
 from transports.rest.lines import LinesDoor
 from transports.rest.session_stream import PATH as SESSION_STREAM_PATH
 from transports.rest.session_stream import SessionStreams
@@ -40,11 +41,13 @@ class Front:
         doors: Mapping[str, asgi.Application],
         events: asgi.Application,
         lines: LinesDoor,
+        files: FilesDoor,
     ) -> None:
         self._rest = rest
         self._doors = doors
         self._events = events
         self._lines = lines
+        self._files = files
 
     async def __call__(self, scope: asgi.Scope, receive: asgi.Receive, send: asgi.Send) -> None:
         """Serve one connection scope."""
@@ -65,6 +68,8 @@ class Front:
         """Where paths with parameters lead."""
         if EVENTS_PATH.fullmatch(path):
             return self._events
+        if self._files.serves(path):
+            return self._files
         return self._lines if self._lines.serves(path) else self._rest
 
 
@@ -100,7 +105,8 @@ async def serve(
     }
     if settings.sse:
         doors |= {sse_door.STREAM_PATH: sse.listen, sse_door.POST_PATH: sse.post}
-    front = Front(app.asgi_app, doors, EventsDoor(engine, settings), LinesDoor(routes, settings))
+    lines, files = LinesDoor(routes, settings), FilesDoor(routes)
+    front = Front(app.asgi_app, doors, EventsDoor(engine, settings), lines, files)
     app.asgi_app = Gate(front, settings, tokens, metrics.refused)  # type: ignore[method-assign]
     drained = trio.Event()
     async with trio.open_nursery() as nursery:

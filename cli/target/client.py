@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, AsyncIterator, Mapping
+from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Mapping
 from contextlib import AbstractAsyncContextManager, aclosing, asynccontextmanager
 from typing import Generic, Protocol, TypeVar
 from urllib.parse import urlencode
@@ -18,6 +18,10 @@ L = TypeVar("L")
 
 Query = Mapping[str, str | int | bool | None]
 """Parameters; those that are None are left out."""
+
+
+Body = bytes | AsyncIterable[bytes]
+"""All of it, or as it comes."""
 
 
 class Response(Struct, frozen=True):
@@ -37,7 +41,7 @@ class Transport(Protocol):
         ...
 
     def send(
-        self, method: str, path: str, query: str, body: bytes, headers: Mapping[str, str]
+        self, method: str, path: str, query: str, body: Body, headers: Mapping[str, str]
     ) -> AbstractAsyncContextManager[Response]:
         """Make one request; leaving the block ends it. Raises Failed where nobody answers."""
         ...
@@ -113,6 +117,12 @@ class Client:
         async with self._send(method, path, query, body, None) as response:
             yield Lines(response.chunks, kind, last)
 
+    async def send_file(self, kind: type[T], method: str, path: str, file: AsyncIterable[bytes]) -> T:
+        """The answer to a file that is sent as it comes. Raises Refused, Failed, and what ``file`` does."""
+        async with self._send(method, path, None, None, None, file=file) as response:
+            return msgspec.json.decode(await _whole(response), type=kind)
+        raise AssertionError("unreachable")
+
     @asynccontextmanager
     async def stream(self, method: str, path: str, query: Query | None = None) -> AsyncIterator[Response]:
         """The body of an answer, as it comes. Raises Refused, Failed."""
@@ -127,8 +137,10 @@ class Client:
         query: Query | None,
         body: object,
         headers: Mapping[str, str] | None,
+        file: AsyncIterable[bytes] | None = None,
     ) -> AsyncIterator[Response]:
-        data = b"" if body is None else msgspec.json.encode(body)
+        data: Body = b"" if body is None else msgspec.json.encode(body)
+        data = data if file is None else file
         sent = {**({} if body is None else {"content-type": "application/json"}), **(headers or {})}
         async with self._transport.send(method, path, _encode(query or {}), data, sent) as response:
             if response.status >= 400:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from engine.errors import EngineError, InvalidField, NotFound, StoreCorrupt, StoreMissing
+from engine.errors import EngineError, FileCorrupt, InvalidField, NotFound, StoreCorrupt, StoreMissing
 
 DIFFERS = 1
 """Something differs, or failed."""
@@ -26,7 +26,7 @@ class Refused(Failed):
     """The answer was an error."""
 
     def __init__(self, http_status: int, sentence: str, code: str, field: str | None = None) -> None:
-        corrupt = code == StoreCorrupt.code
+        corrupt = code in (StoreCorrupt.code, FileCorrupt.code)
         super().__init__(sentence, CORRUPT if corrupt else _STATUSES.get(http_status, DIFFERS))
         self.http_status = http_status
         self.code = code
@@ -35,7 +35,7 @@ class Refused(Failed):
 
 def failed_with(error: EngineError) -> Failed:
     """An error of an engine in this process, as a store that cannot be opened."""
-    if isinstance(error, StoreCorrupt):
+    if isinstance(error, StoreCorrupt | FileCorrupt):
         return Failed(error.message, CORRUPT)
     if isinstance(error, NotFound | StoreMissing):
         return Failed(error.message, NOT_FOUND)

@@ -8,8 +8,8 @@ from typing import Any
 
 import trio
 
-from cli.target.client import Response
-from transports.asgi import Application
+from cli.target.client import Body, Response
+from transports.asgi import Application, Scope
 from transports.identity import SCOPE_KEY, Identity
 
 
@@ -24,7 +24,7 @@ class InProcess:
 
     @asynccontextmanager
     async def send(
-        self, method: str, path: str, query: str, body: bytes, headers: Mapping[str, str]
+        self, method: str, path: str, query: str, body: Body, headers: Mapping[str, str]
     ) -> AsyncIterator[Response]:
         """See ``Transport``."""
         scope = {
@@ -41,7 +41,7 @@ class InProcess:
         exchange = _Exchange(body)
         failure: Exception | None = None
         async with trio.open_nursery() as nursery:
-            nursery.start_soon(self._application, scope, exchange.receive, exchange.send)
+            nursery.start_soon(exchange.run, self._application, scope)
             await exchange.started.wait()
             try:
                 yield Response(exchange.status, exchange.chunks())
@@ -55,18 +55,25 @@ class InProcess:
 class _Exchange:
     """One request, and what comes back; the application waits until it is read."""
 
-    def __init__(self, body: bytes) -> None:
-        self._body: bytes | None = body
+    def __init__(self, body: Body) -> None:
+        self._body = body if isinstance(body, bytes) else aiter(body)
+        self._is_read = False
         self._put, self._got = trio.open_memory_channel[bytes](0)
         self.started = trio.Event()
         self.status = 0
 
+    async def run(self, application: Application, scope: Scope) -> None:
+        """Let the application serve it. An answer that it has not sent to its end ends with it."""
+        with self._put:
+            await application(scope, self.receive, self.send)
+
     async def receive(self) -> dict[str, Any]:
         """The body, then nothing more: whoever asks leaves by ending the application."""
-        if self._body is None:
+        if self._is_read:
             await trio.sleep_forever()
-        body, self._body = self._body, None
-        return {"type": "http.request", "body": body, "more_body": False}
+        piece = self._body if isinstance(self._body, bytes) else await anext(self._body, None)
+        self._is_read = piece is None or isinstance(self._body, bytes)
+        return {"type": "http.request", "body": piece or b"", "more_body": not self._is_read}
 
     async def send(self, message: dict[str, Any]) -> None:
         """A part of the answer."""

@@ -15,6 +15,7 @@ from msgspec import Struct
 from cli import environment
 from cli.options import Directory
 from cli.output import terminal
+from cli.output.text import visible
 from cli.target.client import Client
 from cli.target.failures import USAGE, Failed, failed_with
 from engine.errors import EngineError, StoreLocked
@@ -120,7 +121,7 @@ def _status(main: Callable[[], Awaitable[int | None]]) -> int:
         failed = failed_with(found) if isinstance(found, EngineError) else found
         if not isinstance(failed, Failed):
             raise
-        click.echo(f"mcp-v8: {failed.sentence}", err=True)
+        click.echo(f"mcp-v8: {visible(failed.sentence)}", err=True)
         return failed.status
 
 

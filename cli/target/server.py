@@ -11,7 +11,7 @@ from importlib.metadata import version
 
 import httpx2
 
-from cli.target.client import Client, Response
+from cli.target.client import Body, Client, Response
 from cli.target.failures import Failed
 
 CONNECT_SECONDS = 10.0
@@ -28,7 +28,7 @@ class Server:
 
     @asynccontextmanager
     async def send(
-        self, method: str, path: str, query: str, body: bytes, headers: Mapping[str, str]
+        self, method: str, path: str, query: str, body: Body, headers: Mapping[str, str]
     ) -> AsyncIterator[Response]:
         """See ``Transport``."""
         target = f"{path}?{query}" if query else path

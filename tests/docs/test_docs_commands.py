@@ -23,6 +23,7 @@ SERVER_COMMAND = re.compile(r"^\.venv/bin/mcp-v8 .*--(http|sse)-port 8080\b(?!.*
 MCP_ADD = re.compile(r"^claude mcp add --transport http js '(http://localhost:8080/mcp\S*)'$")
 ENDING_COMMAND = re.compile(r"^\.venv/bin/mcp-v8 (config|--help)\b")
 OF_TOKENS = re.compile(r"\.venv/bin/mcp-v8 token |--tokens tokens\.txt$|\"Authorization: Bearer \$TOKEN\"$")
+OF_FILES = re.compile(r"^\.venv/bin/mcp-v8 (ex|im)port ")
 CONFIGURED_SERVER = re.compile(r"^\.venv/bin/mcp-v8 --config mcp-v8\.toml$")
 CHECKED_ELSEWHERE = re.compile(
     r"^python3 -m venv \.venv && "  # set-up: .ci/run runs both lines as they are
@@ -162,6 +163,21 @@ async def test_the_token_that_is_made_as_shown_lets_its_owner_in(
     assert answer.content[0].text.splitlines() == ["=> 3", "[demo@1]"]
 
 
+def test_every_command_of_files_shown_works(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
+    monkeypatch.chdir(tmp_path)
+    lines = [line for document in DOCUMENTS for line in command_lines(document) if OF_FILES.match(line)]
+    assert len(lines) >= 6
+    port = free_port()
+    with serving([COMMAND, "--http-port", str(port)], port) as server:
+        body = {"code": "1", "session": "demo"}
+        httpx2.post(f"http://localhost:{port}/api/exec", json=body, timeout=30).raise_for_status()
+        for line in lines:
+            typed(
+                line.replace(".venv/bin/mcp-v8", COMMAND), server, {"XDG_STATE_HOME": str(tmp_path / "state")}
+            )
+
+
 def test_the_file_of_tokens_shown_is_one() -> None:
     (shown,) = [text for text in fenced(OPERATIONS, "text") if "tokens.txt" in text]
     assert len(tokens.parse(shown)) == 3
@@ -171,7 +187,7 @@ def test_no_command_shown_escapes_these_tests() -> None:
     for document in DOCUMENTS:
         for line in command_lines(document):
             ways = (SERVER_COMMAND, CONFIGURED_SERVER, ENDING_COMMAND, MCP_ADD, CHECKED_ELSEWHERE)
-            covered = any(way.match(line) for way in ways) or OF_TOKENS.search(line)
+            covered = any(way.match(line) for way in (*ways, OF_FILES)) or OF_TOKENS.search(line)
             assert covered, f"{document.name}: nothing runs {line!r}"
 
 

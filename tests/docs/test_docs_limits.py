@@ -10,7 +10,7 @@ from test_docs_facts import rows, words
 
 from cli.logs import QUEUE_RECORDS
 from cli.options import GROUPS, SETTINGS
-from engine import admission, checkpointer, history, labels, looking, slots, stateless
+from engine import admission, checkpointer, history, labels, looking, portable, slots, stateless, transfer
 from engine.catalog import MAX_PAGE
 from engine.errors import EngineError
 from engine.isolate import copy_wire, image, stack
@@ -24,7 +24,7 @@ from transports.mcp import call, duplex, resumption, sse, streamable, tasks
 from transports.mcp import console as mcp_console
 from transports.mcp import sessions as mcp_sessions
 from transports.mcp.tools import entry, states
-from transports.rest import session_stream, stream
+from transports.rest import files, session_stream, stream
 
 LIMITS = ROOT / "docs" / "limits.md"
 TABLES = [f"limit of {what}" for what in ("an execution", "a session", "the store", "the server")]
@@ -65,6 +65,11 @@ FIXED = {
     "time for answers over MCP to leave when the server ends": streamable.ANSWER_SECONDS,
     "event streams": stream.MAX_STREAMS,
     "followers of sessions": session_stream.MAX_STREAMS,
+    "one line of it": portable.MAX_LINE_BYTES,
+    "memory that unpacking it may need": 1 << portable.WINDOW_LOG,
+    "time for it to arrive": files.UPLOAD_SECONDS,
+    "imports at once, one of them an owner's": transfer.MAX_IMPORTS,
+    "imports and exports at once": files.MAX_STREAMS,
     "time for a body to arrive": asgi.BODY_SECONDS,
     "time for a client to read what it is sent": limits.SEND_TIMEOUT,
     "wait for an execution": execute.DEFAULT_WAIT,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncGenerator, AsyncIterable, Awaitable, Callable
 from typing import Any, Final
 
 from msgspec.structs import replace
@@ -14,13 +14,15 @@ from engine.commands import Kept
 from engine.comparison import Difference
 from engine.events import Caller, ErrorDetail, Line
 from engine.execution import Execution, Report, Submission
+from engine.importcheck import ImportCheck
 from engine.isolate.wire import Global
 from engine.limits import LimitPolicy
 from engine.outcomes import Abort
 from engine.parsing import Parsed
 from engine.search import Search
-from engine.session import ForkPoint, check_name
+from engine.session import NAME, ForkPoint, Position, check_name
 from engine.statediff import Change, StateDifference
+from engine.transfer import Imported
 from engine.verification import Replayed, Step
 from fuzz.data import Data
 from fuzz.targets.worker import ATTEMPT
@@ -133,6 +135,30 @@ class StubEngine:
         _check_number(first)
         self._refuse()
         return Page((_RECORD,), "2")
+
+    async def export(self, _owner: str, name: str, program: str) -> AsyncGenerator[bytes, None]:
+        """A file with what made it."""
+        if not NAME.fullmatch(name):
+            raise errors.NotFound("there is none", field="session")
+        self._refuse()
+        return _once(program.encode())
+
+    async def import_session(self, owner: str, source: AsyncIterable[bytes]) -> Imported:
+        """Whatever is in the file is checked, and refused or imported before."""
+        check = ImportCheck(1 << 20, owner, self.policy)
+        async for data in source:
+            list(check.feed(data))
+        self._refuse()
+        position = Position(
+            session="s1",
+            owner=owner,
+            name="demo",
+            head_seq=1,
+            head_id=_RECORD.id,
+            state_seq=0,
+            state_id=_RECORD.prev,
+        )
+        return Imported(position=position, events=2, is_new=bool(self.data.byte() % 2))
 
     async def event(self, _owner: str, name: str, seq: int) -> chain.Record:
         """Any is there."""
@@ -289,3 +315,7 @@ def _info(name: str) -> SessionInfo:
         checkpoint_declined=None,
         recovering=None,
     )
+
+
+async def _once(data: bytes) -> AsyncGenerator[bytes, None]:
+    yield data

@@ -16,6 +16,7 @@ from transports.asgi import BodyRefused, Gone, JsonAnswer, Receive, Scope, Send,
 from transports.execute import PATH as EXECUTE_PATH
 from transports.execute import ExecuteDoor
 from transports.identity import identity
+from transports.rest.files import FilesDoor
 from transports.rest.lines import LinesDoor
 from transports.rest.operations import operations
 from transports.rest.routes import answer_route
@@ -40,6 +41,7 @@ class DirectApp:
         self._execute = ExecuteDoor(engine, settings)
         self._events = EventsDoor(engine, settings)
         self._lines = LinesDoor(routes, settings)
+        self._files = FilesDoor(routes)
         self._body_bytes = settings.body_bytes
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -51,6 +53,8 @@ class DirectApp:
             await self._events(scope, receive, send)
         elif self._lines.serves(path):
             await self._lines(scope, receive, send)
+        elif self._files.serves(path):
+            await self._files(scope, receive, send)
         else:
             await send_answer(scope, send, await self._answer(scope, receive))
 

@@ -30,6 +30,7 @@ _BEARER = {
     "scheme": "bearer",
     "description": "A token, where the operator has given out tokens",
 }
+_BYTES = {"schema": {"type": "string", "format": "binary"}}
 _RETRY = (429, 503)
 _PATH_PARAMETERS = {
     "id": ("Id of an execution", {"type": "string", "pattern": "^e_[A-Za-z0-9_-]{16}$"}),
@@ -84,6 +85,8 @@ def _operation(route: Route) -> Document:
         told["description"] = route.text
     if route.body is not None:
         told["requestBody"] = _body(route, route.body)
+    elif route.raw_body:
+        told["requestBody"] = {"required": True, "content": dict.fromkeys(route.raw_body, _BYTES)}
     return told
 
 

@@ -7,7 +7,7 @@ anything that the other does not.
 from __future__ import annotations
 
 import re
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Mapping
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 import msgspec
@@ -77,6 +77,11 @@ Tell = Callable[[Struct], Awaitable[None]]
 Stream = Callable[[Asked[Any, Any], Tell], Awaitable[None]]
 """A view that answers in lines: what it raises before the first one is the answer instead."""
 
+Download = Callable[[Asked[Any, Any]], Awaitable[tuple[str, AsyncGenerator[bytes, None]]]]
+"""A view that answers with a file: its name, and its bytes."""
+Upload = Callable[[Asked[Any, Any], AsyncIterator[bytes]], Awaitable[JsonAnswer]]
+"""A view that takes a file as it comes. It may leave the rest of it."""
+
 LINES = "application/x-ndjson"
 
 
@@ -96,6 +101,9 @@ class Route(Struct, frozen=True, kw_only=True):
     """None where another door serves it, before the application."""
     stream: Stream | None = None
     """What answers in lines, by ``transports.rest.lines``."""
+    download: Download | None = None
+    upload: Upload | None = None
+    """What sends or takes files, by ``transports.rest.files``; of an upload ``raw_body`` says which."""
     query: type[Struct] = NoQuery
     body: type[Struct] | None = None
     body_example: Any = None

@@ -132,6 +132,22 @@ class CheckpointAnswer(Struct, frozen=True, kw_only=True):
     made_at: Time
 
 
+class ImportAnswer(Struct, frozen=True, kw_only=True):
+    """A session that came from a file."""
+
+    session: str
+    owner: str
+    event: int
+    """Number of its last event."""
+    head: str
+    """Id of that event."""
+    heap: str
+    events: int
+    """Events that led here, those before a fork included."""
+    imported: bool
+    """False if it was here already, just as it is in the file."""
+
+
 class SessionAnswer(Struct, frozen=True, kw_only=True):
     """A session."""
 

@@ -20,6 +20,7 @@ from transports.execute import PATH, ExecuteDoor
 from transports.gate import Gate
 from transports.metrics import Metrics
 from transports.rest.application import all_routes, create_app
+from transports.rest.files import FilesDoor
 from transports.rest.lines import LinesDoor
 from transports.rest.routes import LINES
 from transports.rest.stream import EventsDoor
@@ -39,7 +40,8 @@ class App:
         app = create_app(self.routes, DEFAULTS.body_bytes)
         door = ExecuteDoor(engine, DEFAULTS)
         events = EventsDoor(engine, DEFAULTS)
-        front = Front(app.asgi_app, {PATH: door}, events, LinesDoor(self.routes, DEFAULTS))
+        lines, files = LinesDoor(self.routes, DEFAULTS), FilesDoor(self.routes)
+        front = Front(app.asgi_app, {PATH: door}, events, lines, files)
         self.front: Application = Gate(front, replace(DEFAULTS, requests_per_second=0))
 
 
@@ -90,6 +92,8 @@ def request(data: Data) -> tuple[dict[str, Any], bytes]:
     body = b""
     if route.body is not None:
         body = exec_body(data) if route.path == PATH else fields_body(data, route.body)
+    elif route.upload is not None:
+        body = data.take(data.byte())
     headers = [(b"host", b"localhost:8080"), *headers_of(data).items()]
     if data.byte() % 4 == 0:
         headers.append((b"last-event-id", _header(data)))
