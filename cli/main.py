@@ -34,6 +34,13 @@ COMMANDS = {
         "state": "state",
     },
     "Commands that replay and debug": {"replay": "replay", "exec": "exec"},
+    "Commands that change sessions": {
+        "fork": "change",
+        "tag": "change",
+        "accept": "maintain",
+        "checkpoint": "maintain",
+        "delete": "change",
+    },
     "Commands that keep and check": {
         "export": "transfer",
         "import": "transfer",

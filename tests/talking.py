@@ -20,6 +20,8 @@ from pathlib import Path
 import typed
 from server_process import COMMAND
 
+SECONDS = 20
+"""What anything may take to be shown."""
 _IN_TERMINAL = 'exec "$@" <>"$0" >&0 2>&1'
 """The first terminal that a session leader opens becomes its own: Ctrl-C is a signal to it then."""
 _CONTROLS = re.compile(r"\x1b\[[0-9;?]*[a-zA-Z]|\x1b[=>]|[\x01\x02]")
@@ -59,7 +61,7 @@ class Talk:
 
     def see(self, wanted: str) -> str:
         """Wait until the text is shown behind what was seen last; what is shown up to it. Fails in time."""
-        deadline = time.monotonic() + typed.SECONDS
+        deadline = time.monotonic() + SECONDS
         while True:
             shown = self.shown
             at = shown.find(wanted, self._read)

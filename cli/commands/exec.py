@@ -8,6 +8,7 @@ from pathlib import Path
 import click
 import msgspec
 
+from cli.interrupts import INTERRUPTED
 from cli.options import Seconds
 from cli.output import outcome
 from cli.output.json import as_json, print_json
@@ -17,7 +18,6 @@ from cli.target.options import Target, with_target
 from cli.target.point import Point, SessionPoint
 from transports.rest.stream import ConsoleEvent
 
-INTERRUPTED = 130
 MAX_CODE_BYTES = 64 << 20
 """What is read of a file or of stdin: more than anybody takes as code."""
 _SUFFIXES = (".js", ".mjs", ".cjs")
