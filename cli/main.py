@@ -32,8 +32,9 @@ COMMANDS = {
         "show": "show",
         "find": "find",
         "state": "state",
+        "diff": "diff",
     },
-    "Commands that replay and debug": {"replay": "replay", "exec": "exec"},
+    "Commands that replay and debug": {"replay": "replay", "bisect": "bisect", "exec": "exec"},
     "Commands that change sessions": {
         "fork": "change",
         "tag": "change",

@@ -32,6 +32,11 @@ def highlighted(code: str) -> str:
     return "\n".join("".join(map(str, line)) for line in _lines(code))
 
 
+def pieces(line: str) -> tuple[Styled, ...]:
+    """One line of that, for a table."""
+    return tuple(next(_lines(line)))
+
+
 def numbered(code: str, *, colours: bool, failing: int | None = None, column: int | None = None) -> list[str]:
     """The lines of code behind their numbers; the one that fails is marked, with a caret below ``column``.
 

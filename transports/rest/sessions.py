@@ -10,6 +10,7 @@ from msgspec import UNSET, Meta, Struct, UnsetType
 
 from engine import labels
 from engine.errors import EngineError, NotFound
+from engine.looking import MAX_PREVIEW_CHARS, PREVIEW_CHARS
 from transports.asgi import JsonAnswer
 from transports.rest.executions import DEFAULT_PAGE
 from transports.rest.routes import Asked, Content, NoQuery, Route, json_answer
@@ -74,10 +75,13 @@ class EventsQuery(Struct, frozen=True, forbid_unknown_fields=True):
     full: Annotated[bool, Meta(description="Whether each is told in full, as by its number")] = False
 
 
-class PointQuery(Struct, frozen=True, forbid_unknown_fields=True):
-    """A point in a session: the state after an event, or the current one."""
+class StateQuery(Struct, frozen=True, forbid_unknown_fields=True):
+    """Which state: that after an event, or the current one; and how much of it is told."""
 
     event: EventNumber | UnsetType = UNSET
+    preview_chars: Annotated[
+        int, Meta(description="Characters of each variable's preview", ge=1, le=MAX_PREVIEW_CHARS)
+    ] = PREVIEW_CHARS
 
 
 class UntagQuery(Struct, frozen=True, forbid_unknown_fields=True):
@@ -159,11 +163,14 @@ class Sessions:
         record = await self._engine.event(asked.owner, asked.path["name"], int(number))
         return json_answer(event_answer(record, listed=False))
 
-    async def state(self, asked: Asked[PointQuery, None]) -> JsonAnswer:
+    async def state(self, asked: Asked[StateQuery, None]) -> JsonAnswer:
         """Its variables at a point."""
         at = None if asked.query.event is UNSET else asked.query.event
         with fields_as_here():
-            return json_answer(state_answer(await self._engine.state(asked.owner, asked.path["name"], at=at)))
+            view = await self._engine.state(
+                asked.owner, asked.path["name"], at=at, preview_chars=asked.query.preview_chars
+            )
+        return json_answer(state_answer(view))
 
     async def fork(self, asked: Asked[NoQuery, ForkBody]) -> JsonAnswer:
         """A new session that goes on from a point of this one."""
@@ -288,7 +295,7 @@ def routes(engine: Supervisor) -> list[Route]:
             "Now, or after event n with `?event=n`. Looking runs no code of the session and changes nothing. "
             "It takes its turn, and at most 45 s: then it is refused, and what runs goes on.",
             view=views.state,
-            query=PointQuery,
+            query=StateQuery,
             answers={200: Content("The variables", StateAnswer)},
             errors=(404, 409, 413, 429, 503),
         ),

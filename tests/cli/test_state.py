@@ -1,0 +1,268 @@
+"""``mcp-v8 state``, ``diff`` and ``bisect``: what a session knew, what changed, and since when."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import msgspec
+import pytest
+import trio
+from engines import opened
+from server_process import ServerProcess, running
+from typed import COLOUR, in_terminal, piped
+
+from cli.target.client import Client
+from cli.target.comparing import compare
+from cli.target.point import Point
+from cli.target.store import open_store
+from transports.identity import LOCAL
+
+CODES = (
+    "let n = 1; const deep = { a: { b: { c: { d: 1 } } } }; function f() { return 1 }; globalThis.was = 'here'",
+    "n++; deep.a.b.c.d = 2",
+    "for (;;);",
+    "n++; function f() { return 2 }; delete globalThis.was; globalThis.now = [1, 2]",
+    "const text = Array.from({ length: 30 }, (_, i) => `line ${i}`).join('\\n'); n++",
+    "var rows = Array.from({ length: 100 }, (_, i) => ({ id: i })); n++",
+    "rows[70].id = 'changed'; n++",
+)
+"""The third is undone."""
+
+
+@pytest.fixture(scope="module")
+def store(tmp_path_factory: pytest.TempPathFactory, cache_dir: Path) -> Path:
+    """A store with session "a", which has these as its events 1 to 7, "b" and an empty one, "e"."""
+    directory = tmp_path_factory.mktemp("store")
+
+    async def record() -> None:
+        async with opened(directory, cache_dir) as engine:
+            for code in CODES:
+                await engine.run(code, session="a", owner=LOCAL.owner, time_ms=500)
+            await engine.run(
+                "let n = 2; console.log('\x1b[2J'); globalThis['\x1b]0;x\x07'] = '\x1b[31m'",
+                session="b",
+                owner=LOCAL.owner,
+            )
+            await engine.run("1", session="e", owner=LOCAL.owner)
+
+    trio.run(record)
+    return directory
+
+
+@pytest.fixture(scope="module")
+def served(store: Path) -> Iterator[ServerProcess]:
+    """A server on the same store."""
+    with running("--directory-path", str(store)) as server:
+        yield server
+
+
+@pytest.fixture(params=["store", "server"])
+def where(request: pytest.FixtureRequest, store: Path, served: ServerProcess) -> tuple[str, str]:
+    """The options that name a target: the store, beside the server, or the server."""
+    return ("--directory-path", str(store)) if request.param == "store" else ("--url", served.url)
+
+
+# --- state ---------------------------------------------------------------------------------------
+
+
+def test_variables_are_a_table_with_scope_type_and_value(where: tuple[str, str]) -> None:
+    assert piped("state", "a@2", *where).lines == [
+        "NAME  SCOPE   TYPE      VALUE",
+        "n     let     number    2",
+        "deep  let     Object    { a: { b: [Object] } }",
+        "f     global  function  [Function: f]",
+        "was   global  string    'here'",
+    ]
+    assert piped("state", "a@3", *where).out == piped("state", "a@2", *where).out  # 3 was undone
+
+
+def test_values_are_cut_to_the_terminal_unless_they_are_wanted_in_full(store: Path) -> None:
+    told = in_terminal("state", "a", "--directory-path", store, columns=60)
+    assert max(len(COLOUR.sub("", line)) for line in told.out.splitlines()) <= 60
+    assert "\x1b[36m6\x1b[0m" in told.out
+    full = in_terminal("state", "a", "--full", "--directory-path", store, columns=60)
+    assert "{ id: 46 }" in COLOUR.sub("", full.out)
+
+
+def test_an_expression_has_a_value_there_and_changes_nothing(where: tuple[str, str]) -> None:
+    assert piped("state", "a@1", "n = n + 40", *where).out == "41\n"
+    assert piped("state", "a@1", "n", *where).out == "1\n"
+    assert piped("state", "a@6", "rows.length", *where).out == "100\n"
+    assert piped("state", "a", "console.log('n', n); undefined", *where).out == "n 6\nundefined\n"
+    assert piped("state", "a", "new Promise(() => {})", *where).out == "a promise that is pending\n"
+
+
+def test_an_expression_that_fails_says_where(where: tuple[str, str]) -> None:
+    told = piped("state", "a", "n.x.y", *where, status=1)
+    assert (told.out, told.err.splitlines()) == (
+        "",
+        ["TypeError: Cannot read properties of undefined (reading 'y')", "> 1 | n.x.y", "    |     ^"],
+    )
+    assert piped("state", "a", "n.(", *where, status=1).err.startswith("SyntaxError: ")
+    told = piped("state", "a", "for (;;);", "--timeout", "0.3", *where, status=1)
+    assert told.err == "TimedOut: timed out after 0.3 s\n"
+
+
+def test_states_and_values_as_json_are_those_of_the_server(where: tuple[str, str]) -> None:
+    told = msgspec.json.decode(piped("state", "a@1", "--json", *where).out)
+    assert told["globals"][0] == {"name": "n", "scope": "lexical", "type": "number", "preview": "1"}
+    told = msgspec.json.decode(piped("state", "a@1", "({ n })", "--json", *where).out)
+    assert (told["status"], told["result_json"], told["event"]) == ("completed", {"n": 1}, 1)
+
+
+def test_a_session_without_variables_says_so(where: tuple[str, str]) -> None:
+    told = piped("state", "e", *where)
+    assert (told.out, told.err) == ("", "mcp-v8: e@1 has no variables\n")
+
+
+@pytest.mark.parametrize(
+    "arguments", [("state", "x"), ("state", "a@9"), ("state", "x", "1"), ("diff", "a@1", "x")]
+)
+def test_what_there_is_not_is_not_found(arguments: tuple[str, ...], where: tuple[str, str]) -> None:
+    told = piped(*arguments, *where, status=3)
+    assert re.fullmatch(r"mcp-v8: (there is no session x|this session has no event 9)\n", told.err)
+
+
+def test_nothing_that_code_left_steers_the_terminal(store: Path) -> None:
+    for arguments in (
+        ("state", "b"),
+        ("state", "b", "console.log('\x1b[2J'); '\x1b[1m'"),
+        ("diff", "b@0", "b"),
+    ):
+        shown = in_terminal(*arguments, "--directory-path", store, status=int(arguments[0] == "diff")).out
+        assert "\x1b" not in COLOUR.sub("", shown)
+        assert "\x07" not in shown
+
+
+# --- diff ----------------------------------------------------------------------------------------
+
+
+def test_what_changed_is_shown_with_values_of_any_depth_and_functions_by_their_text(
+    where: tuple[str, str],
+) -> None:
+    assert piped("diff", "a@1", "a@4", *where, status=1).lines == [
+        "--- a@1",
+        "+++ a@4",
+        "- was = 'here'",
+        "+ now = [ 1, 2 ]",
+        "~ n  1 → 3",
+        "~ deep",
+        "    @@ -1,3 +1,3 @@",
+        "      {",
+        "    -   a: { b: { c: { d: 1 } } }",
+        "    +   a: { b: { c: { d: 2 } } }",
+        "      }",
+        "~ f  function f() { return 1 } → function f() { return 2 }",
+        "0 variables alike",
+    ]
+
+
+def test_what_previews_do_not_reach_is_compared_all_the_same(where: tuple[str, str]) -> None:
+    told = piped("diff", "a@6", *where, status=1).lines
+    assert told[:5] == ["--- a@6", "+++ a@7", "~ n  5 → 6", "~ rows", "    @@ -69,5 +69,5 @@"] or (
+        told[3] == "~ rows" and any("changed" in line for line in told)
+    )
+    assert "    +   { id: 'changed' }," in "\n".join(told) or any(
+        "+" in line and "'changed'" in line for line in told
+    )
+
+
+def test_states_that_are_alike_differ_in_nothing(where: tuple[str, str]) -> None:
+    told = piped("diff", "a@2", "a@3", *where)  # 3 was undone
+    assert told.lines == ["--- a@2", "+++ a@2", "4 variables alike"]
+
+
+def test_two_sessions_are_compared(where: tuple[str, str]) -> None:
+    told = msgspec.json.decode(piped("diff", "a@2", "b", "--json", *where, status=1).out)
+    assert (told["a"], told["b"]) == ("a@2", "b@1")
+    assert [one["name"] for one in told["changes"]["removed"]] == ["deep", "f", "was"]
+    assert (told["changes"]["changed"], told["changes"]["same"], told["notes"]) == ([], 1, [])
+
+
+async def test_what_is_too_large_to_be_printed_is_compared_by_its_previews_and_said_so(
+    tmp_path: Path, cache_dir: Path
+) -> None:
+    async with opened(tmp_path, cache_dir) as engine:
+        for code in (
+            "let big = 'y'.repeat(70_000), other = 'y'.repeat(60_000)",
+            "big += 'z'; other += 'z'",
+        ):
+            await engine.run(code, session="a", owner=LOCAL.owner)
+    async with open_store(tmp_path, owner=None, writes=False) as (client,):
+        assert isinstance(client, Client)
+        found = await compare(client, Point("a", 1), Point("a", 2))
+    assert found.notes == ["big is compared as far as its previews show it: there is too much"]
+    assert [pair.before.name for pair in found.changes.changed] == ["other"]
+
+
+async def test_a_console_that_the_session_replaced_costs_only_long_values(
+    tmp_path: Path, cache_dir: Path
+) -> None:
+    async with opened(tmp_path, cache_dir) as engine:
+        for code in ("let n = 1; const deep = [[[[1]]]]; console = null", "n++; deep[0][0][0][0] = 2"):
+            await engine.run(code, session="a", owner=LOCAL.owner)
+    async with open_store(tmp_path, owner=None, writes=False) as (client,):
+        found = await compare(client, Point("a", 1), Point("a", 2))
+    assert [pair.before.name for pair in found.changes.changed] == ["n"]
+    assert found.notes[0].startswith("long values are compared as far as previews show them: TypeError: ")
+
+
+# --- bisect --------------------------------------------------------------------------------------
+
+
+def test_the_first_event_after_which_it_holds_is_found(where: tuple[str, str]) -> None:
+    told = piped("bisect", "a", "n >= 4", *where)
+    assert told.out == "a@5\n"
+    how, line = told.err.splitlines()
+    assert re.fullmatch(r"found, by \d evaluations:", how)
+    assert line.startswith("5  ")
+    assert "const text" in line
+
+
+@pytest.mark.parametrize("wanted", [0, 1, 2, 4, 5, 6, 7])
+def test_it_takes_one_evaluation_more_than_halvings_at_most(wanted: int, store: Path) -> None:
+    since = {0: "true", 1: "n > 0", 2: "n > 1", 4: "n > 2", 5: "n > 3", 6: "n > 4", 7: "n > 5"}[wanted]
+    told = msgspec.json.decode(piped("bisect", "a", since, "--json", "--directory-path", store).out)
+    assert told["event"] == wanted
+    assert told["evaluations"] <= math.ceil(math.log2(len(CODES) + 1)) + 1
+
+
+def test_what_throws_does_not_hold_and_each_step_can_be_seen(where: tuple[str, str]) -> None:
+    told = piped("bisect", "a", "rows.length > 1", "-v", "--from", "1", "--to", "7", *where)
+    assert told.out == "a@6\n"
+    assert "a@4: ReferenceError: rows is not defined\n" in told.err
+    assert "a@7: true\n" in told.err
+
+
+def test_the_first_event_after_which_it_does_not_hold_is_found(where: tuple[str, str]) -> None:
+    assert piped("bisect", "a", "typeof was === 'string'", "--not", "--from", "1", *where).out == "a@4\n"
+
+
+def test_what_holds_nowhere_is_told_in_a_sentence(where: tuple[str, str]) -> None:
+    told = piped("bisect", "a", "n > 100", *where, status=1)
+    assert (told.out, told.err) == (
+        "",
+        "mcp-v8: it does not hold after a@7: there is no event from which on it does (1 evaluation)\n",
+    )
+    told = piped("bisect", "a", "n > 0", "--not", *where, status=1)
+    assert "it holds after a@7" in told.err
+
+
+def test_an_expression_that_cannot_be_read_is_a_wrong_command(where: tuple[str, str]) -> None:
+    told = piped("bisect", "a", "n >", *where, status=2)
+    assert told.err.startswith(
+        "mcp-v8: the expression cannot be read\nSyntaxError: Unexpected end of input\n"
+    )
+    told = piped("bisect", "a", "JSON.parse('{')", *where, status=1)  # that is no fault of its grammar
+    assert "does not hold" in told.err
+    assert (
+        "no events from 3 to 2" in piped("bisect", "a", "1", "--from", "3", "--to", "2", *where, status=2).err
+    )
+
+
+def test_an_expression_without_a_value_ends_the_search(served: ServerProcess) -> None:
+    told = piped("bisect", "a", "[...new Array(1e9).fill(1)]", "--url", served.url, status=1)
+    assert "after a@7 the expression gave no value: OutOfMemory" in told.err
