@@ -33,6 +33,7 @@ COMMANDS = {
         "find": "find",
         "state": "state",
         "diff": "diff",
+        "report": "report",
     },
     "Commands that replay and debug": {"replay": "replay", "bisect": "bisect", "exec": "exec"},
     "Commands that change sessions": {

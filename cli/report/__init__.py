@@ -1,0 +1,1 @@
+"""A session's events as one HTML page that needs nothing else."""
