@@ -156,11 +156,6 @@ def decode_line(text: bytes) -> Line | End:
     return _decode(text, End) if text.startswith(b'{"end"') else _decode(text, Line)
 
 
-def decode_redacted(text: bytes) -> RedactedLine | End:
-    """A line of a file that was. Raises FileCorrupt."""
-    return _decode(text, End) if text.startswith(b'{"end"') else _decode(text, RedactedLine)
-
-
 def _decode(text: bytes, kind: type[T]) -> T:
     try:
         return msgspec.json.decode(text, type=kind)
