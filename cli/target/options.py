@@ -10,6 +10,7 @@ from typing import Any, Concatenate, ParamSpec
 
 import click
 import trio
+from click.core import ParameterSource
 from msgspec import Struct
 
 from cli import environment
@@ -97,6 +98,8 @@ def with_target(
     def run(*args: Any, **options: Any) -> None:
         url, token = options.pop("url"), options.pop("token")
         directory, owner = options.pop("directory_path"), options.pop("owner")
+        if url is not None and directory is not None:
+            url, directory = _named(url, directory)
         if url is not None and (directory is not None or owner is not None):
             other = "--directory-path" if directory is not None else "--owner"
             raise click.UsageError(f"{other} is for a store, --url for a server: give one of them")
@@ -106,6 +109,19 @@ def with_target(
     for option in reversed(_OPTIONS):
         run = option(run)
     return run
+
+
+def _named(url: str, directory: Path) -> tuple[str | None, Path | None]:
+    """Which of the two holds: what the command line says goes before what a variable does."""
+    source = click.get_current_context().get_parameter_source
+    if (
+        source("url") is ParameterSource.ENVIRONMENT
+        and source("directory_path") is ParameterSource.COMMANDLINE
+    ):
+        return None, directory
+    if source("directory_path") is ParameterSource.ENVIRONMENT:  # it is a server's variable, too
+        return url, None
+    return url, directory
 
 
 def _status(main: Callable[[], Awaitable[int | None]]) -> int:
