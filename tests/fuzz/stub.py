@@ -21,12 +21,14 @@ from engine.outcomes import Abort
 from engine.parsing import Parsed
 from engine.search import Search
 from engine.session import NAME, ForkPoint, Position, check_name
+from engine.soundness import CheckedSession, CheckedStore
 from engine.statediff import Change, StateDifference
 from engine.transfer import Imported
+from engine.upkeep import Garbage
 from engine.verification import Replayed, Step
 from fuzz.data import Data
 from fuzz.targets.worker import ATTEMPT
-from persistence.eventlog import Page
+from persistence.eventlog import Audited, Fault, Page
 
 _REFUSALS: Final = (
     errors.InvalidField("a field is wrong", field="at"),
@@ -254,6 +256,45 @@ class StubEngine:
         labels.check(tags)
         self._refuse()
         return _info("demo")
+
+    async def check(
+        self, _owner: str, tell: Callable[[CheckedSession], Awaitable[None]], *, whole: bool
+    ) -> CheckedStore:
+        """A session of which little is left, perhaps a refusal after that."""
+        audited = Audited(
+            session="s1",
+            owner=None,
+            name=None if whole else "\x1b",
+            closed=whole,
+            has_entry=not whole,
+            events=1,
+            size=10,
+            first=None,
+            head=1,
+            parent=None,
+            checkpoints=(),
+            faults=(),
+            more_faults=1,
+        )
+        faults = (Fault("damaged", "é", 1, 1), Fault("entry", "m"))
+        await tell(
+            CheckedSession(audited=audited, faults=faults, sound_to=None, restorable_from=1, number=1, of=1)
+        )
+        self._refuse()
+        return CheckedStore(
+            sessions=1, damaged=1, events=1, size=10, checkpoints=0, faults=3, store_faults=("m",)
+        )
+
+    async def garbage(self) -> Garbage:
+        """Some."""
+        self._refuse()
+        return Garbage(sessions=1, events=2, event_bytes=3, later=Garbage(blobs=1, blob_bytes=4))
+
+    async def collect_garbage(self, _owner: str, tell: Callable[[Garbage], Awaitable[None]]) -> Garbage:
+        """It is removed, perhaps not all of it."""
+        await tell(Garbage(events=1))
+        self._refuse()
+        return Garbage(sessions=1, events=2, event_bytes=3)
 
     def status(self) -> dict[str, Any]:
         """All is well."""
