@@ -6,6 +6,7 @@ import importlib
 import keyword
 
 import click
+from click.shell_completion import CompletionItem
 
 from cli.output import terminal
 
@@ -25,7 +26,12 @@ Examples:
 """
 
 COMMANDS = {
-    "Commands that serve": {"serve": "serve", "config": "config", "token": "token"},
+    "Commands that serve": {
+        "serve": "serve",
+        "config": "config",
+        "token": "token",
+        "completion": "completion",
+    },
     "Commands that look": {
         "sessions": "sessions",
         "log": "log",
@@ -60,6 +66,8 @@ class _Commands(click.Group):
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         own = {"--version", *ctx.help_option_names}
+        if not args and ctx.resilient_parsing:  # a shell completes what is typed next
+            return super().parse_args(ctx, args)
         if not args or (args[0].startswith("-") and args[0] not in own):
             args = ["serve", *args]
         return super().parse_args(ctx, args)
@@ -74,6 +82,14 @@ class _Commands(click.Group):
         command = getattr(importlib.import_module(f"cli.commands.{_MODULES[name]}"), function)
         assert isinstance(command, click.Command)
         return command
+
+    def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
+        """Commands, which are not imported for that, and options, those of ``serve`` too."""
+        if not incomplete.startswith("-"):
+            return [CompletionItem(name) for name in _MODULES if name.startswith(incomplete)]
+        serve = self.get_command(ctx, "serve")
+        assert serve is not None
+        return [*super().shell_complete(ctx, incomplete), *serve.shell_complete(ctx, incomplete)]
 
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         for title, names in COMMANDS.items():

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import click
+from click.shell_completion import CompletionItem
 
 from cli.output import moments, terminal
 from cli.output.eventpage import event_page, execution_page
@@ -29,8 +30,10 @@ class _EventOrExecution(click.ParamType[Point | str]):
             return value
         return SessionPoint().convert(value, param, ctx)
 
-    def shell_complete(self, ctx: click.Context, param: click.Parameter, incomplete: str) -> list[Any]:
-        """Sessions."""
+    def shell_complete(
+        self, ctx: click.Context, param: click.Parameter, incomplete: str
+    ) -> list[CompletionItem]:
+        """The names of the target's sessions."""
         return SessionPoint().shell_complete(ctx, param, incomplete)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any, NamedTuple
 
 import click
+from click.shell_completion import CompletionItem
 
 from engine.errors import InvalidField
 from transports.request import session_point
@@ -34,6 +35,15 @@ class SessionPoint(click.ParamType[Point]):
         except InvalidField as wrong:
             self.fail(wrong.message, param, ctx)
 
+    def shell_complete(
+        self,
+        ctx: click.Context,
+        param: click.Parameter,  # noqa: ARG002
+        incomplete: str,
+    ) -> list[CompletionItem]:
+        """The names of the target's sessions."""
+        return _sessions(ctx, incomplete)
+
 
 class SessionName(click.ParamType[str]):
     """``SESSION`` alone."""
@@ -46,3 +56,18 @@ class SessionName(click.ParamType[str]):
         if point.event is not None:
             self.fail(f"a session is meant, not a point in one: give {point.session}", param, ctx)
         return point.session
+
+    def shell_complete(
+        self,
+        ctx: click.Context,
+        param: click.Parameter,  # noqa: ARG002
+        incomplete: str,
+    ) -> list[CompletionItem]:
+        """The names of the target's sessions."""
+        return _sessions(ctx, incomplete)
+
+
+def _sessions(ctx: click.Context, incomplete: str) -> list[CompletionItem]:
+    from cli.target.completing import session_names  # for a shell alone
+
+    return [CompletionItem(name) for name in session_names(ctx.params, incomplete)]
