@@ -8,8 +8,10 @@ import pytest
 from documents import ROOT
 from test_docs_facts import rows, words
 
+from cli.commands import report
 from cli.logs import QUEUE_RECORDS
 from cli.options import GROUPS, SETTINGS
+from cli.report import text, views
 from engine import admission, checkpointer, history, labels, looking, portable, slots, stateless, transfer
 from engine.catalog import MAX_PAGE
 from engine.errors import EngineError
@@ -27,7 +29,7 @@ from transports.mcp.tools import entry, states
 from transports.rest import files, session_stream, stream
 
 LIMITS = ROOT / "docs" / "limits.md"
-TABLES = [f"limit of {what}" for what in ("an execution", "a session", "the store", "the server")]
+TABLES = [f"limit of {what}" for what in ("an execution", "a session", "the store", "the server", "a report")]
 KIB, MIB = 1 << 10, 1 << 20
 FIXED = {
     "stack": stack.LIVE_BYTES,
@@ -85,6 +87,12 @@ FIXED = {
     "their texts": stateless.KEPT_BYTES,
     "how long it remembers them": stateless.KEPT_SECONDS,
     "log lines that wait for a slow reader of stderr": QUEUE_RECORDS,
+    "its events": report.MAX_EVENTS,
+    "characters of each of their texts": text.MOST_CHARS,
+    "lines of each": text.MOST_LINES,
+    "characters of all texts": text.PAGE_CHARS,
+    "what of each is shown in any case": text.LEAST_CHARS,
+    "variables that an event adds, removes or changes, each": views.MOST_BINDINGS,
 }
 """What no flag sets, by the first cell of its row."""
 UNITS = {"KiB": KIB, "MiB": MIB, "Mi": MIB}
