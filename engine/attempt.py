@@ -11,20 +11,16 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from engine import outcomes
-from engine.events import TICKS_PER_MS, Aborted, AbortReason, ErrorDetail, Executed, Line
+from engine.events import TICKS_PER_MS, Aborted, AbortReason, Executed, Line
 from engine.execution import Execution, Submission
 from engine.isolate.wire import Done, Run
-from engine.limits import MIB, LimitPolicy, Limits
+from engine.limits import LimitPolicy, Limits
 from engine.outcomes import Abort
+from engine.plausibility import is_plausible
 from engine.scheduler import Scheduler
 from engine.workers import Worker, WorkerDied
 
 _SEED_BYTES = 16
-_MAX_COUNT = 1 << 53
-_MAX_FRAME_CHARS = 2_000
-"""Three pieces of lines, and a mark: see ``engine.isolate.codeframe``."""
-_MAX_FIRED = 100_000
-"""Timers of one execution: see ``control.js``."""
 GRACE_SECONDS = 0.1
 """A worker whose timers ended exactly at the limit has that long to say what came of it."""
 
@@ -108,32 +104,9 @@ async def run(
 
 def _plausible(done: Done, attempt: Attempt) -> bool:
     """Whether a worker that keeps the limits can have said this; what it says is recorded for ever."""
-    trace, outcome, limits = done.trace, done.outcome, attempt.limits
-    error = outcome.error
-    texts = (
-        outcome.result,
-        outcome.result_json,
-        outcome.result_json_omitted or None,
-        *((error.name, error.message, error.stack) if error else ()),
-    )
-    counts = (done.duration_us, outcome.pending_timers, outcome.console_dropped)
-    fired = (*trace.timers_before, *trace.timers_after)
-    return (
-        (trace.start, trace.seed) == (attempt.start, attempt.seed)
-        and (outcome.status == "failed") == (error is not None)
-        and (error is None or _plausible_error(error))
-        and all(0 <= number < _MAX_COUNT for number in (*counts, *trace.clock, *fired))
-        and len(trace.clock) <= 2 * limits.clock_reads
-        and len(fired) <= _MAX_FIRED
-        and sum(len(text) for text in texts if text is not None) <= 8 * limits.result_chars + MIB
-    )
-
-
-def _plausible_error(error: ErrorDetail) -> bool:
-    return (
-        not error.undone
-        and all(number is None or 0 <= number < _MAX_COUNT for number in (error.line, error.column))
-        and len(error.frame or "") <= _MAX_FRAME_CHARS
+    asked = (attempt.start, attempt.seed)
+    return (done.trace.start, done.trace.seed) == asked and is_plausible(
+        done.trace, done.outcome, done.duration_us, attempt.limits
     )
 
 

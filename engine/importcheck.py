@@ -16,9 +16,20 @@ from msgspec import UNSET
 from engine import labels
 from engine.chain import GENESIS, Record
 from engine.errors import Conflict, FileCorrupt, InvalidField, RequestError, StoreCorrupt, TooLarge
-from engine.events import STATE_EVENTS, Aborted, Closed, Created, Event, Executed, Forked, Tagged
+from engine.events import (
+    STATE_EVENTS,
+    TICKS_PER_MS,
+    Aborted,
+    Closed,
+    Created,
+    Event,
+    Executed,
+    Forked,
+    Tagged,
+)
 from engine.history import MAX_FORKS
 from engine.limits import LimitPolicy
+from engine.plausibility import is_plausible, is_plausible_error
 from engine.portable import End, Header, Unpacker, decode_header, decode_line, record_of
 from engine.session import NAME, Position, apply
 
@@ -27,6 +38,8 @@ REDACTED = (
 )
 MAX_TIME = 253_402_300_799_999_999
 """The end of the year 9999, in microseconds since the epoch: what times over HTTP can say."""
+_TICK_US = 1_000 // TICKS_PER_MS
+_SEED_BYTES, _DIGEST_BYTES = 16, 32
 
 _ID = re.compile(r"\w{1,64}", re.ASCII)
 """Internal ids of sessions."""
@@ -181,6 +194,8 @@ class ImportCheck:
         over = event.at + event.duration_us
         if not (0 <= event.accepted_at <= MAX_TIME and event.at <= over <= MAX_TIME):
             raise FileCorrupt("its times are of no such form")
+        if not _is_possible(event):
+            raise FileCorrupt("no execution can have come to what it says")
         key = event.idempotency_key
         if not _EXECUTION_ID.fullmatch(event.execution_id) or not (key is None or _KEY.fullmatch(key)):
             raise FileCorrupt("its execution's id or idempotency key is of no such form")
@@ -206,6 +221,18 @@ class ImportCheck:
     def _fail(self, why: str) -> NoReturn:
         place = "" if self._line == 0 else f" (line {self._line})"
         raise FileCorrupt(f"this is no whole file of `mcp-v8 export`{place}: {why}", field="file") from None
+
+
+def _is_possible(event: Executed | Aborted) -> bool:
+    if isinstance(event, Aborted):
+        return is_plausible_error(event.error)
+    trace = event.trace
+    return (
+        is_plausible(trace, event.outcome, event.duration_us, event.limits)
+        and 0 <= event.cpu_us <= MAX_TIME
+        and 0 <= trace.start <= trace.start + sum(trace.clock[::2]) <= MAX_TIME // _TICK_US
+        and (len(trace.seed), len(event.digest)) == (_SEED_BYTES, _DIGEST_BYTES)
+    )
 
 
 def _check_limits(event: Executed | Aborted, policy: LimitPolicy) -> None:

@@ -11,14 +11,14 @@ from typing import Any
 import msgspec
 import pytest
 from backports import zstd
-from log_samples import CALLER, History, every_kind
+from log_samples import CALLER, History
 from msgspec.structs import replace
 from portable_files import check, file_of, header_of, lines_of, packed
 
 from engine import portable
 from engine.chain import GENESIS, Record, seal
 from engine.errors import Conflict, FileCorrupt, InvalidField, TooLarge
-from engine.events import Event, Executed, Tagged
+from engine.events import Event, Executed, Outcome, Tagged, Trace
 from engine.importcheck import MAX_TIME, REDACTED
 from engine.limits import LimitPolicy, Limits
 
@@ -89,7 +89,8 @@ def test_a_file_is_lines_of_json_that_other_programs_can_read() -> None:
 
 
 def test_a_session_that_was_deleted_is_refused() -> None:
-    history, _ = every_kind()
+    history = History()
+    history.created(), history.executed(), history.closed()
     with pytest.raises(Conflict, match="was deleted"):
         check(file_of(history.records))
 
@@ -298,6 +299,13 @@ def test_a_session_occurs_once_in_a_history() -> None:
         ({"execution_id": ""}, "id"),
         ({"idempotency_key": "k" * 256}, "key"),
         ({"idempotency_key": "\n"}, "key"),
+        ({"trace": Trace(start=2**60, seed=bytes(16))}, "no execution"),
+        ({"trace": Trace(start=1, seed=bytes(16), clock=(2**52, 1) * 9)}, "no execution"),
+        ({"trace": Trace(start=1, seed=bytes(15))}, "no execution"),
+        ({"digest": b""}, "no execution"),
+        ({"cpu_us": -1}, "no execution"),
+        ({"outcome": Outcome(status="failed")}, "no execution"),
+        ({"outcome": Outcome(status="completed", result="x" * 2_000_000)}, "no execution"),
         ({"owner": "bob"}, "another owner"),
         ({"session": "s2"}, "does not follow"),
     ],

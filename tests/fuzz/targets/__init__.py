@@ -16,6 +16,7 @@ NAMES: Final = {
     "packets": "worker",
     "records": "log",
     "events": "log",
+    "files": "files",
     "envelopes": "blobs",
     "snapshots": "blobs",
     "submissions": "requests",
