@@ -34,7 +34,7 @@ MAX_LINE_BYTES = 64 << 20
 """A line of a file that is read: an event takes up to three times that in memory."""
 WINDOW_LOG = 23
 """Of what a decompressor keeps, 8 MiB: what zstd's levels up to 19 need."""
-LEVEL = 9
+LEVEL = 3
 _STEP = 1 << 18
 """Bytes that are decompressed at once."""
 
