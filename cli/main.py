@@ -26,12 +26,7 @@ Examples:
 """
 
 COMMANDS = {
-    "Commands that serve": {
-        "serve": "serve",
-        "config": "config",
-        "token": "token",
-        "completion": "completion",
-    },
+    "Commands that serve": {"serve": "serve", "config": "config", "token": "token"},
     "Commands that look": {
         "sessions": "sessions",
         "log": "log",
@@ -55,6 +50,7 @@ COMMANDS = {
         "verify": "verify",
         "gc": "gc",
     },
+    "Commands for the shell": {"completion": "completion"},
 }
 """The commands, each with its module in ``cli.commands``, which is imported when it is needed."""
 
