@@ -8,16 +8,12 @@ from __future__ import annotations
 import logging
 import math
 from collections.abc import (
-    AsyncGenerator,
-    AsyncIterable,
     AsyncIterator,
-    Awaitable,
-    Callable,
     Collection,
     Mapping,
     Sequence,
 )
-from contextlib import aclosing, asynccontextmanager
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -30,9 +26,9 @@ from engine.catalog import ExecutionSummary, SessionInfo, StateView, in_memory, 
 from engine.chain import Record
 from engine.checkpointer import Checkpointer
 from engine.commands import Accept, Change, Delete, Execute, Fork, Keep, Kept, Look, Request, Tag
-from engine.errors import Busy, EngineError, InvalidField, NotFound, Unavailable
+from engine.errors import Busy, EngineError, NotFound, Unavailable
 from engine.events import Caller
-from engine.execution import Execution, Report, Status, Submission
+from engine.execution import Execution, Status, Submission
 from engine.feed import Feed
 from engine.idempotency import Key, Keys
 from engine.isolate.sandbox.layers import Mode
@@ -45,15 +41,12 @@ from engine.placement import Placement, usable
 from engine.places import Places
 from engine.scheduler import Scheduler
 from engine.search import Search
-from engine.session import ForkPoint
 from engine.sessions import Sessions, given_name, random_id
-from engine.soundness import Check, CheckedSession, CheckedStore
 from engine.space import Space
+from engine.storecare import StoreCare
 from engine.timestamps import now_us
 from engine.timetravel import TimeTravel
-from engine.transfer import Imported, Transfer
-from engine.upkeep import PURGE_SHARE, Garbage, Upkeep
-from engine.verification import Replayed, Step
+from engine.upkeep import Upkeep
 from engine.workers import Workers, open_workers
 from persistence.blobstore import BlobStore
 from persistence.eventlog import EventLog, Page
@@ -98,7 +91,6 @@ class Supervisor:
         observers: Observers,
     ) -> None:
         self.policy = policy
-        self._for_command = for_command
         self._nursery = nursery
         self._workers = workers
         self.places = Places(workers, nursery, max_workers, lambda: self._actors)
@@ -107,7 +99,8 @@ class Supervisor:
         self._registry: Sessions | None = None
         self._checkpointer: Checkpointer | None = None
         self._space: Space | None = None
-        self._transferring: Transfer | None = None
+        self._past: TimeTravel | None = None
+        self._store: StoreCare | None = None
         self._upkeep: Upkeep | None = None
         self._upkept = trio.CancelScope()
         if stores is not None:
@@ -132,13 +125,17 @@ class Supervisor:
                 restore_target_seconds=restore_target_seconds,
                 max_recovery_seconds=max_recovery_seconds,
             )
-            self._transferring = Transfer(self._registry, None if for_command else policy)
+            self._past = TimeTravel(self._registry, looks_back, walks, self._open_and_started)
             self._upkeep = Upkeep(self._registry, log, blobs, self._space, ttl_seconds=session_ttl_seconds)
             if not for_command:
                 nursery.start_soon(self._keep_up, self._upkeep)
         self._admission = Admission(max_executions, self._space)
+        if self._registry is not None and self._upkeep is not None:
+            self._store = StoreCare(
+                self._registry, self._upkeep, self._admission, walks, for_command=for_command
+            )
         self._keys = Keys(self._recorded_under)
-        self._looks_back, self._walks = looks_back, walks
+        self._looks_back = looks_back
         self._finished = stateless.Finished(self._keys.forget)
         self._observers = observers
         self.feed = Feed()
@@ -157,10 +154,18 @@ class Supervisor:
         return self._registry
 
     @property
-    def _transfer(self) -> Transfer:
-        if self._transferring is None:
+    def past(self) -> TimeTravel:
+        """What can be asked of a session's past. Raises InvalidField where there are no sessions."""
+        if self._past is None:
             raise acceptance.no_sessions()
-        return self._transferring
+        return self._past
+
+    @property
+    def store(self) -> StoreCare:
+        """What is done with a store as a whole. Raises InvalidField where there is none."""
+        if self._store is None:
+            raise acceptance.no_sessions()
+        return self._store
 
     @property
     def engine_id(self) -> str:
@@ -296,77 +301,12 @@ class Supervisor:
             self._sessions.branch(owner, point, command)
         return await self._sessions.catalog.info((await command.result()).session)
 
-    async def state_point(self, owner: str, name: str, *, at: int | None) -> ForkPoint:
-        """The event that made the state ``name@at``. Raises NotFound."""
-        catalog = self._sessions.catalog
-        return await catalog.state(
-            owner, name, (await catalog.session(owner, name)).head_seq if at is None else at
-        )
-
     async def point(self, owner: str, heap: str) -> tuple[str, int]:
         """Name of the session in which a state came about, and number of its event.
 
         Raises InvalidField, NotFound.
         """
         return await self._sessions.catalog.point_of(owner, heap)
-
-    async def replay(self, owner: str, name: str, *, at: int | None) -> Replayed:
-        """Run a session's events again from the first, up to ``name@at``, in a worker used for nothing else.
-
-        Nothing of it is recorded. Raises NotFound, TooLarge where that takes more than
-        ``looking.PATIENCE_SECONDS``, Busy where no place comes free so long, Unavailable, StoreError.
-        """
-        return await (await self._travel()).replay(owner, name, await self.state_point(owner, name, at=at))
-
-    async def walk(
-        self,
-        owner: str,
-        name: str,
-        tell: Callable[[Step], Awaitable[None]],
-        *,
-        first: int = 0,
-        last: int | None = None,
-        strict: bool = False,
-        changes: bool = False,
-    ) -> Replayed:
-        """The same from event ``first`` to ``last``, for as long as it takes; ``tell`` hears of each event.
-
-        ``strict``: what another engine recorded must come out as it did there, to the letter. ``changes``:
-        each step says what it did to the variables. Raises InvalidField, NotFound, Busy, TooLarge,
-        Unavailable, StoreError.
-        """
-        point = await self.state_point(owner, name, at=last)
-        until = (await self.session(owner, name)).head_seq if last is None else last
-        if first > until:
-            raise InvalidField(f"no event is from {first} to {until}", field="first")
-        travel = await self._travel()
-        return await travel.walk(owner, name, point, tell, first=first, strict=strict, changes=changes)
-
-    async def evaluate(self, name: str, submission: Submission) -> Report:
-        """What code comes to at ``name@at`` of the submission, as a report that tells of no event.
-
-        Raises InvalidField, TooLarge, NotFound, Conflict, Busy, Unavailable, StoreError.
-        """
-        acceptance.check(submission, self.policy)
-        point = await self.state_point(submission.owner, name, at=submission.at)
-        return await (await self._travel()).evaluate(point, name, submission)
-
-    async def export(self, owner: str, name: str, program: str) -> AsyncGenerator[bytes, None]:
-        """The bytes of a portable file of the session as it is now, which names ``program`` as its maker.
-
-        Raises NotFound; what is iterated raises StoreError or Unavailable, and is no whole file then.
-        """
-        return await self._transfer.export(owner, name, program)
-
-    async def import_session(self, owner: str, source: AsyncIterable[bytes]) -> Imported:
-        """Take in the session of a portable file, if it is the owner's.
-
-        It is there when this returns, with its ids and those of all its events; nothing of it is if this
-        raises: FileCorrupt, InvalidField, TooLarge, Conflict, TooManySessions, Busy, Unavailable, StoreError,
-        or what ``source`` does.
-        """
-        self._admission.check_to_store()
-        return await self._transfer.import_session(owner, source)
 
     async def tag(
         self, owner: str, name: str, *, at: int | None, tags: dict[str, str | None], caller: Caller
@@ -414,42 +354,7 @@ class Supervisor:
             view = await self._look(owner, name, preview_chars)
             if point is None or view.heap == point.id.hex():  # else it has moved on meanwhile
                 return view
-        return await (await self._travel()).state(owner, name, point, preview_chars)
-
-    async def check(
-        self, owner: str, tell: Callable[[CheckedSession], Awaitable[None]], *, whole: bool = False
-    ) -> CheckedStore:
-        """Whether an owner's sessions are stored as they were written; ``tell`` hears of each.
-
-        ``whole``: all that is in the store, if it is open for a command. Raises Busy, StoreError.
-        """
-        sessions = self._sessions
-        async with self._walks.place(owner):
-            check = Check(sessions.log, sessions.blobs, None if whole and self._for_command else owner)
-            async with aclosing(check.sessions()) as found:
-                async for one in found:
-                    await tell(one)
-            return await check.result()
-        raise AssertionError("unreachable")
-
-    async def garbage(self) -> Garbage:
-        """What is in the store that nobody needs. Raises InvalidField where there is none, StoreError."""
-        return await self._upkeep_of_store().survey()
-
-    async def collect_garbage(self, owner: str, tell: Callable[[Garbage], Awaitable[None]]) -> Garbage:
-        """Remove it, in the name of nobody; ``tell`` hears how much that is so far.
-
-        Raises InvalidField, Busy, StoreError.
-        """
-        upkeep = self._upkeep_of_store()
-        async with self._walks.place(owner):
-            return await upkeep.clean(tell, share=1.0 if self._for_command else PURGE_SHARE)
-        raise AssertionError("unreachable")
-
-    def _upkeep_of_store(self) -> Upkeep:
-        if self._upkeep is None:
-            raise acceptance.no_sessions()
-        return self._upkeep
+        return await self.past.state(owner, name, point, preview_chars)
 
     def status(self) -> dict[str, Any]:
         """What ``/readyz`` shows."""
@@ -504,12 +409,9 @@ class Supervisor:
             await actor.ended.wait()
         await checkpointer.idle()
 
-    async def _travel(self) -> TimeTravel:
-        """The way to the past. Raises Unavailable, and InvalidField where there is none."""
-        sessions = self._sessions
+    async def _open_and_started(self) -> None:
         self._admission.check()
         await self._started()
-        return TimeTravel(sessions, self._looks_back, self._walks)
 
     async def _started(self) -> None:
         if not self._workers.has_started:

@@ -8,11 +8,11 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 from contextlib import AbstractAsyncContextManager
 
-from engine import looking, outcomes
+from engine import acceptance, looking, outcomes
 from engine.attempt import conclude, prepare, run
 from engine.catalog import StateView
 from engine.debt import Debt
-from engine.errors import TooLarge
+from engine.errors import InvalidField, TooLarge
 from engine.execution import Execution, Report, Submission
 from engine.looking import LooksBack
 from engine.restoring import worker_at
@@ -23,25 +23,42 @@ from engine.verification import Replayed, Step, Verification
 
 
 class TimeTravel:
-    """Goes back in the sessions of one log, by the places of ``looks``, or for a walk of ``walks``."""
+    """Goes back in the sessions of one log, by the places of ``looks``, or for a walk of ``walks``.
 
-    def __init__(self, sessions: Sessions, looks: LooksBack, walks: LooksBack) -> None:
+    ``ready`` is awaited before a worker is asked for; it raises Unavailable where there will be none.
+    """
+
+    def __init__(
+        self, sessions: Sessions, looks: LooksBack, walks: LooksBack, ready: Callable[[], Awaitable[None]]
+    ) -> None:
         self._sessions = sessions
         self._looks = looks
         self._walks = walks
+        self._ready = ready
+
+    async def point(self, owner: str, name: str, *, at: int | None) -> ForkPoint:
+        """The event that made the state ``name@at``. Raises NotFound."""
+        catalog = self._sessions.catalog
+        return await catalog.state(
+            owner, name, (await catalog.session(owner, name)).head_seq if at is None else at
+        )
 
     async def state(self, owner: str, name: str, point: ForkPoint, preview_chars: int) -> StateView:
         """The variables there. Raises TooLarge, Busy, Conflict, Unavailable, StoreError."""
+        await self._ready()
         async with self._in_time(owner, name, point):
             view = await looking.look_back(self._sessions, owner, name, point, preview_chars)
         return view  # noqa: RET504 (the block may be ended)
 
-    async def evaluate(self, point: ForkPoint, name: str, submission: Submission) -> Report:
-        """What code comes to there, as an execution that is no event; the owner's session is called ``name``.
+    async def evaluate(self, name: str, submission: Submission) -> Report:
+        """What code comes to at ``name@at`` of the submission, as a report that tells of no event.
 
-        Raises TooLarge, Busy, Conflict, Unavailable, StoreError.
+        Raises InvalidField, NotFound, TooLarge, Busy, Conflict, Unavailable, StoreError.
         """
+        acceptance.check(submission, self._sessions.policy)
         owner, source = submission.owner, self._sessions
+        point = await self.point(owner, name, at=submission.at)
+        await self._ready()
         async with self._in_time(owner, name, point):
             debt = Debt.for_target(source.restore_target_seconds)
             worker = await worker_at(source, owner, name, point, debt)
@@ -55,8 +72,14 @@ class TimeTravel:
         event = conclude(attempt, point.session, result, execution.console)
         return outcomes.report(event, session=name, heap=point.id.hex())
 
-    async def replay(self, owner: str, name: str, point: ForkPoint) -> Replayed:
-        """Run all events again, up to ``point``. Raises TooLarge, Busy, Unavailable, StoreError."""
+    async def replay(self, owner: str, name: str, *, at: int | None) -> Replayed:
+        """Run a session's events again from the first, up to ``name@at``, in a worker used for nothing else.
+
+        Raises NotFound, TooLarge where that takes more than ``looking.PATIENCE_SECONDS``, Busy where no place
+        comes free so long, Unavailable, StoreError.
+        """
+        point = await self.point(owner, name, at=at)
+        await self._ready()
         verification = Verification(self._sessions, owner, name)
 
         def late() -> TooLarge:
@@ -74,18 +97,26 @@ class TimeTravel:
         self,
         owner: str,
         name: str,
-        point: ForkPoint,
         tell: Callable[[Step], Awaitable[None]],
         *,
-        first: int,
-        strict: bool,
-        changes: bool,
+        first: int = 0,
+        last: int | None = None,
+        strict: bool = False,
+        changes: bool = False,
     ) -> Replayed:
-        """Run the events from ``first`` on again, up to ``point``, for as long as that takes, and tell of
-        each.
+        """The same from event ``first`` to ``last``, for as long as it takes; ``tell`` hears of each event.
 
-        Raises Busy, TooLarge, Unavailable, StoreError.
+        ``strict``: what another engine recorded must come out as it did there, to the letter. ``changes``:
+        each step says what it did to the variables. Raises InvalidField, NotFound, Busy, TooLarge,
+        Unavailable, StoreError.
         """
+        point = await self.point(owner, name, at=last)
+        until = last
+        if until is None:
+            until = (await self._sessions.catalog.session(owner, name)).head_seq
+        if first > until:
+            raise InvalidField(f"no event is from {first} to {until}", field="first")
+        await self._ready()
         async with self._walks.place(owner):
             before = await self._before(owner, name, point, first) if changes else None
             verification = Verification(

@@ -32,12 +32,12 @@ from engine.transfer import Imported
 
 
 async def export(engine: Engine, name: str, owner: str = OWNER) -> bytes:
-    return b"".join([chunk async for chunk in await engine.supervisor.export(owner, name, "test")])
+    return b"".join([chunk async for chunk in await engine.supervisor.store.export(owner, name, "test")])
 
 
 async def import_(engine: Engine, file: bytes, owner: str = OWNER) -> Imported:
     async with aclosing(arriving(file)) as source:
-        return await engine.supervisor.import_session(owner, source)
+        return await engine.supervisor.store.import_session(owner, source)
 
 
 async def arriving(file: bytes, then: trio.Event | None = None) -> AsyncGenerator[bytes, None]:
@@ -103,7 +103,7 @@ async def test_sessions_are_the_same_in_another_store_and_replay_there(
         for name in NAMES:
             assert (await engine.supervisor.events(OWNER, name)).items == events[name]
             assert check(await export(engine, name)) == list(events[name])
-            replayed = await engine.supervisor.replay(OWNER, name, at=None)
+            replayed = await engine.supervisor.past.replay(OWNER, name, at=None)
             assert (replayed.different, replayed.failed, replayed.drift) == (0, None, None)
         assert (await engine.supervisor.state(OWNER, "twig", at=None)).globals == state
         execution = await engine.supervisor.execution(OWNER, events["base"][2].event.execution_id)
@@ -247,7 +247,7 @@ async def test_an_import_that_is_cancelled_leaves_nothing(
     file = await exported(open_engine, tmp_path)
     async with aclosing(arriving(file, trio.Event())) as source:
         with trio.move_on_after(0.05):
-            await engine.supervisor.import_session(OWNER, source)
+            await engine.supervisor.store.import_session(OWNER, source)
     with pytest.raises(NotFound):
         await engine.supervisor.session(OWNER, "a")
     assert (await import_(engine, file)).is_new
@@ -263,7 +263,7 @@ async def test_a_name_that_is_being_made_is_taken(
         async def late() -> None:
             async with aclosing(arriving(file, sent)) as source:
                 with pytest.raises(Conflict, match=r"just being made|another session a here"):
-                    await engine.supervisor.import_session(OWNER, source)
+                    await engine.supervisor.store.import_session(OWNER, source)
 
         nursery.start_soon(late)
         execution = await engine.supervisor.submit(
@@ -310,7 +310,7 @@ async def test_there_are_so_many_imports_at_once(
     held = trio.Event()
     async with trio.open_nursery() as nursery:
         for owner in ("a", "b"):
-            nursery.start_soon(_ignored, engine.supervisor.import_session(owner, _held(held)))
+            nursery.start_soon(_ignored, engine.supervisor.store.import_session(owner, _held(held)))
         await trio.testing.wait_all_tasks_blocked(0.01)
         with pytest.raises(Busy, match="2 imports are under way"):
             await import_(engine, file)

@@ -25,11 +25,11 @@ async def test_a_log_that_gives_what_it_says_agrees_and_stays_as_it_is(engine: E
     for code in ("let n = 1", "n += Math.random(); Date.now()", "null.x", "n"):
         await engine.run(code, session="a")
     before = await engine.supervisor.session(OWNER, "a")
-    told = await engine.supervisor.replay(OWNER, "a", at=None)
+    told = await engine.supervisor.past.replay(OWNER, "a", at=None)
     assert (told.session, told.event, told.executions, told.different) == ("a", 4, 4, 0)
     assert told.agrees
     assert told.found == {}
-    part = await engine.supervisor.replay(OWNER, "a", at=2)
+    part = await engine.supervisor.past.replay(OWNER, "a", at=2)
     assert (part.event, part.executions) == (2, 2)
     assert await engine.supervisor.session(OWNER, "a") == before
 
@@ -39,7 +39,7 @@ async def test_a_fork_is_replayed_from_the_first_event_of_its_parent(engine: Eng
     fork = await engine.run("n + 1", session="a", at=0)
     assert fork.session is not None
     await engine.run("let n = 2", session=fork.session)
-    told = await engine.supervisor.replay(OWNER, fork.session, at=None)
+    told = await engine.supervisor.past.replay(OWNER, fork.session, at=None)
     assert (told.executions, told.agrees) == (2, True)
 
 
@@ -47,7 +47,7 @@ async def test_every_event_that_differs_is_named_and_the_replay_goes_on(engine: 
     await engine.run("let n = 7", session="a")
     await append_altered(engine, "a", "n * 10", result_json="71", result="71")
     await append_altered(engine, "a", "n * 100", result_json="700", result="seven hundred")
-    told = await engine.supervisor.replay(OWNER, "a", at=None)
+    told = await engine.supervisor.past.replay(OWNER, "a", at=None)
     assert (told.executions, told.different, told.agrees, told.failed) == (3, 2, False, None)
     assert {event: tuple(one) for event, one in told.found.items()} == {
         2: ("result_json", "71", "70"),
@@ -67,9 +67,9 @@ async def test_an_event_that_ends_every_worker_ends_the_replay_and_drift_is_no_f
     open_engine: OpenEngine, broken_store: Path
 ) -> None:
     async with open_engine(broken_store) as engine:
-        failed = await engine.supervisor.replay(LOCAL.owner, "failed", at=None)
+        failed = await engine.supervisor.past.replay(LOCAL.owner, "failed", at=None)
         assert (failed.executions, failed.failed, failed.agrees) == (1, 2, False)
-        drifted = await engine.supervisor.replay(LOCAL.owner, "drifted", at=None)
+        drifted = await engine.supervisor.past.replay(LOCAL.owner, "drifted", at=None)
         assert (drifted.executions, drifted.agrees) == (1, True)
         assert drifted.drift is not None
 
@@ -79,13 +79,13 @@ async def test_a_replay_gives_its_place_back_also_where_it_takes_too_long(
 ) -> None:
     await engine.run("for (const end = Date.now() + 200; Date.now() < end;);", session="a")
     taken = engine.supervisor.places.taken
-    await engine.supervisor.replay(OWNER, "a", at=None)
+    await engine.supervisor.past.replay(OWNER, "a", at=None)
     assert engine.supervisor.places.taken == taken
     monkeypatch.setattr(looking, "PATIENCE_SECONDS", 0.01)
     with pytest.raises(
         TooLarge, match=r"replaying a@1 takes more than 0\.01 s: it came to event 0; replay less"
     ):
-        await engine.supervisor.replay(OWNER, "a", at=None)
+        await engine.supervisor.past.replay(OWNER, "a", at=None)
     assert engine.supervisor.places.taken == taken
 
 
@@ -93,7 +93,7 @@ async def test_what_is_not_the_owners_is_not_replayed(engine: Engine) -> None:
     await engine.run("1", session="a")
     for owner, name, at in (("another", "a", None), (OWNER, "b", None), (OWNER, "a", 2)):
         with pytest.raises(NotFound):
-            await engine.supervisor.replay(owner, name, at=at)
+            await engine.supervisor.past.replay(owner, name, at=at)
 
 
 class Told:
@@ -127,7 +127,7 @@ async def test_each_event_is_told_of_once_and_in_order(engine: Engine) -> None:
         await engine.run(code, session="a", time_ms=100)
     await engine.supervisor.tag(OWNER, "a", at=None, tags={"k": "v"}, caller=CALLER)
     told = Told()
-    ended = await engine.supervisor.walk(OWNER, "a", told)
+    ended = await engine.supervisor.past.walk(OWNER, "a", told)
     assert told.events == [1, 2, 4]  # nothing was run as 3, which was undone, and as 5, the label
     assert (ended.executions, ended.event, ended.agrees) == (3, 4, True)
     assert all(step.difference is step.drift is step.changes is None for step in told.steps)
@@ -144,7 +144,7 @@ async def test_a_part_is_told_of_whatever_events_are_at_its_borders(
         await engine.run(code, session="a", time_ms=100)
     await engine.supervisor.tag(OWNER, "a", at=None, tags={"k": "v"}, caller=CALLER)
     told = Told()
-    ended = await engine.supervisor.walk(OWNER, "a", told, first=first, last=last)
+    ended = await engine.supervisor.past.walk(OWNER, "a", told, first=first, last=last)
     assert (told.events, ended.executions, ended.agrees) == (events, len(events), True)
 
 
@@ -152,9 +152,9 @@ async def test_a_part_without_events_is_refused(engine: Engine) -> None:
     await engine.run("1", session="a")
     told = Told()
     with pytest.raises(InvalidField, match="no event is from 2 to 1"):
-        await engine.supervisor.walk(OWNER, "a", told, first=2)
+        await engine.supervisor.past.walk(OWNER, "a", told, first=2)
     with pytest.raises(NotFound):
-        await engine.supervisor.walk(OWNER, "a", told, last=2)
+        await engine.supervisor.past.walk(OWNER, "a", told, last=2)
     assert told.steps == []
 
 
@@ -165,11 +165,11 @@ async def test_a_part_begins_from_the_newest_checkpoint_before_it(
     replayed = count_replays(monkeypatch)
     async with open_engine(tmp_path) as engine:
         told = Told()
-        await engine.supervisor.walk(OWNER, "a", told, first=3)
+        await engine.supervisor.past.walk(OWNER, "a", told, first=3)
         assert told.events == [3, 4]
         assert 1 not in replayed
         replayed.clear()
-        await engine.supervisor.walk(OWNER, "a", told)
+        await engine.supervisor.past.walk(OWNER, "a", told)
         assert replayed == [1, 2, 3, 4]  # the whole is of the log alone
 
 
@@ -179,7 +179,7 @@ async def test_what_differs_before_the_part_is_not_of_it(engine: Engine) -> None
     await engine.run("n", session="b")
     await append_altered(engine, "a", "n + 1")
     told = Told()
-    ended = await engine.supervisor.walk(OWNER, "a", told, first=3)
+    ended = await engine.supervisor.past.walk(OWNER, "a", told, first=3)
     assert (told.events, ended.different) == ([3], 1)  # its digest, which was altered, too
     assert list(ended.found) == [3]
 
@@ -203,7 +203,7 @@ async def test_a_worker_that_is_killed_in_the_middle_costs_nobody_an_event(
                 os.kill(pid, signal.SIGKILL)
 
     told = Told(kill)
-    ended = await engine.supervisor.walk(OWNER, "a", told, changes=True)
+    ended = await engine.supervisor.past.walk(OWNER, "a", told, changes=True)
     assert (told.events, ended.executions, ended.agrees, killed) == ([1, 2, 3, 4], 4, True, 1)
     changes = [step.changes for step in told.steps]
     assert [len(one.added) for one in changes if one] == [1, 0, 1, 0]
@@ -220,7 +220,7 @@ async def test_each_step_says_what_it_did_to_the_variables_also_from_the_middle(
         await engine.run(code, session="a")
     for first in (0, 2, 4):
         told = Told()
-        await engine.supervisor.walk(OWNER, "a", told, first=first, changes=True)
+        await engine.supervisor.past.walk(OWNER, "a", told, first=first, changes=True)
         found = {step.event: step.changes for step in told.steps if step.changes is not None}
         last = found[4]
         assert ([one.name for one in last.removed], last.added, last.changed) == (["t"], (), ())
@@ -235,7 +235,7 @@ async def test_a_fork_is_walked_from_the_middle_of_its_parent(engine: Engine) ->
     fork = await engine.run("n * 2", session="a", at=2)
     assert fork.session is not None
     told = Told()
-    await engine.supervisor.walk(OWNER, fork.session, told, first=2)
+    await engine.supervisor.past.walk(OWNER, fork.session, told, first=2)
     assert told.events == [2, 4]  # 3 is the fork itself
 
 
@@ -252,11 +252,11 @@ async def test_what_was_accepted_agrees_and_what_the_log_said_before_does_not(
         await engine.supervisor.accept(OWNER, "a", CALLER)
         await engine.run("n + 1", session="a")
         told = Told()
-        ended = await engine.supervisor.walk(OWNER, "a", told)
+        ended = await engine.supervisor.past.walk(OWNER, "a", told)
         assert (told.events, ended.agrees) == ([1, 2, 4], True)
-        before = await engine.supervisor.walk(OWNER, "a", told, last=2)
+        before = await engine.supervisor.past.walk(OWNER, "a", told, last=2)
         assert list(before.found) == [2]
-        part = await engine.supervisor.walk(OWNER, "a", Told(), first=4)
+        part = await engine.supervisor.past.walk(OWNER, "a", Told(), first=4)
         assert (part.executions, part.agrees) == (1, True)
 
 
@@ -265,7 +265,7 @@ async def test_what_another_engine_recorded_is_held_to_the_letter_only_if_that_i
 ) -> None:
     async with open_engine(broken_store) as engine:
         told = Told()
-        lenient = await engine.supervisor.walk(LOCAL.owner, "drifted", told)
+        lenient = await engine.supervisor.past.walk(LOCAL.owner, "drifted", told)
         assert (lenient.agrees, lenient.different) == (True, 0)
         assert lenient.drift is not None
         assert (lenient.drift.count, lenient.drift.seq, lenient.drift.field) == (1, 1, "result")
@@ -273,7 +273,7 @@ async def test_what_another_engine_recorded_is_held_to_the_letter_only_if_that_i
         assert (step.difference, step.is_other) == (None, True)
         assert step.drift is not None
         assert tuple(step.drift) == ("result", "seven", "7")
-        strict = await engine.supervisor.walk(LOCAL.owner, "drifted", told, strict=True)
+        strict = await engine.supervisor.past.walk(LOCAL.owner, "drifted", told, strict=True)
         assert (strict.agrees, strict.drift) == (False, None)
         assert tuple(strict.found[1]) == ("result", "seven", "7")
 
@@ -282,8 +282,8 @@ async def test_drift_before_the_part_is_not_counted(engine: Engine) -> None:
     await engine.run("let n = 7", session="a")
     for _ in range(2):
         await append_altered(engine, "a", "n", engine_id="0" * 32, result="seven")
-    whole = await engine.supervisor.walk(OWNER, "a", Told())
-    part = await engine.supervisor.walk(OWNER, "a", Told(), first=3)
+    whole = await engine.supervisor.past.walk(OWNER, "a", Told())
+    part = await engine.supervisor.past.walk(OWNER, "a", Told(), first=3)
     assert whole.drift is not None
     assert part.drift is not None
     assert (whole.drift.count, part.drift.count, part.drift.seq) == (2, 1, 3)
@@ -299,7 +299,7 @@ async def test_lines_of_a_console_and_errors_that_differ_are_texts_that_can_be_r
     assert record is not None
     altered = replace(record.event, seq=record.event.seq + 1, console=lines, execution_id="e_console")
     await engine.log.append([chain.seal(record.id, altered)])
-    found = (await engine.supervisor.walk(OWNER, "a", Told())).found
+    found = (await engine.supervisor.past.walk(OWNER, "a", Told())).found
     assert found[3].field == "console"
     assert found[3].expected.splitlines()[0] == "warn: line 50"
     assert found[3].got.splitlines()[:2] == ["log: line 50", "log: line 51"]
@@ -316,7 +316,7 @@ async def test_whoever_leaves_in_the_middle_leaves_nothing_behind(engine: Engine
                 scope.cancel()
                 await trio.lowlevel.checkpoint()
 
-        await engine.supervisor.walk(OWNER, "a", Told(leave))
+        await engine.supervisor.past.walk(OWNER, "a", Told(leave))
     assert scope.cancelled_caught
     with trio.CancelScope() as scope:  # while it runs an event
 
@@ -324,12 +324,12 @@ async def test_whoever_leaves_in_the_middle_leaves_nothing_behind(engine: Engine
             if event == 2:
                 scope.deadline = trio.current_time() + 0.02
 
-        await engine.supervisor.walk(OWNER, "a", Told(leave_soon))
+        await engine.supervisor.past.walk(OWNER, "a", Told(leave_soon))
     assert scope.cancelled_caught
     assert engine.supervisor.places.taken == taken
-    assert engine.supervisor._walks.taken == 0
+    assert engine.supervisor.past._walks.taken == 0
     assert engine.supervisor.scheduler._works == {}
-    assert (await engine.supervisor.walk(OWNER, "a", Told())).agrees
+    assert (await engine.supervisor.past.walk(OWNER, "a", Told())).agrees
 
 
 async def test_a_long_walk_keeps_no_look_from_its_place(engine: Engine) -> None:
@@ -340,4 +340,4 @@ async def test_a_long_walk_keeps_no_look_from_its_place(engine: Engine) -> None:
         assert (await engine.supervisor.state(OWNER, "a", at=1)).globals[0].preview == "1"
 
     with trio.fail_after(20):
-        assert (await engine.supervisor.walk(OWNER, "a", Told(look))).executions == 2
+        assert (await engine.supervisor.past.walk(OWNER, "a", Told(look))).executions == 2

@@ -58,6 +58,16 @@ class StubEngine:
     def __init__(self, data: Data) -> None:
         self.data = data
 
+    @property
+    def past(self) -> StubPast:
+        """As the engine's."""
+        return StubPast(self._refuse)
+
+    @property
+    def store(self) -> StubStore:
+        """As the engine's."""
+        return StubStore(self.data, self._refuse)
+
     async def submit(self, asked: Submission) -> Execution:
         """As the engine does, but that the code comes to nothing."""
         acceptance.check(asked, self.policy)
@@ -138,30 +148,6 @@ class StubEngine:
         self._refuse()
         return Page((_RECORD,), "2")
 
-    async def export(self, _owner: str, name: str, program: str) -> AsyncGenerator[bytes, None]:
-        """A file with what made it."""
-        if not NAME.fullmatch(name):
-            raise errors.NotFound("there is none", field="session")
-        self._refuse()
-        return _once(program.encode())
-
-    async def import_session(self, owner: str, source: AsyncIterable[bytes]) -> Imported:
-        """Whatever is in the file is checked, and refused or imported before."""
-        check = ImportCheck(1 << 20, owner, self.policy)
-        async for data in source:
-            list(check.feed(data))
-        self._refuse()
-        position = Position(
-            session="s1",
-            owner=owner,
-            name="demo",
-            head_seq=1,
-            head_id=_RECORD.id,
-            state_seq=0,
-            state_id=_RECORD.prev,
-        )
-        return Imported(position=position, events=2, is_new=bool(self.data.byte() % 2))
-
     async def event(self, _owner: str, name: str, seq: int) -> chain.Record:
         """Any is there."""
         name.encode()
@@ -169,18 +155,77 @@ class StubEngine:
         self._refuse()
         return _RECORD
 
-    async def state_point(self, _owner: str, name: str, *, at: int | None) -> ForkPoint:
-        """Any is there."""
-        name.encode()
-        _check_number(at or 0)
-        self._refuse()
-        return _POINT
-
     async def point(self, _owner: str, heap: str) -> tuple[str, int]:
         """Any is there."""
         bytes.fromhex(heap)
         self._refuse()
         return "demo", _POINT.seq
+
+    async def state(self, _owner: str, name: str, *, at: int | None, preview_chars: int = 200) -> StateView:
+        """One variable."""
+        name.encode()
+        _check_number(at or 0)
+        _check_number(preview_chars)
+        self._refuse()
+        return StateView(
+            session="demo", event=1, heap="", globals=(Global("x", "lexical", "number", "1"),), more=0
+        )
+
+    async def fork(
+        self, _owner: str, name: str, *, at: int | None, into: str | None, caller: Caller
+    ) -> SessionInfo:
+        """It is made."""
+        name.encode()
+        _check_number(at or 0)
+        _check_caller(caller)
+        self._refuse()
+        return _info("demo" if into is None else check_name(into))
+
+    async def tag(
+        self, _owner: str, name: str, *, at: int | None, tags: dict[str, str | None], caller: Caller
+    ) -> SessionInfo:
+        """It is done."""
+        name.encode()
+        _check_number(at or 0)
+        _check_caller(caller)
+        labels.check(tags)
+        self._refuse()
+        return _info("demo")
+
+    def status(self) -> dict[str, Any]:
+        """All is well."""
+        counts = ("workers", "zygote_pid", "sessions", "awake", "running", "queued", "held", "store_bytes")
+        known = {"ready": True, "status": "ready", "engine": "", "sandbox": {}, "max_store_bytes": None}
+        return {**known, **dict.fromkeys(counts, 0)}
+
+    def _refuse(self) -> None:
+        if self.data.rarely():
+            raise self.data.choose(_REFUSALS)
+
+    def _execution(self) -> Execution:
+        execution = Execution(
+            ATTEMPT.execution_id, "local", caller=_EVENT.caller, accepted_at=_EVENT.accepted_at
+        )
+        if self.data.rarely():
+            execution.fail(errors.Busy("too many"))
+        else:
+            execution.emit(_EVENT.console)
+            execution.finish(outcomes.report(_EVENT, session="demo", heap="a" * 64))
+        return execution
+
+
+class StubPast:
+    """The part of ``engine.timetravel.TimeTravel`` that doors use."""
+
+    def __init__(self, refuse: Callable[[], None]) -> None:
+        self._refuse = refuse
+
+    async def point(self, _owner: str, name: str, *, at: int | None) -> ForkPoint:
+        """Any is there."""
+        name.encode()
+        _check_number(at or 0)
+        self._refuse()
+        return _POINT
 
     async def replay(self, owner: str, name: str, *, at: int | None) -> Replayed:
         """One event differs."""
@@ -226,36 +271,37 @@ class StubEngine:
         self._refuse()
         return outcomes.report(_EVENT, session="demo", heap="a" * 64)
 
-    async def state(self, _owner: str, name: str, *, at: int | None, preview_chars: int = 200) -> StateView:
-        """One variable."""
-        name.encode()
-        _check_number(at or 0)
-        _check_number(preview_chars)
+
+class StubStore:
+    """The part of ``engine.storecare.StoreCare`` that doors use."""
+
+    def __init__(self, data: Data, refuse: Callable[[], None]) -> None:
+        self.data = data
+        self._refuse = refuse
+
+    async def export(self, _owner: str, name: str, program: str) -> AsyncGenerator[bytes, None]:
+        """A file with what made it."""
+        if not NAME.fullmatch(name):
+            raise errors.NotFound("there is none", field="session")
         self._refuse()
-        return StateView(
-            session="demo", event=1, heap="", globals=(Global("x", "lexical", "number", "1"),), more=0
+        return _once(program.encode())
+
+    async def import_session(self, owner: str, source: AsyncIterable[bytes]) -> Imported:
+        """Whatever is in the file is checked, and refused or imported before."""
+        check = ImportCheck(1 << 20, owner, self.policy)
+        async for data in source:
+            list(check.feed(data))
+        self._refuse()
+        position = Position(
+            session="s1",
+            owner=owner,
+            name="demo",
+            head_seq=1,
+            head_id=_RECORD.id,
+            state_seq=0,
+            state_id=_RECORD.prev,
         )
-
-    async def fork(
-        self, _owner: str, name: str, *, at: int | None, into: str | None, caller: Caller
-    ) -> SessionInfo:
-        """It is made."""
-        name.encode()
-        _check_number(at or 0)
-        _check_caller(caller)
-        self._refuse()
-        return _info("demo" if into is None else check_name(into))
-
-    async def tag(
-        self, _owner: str, name: str, *, at: int | None, tags: dict[str, str | None], caller: Caller
-    ) -> SessionInfo:
-        """It is done."""
-        name.encode()
-        _check_number(at or 0)
-        _check_caller(caller)
-        labels.check(tags)
-        self._refuse()
-        return _info("demo")
+        return Imported(position=position, events=2, is_new=bool(self.data.byte() % 2))
 
     async def check(
         self, _owner: str, tell: Callable[[CheckedSession], Awaitable[None]], *, whole: bool
@@ -295,27 +341,6 @@ class StubEngine:
         await tell(Garbage(events=1))
         self._refuse()
         return Garbage(sessions=1, events=2, event_bytes=3)
-
-    def status(self) -> dict[str, Any]:
-        """All is well."""
-        counts = ("workers", "zygote_pid", "sessions", "awake", "running", "queued", "held", "store_bytes")
-        known = {"ready": True, "status": "ready", "engine": "", "sandbox": {}, "max_store_bytes": None}
-        return {**known, **dict.fromkeys(counts, 0)}
-
-    def _refuse(self) -> None:
-        if self.data.rarely():
-            raise self.data.choose(_REFUSALS)
-
-    def _execution(self) -> Execution:
-        execution = Execution(
-            ATTEMPT.execution_id, "local", caller=_EVENT.caller, accepted_at=_EVENT.accepted_at
-        )
-        if self.data.rarely():
-            execution.fail(errors.Busy("too many"))
-        else:
-            execution.emit(_EVENT.console)
-            execution.finish(outcomes.report(_EVENT, session="demo", heap="a" * 64))
-        return execution
 
 
 def _check_page(limit: int, *texts: str | None) -> None:

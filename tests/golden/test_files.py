@@ -70,10 +70,10 @@ async def test_sessions_of_every_event_format_are_exported_and_imported_and_repl
 
     async with open_engine(tmp_path) as engine:
         for name in reversed(kept):
-            assert (await engine.supervisor.import_session(OWNER, arriving(name))).is_new
+            assert (await engine.supervisor.store.import_session(OWNER, arriving(name))).is_new
         for name, records in kept.items():
-            file = [chunk async for chunk in await engine.supervisor.export(OWNER, name, "test")]
+            file = [chunk async for chunk in await engine.supervisor.store.export(OWNER, name, "test")]
             assert check(b"".join(file)) == records
-            replayed = await engine.supervisor.replay(OWNER, name, at=None)
+            replayed = await engine.supervisor.past.replay(OWNER, name, at=None)
             assert (replayed.different, replayed.failed) == (0, None)
             assert await engine.value("'goes on'", session=name) == "'goes on'"

@@ -68,7 +68,9 @@ class History:
         at = fields.pop("event")
         wanted = submission(fields, asked.caller, owner=asked.owner)
         with fields_as_here():
-            report = await self._engine.evaluate(name, msgspec.structs.replace(wanted, session=name, at=at))
+            report = await self._engine.past.evaluate(
+                name, msgspec.structs.replace(wanted, session=name, at=at)
+            )
         assert report.event is not None
         return json_answer(evaluated_answer(report, name, report.event - 1, self._console_bytes))
 
@@ -80,7 +82,7 @@ class History:
             await tell(replayed_event(one))
 
         with fields_as_here({"at": "last"}):
-            told = await self._engine.walk(
+            told = await self._engine.past.walk(
                 asked.owner,
                 asked.path["name"],
                 step,

@@ -117,11 +117,11 @@ class Storage:
         async def one(checked: CheckedSession) -> None:
             await tell(_session(checked))
 
-        await tell(_end(await self._engine.check(asked.owner, one, whole=asked.body.store)))
+        await tell(_end(await self._engine.store.check(asked.owner, one, whole=asked.body.store)))
 
     async def garbage(self, asked: Asked[NoQuery, None]) -> JsonAnswer:  # noqa: ARG002
         """What there is to remove."""
-        found = await self._engine.garbage()
+        found = await self._engine.store.garbage()
         later = GarbageAnswer(**_amounts(found.later or found))
         return json_answer(GarbageFound(**_amounts(found), later=later))
 
@@ -131,7 +131,7 @@ class Storage:
         async def step(removed: Garbage) -> None:
             await tell(GarbageRemoved(**_amounts(removed)))
 
-        await tell(GarbageEnd(**_amounts(await self._engine.collect_garbage(asked.owner, step))))
+        await tell(GarbageEnd(**_amounts(await self._engine.store.collect_garbage(asked.owner, step))))
 
 
 def _amounts(found: Garbage) -> dict[str, int]:

@@ -26,11 +26,11 @@ class Transfer:
         """A session's file."""
         name = asked.path["name"]
         program = f"mcp-v8 {version('mcp-v8')}"
-        return name + SUFFIX, await self._engine.export(asked.owner, name, program)
+        return name + SUFFIX, await self._engine.store.export(asked.owner, name, program)
 
     async def take_in(self, asked: Asked[NoQuery, None], chunks: AsyncIterator[bytes]) -> JsonAnswer:
         """Import a session."""
-        told = await self._engine.import_session(asked.owner, chunks)
+        told = await self._engine.store.import_session(asked.owner, chunks)
         position = told.position
         answer = ImportAnswer(
             session=position.name,

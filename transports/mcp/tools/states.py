@@ -183,7 +183,7 @@ async def diff_session(asked: Asked[DiffArguments]) -> DiffResult:
 async def replay_session(asked: Asked[ReplayArguments]) -> ReplayResult:
     """Whether the log gives what it says."""
     session, at = asked.point(asked.arguments.session)
-    told = await asked.engine.replay(asked.owner, session, at=at)
+    told = await asked.engine.past.replay(asked.owner, session, at=at)
     differences = [
         ReplayDifference(
             event=event,

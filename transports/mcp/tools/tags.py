@@ -140,7 +140,7 @@ async def _state(asked: Asked[Any], heap: str) -> State:
         raise InvalidField(
             "`heap` must be 64 hex digits, or `name@n` or `name` of a session", field="heap"
         ) from wrong
-    point = await asked.engine.state_point(asked.owner, name, at=at)
+    point = await asked.engine.past.point(asked.owner, name, at=at)
     return State(name, point.seq, point.id.hex())
 
 
