@@ -124,13 +124,14 @@ class _Shower:
         self._has_status = has_status
         self._as_json = as_json
         self._now = moments.now()
+        self._width = terminal.width()
 
     def found(self, owner: str | None, one: ListedExecution) -> _Found | None:
         """What is shown; None if the text is not in it after all."""
         event = None if isinstance(one.recorded, UnsetType) else one.recorded
         match = None
         if self._wanted is not None and event is not None:
-            match = first_match(event, self._wanted)
+            match = first_match(event, self._wanted, self._width)
             if match is None:
                 return None
         if self._as_json:

@@ -12,7 +12,7 @@ from cli.output.text import visible
 from transports.rest.shapes import EventAnswer
 
 _BEFORE = 12
-"""Characters of the line that are shown before the match."""
+"""Characters of the line that are shown before the match, where it has to fit a line of 48 cells or less."""
 _AFTER = 2_000
 """And behind it, at most."""
 
@@ -32,11 +32,12 @@ def pattern(text: str, *, ignore_case: bool, is_regex: bool) -> re.Pattern[str]:
     return re.compile(text if is_regex else re.escape(text), flags)
 
 
-def first_match(event: EventAnswer, wanted: re.Pattern[str]) -> Match | None:
-    """The first place where it is, if it is anywhere."""
+def first_match(event: EventAnswer, wanted: re.Pattern[str], width: int | None) -> Match | None:
+    """The first place where it is, if it is anywhere, to be shown in a line of so many cells."""
+    before = None if width is None else max(_BEFORE, width // 4)
     for where, text in _texts(event):
         if (found := wanted.search(text)) is not None:
-            return Match(where, _line(text, *found.span()))
+            return Match(where, _line(text, *found.span(), before))
     return None
 
 
@@ -56,15 +57,17 @@ def _texts(event: EventAnswer) -> Iterator[tuple[str, str]]:
         yield "error", event.error_detail.stack or ""
 
 
-def _line(text: str, start: int, end: int) -> tuple[Styled, ...]:
+def _line(text: str, start: int, end: int, most: int | None) -> tuple[Styled, ...]:
     begin = text.rfind("\n", 0, start) + 1
     behind = text.find("\n", end)
     after = text[end:] if behind == -1 else text[end:behind]
     before = text[begin:start].lstrip()
-    cut = Styled("…", FAINT) if len(before) > _BEFORE else Styled("")
+    cut = Styled("")
+    if most is not None and len(before) > most:
+        cut, before = Styled("…", FAINT), before[-most:]
     return (
         cut,
-        Styled(visible(before[-_BEFORE:])),
+        Styled(visible(before)),
         Styled(visible(text[start:end]).replace("\n", "⏎"), MATCH),
         Styled(visible(after[:_AFTER].rstrip())),
     )

@@ -17,8 +17,10 @@ from engine.catalog import MAX_PAGE
 from engine.errors import EngineError
 from engine.isolate import copy_wire, image, stack
 from engine.retention import MAX_BYTES
+from engine.search import MAX_TEXT_CHARS
 from engine.session import NAME
 from persistence import schema, sqlite
+from persistence.search import PAGE_SECONDS
 from transports import asgi, execute, paging, ratelimit, tokens
 from transports.errors import STATUS
 from transports.hypercorn_trio import limits
@@ -27,6 +29,7 @@ from transports.mcp import console as mcp_console
 from transports.mcp import sessions as mcp_sessions
 from transports.mcp.tools import entry, states
 from transports.rest import files, session_stream, stream
+from transports.rest.details import MAX_READINGS
 
 LIMITS = ROOT / "docs" / "limits.md"
 TABLES = [f"limit of {what}" for what in ("an execution", "a session", "the store", "the server", "a report")]
@@ -77,6 +80,9 @@ FIXED = {
     "wait for an execution": execute.DEFAULT_WAIT,
     "wait that a request can ask for": execute.MAX_WAIT,
     "entries of a list's page": MAX_PAGE,
+    "a text that is searched for": MAX_TEXT_CHARS,
+    "time after which a page of a search ends": PAGE_SECONDS,
+    "readings of the clock that an event in full tells, and timers": MAX_READINGS,
     "page of a console": paging.MAX_PAGE_BYTES,
     "clients whose requests are counted": ratelimit.MAX_CLIENTS,
     "the file of tokens": tokens.MAX_FILE_BYTES,
