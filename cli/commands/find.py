@@ -14,7 +14,7 @@ from msgspec import UnsetType
 
 from cli.output import moments, terminal
 from cli.output.events import first_line, who
-from cli.output.json import as_json
+from cli.output.json import as_json, line_of
 from cli.output.matches import first_match, pattern
 from cli.output.styles import BAD, FAINT, STRONG, Styled, paint, status
 from cli.output.table import Cell, Column, Table
@@ -42,7 +42,7 @@ _LINE = (
 
 class _Found(NamedTuple):
     at: datetime
-    shown: bytes | Sequence[Cell]
+    shown: str | Sequence[Cell]
     """A line of JSON, or the cells of _LINE."""
 
 
@@ -136,9 +136,7 @@ class _Shower:
                 return None
         if self._as_json:
             told = msgspec.to_builtins(one)
-            return _Found(
-                one.started_at, msgspec.json.encode({"owner": owner, **told} if self._has_owners else told)
-            )
+            return _Found(one.started_at, line_of({"owner": owner, **told} if self._has_owners else told))
         place = one.session or one.execution_id
         return _Found(
             one.started_at,
@@ -185,9 +183,9 @@ async def _newest(clients: Sequence[Client], query: Query, shower: _Shower, most
 
 
 def _show(found: Sequence[_Found]) -> None:
-    rows = [one.shown for one in found if not isinstance(one.shown, bytes)]
+    rows = [one.shown for one in found if not isinstance(one.shown, str)]
     for one in found:
-        if isinstance(one.shown, bytes):
+        if isinstance(one.shown, str):
             click.echo(one.shown)
     if rows:
         click.echo("\n".join(Table(_LINE, rows, terminal.width()).lines(rows, titles=False)))

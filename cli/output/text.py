@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import re
 
-_UNSAFE = re.compile(
+UNSAFE = re.compile(
     "[\x00-\x08\x0b-\x1f\x7f-\x9f"  # controls, but for tab and newline
     "\u061c\u200e\u200f\u2028-\u202e\u2066-\u206f"  # what turns the order round
     "\u00ad\u200b\u2060-\u2065\ufeff\ufff9-\ufffb"  # what has no width
     "\ud800-\udfff\U000e0000-\U000e007f]"
 )
+"""What is not shown as it is."""
 _PICTURES = 0x2400
 """Code points from here on picture the first 32 control characters."""
 _DELETE = 0x7F
@@ -23,7 +24,7 @@ TAB = 4
 
 def visible(text: str) -> str:
     """The text with all that could steer a terminal made visible, as ``␛`` or ``\\u202e``; in its lines."""
-    return _UNSAFE.sub(_seen, text.replace("\r\n", "\n")).expandtabs(TAB)
+    return UNSAFE.sub(_seen, text.replace("\r\n", "\n")).expandtabs(TAB)
 
 
 def one_line(text: str) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -118,6 +119,45 @@ def test_a_pipe_has_whole_lines_without_colours_and_variables_decide(where: tupl
     assert "\x1b" not in in_terminal("log", "demo", *where, TERM="dumb").out
     assert "\x1b[31m" in piped("log", "demo", *where, FORCE_COLOR="1").out
     assert all(cells(line) <= 50 for line in piped("log", "demo", *where, COLUMNS="50").lines)
+
+
+def test_a_terminal_of_another_encoding_is_written_to(store: Path) -> None:
+    told = piped("log", "demo", "--directory-path", store, PYTHONIOENCODING="latin-1", COLUMNS="60")
+    assert told.lines[1].endswith("\\u2026")
+
+
+@pytest.mark.parametrize("command", [("log", "demo"), ("show", "demo@1"), ("find", "rows"), ("sessions",)])
+def test_nothing_is_imported_that_looking_at_a_store_does_not_need(
+    store: Path, command: tuple[str, ...]
+) -> None:
+    heavy = {
+        "quart",
+        "mcp",
+        "httpx2",
+        "pygments",
+        "hypercorn",
+        "boto3",
+        "trio_websocket",
+        "jinja2",
+        "py_mini_racer",
+    }
+    code = f"""
+import sys
+from cli.main import main
+try:
+    main([*{command!r}, "--directory-path", {str(store)!r}, "--json"])
+except SystemExit:
+    print(sorted({heavy!r} & sys.modules.keys()), file=sys.stderr)
+"""
+    ended = subprocess.run(
+        [sys.executable, "-c", code],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=True,
+        env=environment(),
+    )
+    assert ended.stderr.strip() == "[]"
 
 
 def test_what_is_left_out_is_said_on_a_terminal_alone(store: Path) -> None:

@@ -7,10 +7,12 @@ import re
 import unicodedata
 from datetime import UTC, datetime, timedelta
 
+import msgspec
 import pytest
 
 from cli.output import moments, quantities
 from cli.output.code import MAX_HIGHLIGHTED, highlighted, numbered
+from cli.output.json import line_of
 from cli.output.styles import BAD, Styled
 from cli.output.table import Column, Table
 from cli.output.text import cells, fit, one_line, visible
@@ -252,3 +254,11 @@ def test_a_cell_of_several_styles_is_cut_as_one(width: int) -> None:
     row = ((Styled("code()"), Styled(" "), Styled("Error", BAD)),)
     (line,) = Table((Column(least=1),), [row], width).lines([row], titles=False)
     assert COLOURS.sub("", line) == fit("code() Error", width)
+
+
+def test_json_has_nothing_that_steers_a_terminal_and_says_the_same() -> None:
+    everything = "".join(chr(code) for code in range(0x11_0000) if not 0xD800 <= code < 0xE000)
+    line = line_of({"text": everything})
+    assert msgspec.json.decode(line) == {"text": everything}
+    assert visible(line) == line
+    assert line_of({"ü": 1}) == '{"ü":1}'

@@ -29,7 +29,6 @@ CONFIGURED_SERVER = re.compile(r"^\.venv/bin/mcp-v8 --config mcp-v8\.toml$")
 CHECKED_ELSEWHERE = re.compile(
     r"^python3 -m venv \.venv && "  # set-up: .ci/run runs both lines as they are
     r"|^just "  # the Justfile, below
-    r"|^source <\(mcp-v8 completion "  # tests/cli/test_completion.py
     r"|^claude mcp add "  # test_docs_clients.py
 )
 

@@ -8,6 +8,7 @@ from engines import CALLER, OWNER
 from engine import stateless
 from engine.errors import InvalidField, KeyReused, NotFound
 from engine.execution import Execution, Report
+from engine.search import Search
 
 
 async def test_each_execution_starts_from_nothing(open_engine):
@@ -73,3 +74,24 @@ def _finished(execution_id: str, result: str = "1") -> Execution:
     execution = Execution(execution_id, OWNER, caller=CALLER, accepted_at=0)
     execution.finish(Report(execution_id=execution_id, session=None, status="completed", result=result))
     return execution
+
+
+async def test_what_is_remembered_can_be_searched_for(open_engine):
+    async with open_engine(None) as engine:
+        first = await engine.run("console.log('a Needle'); 1")
+        second = await engine.run("throw new Error('needle')")
+        third = await engine.run("'needle'")
+
+        async def found(**wanted):
+            page = await engine.supervisor.executions(OWNER, search=Search(**wanted))
+            return [one.execution_id for one in page.items]
+
+        assert await found(text="needle") == [third.execution_id, second.execution_id]
+        assert await found(text="NEEDLE", ignore_case=True, until=third.started_at) == [
+            second.execution_id,
+            first.execution_id,
+        ]
+        assert await found(caller="PYTEST", since=second.started_at, text="Error: needle") == [
+            second.execution_id
+        ]
+        assert await found(caller="nobody") == []
