@@ -137,6 +137,6 @@ def _may_be(body: bytes, search: Search) -> bool:
     try:
         head = _head.decode(body)
         caller = msgspec.convert(head.caller, Caller) if isinstance(head.caller, dict) else None
-    except msgspec.DecodeError:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return True
     return caller is None or search.finds_head(head.at, caller)
