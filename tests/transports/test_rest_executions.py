@@ -99,6 +99,8 @@ def test_executions_that_are_over_can_be_listed_with_their_events(client: httpx2
         ("since=yesterday", "since"),
         ("until=2026-01-01", "until"),
         ("since=2026-01-01T00:00:00", "since"),
+        ("until=0.5", "until"),
+        ("until=", "until"),
         ("caller=", "caller"),
         ("ignore_case=maybe", "ignore_case"),
         ("regex=a", "regex"),

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Annotated
 
+import msgspec
 from msgspec import UNSET, Meta, Struct, UnsetType
 from msgspec.structs import asdict
 
-from engine.errors import NotFound
+from engine.errors import InvalidField, NotFound
 from engine.execution import Status
 from engine.search import MAX_CALLER_CHARS, MAX_TEXT_CHARS, Search
 from transports import answer
@@ -51,6 +52,10 @@ Cursor = Annotated[
 ]
 
 
+_DATE_TIME = {"format": "date-time"}
+"""Of a string: one that is a number would be a time, too, if the field were of that type."""
+
+
 class ListQuery(Struct, frozen=True, forbid_unknown_fields=True):
     """Which executions."""
 
@@ -70,8 +75,14 @@ class ListQuery(Struct, frozen=True, forbid_unknown_fields=True):
         | UnsetType
     ) = UNSET
     ignore_case: Annotated[bool, Meta(description="Whether `text` may be there in other cases")] = False
-    since: Annotated[Time, Meta(description="Only those that began then or later")] | UnsetType = UNSET
-    until: Annotated[Time, Meta(description="Only those that began before")] | UnsetType = UNSET
+    since: (
+        Annotated[str, Meta(description="Only those that began then or later", extra_json_schema=_DATE_TIME)]
+        | UnsetType
+    ) = UNSET
+    until: (
+        Annotated[str, Meta(description="Only those that began before", extra_json_schema=_DATE_TIME)]
+        | UnsetType
+    ) = UNSET
     caller: (
         Annotated[
             str,
@@ -86,12 +97,12 @@ class ListQuery(Struct, frozen=True, forbid_unknown_fields=True):
     full: Annotated[bool, Meta(description="Whether each has its event, as by its number")] = False
 
     def search(self) -> Search | None:
-        """What they are searched for, if they are."""
+        """What they are searched for, if they are. Raises InvalidField."""
         wanted = Search(
             text=self.text or None,
             ignore_case=self.ignore_case,
-            since=None if isinstance(self.since, UnsetType) else microseconds(self.since),
-            until=None if isinstance(self.until, UnsetType) else microseconds(self.until),
+            since=_microseconds(self.since, "since"),
+            until=_microseconds(self.until, "until"),
             caller=self.caller or None,
         )
         return None if wanted == Search(ignore_case=self.ignore_case) else wanted
@@ -168,6 +179,18 @@ class Executions:
         ok = not was_over and told.status in ("running", "cancelled")
         place = () if execution.report else (("location", f"/api/executions/{execution.id}"),)
         return json_answer(CancelAnswer(ok=ok, **asdict(told)), 200 if execution.report else 202, *place)
+
+
+def _microseconds(text: str | UnsetType, field: str) -> int | None:
+    """A time in microseconds since the epoch. Raises InvalidField."""
+    if isinstance(text, UnsetType):
+        return None
+    try:
+        return microseconds(msgspec.convert(text, Time))
+    except msgspec.ValidationError:
+        raise InvalidField(
+            f"`{field}` must be a time with its zone, such as 2026-11-28T23:00:00Z", field=field
+        ) from None
 
 
 def execution_id(text: str) -> str:
