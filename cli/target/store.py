@@ -7,7 +7,6 @@ import logging
 import math
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
-from importlib.metadata import version
 from pathlib import Path
 
 import click
@@ -62,7 +61,7 @@ async def open_store(directory: Path, *, owner: str | None, writes: bool) -> Asy
         app = DirectApp(engine, settings)
         owners = [owner] if owner is not None else sorted(await log.open_sessions()) or [LOCAL.owner]
         user = await trio.to_thread.run_sync(_user)
-        agent = f"mcp-v8-cli/{version('mcp-v8')}" if writes else "mcp-v8-cli"
+        agent = _agent() if writes else "mcp-v8-cli"
         yield [Client(InProcess(app, where, Identity(one, subject=user), agent), one) for one in owners]
         if writes:
             await engine.drain(DRAIN_SECONDS)
@@ -70,6 +69,13 @@ async def open_store(directory: Path, *, owner: str | None, writes: bool) -> Asy
 
 def _tell(sentence: str) -> None:
     click.echo(f"mcp-v8: {sentence}", err=True)
+
+
+def _agent() -> str:
+    """What runs the command, for the log."""
+    from importlib.metadata import version  # which takes 10 ms, for what only those need who write
+
+    return f"mcp-v8-cli/{version('mcp-v8')}"
 
 
 def _user() -> str:
