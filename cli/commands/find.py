@@ -105,7 +105,10 @@ async def find(
     }
     async with target.clients() as clients:
         found = await _newest(
-            clients, query, _Shower(clients, wanted, has_status=status is None, as_json=as_json), limit + 1
+            clients,
+            query,
+            _Shower(clients, wanted, is_regex=regex, has_status=status is None, as_json=as_json),
+            limit + 1,
         )
     _show(found[:limit])
     if len(found) > limit and not as_json and terminal.is_terminal():
@@ -117,23 +120,27 @@ class _Shower:
     """Makes of executions what is shown of those that are found."""
 
     def __init__(
-        self, clients: Sequence[Client], wanted: re.Pattern[str] | None, *, has_status: bool, as_json: bool
+        self,
+        clients: Sequence[Client],
+        wanted: re.Pattern[str] | None,
+        *,
+        is_regex: bool,
+        has_status: bool,
+        as_json: bool,
     ) -> None:
         self._has_owners = len(clients) > 1
         self._wanted = wanted
+        self._is_regex = is_regex
         self._has_status = has_status
         self._as_json = as_json
         self._now = moments.now()
         self._width = terminal.width()
 
     def found(self, owner: str | None, one: ListedExecution) -> _Found | None:
-        """What is shown; None if the text is not in it after all."""
-        event = None if isinstance(one.recorded, UnsetType) else one.recorded
-        match = None
-        if self._wanted is not None and event is not None:
-            match = first_match(event, self._wanted, self._width)
-            if match is None:
-                return None
+        """What is shown; None if the regular expression is not in it."""
+        match = None if self._wanted is None else first_match(one, self._wanted, self._width)
+        if self._is_regex and match is None:
+            return None
         if self._as_json:
             told = msgspec.to_builtins(one)
             return _Found(one.started_at, line_of({"owner": owner, **told} if self._has_owners else told))
@@ -144,7 +151,7 @@ class _Shower:
                 Styled(moments.clock(one.started_at, self._now), FAINT),
                 Styled(place if one.event is None else f"{place}@{one.event}", STRONG),
                 (owner or "") if self._has_owners else "",
-                "" if event is None else who(event.caller),
+                "" if isinstance(one.recorded, UnsetType) else who(one.recorded.caller),
                 status(one.status) if self._has_status else "",
                 "" if match is None else Styled(match.where, FAINT),
                 _text(one) if match is None else match.line,

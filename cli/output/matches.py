@@ -5,11 +5,11 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from msgspec import Struct
+from msgspec import UNSET, Struct
 
 from cli.output.styles import FAINT, MATCH, Styled
 from cli.output.text import visible
-from transports.rest.shapes import EventAnswer
+from transports.rest.shapes import EventAnswer, ListedExecution
 
 _BEFORE = 12
 """Characters of the line that are shown before the match, where it has to fit a line of 48 cells or less."""
@@ -32,10 +32,13 @@ def pattern(text: str, *, ignore_case: bool, is_regex: bool) -> re.Pattern[str]:
     return re.compile(text if is_regex else re.escape(text), flags)
 
 
-def first_match(event: EventAnswer, wanted: re.Pattern[str], width: int | None) -> Match | None:
-    """The first place where it is, if it is anywhere, to be shown in a line of so many cells."""
+def first_match(one: ListedExecution, wanted: re.Pattern[str], width: int | None) -> Match | None:
+    """The first place where it is, if it is anywhere, to be shown in a line of so many cells.
+
+    Of an execution that is not over there is the first line of its code.
+    """
     before = None if width is None else max(_BEFORE, width // 4)
-    for where, text in _texts(event):
+    for where, text in [("code", one.code)] if one.recorded is UNSET else _texts(one.recorded):
         if (found := wanted.search(text)) is not None:
             return Match(where, _line(text, *found.span(), before))
     return None

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 
+import httpx2
 import msgspec
 import pytest
 from made_sessions import BEGAN, aborted, executed, make
@@ -156,3 +157,17 @@ def test_sessions_of_all_owners_of_a_store_are_looked_through(tmp_path: Path) ->
     assert [msgspec.json.decode(line)["owner"] for line in told] == ["bob", "ann"]
     assert [line.split()[3] for line in piped("find", "needle", "--session", "a", *store).lines] == ["a@1"]
     assert [line.split()[3] for line in piped("find", "needle", "--owner", "ann", *store).lines] == ["a@1"]
+
+
+def test_what_runs_is_found_by_what_is_known_of_it(served: ServerProcess) -> None:
+    with httpx2.Client(base_url=served.url, timeout=60) as client:
+        body = {"code": "let endless = 1\nfor (;;);", "session": "running"}
+        asked = client.post("/api/exec", json=body, headers={"prefer": "respond-async"}).json()
+        try:
+            for arguments in (("endless",), ("-E", "end[l]ess")):
+                (line,) = piped("find", *arguments, "--url", served.url).lines
+                assert " ".join(line.split()[1:]) == "running running code let endless = 1"
+            assert piped("find", "-E", "endles_", "--url", served.url, status=1).out == ""
+        finally:
+            client.post(f"/api/executions/{asked['execution_id']}/cancel")
+            client.delete("/api/sessions/running")
