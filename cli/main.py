@@ -36,7 +36,8 @@ COMMANDS = {
         "diff": "diff",
         "report": "report",
     },
-    "Commands that replay and debug": {"replay": "replay", "bisect": "bisect", "exec": "exec"},
+    "Commands that replay and debug": {"replay": "replay", "bisect": "bisect"},
+    "Commands that run code": {"exec": "exec", "repl": "repl"},
     "Commands that change sessions": {
         "fork": "change",
         "tag": "change",

@@ -43,9 +43,11 @@ def print_handle(answer: Answer) -> None:
     click.echo(styles.paint(text.handle(answer.session, answer.event), styles.FAINT), err=True)
 
 
-def print_failure(answer: Answer) -> None:
+def print_failure(answer: Answer, *, handle: bool = True) -> None:
     """What was thrown, or why it was stopped, what became of it and the handle, on stderr."""
     told = text.end_text(_report(answer), _MOST_CHARS).replace("heap_memory_max_mb", "--heap-memory-mb")
+    if not handle:
+        told = told.removesuffix(text.handle(answer.session, answer.event)).rstrip()
     first, newline, rest = _shown(told, err=True).partition("\n")
     click.echo(styles.paint(first, styles.STATUS[answer.status]) + newline + rest, err=True)
 

@@ -40,3 +40,10 @@ def failed_with(error: EngineError) -> Failed:
     if isinstance(error, NotFound | StoreMissing):
         return Failed(error.message, NOT_FOUND)
     return Failed(error.message, USAGE if isinstance(error, InvalidField) else DIFFERS)
+
+
+def only(raised: BaseException) -> BaseException:
+    """The one error in groups of one."""
+    while isinstance(raised, BaseExceptionGroup) and len(raised.exceptions) == 1:
+        raised = raised.exceptions[0]
+    return raised

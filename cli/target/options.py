@@ -18,7 +18,7 @@ from cli.options import Directory
 from cli.output import terminal
 from cli.output.text import visible
 from cli.target.client import Client
-from cli.target.failures import USAGE, Failed, failed_with
+from cli.target.failures import USAGE, Failed, failed_with, only
 from engine.errors import EngineError, StoreLocked
 
 P = ParamSpec("P")
@@ -95,6 +95,18 @@ def with_target(
     """
 
     @functools.wraps(command)
+    def ended(*args: Any, **options: Any) -> int | None:
+        return trio.run(functools.partial(command, *args, **options))
+
+    return with_target_blocking(ended)
+
+
+def with_target_blocking(
+    command: Callable[Concatenate[Target, P], int | None],
+) -> Callable[P, None]:
+    """The same from a function that is not async, as one that needs the main thread for itself."""
+
+    @functools.wraps(command)
     def run(*args: Any, **options: Any) -> None:
         url, token = options.pop("url"), options.pop("token")
         directory, owner = options.pop("directory_path"), options.pop("owner")
@@ -124,11 +136,11 @@ def _named(url: str, directory: Path) -> tuple[str | None, Path | None]:
     return url, directory
 
 
-def _status(main: Callable[[], Awaitable[int | None]]) -> int:
+def _status(main: Callable[[], int | None]) -> int:
     try:
-        return trio.run(main) or 0
+        return main() or 0
     except BaseException as raised:
-        found = _only(raised)
+        found = only(raised)
         if isinstance(found, KeyboardInterrupt):
             return 130
         if isinstance(found, BrokenPipeError):  # as of `mcp-v8 log a | head`: whoever read has had enough
@@ -139,10 +151,3 @@ def _status(main: Callable[[], Awaitable[int | None]]) -> int:
             raise
         click.echo(f"mcp-v8: {visible(failed.sentence)}", err=True)
         return failed.status
-
-
-def _only(raised: BaseException) -> BaseException:
-    """The one error in groups of one."""
-    while isinstance(raised, BaseExceptionGroup) and len(raised.exceptions) == 1:
-        raised = raised.exceptions[0]
-    return raised

@@ -35,10 +35,13 @@ _LIMITLESS = 1 << 40
 
 
 @asynccontextmanager
-async def open_store(directory: Path, *, owner: str | None, writes: bool) -> AsyncIterator[Sequence[Client]]:
+async def open_store(
+    directory: Path, *, owner: str | None, writes: bool, lasts: bool = True
+) -> AsyncIterator[Sequence[Client]]:
     """A client for each owner who has sessions in the store, or for the one named, or for nobody's first.
 
-    It is owned if the command ``writes``, else not altered in any way. Raises StoreLocked if a server has it
+    It is owned if the command ``writes``, else not altered in any way. One that does not ``last`` is left
+    without a last checkpoint. Raises StoreLocked if a server has it
     then, StoreMissing if there is none, StoreError.
     """
     where = f"the store in {directory}"
@@ -63,7 +66,7 @@ async def open_store(directory: Path, *, owner: str | None, writes: bool) -> Asy
         user = await trio.to_thread.run_sync(_user)
         agent = _agent() if writes else "mcp-v8-cli"
         yield [Client(InProcess(app, where, Identity(one, subject=user), agent), one) for one in owners]
-        if writes:
+        if writes and lasts:
             await engine.drain(DRAIN_SECONDS)
 
 

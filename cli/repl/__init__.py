@@ -1,0 +1,1 @@
+"""The interactive prompt: keys, threads, completion, and what is done with a statement."""
