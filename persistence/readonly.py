@@ -111,10 +111,10 @@ class _Connection(sqlite3.Connection):
 
 @asynccontextmanager
 async def open_sqlite_reader(
-    directory: Path, tell: Callable[[str], object] = _log.info
+    directory: Path, tell: Callable[[str], object] = _log.info, kind: type[ReadOnlyEventLog] | None = None
 ) -> AsyncIterator[ReadOnlyEventLog]:
     """Read the log in ``directory`` until the end of the block. ``tell`` hears, in a sentence, of what has to
-    be copied for that.
+    be copied for that. ``kind`` is what it is made (by default, a ReadOnlyEventLog).
 
     Raises StoreMissing if there is none, StoreCorrupt or StoreError if it cannot be used, OSError if it may
     not be read.
@@ -122,7 +122,8 @@ async def open_sqlite_reader(
     path = directory / DATABASE_NAME
     with ExitStack() as stack:
         condition = await trio.to_thread.run_sync(_settled, path)
-        log = ReadOnlyEventLog(directory, path)
+        make = kind or ReadOnlyEventLog
+        log = make(directory, path)
         try:
             version = 0
             if condition.is_shared or condition.is_still:
@@ -141,7 +142,7 @@ async def open_sqlite_reader(
                     await trio.to_thread.run_sync(_copy_files, path, copy)
                 await trio.to_thread.run_sync(_bring_up, path, folder)
                 await log._disconnect()
-                log = ReadOnlyEventLog(directory, copy)
+                log = make(directory, copy)
             log.used_bytes = await log._query(used_bytes)
             yield log
         finally:

@@ -19,6 +19,7 @@ from engine.limits import LimitPolicy
 from engine.supervisor import Stores, open_supervisor
 from persistence.directory_blobs import DirectoryBlobStore, ReadOnlyBlobStore
 from persistence.readonly import open_sqlite_reader
+from persistence.scratch import ScratchBlobStore, ScratchEventLog
 from persistence.sqlite import open_sqlite_log
 from transports.identity import LOCAL, Identity
 from transports.rest.direct import DirectApp
@@ -28,6 +29,8 @@ DRAIN_SECONDS = 5.0
 """What a command that has changed something gives a last checkpoint."""
 RESTORE_TARGET_SECONDS = 0.5
 """As a server has it by default."""
+REVISIT_SECONDS = 0.2
+"""The same for a command that goes back again and again."""
 _NO_CHECKPOINTS = 1e9
 """Seconds that no replay takes."""
 _LIMITLESS = 1 << 40
@@ -36,27 +39,31 @@ _LIMITLESS = 1 << 40
 
 @asynccontextmanager
 async def open_store(
-    directory: Path, *, owner: str | None, writes: bool, lasts: bool = True
+    directory: Path, *, owner: str | None, writes: bool, lasts: bool = True, revisits: bool = False
 ) -> AsyncIterator[Sequence[Client]]:
     """A client for each owner who has sessions in the store, or for the one named, or for nobody's first.
 
-    It is owned if the command ``writes``, else not altered in any way. One that does not ``last`` is left
-    without a last checkpoint. Raises StoreLocked if a server has it
+    It is owned if the command ``writes``, else not altered in any way: one that ``revisits`` the past of a
+    session again and again has checkpoints of it in memory. One that does not ``last`` is left without a last
+    checkpoint. Raises StoreLocked if a server has it
     then, StoreMissing if there is none, StoreError.
     """
     where = f"the store in {directory}"
     logging.lastResort = logging.NullHandler()  # what an operator would read in the log, the answers say here
+    read = ScratchEventLog if revisits else None
+    blobs = DirectoryBlobStore if writes else ScratchBlobStore if revisits else ReadOnlyBlobStore
+    target_seconds = RESTORE_TARGET_SECONDS if writes else REVISIT_SECONDS if revisits else _NO_CHECKPOINTS
     async with (
-        open_sqlite_log(directory) if writes else open_sqlite_reader(directory, _tell) as log,
+        open_sqlite_log(directory) if writes else open_sqlite_reader(directory, _tell, read) as log,
         open_supervisor(
-            stores=Stores(log, (DirectoryBlobStore if writes else ReadOnlyBlobStore)(directory)),
+            stores=Stores(log, blobs(directory)),
             policy=LimitPolicy(),
             cache_dir=environment.cache_directory(),
             max_workers=environment.default_max_workers(),
             spares=0,
             max_store_bytes=_LIMITLESS,
             max_recovery_seconds=math.inf,
-            restore_target_seconds=RESTORE_TARGET_SECONDS if writes else _NO_CHECKPOINTS,
+            restore_target_seconds=target_seconds,
             for_command=True,
         ) as engine,
     ):

@@ -229,7 +229,7 @@ class StubPast:
 
     async def replay(self, owner: str, name: str, *, at: int | None) -> Replayed:
         """One event differs."""
-        point = await self.state_point(owner, name, at=at)
+        point = await self.point(owner, name, at=at)
         found = {1: Difference("result", "\x1b[2J", "é")}
         return Replayed(
             session=name, event=point.seq, executions=1, different=1, found=found, failed=None, drift=None
