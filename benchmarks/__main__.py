@@ -7,12 +7,21 @@ import sys
 import tempfile
 from pathlib import Path
 
-from benchmarks import checkpoint_report, doors_report, image, measure, report, security_report
+from benchmarks import (
+    checkpoint_report,
+    commands,
+    commands_report,
+    doors_report,
+    image,
+    measure,
+    report,
+    security_report,
+)
 from benchmarks.load import LoadError
 from benchmarks.processes import ServerError, mcp_v8, noop_server
 
 RESULTS = Path(__file__).with_name("RESULTS.md")
-SECTIONS = ("executions", "doors", "checkpoints", "security")
+SECTIONS = ("executions", "doors", "checkpoints", "security", "replay_cli")
 
 
 def arguments() -> argparse.Namespace:
@@ -58,6 +67,9 @@ def measured(options: argparse.Namespace, folder: Path) -> str:
         sections.append(
             security_report.section(security_report.measured(folder, options.rounds, options.seconds))
         )
+    if options.only in (None, "replay_cli"):
+        sizes = commands.QUICK if options.quick else commands.Sizes()
+        sections.append(commands_report.section(commands.measured(folder, options.rounds, sizes)))
     return report.document(*sections)
 
 

@@ -84,7 +84,7 @@ def growth(folder: Path, rounds: int, events: int = LONG) -> Growth:
 
 async def _growth(folder: Path, rounds: int, events: int) -> Growth:
     async with open_engine(folder) as engine:
-        await _make_long(engine, "long", events)
+        await make_long(engine, "long", events)
         began = time.perf_counter()
         await engine.run("n++; 0", "long")
         replayed = time.perf_counter() - began
@@ -113,7 +113,7 @@ async def _growth(folder: Path, rounds: int, events: int) -> Growth:
     )
 
 
-async def _make_long(engine: Engine, session: str, events: int) -> None:
+async def make_long(engine: Engine, session: str, events: int) -> None:
     """A sleeping session with so many events, all but the first two of them copies of the second.
 
     A copy has the clock, seed and result of the original, hence its digest: a replay agrees with it.

@@ -21,7 +21,7 @@ from cli.target.options import Target, with_target
 from cli.target.point import SessionName
 from transports.rest.shapes import EventAnswer, ReplayedEvent, ReplayEnd, SessionAnswer
 
-MAX_EVENTS = 10_000
+MAX_EVENTS = 20_000
 """Events of a page; a browser opens these in a few seconds."""
 STDOUT = Path("-")
 

@@ -163,14 +163,14 @@ def test_progress_is_shown_on_a_terminal_and_taken_away(server: ServerProcess, t
 
 
 def test_a_session_with_too_many_events_is_refused_with_what_to_ask_for(tmp_path: Path) -> None:
-    made_sessions.make(tmp_path, "long", (executed("1") for _ in range(10_000)))
+    made_sessions.make(tmp_path, "long", (executed("1") for _ in range(20_000)))
     refused = piped("report", "long", "--directory-path", tmp_path, "--no-replay", "-o", "-", status=2)
     assert refused.err == (
-        "mcp-v8: a report has at most 10,000 events, and these are 10,001: choose, as by --from 1 --to 10000\n"
+        "mcp-v8: a report has at most 20,000 events, and these are 20,001: choose, as by --from 1 --to 20000\n"
     )
     page = written("long", "--directory-path", tmp_path, "--no-replay", "--from", "1")
-    assert page.count("<article ") == 10_000
-    assert len(page) < 20_000_000
+    assert page.count("<article ") == 20_000
+    assert len(page) < 40_000_000
 
 
 def test_a_page_of_long_texts_is_bounded_and_says_what_was_cut(tmp_path: Path) -> None:
