@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import random
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
 from backports import zstd
 
-from engine.chain import Record
-from engine.events import Created, Forked
+from engine.chain import GENESIS, Record, seal
+from engine.events import Caller, Created, Executed, Forked, Outcome, Trace
 from engine.importcheck import ImportCheck
+from engine.limits import Limits
 from engine.portable import FORMAT, VERSION, End, Header, Packer, line_of
 
 MOST = 1 << 30
@@ -65,3 +67,29 @@ def pieces(file: bytes, size: int = 4_096) -> Iterator[bytes]:
     """The file, so many bytes at a time."""
     for at in range(0, len(file), size):
         yield file[at : at + size]
+
+
+def long_history(events: int, size: int, owner: str = "local") -> list[Record]:
+    """A session of so many executions, each with so many bytes of code that cannot be compressed."""
+    noise = random.Random(7)
+    caller, session = Caller(transport="test"), "i_" + "0" * 32
+    created = Created(session=session, seq=0, at=1, owner=owner, name="long", engine="x", caller=caller)
+    records = [seal(GENESIS, created)]
+    for seq in range(1, events + 1):
+        event = Executed(
+            session=session,
+            seq=seq,
+            at=seq,
+            accepted_at=seq,
+            execution_id=f"e_{seq:016}",
+            owner=owner,
+            caller=caller,
+            engine="x",
+            code=f"'{noise.randbytes(size // 2).hex()}'",
+            limits=Limits(),
+            trace=Trace(start=1, seed=bytes(16)),
+            outcome=Outcome(status="completed"),
+            digest=bytes(32),
+        )
+        records.append(seal(records[-1].id, event))
+    return records

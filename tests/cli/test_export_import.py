@@ -7,8 +7,9 @@ import os
 import shutil
 import sqlite3
 import subprocess
+import time
 from collections.abc import Iterator
-from contextlib import closing
+from contextlib import closing, suppress
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -18,7 +19,7 @@ import pytest
 import trio
 from backports import zstd
 from engines import CALLER, OWNER, Engine, opened
-from portable_files import check, lines_of, packed
+from portable_files import check, file_of, lines_of, long_history, packed
 from server_process import COMMAND, ServerProcess, running
 
 from engine.importcheck import REDACTED
@@ -204,9 +205,9 @@ def damages(file: bytes) -> Iterator[tuple[str, bytes]]:
     yield "without its last byte", file[:-1]
     yield "with a byte more", file + b"\0"
     yield "empty", b""
-    for at in range(4, len(file), len(file) // 12):
+    for at in range(4, len(file), len(file) // 4):
         yield f"flipped at {at}", file[:at] + bytes([file[at] ^ 0x55]) + file[at + 1 :]
-    for number in range(len(lines)):
+    for number in (0, 1, len(lines) // 2, len(lines) - 1):
         yield f"cut after line {number}", packed(lines[:number])
     yield "two lines changed places", packed([lines[0], lines[2], lines[1], *lines[3:]])
     yield "a line is missing", packed([*lines[:3], *lines[4:]])
@@ -333,3 +334,26 @@ def test_names_and_owners_are_masked_too(store: Path, tmp_path: Path) -> None:
     text = zstd.decompress(file.read_bytes()).decode()
     for word in (OWNER, "branch", "demo", "pytest"):
         assert word not in text
+
+
+def test_an_import_that_is_killed_leaves_all_of_it_or_nothing(tmp_path: Path) -> None:
+    file = tmp_path / "file"
+    file.write_bytes(file_of(long_history(1_000, 2_000)))
+    command = [COMMAND, "import", str(file), "--directory-path"]
+    began = time.monotonic()
+    said(cli("import", file, "--directory-path", tmp_path / "whole"))
+    took = time.monotonic() - began
+    for share in (0.4, 0.6, 0.7, 0.8, 0.9, 0.95):
+        store = tmp_path / str(share)
+        with subprocess.Popen([*command, str(store)], stdout=subprocess.DEVNULL) as process:
+            with suppress(subprocess.TimeoutExpired):
+                process.wait(share * took)
+            process.kill()
+        if not (store / DATABASE_NAME).exists():
+            continue
+        assert not [path for path in store.iterdir() if path.name.startswith("import-")]
+        with closing(sqlite3.connect(store / DATABASE_NAME)) as db:
+            found = db.execute("SELECT count(*) FROM sqlite_master WHERE name = 'events'").fetchone()[0]
+            assert not found or db.execute("SELECT count(*) FROM events").fetchone()[0] in (0, 1_001)
+        assert "long: 1,001 events" in said(cli(*command[1:], store)).replace(" is there already", "")
+        said(cli("verify", "--directory-path", store))
