@@ -6,7 +6,7 @@ import logging
 
 from cli.logformat import FIELDS
 from engine.checkpointer import Made
-from engine.commands import Accept, Change, Delete, Fork
+from engine.commands import Accept, Change, Delete, Fork, Import
 from engine.errors import RequestError
 from engine.events import Caller, Line
 from engine.execution import Execution
@@ -32,7 +32,7 @@ class ExecutionLog:
             _log.log(level, "execution", extra={FIELDS: _execution(execution)})
 
     def changed(self, change: Change) -> None:
-        """Log the end of a session, that a state was accepted, a fork or a change of labels."""
+        """Log the end of a session, that a state was accepted, a fork, an import or a change of labels."""
         level = _level(change.failure)
         if _log.isEnabledFor(level):
             _log.log(level, _kind(change), extra={FIELDS: _change(change)})
@@ -90,6 +90,8 @@ def _kind(change: Change) -> str:
             return "accept"
         case Fork():
             return "fork"
+        case Import():
+            return "import"
         case _:
             return "tag"
 

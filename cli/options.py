@@ -276,7 +276,11 @@ GROUPS: dict[str, tuple[click.Option, ...]] = {
             "Requests of an owner, or without tokens of an address; 0: any number.",
         ),
         _number(
-            "--max-import-bytes", 1_024, MAX_IMPORT_BYTES, 1 << 40, "Length of an imported file, unpacked."
+            "--max-import-bytes",
+            0,
+            MAX_IMPORT_BYTES,
+            1 << 40,
+            "Length of an imported file, unpacked; 0: none is taken.",
         ),
         _number("--max-owner-sessions", 1, 100_000, 100_000_000, "Sessions that one owner may have."),
     ),

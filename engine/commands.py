@@ -93,6 +93,13 @@ class Delete(Change):
         self.only_at = only_at
 
 
+class Import(Change):
+    """Take in the session of a file; it has no name here before all of that was verified."""
+
+    def __init__(self, caller: Caller, when_done: Callable[[Request[Changed]], object]) -> None:
+        super().__init__("", caller, when_done)
+
+
 class Accept(Change):
     """Go on in the state that a replay gives, where that is another one than was recorded."""
 

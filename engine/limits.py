@@ -53,7 +53,7 @@ class LimitPolicy(Struct, frozen=True, kw_only=True):
     max_owner_sessions: int = 100_000
     """Sessions that an owner may have."""
     max_import_bytes: int = 256 * MIB
-    """What the file of a session that is imported may have, unpacked."""
+    """What the file of a session that is imported may have, unpacked; 0: none is taken."""
 
     def clamp(self, *, time_ms: int | None = None, heap_mb: int | None = None) -> Limits:
         """The limits in force for a request that asks for ``time_ms`` and ``heap_mb``."""

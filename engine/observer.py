@@ -24,7 +24,9 @@ class Observer(Protocol):
         ...
 
     def changed(self, change: Change) -> None:
-        """A session was deleted, accepted, forked or labelled: it was ``told``, or there is a ``failure``."""
+        """A session was deleted, accepted, forked, labelled or imported: it was ``told``, or there is a
+        ``failure``.
+        """
         ...
 
     def checkpointed(self, made: Made) -> None:

@@ -6,6 +6,9 @@ from collections.abc import AsyncGenerator, AsyncIterable, Awaitable, Callable
 from contextlib import aclosing
 
 from engine.admission import Admission
+from engine.commands import Change, Changed, Import
+from engine.errors import EngineError
+from engine.events import Caller
 from engine.looking import LooksBack
 from engine.sessions import Sessions
 from engine.soundness import Check, CheckedSession, CheckedStore
@@ -16,7 +19,7 @@ from engine.upkeep import PURGE_SHARE, Garbage, Upkeep
 class StoreCare:
     """Of one store. What takes long has the places of ``walks``.
 
-    ``for_command``: whoever asks has the whole store, and waits for what is asked.
+    ``changed`` is told of imports. ``for_command``: whoever asks has the whole store, and waits.
     """
 
     def __init__(
@@ -25,6 +28,7 @@ class StoreCare:
         upkeep: Upkeep,
         admission: Admission,
         walks: LooksBack,
+        changed: Callable[[Change], object],
         *,
         for_command: bool,
     ) -> None:
@@ -32,6 +36,7 @@ class StoreCare:
         self._upkeep = upkeep
         self._admission = admission
         self._walks = walks
+        self._changed = changed
         self._for_command = for_command
         self._transfer = Transfer(sessions, None if for_command else sessions.policy)
 
@@ -69,12 +74,21 @@ class StoreCare:
         """
         return await self._transfer.export(owner, name, program)
 
-    async def import_session(self, owner: str, source: AsyncIterable[bytes]) -> Imported:
+    async def import_session(self, owner: str, source: AsyncIterable[bytes], caller: Caller) -> Imported:
         """Take in the session of a portable file, if it is the owner's.
 
         It is there when this returns, with its ids and those of all its events; nothing of it is if this
         raises: FileCorrupt, InvalidField, TooLarge, Conflict, TooManySessions, Busy, Unavailable, StoreError,
         or what ``source`` does.
         """
-        self._admission.check_to_store()
-        return await self._transfer.import_session(owner, source)
+        self._admission.check_to_store()  # and no drain waits for a file that may take long to come
+        command = Import(caller, lambda _: self._changed(command))
+        try:
+            imported = await self._transfer.import_session(owner, source)
+        except EngineError as error:
+            command.fail(error)
+            raise
+        position = imported.position
+        command.session = position.name
+        command.answer(Changed(position.session, position.head_seq if imported.is_new else None))
+        return imported

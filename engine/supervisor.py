@@ -132,7 +132,12 @@ class Supervisor:
         self._admission = Admission(max_executions, self._space)
         if self._registry is not None and self._upkeep is not None:
             self._store = StoreCare(
-                self._registry, self._upkeep, self._admission, walks, for_command=for_command
+                self._registry,
+                self._upkeep,
+                self._admission,
+                walks,
+                observers.changed,
+                for_command=for_command,
             )
         self._keys = Keys(self._recorded_under)
         self._looks_back = looks_back

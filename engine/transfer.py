@@ -6,7 +6,6 @@ before anything of it is in the log, and then is there at once.
 
 from __future__ import annotations
 
-import logging
 import sys
 from collections.abc import AsyncGenerator, AsyncIterable, Callable, Iterator
 from contextlib import aclosing, contextmanager
@@ -18,7 +17,7 @@ import trio
 from msgspec import Struct
 
 from engine.chain import Record
-from engine.errors import Busy, Unavailable
+from engine.errors import Busy, Conflict, Unavailable
 from engine.history import history
 from engine.importcheck import ImportCheck
 from engine.limits import LimitPolicy
@@ -27,8 +26,6 @@ from engine.session import Position
 from engine.sessions import Sessions
 from persistence import threads
 from persistence.eventlog import EventLog, SessionRow
-
-_log = logging.getLogger(__name__)
 
 MAX_IMPORTS = 4
 """Imports at once, of which one is an owner's."""
@@ -92,6 +89,8 @@ class Transfer:
         TooLarge, Conflict, TooManySessions, Busy, Unavailable or StoreError, and what ``source`` raises.
         """
         sessions = self._sessions
+        if self._policy is not None and self._policy.max_import_bytes == 0:
+            raise Conflict("this server takes nothing in: it was started with --max-import-bytes 0")
         with self._place(owner):
             most = sys.maxsize if self._policy is None else self._policy.max_import_bytes
             check = ImportCheck(most, owner, self._policy)
@@ -107,7 +106,6 @@ class Transfer:
                     return Imported(position=position, events=events, is_new=False)
                 with sessions.arriving(position.owner, position.name):
                     await adoption.commit()
-        _log.info("session %s of %s was imported, with %d events", position.name, position.owner, events)
         return Imported(position=position, events=events, is_new=True)
 
     @contextmanager

@@ -131,7 +131,7 @@ class Metrics:
                 histogram.observe(took / 1_000_000)
 
     def changed(self, change: Change) -> None:
-        """Count what was stored of a deletion, a fork or a change of labels."""
+        """Count what was stored of a deletion, a fork, an import or a change of labels."""
         self._count_append(change.told is not None and change.told.event is not None, change.failure)
 
     def checkpointed(self, made: Made) -> None:

@@ -37,7 +37,7 @@ async def export(engine: Engine, name: str, owner: str = OWNER) -> bytes:
 
 async def import_(engine: Engine, file: bytes, owner: str = OWNER) -> Imported:
     async with aclosing(arriving(file)) as source:
-        return await engine.supervisor.store.import_session(owner, source)
+        return await engine.supervisor.store.import_session(owner, source, CALLER)
 
 
 async def arriving(file: bytes, then: trio.Event | None = None) -> AsyncGenerator[bytes, None]:
@@ -247,7 +247,7 @@ async def test_an_import_that_is_cancelled_leaves_nothing(
     file = await exported(open_engine, tmp_path)
     async with aclosing(arriving(file, trio.Event())) as source:
         with trio.move_on_after(0.05):
-            await engine.supervisor.store.import_session(OWNER, source)
+            await engine.supervisor.store.import_session(OWNER, source, CALLER)
     with pytest.raises(NotFound):
         await engine.supervisor.session(OWNER, "a")
     assert (await import_(engine, file)).is_new
@@ -263,7 +263,7 @@ async def test_a_name_that_is_being_made_is_taken(
         async def late() -> None:
             async with aclosing(arriving(file, sent)) as source:
                 with pytest.raises(Conflict, match=r"just being made|another session a here"):
-                    await engine.supervisor.store.import_session(OWNER, source)
+                    await engine.supervisor.store.import_session(OWNER, source, CALLER)
 
         nursery.start_soon(late)
         execution = await engine.supervisor.submit(
@@ -310,7 +310,7 @@ async def test_there_are_so_many_imports_at_once(
     held = trio.Event()
     async with trio.open_nursery() as nursery:
         for owner in ("a", "b"):
-            nursery.start_soon(_ignored, engine.supervisor.store.import_session(owner, _held(held)))
+            nursery.start_soon(_ignored, engine.supervisor.store.import_session(owner, _held(held), CALLER))
         await trio.testing.wait_all_tasks_blocked(0.01)
         with pytest.raises(Busy, match="2 imports are under way"):
             await import_(engine, file)

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import msgspec
 import pytest
-from engines import OWNER, OpenEngine
+from engines import CALLER, OWNER, OpenEngine
 from histories import FOLDER, path_of, read
 from portable_files import check, file_of, lines_of, pieces
 
@@ -70,7 +70,7 @@ async def test_sessions_of_every_event_format_are_exported_and_imported_and_repl
 
     async with open_engine(tmp_path) as engine:
         for name in reversed(kept):
-            assert (await engine.supervisor.store.import_session(OWNER, arriving(name))).is_new
+            assert (await engine.supervisor.store.import_session(OWNER, arriving(name), CALLER)).is_new
         for name, records in kept.items():
             file = [chunk async for chunk in await engine.supervisor.store.export(OWNER, name, "test")]
             assert check(b"".join(file)) == records

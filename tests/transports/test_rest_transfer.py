@@ -10,6 +10,7 @@ from contextlib import closing
 from pathlib import Path
 
 import httpx2
+import msgspec
 import pytest
 from portable_files import check, file_of, lines_of, long_history, packed
 from rest_client import refused, run, told
@@ -148,6 +149,24 @@ def test_a_file_over_the_limit_is_refused(tmp_path: Path) -> None:
         assert "over 8,192 bytes" in said
         assert "--max-import-bytes" in said
         assert import_(client, file_of(long_history(1, 100))).status_code == 201
+
+
+def test_a_server_can_be_told_to_take_nothing_in(tmp_path: Path) -> None:
+    flags = ("--directory-path", str(tmp_path), "--max-import-bytes", "0")
+    with running(*flags) as server, httpx2.Client(base_url=server.url) as client:
+        assert "takes nothing in" in refused(import_(client, file_of(long_history(1, 9))), 409, "conflict")
+
+
+def test_an_import_is_in_the_log_with_who_asked(tmp_path: Path) -> None:
+    flags = ("--directory-path", str(tmp_path), "--log-format", "json")
+    with running(*flags) as server, httpx2.Client(base_url=server.url) as client:
+        for file in (file_of(long_history(3, 9)), b"damaged"):
+            import_(client, file, **{"user-agent": "backup/2", "x-request-id": "r7"})
+    told = [msgspec.json.decode(line) for line in server.log.splitlines()]
+    first, second = (entry for entry in told if entry["event"] == "import")
+    who = {"transport": "rest", "client": "backup", "client_version": "2", "request_id": "r7"}
+    assert {"session": "long", "seq": 3, **who}.items() <= first.items()
+    assert {"error": "file_corrupt", **who}.items() <= second.items()
 
 
 def test_each_owner_exports_and_imports_its_own(tmp_path: Path) -> None:

@@ -30,7 +30,7 @@ class Transfer:
 
     async def take_in(self, asked: Asked[NoQuery, None], chunks: AsyncIterator[bytes]) -> JsonAnswer:
         """Import a session."""
-        told = await self._engine.store.import_session(asked.owner, chunks)
+        told = await self._engine.store.import_session(asked.owner, chunks, asked.caller)
         position = told.position
         answer = ImportAnswer(
             session=position.name,
