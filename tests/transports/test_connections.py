@@ -450,6 +450,26 @@ async def test_an_http_2_client_that_leaves_without_taking_its_answer_leaves_not
                 pass
 
 
+async def test_an_answer_that_its_application_leaves_is_reset_in_http_2_and_costs_nothing_else() -> None:
+    @application
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        if scope["path"] == "/":
+            await answer(send)
+        else:
+            await send({"type": "http.response.start", "status": 200, "headers": []})
+            await send({"type": "http.response.body", "body": b"x" * 1_000, "more_body": True})
+
+    async with serving(app) as server, await server.connect() as stream:
+        peer = Http2(stream)
+        peer.ask(1, path="/half")
+        await peer.flush()
+        with trio.fail_after(5):
+            assert (await peer.until(h2.events.StreamReset)).error_code == h2.errors.ErrorCodes.INTERNAL_ERROR
+        peer.ask(3)
+        await peer.flush()
+        assert (await peer.until(h2.events.StreamEnded)).stream_id == 3
+
+
 async def test_an_http_2_client_that_does_not_take_its_answer_loses_its_connection(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

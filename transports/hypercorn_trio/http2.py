@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
+from typing import Any
+
 import h2.errors
 import h2.events
+import h2.exceptions
 import trio
 from hypercorn.events import Closed, Event
+from hypercorn.protocol.events import EndBody, EndData, Response, StreamClosed
 from hypercorn.protocol.events import Event as StreamEvent
-from hypercorn.protocol.events import Response
 from hypercorn.protocol.h2 import H2Protocol
 
 from transports.hypercorn_trio import limits
@@ -15,11 +19,17 @@ from transports.hypercorn_trio import limits
 
 class Http2(H2Protocol):
     """HTTP/2 that takes back what Hypercorn could not read, ends the connection of a client most of whose
-    requests are taken back, and lets no application wait for ever for a client to take a response.
+    requests are taken back, lets no application wait for ever for a client to take a response, and no client
+    for the rest of one that its application has left.
     """
 
     _resets = 0
     """Less the requests that were answered."""
+
+    def __init__(self, *arguments: Any) -> None:
+        super().__init__(*arguments)
+        self._unfinished: set[int] = set()
+        """Streams whose responses have begun and not ended."""
 
     async def handle(self, event: Event) -> None:
         """Take what came; at the end of the connection, nobody takes the rest of a response any more."""
@@ -32,10 +42,21 @@ class Http2(H2Protocol):
         """Send a part of a response; a client that opens no window for it loses its connection."""
         if isinstance(event, Response):
             self._resets -= 1
+            self._unfinished.add(event.stream_id)
+        elif isinstance(event, EndBody | EndData):
+            self._unfinished.discard(event.stream_id)
+        elif isinstance(event, StreamClosed) and event.stream_id in self._unfinished:
+            with suppress(h2.exceptions.ProtocolError):  # the client has taken it back, or left
+                self.connection.reset_stream(event.stream_id, h2.errors.ErrorCodes.INTERNAL_ERROR)
+            await self._flush()
         with trio.move_on_after(limits.SEND_TIMEOUT) as limit:
             await super().stream_send(event)
         if limit.cancelled_caught:
             await self.send(Closed())
+
+    async def _close_stream(self, stream_id: int) -> None:
+        self._unfinished.discard(stream_id)
+        await super()._close_stream(stream_id)
 
     async def _create_stream(self, request: h2.events.RequestReceived) -> None:
         """Begin a request; a WebSocket gets no compression, as in HTTP/1.1."""
