@@ -132,7 +132,7 @@ async def _cost(workers: Workers, state: State, rounds: int) -> Cost:
     restores = [await _restore(workers, snapshot) for _ in range(state.copies or 2 * rounds)]
     return Cost(
         state=state,
-        stored=len(checkpoints.seal(bytes(32), workers.engine_id, snapshot)),
+        stored=len(checkpoints.seal(bytes(32), workers.image_id, snapshot)),
         pause=statistics.median(pauses),
         idle=statistics.median(idle),
         after=statistics.median(after),

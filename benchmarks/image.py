@@ -48,8 +48,8 @@ def _measure(rounds: int) -> ImageCost:
     from engine.limits import Limits
 
     source = image.base_source()
-    identity = image.engine_id(source)
-    built, build = _timed(rounds, lambda: image.build(source, identity))
+    identity, program = image.engine_id(source), image.program_id()
+    built, build = _timed(rounds, lambda: image.build(source, identity, program))
 
     def boot_and_warm() -> bytes:
         executor, boot = _timed(1, lambda: Executor(image.boot(built)))

@@ -186,24 +186,24 @@ class Checkpointer:
 
     async def _keep(self, snapshot: bytes, point: ForkPoint, began: float) -> Checkpoint:
         """Store it, then remember it. Raises BlobError, StoreError, StoreFull."""
-        engine = self._workers.engine_id
-        envelope = checkpoints.seal(point.id, engine, snapshot)
+        image = self._workers.image_id
+        envelope = checkpoints.seal(point.id, image, snapshot)
         self._space.check(len(envelope))
         checkpoint = Checkpoint(
             session=point.session,
             seq=point.seq,
             state=point.id,
-            engine=engine,
+            engine=image,
             blob=await self._blobs.put(envelope),
             size=len(envelope),
             made_at=now_us(),
             cost_us=_took_us(began),
         )
         everyones = await self._log.checkpoints(point.session)
-        known = [one for one in everyones if one.engine == engine]
+        known = [one for one in everyones if one.engine == image]
         others = [one for one in known if one.seq != point.seq]
-        # of earlier engines the newest is kept, for those who go back to one
-        foreign = [one for one in everyones if one.engine != engine][1:]
+        # of other engines and base images the newest is kept, for those who go back to one
+        foreign = [one for one in everyones if one.engine != image][1:]
         forgotten = [*superfluous([checkpoint, *others], new=checkpoint), *foreign]
         await self._log.add_checkpoint(checkpoint, forgotten)
         try:

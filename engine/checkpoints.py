@@ -4,7 +4,11 @@ A checkpoint is a heap snapshot of a session in one state, so that a recovery ne
 event. It is only a shortcut: the log is the truth, and without any checkpoint nothing is lost.
 
 What is stored is an *envelope*: which state of which engine is in it, then the snapshot, compressed by the
-process that made it. Only a sandboxed worker ever looks into that.
+process that made it. That begins with the fingerprint of the base image; only a sandboxed worker ever looks
+into the rest.
+
+An *image id* is the engine id, a dot, and 16 hex digits of the fingerprint of a base image
+(``engine.isolate.image``).
 """
 
 from __future__ import annotations
@@ -19,6 +23,7 @@ from engine.errors import BlobCorrupt
 _MAGIC = b"mcpv8cp\x01"
 """The last byte is the version of the envelope."""
 _HEADER = struct.Struct("<8s32s16s")
+_FINGERPRINT_BYTES = 8
 
 _Count = Annotated[int, Meta(ge=0)]
 
@@ -32,7 +37,8 @@ class Checkpoint(Struct, frozen=True, kw_only=True):
     state: Annotated[bytes, Meta(min_length=32, max_length=32)]
     """32 bytes: the id of that event."""
     engine: str
-    """Engine id: other engines cannot restore it."""
+    """Image id: who has another base image cannot restore it. What earlier versions of the program made has
+    the engine id alone."""
     blob: str
     """Name of the envelope in the blob store."""
     size: _Count
@@ -43,15 +49,28 @@ class Checkpoint(Struct, frozen=True, kw_only=True):
     """What it took to make and to try."""
 
 
-def seal(state: bytes, engine: str, snapshot: bytes) -> bytes:
+def image_id(engine: str, fingerprint: bytes) -> str:
+    """Names the base image of that fingerprint of an engine."""
+    return f"{engine}.{fingerprint[:_FINGERPRINT_BYTES].hex()}"
+
+
+def engine_of(image: str) -> str:
+    """The engine id in an image id, or in the name that earlier versions gave."""
+    return image.partition(".")[0]
+
+
+def seal(state: bytes, image: str, snapshot: bytes) -> bytes:
     """The envelope of a compressed snapshot."""
-    return _HEADER.pack(_MAGIC, state, bytes.fromhex(engine)) + snapshot
+    return _HEADER.pack(_MAGIC, state, bytes.fromhex(engine_of(image))) + snapshot
 
 
-def unseal(envelope: bytes, state: bytes, engine: str) -> bytes:
+def unseal(envelope: bytes, state: bytes, image: str) -> bytes:
     """The compressed snapshot in an envelope. Raises BlobCorrupt if it is another."""
-    if len(envelope) < _HEADER.size or envelope[: _HEADER.size] != _HEADER.pack(
-        _MAGIC, state, bytes.fromhex(engine)
-    ):
-        raise BlobCorrupt("the blob is not a checkpoint of that state for this engine")
+    engine, _, fingerprint = image.partition(".")
+    try:
+        beginning = _HEADER.pack(_MAGIC, state, bytes.fromhex(engine)) + bytes.fromhex(fingerprint)
+    except ValueError:  # what the log says of it was altered
+        beginning = b""
+    if not beginning or not envelope.startswith(beginning):
+        raise BlobCorrupt("the blob is not a checkpoint of that state for this base image")
     return envelope[_HEADER.size :]

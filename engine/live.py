@@ -301,7 +301,7 @@ class LiveSession:
             raise self.broken.with_traceback(None)  # as in ``execute``
         point = self._state()
         for known in await self._engine.log.checkpoints(point.session):
-            if known.seq == point.seq and known.engine == self._engine.engine_id:
+            if known.seq == point.seq and known.engine == self._engine.image_id:
                 command.answer(Kept(point.seq, point.id.hex(), known.size))
                 return
 

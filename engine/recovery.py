@@ -1,9 +1,9 @@
 """Recovery: bring a worker to a past state, from the nearest usable checkpoint and the log.
 
 One way serves crash, eviction, rollback, forks and time travel. A checkpoint is only a shortcut: one that is
-missing, altered or cannot be restored is left out with a warning, and one of another engine without. Where
-the replay from a checkpoint does not agree with the log, an older one is tried, and then the beginning: the
-history diverges only if it does so from there.
+missing, altered or cannot be restored is left out with a warning, and one of another base image without.
+Where the replay from a checkpoint does not agree with the log, an older one is tried, and then the beginning:
+the history diverges only if it does so from there.
 
 Where the owner accepted that the replay gives another state (``engine.comparison``), checkpoints of the
 states that were recorded instead lead elsewhere: they are not used on that way, and none is made on it of a
@@ -20,7 +20,7 @@ import trio
 from msgspec import Struct
 
 from engine import checkpoints
-from engine.checkpoints import Checkpoint
+from engine.checkpoints import Checkpoint, engine_of
 from engine.comparison import Acceptances, Comparison, Drift
 from engine.debt import Debt
 from engine.errors import BlobError, BlobStoreFailed, EngineError, StoreError, Unavailable
@@ -76,19 +76,22 @@ class Recovery:
 
     ``blobs`` None: from the first event. ``debt`` is kept up to date, if there is one. ``between`` is called
     after each replayed event with the worker and the state it is in, None for one that has no name; what it
-    raises ends the recovery. ``strict`` is for the comparison.
+    raises ends the recovery. ``strict`` is for the comparison. Where it ``forgets``, the log does not know
+    checkpoints any more that were of no use: those that cannot be used where a command runs may be of use to
+    the server.
     """
 
     def __init__(
         self,
         log: EventLog,
         blobs: BlobStore | None,
-        engine: str,
+        image: str,
         work: Work,
         *,
         debt: Debt | None = None,
         between: Between = _nothing,
         strict: bool = False,
+        forgets: bool = True,
     ) -> None:
         self.reached = 0
         """Number of the event after which the worker's state is now."""
@@ -100,8 +103,10 @@ class Recovery:
         """Events that were run again since then."""
         self._accepted = Acceptances()
         self._strict = strict
-        self._comparison = Comparison(engine, self._accepted, strict=strict)
-        self._log, self._blobs, self._engine, self._work = log, blobs, engine, work
+        self._image, self._engine = image, engine_of(image)
+        self._comparison = Comparison(self._engine, self._accepted, strict=strict)
+        self._log, self._blobs, self._work = log, blobs, work
+        self._forgets = forgets
         self._debt = debt or Debt(0)
         self._between = between
         self._useless: list[Checkpoint] = []
@@ -179,12 +184,16 @@ class Recovery:
         return stretches
 
     async def _candidates(self, stretches: Sequence[Stretch]) -> AsyncGenerator[Checkpoint, None]:
-        """Checkpoints at or before the state that were made by this engine and lead there, newest first."""
+        """Checkpoints at or before the state that are of this base image and lead there, newest first.
+
+        Those of earlier versions of the program, which do not name theirs, may be of it.
+        """
         if self._blobs is None:
             return
+        images = (self._image, self._engine)
         for session, first, last in reversed(stretches):
             for checkpoint in await self._log.checkpoints(session, first, last):
-                if checkpoint.engine == self._engine and self._accepted.is_named(checkpoint.seq):
+                if checkpoint.engine in images and self._accepted.is_named(checkpoint.seq):
                     yield checkpoint
 
     async def _snapshot(self, checkpoint: Checkpoint) -> bytes | None:
@@ -274,7 +283,7 @@ class Recovery:
 
     async def _forget(self) -> None:
         """Once the state was restored another way: not to try the useless ones again and again."""
-        if self._useless:
+        if self._useless and self._forgets:
             try:
                 await self._log.forget_checkpoints(self._useless)
             except StoreError as failed:

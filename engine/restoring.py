@@ -30,6 +30,8 @@ class Source(Protocol):
     """What a recovery should take: checkpoints are made accordingly."""
     max_recovery_seconds: float
     """What one recovery may take. The next goes on from the checkpoints that it made."""
+    forgets: bool
+    """Whether the log forgets checkpoints that are of no use here."""
 
     @property
     def log(self) -> EventLog:
@@ -44,6 +46,11 @@ class Source(Protocol):
     @property
     def engine_id(self) -> str:
         """Names V8, its flags and the base image."""
+        ...
+
+    @property
+    def image_id(self) -> str:
+        """Names the engine and the bytes of the base image."""
         ...
 
     @property
@@ -108,7 +115,15 @@ async def worker_at(
         if target is None:
             return await acquire()
         work = source.scheduler.work("replay", owner, name)
-        recovery = Recovery(source.log, source.blobs, source.engine_id, work, debt=debt, between=between)
+        recovery = Recovery(
+            source.log,
+            source.blobs,
+            source.image_id,
+            work,
+            debt=debt,
+            between=between,
+            forgets=source.forgets,
+        )
         begun(recovery)
         restore = recovery.accept if accept else recovery.restore
         with _told_of(source, recovery, name, target):

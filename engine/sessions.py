@@ -48,6 +48,7 @@ class Sessions:
         idle_seconds: float,
         restore_target_seconds: float,
         max_recovery_seconds: float,
+        forgets: bool,
     ) -> None:
         self.log = log
         self.blobs = blobs
@@ -60,6 +61,7 @@ class Sessions:
         self.recovered = recovered
         self.restore_target_seconds = restore_target_seconds
         self.max_recovery_seconds = max_recovery_seconds
+        self.forgets = forgets
         self.catalog = Catalog(log, lambda owner, name: self._actors.get((owner, name)))
         self._nursery = nursery
         self._workers = workers
@@ -74,6 +76,11 @@ class Sessions:
     def engine_id(self) -> str:
         """Names V8, its flags and the base image."""
         return self._workers.engine_id
+
+    @property
+    def image_id(self) -> str:
+        """Names the engine and the bytes of the base image."""
+        return self._workers.image_id
 
     @property
     def actors(self) -> Collection[SessionActor]:

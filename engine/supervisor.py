@@ -124,6 +124,7 @@ class Supervisor:
                 idle_seconds=idle_seconds,
                 restore_target_seconds=restore_target_seconds,
                 max_recovery_seconds=max_recovery_seconds,
+                forgets=not for_command,
             )
             self._past = TimeTravel(self._registry, looks_back, walks, self._open_and_started)
             self._upkeep = Upkeep(self._registry, log, blobs, self._space, ttl_seconds=session_ttl_seconds)

@@ -85,7 +85,13 @@ class Verification:
         self._work = source.scheduler.work("replay", owner, name)
         blobs = source.blobs if first else None
         self._recovery = Recovery(
-            source.log, blobs, source.engine_id, self._work, between=self._between, strict=strict
+            source.log,
+            blobs,
+            source.image_id,
+            self._work,
+            between=self._between,
+            strict=strict,
+            forgets=source.forgets,
         )
         self._taken: Worker | None = None
         self._told = first - 1

@@ -75,6 +75,11 @@ class Workers:
         return self._zygote.engine_id
 
     @property
+    def image_id(self) -> str:
+        """Names the engine and the bytes of the base image."""
+        return self._zygote.image_id
+
+    @property
     def sandbox(self) -> Layers:
         """What confines the workers on this machine."""
         return self._zygote.sandbox

@@ -44,6 +44,7 @@ class Zygote:
         self, process: subprocess.Popen[bytes], control: socket.socket, workers: dict[int, Worker]
     ) -> None:
         self.engine_id: str
+        self.image_id: str
         self.sandbox: Layers
         self._workers = workers
         self._process = process
@@ -117,8 +118,9 @@ class Zygote:
         if not packet:
             raise WorkerFailed("the zygote ended while it started; its standard error says why")
         match _decode(packet):
-            case wire.Booted(engine_id=engine_id, sandbox=report):
-                self.engine_id, self.sandbox = engine_id, report
+            case wire.Booted() as booted:
+                self.engine_id, self.image_id = booted.engine_id, booted.image_id
+                self.sandbox = booted.sandbox
             case wire.Refused(reason):
                 raise PlatformRefused(reason)
             case wire.Broken(reason):

@@ -1,8 +1,10 @@
 """The base image: a snapshot of a fresh context with the base JavaScript run in it.
 
-It is built once for each engine id and kept in a cache folder. The engine id names everything that
-a snapshot depends on: V8's version, build and flags, the machine's architecture, and the base
-JavaScript. Blobs are exchanged only between processes of the same engine id.
+The engine id names all that the behaviour of code depends on: V8's version, build and flags, the machine's
+architecture, and the base JavaScript. The image id names what is in an image, too: snapshots of sessions are
+exchanged only between processes that have the same. One version of the program builds the same image
+wherever it is, to the byte; another version may build another one for the same engine, since the samples
+depend on its Python. So of the images in the cache folder each version has its own.
 """
 
 from __future__ import annotations
@@ -21,6 +23,7 @@ import msgspec
 from msgspec import Struct
 from msgspec.structs import replace
 
+from engine.checkpoints import image_id
 from engine.errors import PlatformRefused
 from engine.events import Trace
 from engine.isolate import native, survey, throwaway
@@ -108,6 +111,8 @@ class BaseImage(Struct, frozen=True, kw_only=True):
     """A base blob, and what is needed to restore it and the snapshots of sessions."""
 
     engine_id: str
+    program: str
+    """Names the Python that built it; see ``program_id``."""
     references: tuple[int, ...]
     """Offsets in the V8 library of native functions that V8's own installers refer to."""
     blob: bytes
@@ -121,6 +126,11 @@ class BaseImage(Struct, frozen=True, kw_only=True):
         """16 bytes: with another one, snapshots of sessions cannot be restored."""
         return hashlib.sha256(msgspec.msgpack.encode((self.references, self.samples))).digest()[:16]
 
+    @property
+    def image_id(self) -> str:
+        """The engine id, a dot, and 16 hex digits of the fingerprint; see ``engine.checkpoints``."""
+        return image_id(self.engine_id, self.fingerprint)
+
 
 def load(cache: Path | None) -> BaseImage:
     """The base image, from the cache folder if it is there and intact, else built and stored there.
@@ -128,13 +138,13 @@ def load(cache: Path | None) -> BaseImage:
     Must be called in a process that has no isolate. Raises PlatformRefused if V8 cannot make it.
     """
     source = base_source()
-    identity = engine_id(source)
-    path = None if cache is None else cache / f"base-{identity}.image"
+    identity, program = engine_id(source), program_id()
+    path = None if cache is None else cache / f"base-{identity}-{program}.image"
     if path is not None:
-        image = _read(path, identity)
+        image = _read(path, identity, program)
         if image is not None:
             return image
-    image = build(source, identity)
+    image = build(source, identity, program)
     if path is not None:
         _write(path, image)
     return image
@@ -188,12 +198,21 @@ def engine_id(source: BaseScripts) -> str:
     return digest.hexdigest()[:32]
 
 
-def build(source: BaseScripts, identity: str) -> BaseImage:
+def program_id() -> str:
+    """16 hex digits that name the Python here, which makes the samples."""
+    digest = hashlib.sha256()
+    for path in sorted(Path(__file__).parent.glob("*.py")):
+        digest.update(hashlib.sha256(path.read_bytes()).digest())
+    return digest.hexdigest()[:16]
+
+
+def build(source: BaseScripts, identity: str, program: str) -> BaseImage:
     """Make the image in throw-away children. Raises PlatformRefused if V8 cannot make it."""
     references, blob = _base_blob(source)
     kinds = _child("name what is in a heap", lambda: _kinds(blob, references))
     image = BaseImage(
         engine_id=identity,
+        program=program,
         references=tuple(references),
         blob=blob,
         samples=b"",
@@ -240,7 +259,7 @@ def _child(what: str, function: Callable[[], bytes]) -> bytes:
     return ended.output
 
 
-def _read(path: Path, identity: str) -> BaseImage | None:
+def _read(path: Path, identity: str, program: str) -> BaseImage | None:
     """The image in the cache; None where it has to be built again: absent, torn, altered, outdated."""
     try:
         data = path.read_bytes()
@@ -250,7 +269,7 @@ def _read(path: Path, identity: str) -> BaseImage | None:
         image = msgspec.msgpack.decode(body, type=BaseImage)
     except (OSError, msgspec.DecodeError):
         return None
-    return image if image.engine_id == identity else None
+    return image if (image.engine_id, image.program) == (identity, program) else None
 
 
 def _remove_old(cache: Path) -> None:

@@ -68,7 +68,7 @@ def run(arguments: list[str]) -> int:
         )
         zygote = Zygote(control, executor, Snapshots(base), sandbox, start.worker_cpus)
         zygote.rehearse()
-        booted = wire.Booted(engine_id=base.engine_id, sandbox=found)
+        booted = wire.Booted(engine_id=base.engine_id, image_id=base.image_id, sandbox=found)
     except PlatformRefused as refused:
         control.send(wire.encode(wire.Refused(wire.clip(refused.message))))
         return 1

@@ -44,6 +44,7 @@ class Booted(Struct, frozen=True, kw_only=True, tag="booted"):
     """The self-test passed and the isolate is warm."""
 
     engine_id: str
+    image_id: str
     sandbox: Layers
 
 

@@ -195,7 +195,8 @@ async def check_checkpoints(directory: Path) -> int:
 async def from_checkpoint(engine: Engine, point: ForkPoint) -> Seen:
     """The variables of a state of which there is a checkpoint: nothing is to be replayed."""
     with engine.supervisor.scheduler.work("replay", OWNER, "any") as work:
-        recovery = Recovery(engine.log, engine.supervisor._registry.blobs, engine.supervisor.engine_id, work)
+        sessions = engine.supervisor._sessions
+        recovery = Recovery(engine.log, sessions.blobs, sessions.image_id, work)
         worker = await recovery.restore(point, engine.supervisor._workers.acquire)
     try:
         assert (recovery.checkpoint, recovery.replayed) == (point.seq, 0)

@@ -26,7 +26,7 @@ CODES = ("let n = 1", "n += 1", f"n += 2; '{'long ' * 400}'.length", "console.lo
 
 @pytest.fixture(scope="module")
 def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Where caches are: only who has the same base image can use a checkpoint."""
+    """Where caches are."""
     return tmp_path_factory.mktemp("home")
 
 

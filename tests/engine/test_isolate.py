@@ -143,6 +143,23 @@ def test_a_damaged_image_in_the_cache_is_built_again(tmp_path):
     assert in_a_process(tmp_path, "print(base.engine_id, selftest.run(base))") == f"{first} None"
 
 
+def test_the_image_is_the_same_to_the_byte_wherever_it_is_built(tmp_path):
+    names = {in_a_process(tmp_path / home, "print(base.image_id)") for home in "ab"}
+    built = {path.read_bytes() for path in tmp_path.glob("*/base-*.image")}
+    assert (len(names), len(built)) == (1, 1)
+
+
+def test_an_image_that_another_version_of_the_program_left_in_the_cache_is_not_used(tmp_path):
+    before = printed(
+        "from pathlib import Path\nfrom engine.isolate import image\n"
+        "image.program_id = lambda: 'older'\nimage._SAMPLES = image._SAMPLES[:1]\n"
+        f"print(image.load(Path({str(tmp_path)!r})).image_id)"
+    )
+    engine, now = in_a_process(tmp_path, "print(base.engine_id, base.image_id)").split()
+    assert before.startswith(f"{engine}.")
+    assert before != now
+
+
 def test_of_older_images_in_the_cache_the_last_is_kept(tmp_path):
     hour = 3_600
     for name, age in {
@@ -155,7 +172,7 @@ def test_of_older_images_in_the_cache_the_last_is_kept(tmp_path):
         path = tmp_path / name
         path.write_bytes(b"x")
         os.utime(path, (time.time() - age,) * 2)
-    identity = in_a_process(tmp_path, "print(base.engine_id)").strip()
+    identity = in_a_process(tmp_path, "print(base.engine_id, base.program, sep='-')")
     kept = {"base-old.image", "base-new.image.cd.tmp", "another", f"base-{identity}.image"}
     assert {path.name for path in tmp_path.iterdir()} == kept
 

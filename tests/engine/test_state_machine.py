@@ -355,7 +355,7 @@ class Sessions(RuleBasedStateMachine):
             else:
                 point = await engine.supervisor._sessions.catalog.state(OWNER, model.name, at)
             with engine.supervisor.scheduler.work("replay", OWNER, model.name) as work:
-                recovery = Recovery(engine.log, blobs, engine.supervisor.engine_id, work)
+                recovery = Recovery(engine.log, blobs, engine.supervisor._workers.image_id, work)
                 worker = await recovery.restore(point, engine.supervisor._workers.acquire)
             try:
                 return (await worker.look(Look())).globals

@@ -22,7 +22,9 @@ from engine.worker import Worker
 from engine.zygote import Zygote
 
 BOOTED = wire.Booted(
-    engine_id="e", sandbox=Layers(mode="auto", seccomp=True, landlock_abi=7, forks="asked", user="server")
+    engine_id="e",
+    image_id="e.1",
+    sandbox=Layers(mode="auto", seccomp=True, landlock_abi=7, forks="asked", user="server"),
 )
 
 

@@ -50,5 +50,7 @@ def snapshots(raw: bytes) -> None:
 @functools.cache
 def _snapshots() -> Snapshots:
     return Snapshots(
-        BaseImage(engine_id=_ENGINE, references=(), blob=b"", samples=bytes(range(256)) * 8, kinds={})
+        BaseImage(
+            engine_id=_ENGINE, program="", references=(), blob=b"", samples=bytes(range(256)) * 8, kinds={}
+        )
     )
