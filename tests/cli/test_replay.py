@@ -10,14 +10,16 @@ import subprocess
 from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import Any
 from xml.etree import ElementTree as Xml
 
 import msgspec
 import pytest
 import trio
+import trio.testing
 from broken_sessions import make_store
 from engines import opened
-from golden.histories import path_of, read
+from golden.histories import FOLDER
 from server_process import COMMAND, ServerProcess, running
 from typed import COLOUR, environment, in_terminal, piped
 
@@ -26,12 +28,11 @@ from cli.commands.replay import replay as replay_command
 from cli.output.replays import Replay
 from cli.output.textdiff import diff
 from cli.target.client import Client, Response
-from engine.chain import Record
 from persistence.schema import DATABASE_NAME
-from persistence.sqlite import open_sqlite_log
 from transports.identity import LOCAL
 from transports.rest.shapes import ReplayEnd
 
+GOLDEN = sorted((FOLDER / "stores").glob("*.db"))
 CODES = ("let rows = [1, 2]", "rows.push(Math.random())", "null.x", "rows.length", "for (;;);", "Date.now()")
 EXECUTED = 5
 """Of these; the endless loop is undone."""
@@ -229,19 +230,9 @@ def test_sessions_of_several_owners_are_told_apart(tmp_path: Path, cache_dir: Pa
     assert "has sessions of ann, ben: choose by --owner" in refused.err
 
 
-@pytest.mark.parametrize("version", [1, 2, 3])
-def test_what_every_earlier_format_recorded_agrees(version: int, tmp_path: Path) -> None:
-    records = list(read(path_of(version)))
-
-    async def write() -> None:
-        async with open_sqlite_log(tmp_path) as log:
-            by_session: dict[str, list[Record]] = {}
-            for record in records:
-                by_session.setdefault(record.event.session, []).append(record)
-            for session in by_session.values():
-                await log.append(session)
-
-    trio.run(write)
+@pytest.mark.parametrize("golden", GOLDEN, ids=lambda path: path.stem)
+def test_what_every_earlier_version_stored_agrees(golden: Path, tmp_path: Path) -> None:
+    shutil.copy(golden, tmp_path / DATABASE_NAME)
     told = piped("replay", "--all", "--directory-path", tmp_path)
     verdicts = dict(line.split(": ", 1) for line in told.lines[:-1])
     assert {"golden", "branch"} <= set(verdicts)
@@ -354,6 +345,34 @@ async def test_a_server_that_has_no_place_now_is_asked_again(capsys: pytest.Capt
     assert await replays.run() == 0
     assert server.asked == 3
     assert capsys.readouterr().out.startswith("a: 0/0 agree")
+
+
+class Counting(BusyAtFirst):
+    """Notes how many replays are under way at once, each of which waits until it can be no more."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.asked = 2
+        self.under_way = self.most = 0
+
+    @asynccontextmanager
+    async def send(self, *request: Any) -> AsyncIterator[Response]:
+        """See ``Transport``."""
+        self.under_way += 1
+        self.most = max(self.most, self.under_way)
+        await trio.testing.wait_all_tasks_blocked()
+        async with super().send(*request) as response:
+            yield response
+        self.under_way -= 1
+
+
+@pytest.mark.parametrize("at_once", [1, 2, 5])
+async def test_so_many_sessions_are_replayed_at_once(at_once: int) -> None:
+    server = Counting()
+    sessions = [replayall.Session(Client(server), str(n), n, Replay.begin(str(n), 0)) for n in range(5)]
+    replays = replayall.Replays(sessions, at_once, strict=True, report=None, as_json=False, several=False)
+    assert await replays.run() == 0
+    assert server.most == at_once
 
 
 @pytest.mark.parametrize("line", [*EXAMPLES])
