@@ -86,7 +86,7 @@ async def _tell(client: Client, found: Point, how: str) -> None:
     now, width = moments.now(), terminal.width(err=True)
     click.echo(str(found))
     click.echo(how, err=True)
-    click.echo(events.table([event], now, width).line(events.row(event, now)), err=True)
+    click.echo(events.table([event], now, width).line(events.row(event, now, width)), err=True)
 
 
 class _Search:

@@ -145,7 +145,9 @@ class _Shown:
         elif found:
             if self._table is None:
                 self._table = events.table(found, self._now, self._width)
-            click.echo("\n".join(self._table.line(events.row(event, self._now)) for event in found))
+            click.echo(
+                "\n".join(self._table.line(events.row(event, self._now, self._width)) for event in found)
+            )
 
     async def message(self, told: AnyMessage) -> None:
         """Show what has just happened."""

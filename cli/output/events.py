@@ -14,8 +14,8 @@ from cli.output.text import fit, one_line
 from engine.events import Caller
 from transports.rest.shapes import EventAnswer
 
-_CODE_BESIDE_ERROR = 40
-"""Cells of the code where an error follows it."""
+_BESIDE_ERROR = 6
+"""Code that an error follows has one in so many of the cells of a line."""
 
 LINE = (
     Column(right=True),
@@ -33,8 +33,8 @@ def who(caller: Caller) -> str:
     return one_line(caller.client or caller.transport)
 
 
-def row(event: EventAnswer, now: datetime) -> Sequence[Cell]:
-    """The cells of LINE."""
+def row(event: EventAnswer, now: datetime, width: int | None) -> Sequence[Cell]:
+    """The cells of LINE, where lines are that wide."""
     status = event.status
     return (
         Styled(str(event.event), STRONG),
@@ -42,11 +42,11 @@ def row(event: EventAnswer, now: datetime) -> Sequence[Cell]:
         "" if isinstance(event.duration_ms, UnsetType) else quantities.duration(event.duration_ms),
         Styled(event.type, FAINT) if status is UNSET else Styled(status, STATUS[status]),
         who(event.caller),
-        what(event),
+        what(event, width),
     )
 
 
-def what(event: EventAnswer) -> Cell:
+def what(event: EventAnswer, width: int | None = None) -> Cell:
     """What happened: the code, and the error that it came to; else what was done to the session."""
     code = event.code
     if code is UNSET:
@@ -54,7 +54,11 @@ def what(event: EventAnswer) -> Cell:
     shown = Styled(one_line(code))
     if not event.error:
         return shown
-    return Styled(fit(shown.text, _CODE_BESIDE_ERROR)), Styled("  "), Styled(first_line(event.error), BAD)
+    return (
+        Styled(fit(shown.text, width and width // _BESIDE_ERROR)),
+        Styled("  "),
+        Styled(first_line(event.error), BAD),
+    )
 
 
 def first_line(error: str) -> str:
@@ -87,4 +91,4 @@ def labels(tags: Mapping[str, str | None]) -> str:
 
 def table(events: Iterable[EventAnswer], now: datetime, width: int | None) -> Table:
     """A table as wide as these need, in LINEs."""
-    return Table(LINE, [row(event, now) for event in events], width)
+    return Table(LINE, [row(event, now, width) for event in events], width)

@@ -111,6 +111,12 @@ def test_lines_fit_the_terminal_and_nothing_of_the_code_steers_it(
     )
     assert all(cells(line) <= columns for line in told.lines)
     assert "␛[2J" in told.lines[1]
+    assert "TypeErr" in told.lines[1] or columns < 80, "long code leaves room for what went wrong"
+
+
+def test_in_a_pipe_code_is_whole_beside_its_error(store: Path) -> None:
+    (line,) = piped("log", "hostile", "-n", "1", "--directory-path", store).lines
+    assert "日本語'.repeat(40) // \\u202e␍\\x9b31m  TypeError: Cannot read" in line
 
 
 def test_a_pipe_has_whole_lines_without_colours_and_variables_decide(where: tuple[str, str]) -> None:
