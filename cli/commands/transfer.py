@@ -145,7 +145,6 @@ async def import_(target: Target, file: IO[bytes], *, only_check: bool, most: in
     with _seekable(file, most) as source:
         told = _verified(source, most)
         if not only_check:
-            source.seek(0)
             if target.url is None and target.owner is None:
                 target = msgspec.structs.replace(target, owner=told.owner)
             with _progress("Importing", source.seek(0, os.SEEK_END)) as bar:
