@@ -19,11 +19,13 @@ from cli.target.client import Client
 from cli.target.failures import USAGE, Failed, Refused
 from cli.target.options import Target, with_target
 from cli.target.point import SessionName
+from engine.errors import Busy, PlatformRefused, TooLarge, Unavailable, WorkerFailed
 from transports.rest.shapes import EventAnswer, ReplayedEvent, ReplayEnd, SessionAnswer
 
 MAX_EVENTS = 20_000
 """Events of a page; a browser opens these in a few seconds."""
 STDOUT = Path("-")
+_OF_REPLAYS = {one.code for one in (Busy, TooLarge, Unavailable, PlatformRefused, WorkerFailed)}
 
 
 class Reported(Struct, frozen=True):
@@ -125,7 +127,7 @@ async def _write(
         try:
             ended = await collect(client, session.session, first, last, replay=replay, show=show)
         except Refused as refused:
-            if replay and refused.code in ("busy", "unavailable", "too_large"):
+            if replay and refused.code in _OF_REPLAYS:
                 refused.sentence += "; --no-replay makes a report without replaying"
             raise
         page.write(out, ended)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import shutil
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -17,6 +18,8 @@ from made_sessions import executed
 from server_process import COMMAND, ServerProcess, running
 from typed import in_terminal, piped
 
+from persistence.schema import DATABASE_NAME
+
 STEPS = (
     {"code": "let rows = [1, 2]"},
     {"code": "rows.push(3)\nconsole.warn('three')\nrows"},
@@ -27,6 +30,7 @@ STEPS = (
 OWN_TAGS = (
     "main input div label b output button p kbd article a details summary span code time section h2 h3 pre i"
 )
+GOLDEN = sorted((Path(__file__).parents[1] / "golden" / "stores").glob("*.db"))
 MADE = re.compile(r"Made \d{4}-\d\d-\d\d \d\d:\d\d UTC")
 
 
@@ -114,6 +118,19 @@ def test_a_replay_that_differs_is_told_with_what_was_expected(tmp_path: Path) ->
     assert "texts of 1 event came out otherwise under this engine" in drifted
     ended = written("failed", "--directory-path", tmp_path)
     assert "event 2 ends every process that replays it" in ended
+
+
+@pytest.mark.parametrize("golden", GOLDEN, ids=lambda path: path.stem)
+def test_old_stores_have_reports_of_sessions_and_forks_with_all_that_was_recorded(
+    golden: Path, tmp_path: Path
+) -> None:
+    shutil.copy(golden, tmp_path / DATABASE_NAME)
+    for session, executions in (("golden", 19), ("branch", 7)):
+        page = written(session, "--directory-path", tmp_path)
+        assert f"Replayed: {executions}/{executions} agree" in page
+        numbers = [int(number) for number in re.findall(r'<article id="e(\d+)"', page)]
+        assert numbers == list(range(len(numbers)))
+    assert "the session began as a fork" in article(page, 6)
 
 
 def test_a_report_takes_the_place_of_an_older_one_but_of_nothing_else(
