@@ -123,7 +123,7 @@ async def test_a_checkpoint_that_names_an_image_that_it_is_not_of_is_damage(stor
         async def tell(one: object) -> None:
             checked.append(one)
 
-        await engine.supervisor.check(OWNER, tell)
+        await engine.supervisor.store.check(OWNER, tell)
     assert [(fault.what, fault.first) for fault in checked[0].faults] == [
         ("its blob was altered, or is another's", 3)
     ]
