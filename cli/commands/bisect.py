@@ -65,7 +65,7 @@ async def bisect(
             last = (await pages.session(client, session)).event
         if first > last:
             raise Failed(f"there are no events from {first} to {last}", USAGE)
-        search = _Search(client, session, expression, negated=negated, verbose=verbose)
+        search = Search(client, session, expression, negated=negated, verbose=verbose)
         found = await search.run(first, last)
         took = counted(search.evaluations, "evaluation")
         if as_json:
@@ -89,7 +89,7 @@ async def _tell(client: Client, found: Point, how: str) -> None:
     click.echo(events.table([event], now, width).line(events.row(event, now, width)), err=True)
 
 
-class _Search:
+class Search:
     """A binary search in a session."""
 
     def __init__(

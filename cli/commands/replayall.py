@@ -24,6 +24,7 @@ from cli.target.client import Client
 from cli.target.failures import CORRUPT, DIFFERS, NOT_FOUND, Failed, Refused
 from cli.target.options import Target
 from engine.placement import usable
+from transports.rest.lines import MAX_STREAMS
 from transports.rest.shapes import ReplayedEvent, ReplayEnd, SessionsAnswer
 
 MAX_KEPT = 20
@@ -82,7 +83,8 @@ async def replay_all(target: Target, *, strict: bool, report: Path | None, as_js
     """Replay all sessions; the exit status."""
     async with target.clients() as clients:
         sessions = [session async for session in _sessions(clients)]
-        at_once = 1 if target.url is not None else usable(None)  # a server has one place for an owner
+        at_once = 1 if target.url is not None else min(usable(None), MAX_STREAMS)
+        # (a server has one place for an owner)
         return await Replays(
             sessions, at_once, strict=strict, report=report, as_json=as_json, several=len(clients) > 1
         ).run()

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Iterator
+import shlex
+from collections.abc import AsyncIterator, Iterator, Mapping
+from contextlib import asynccontextmanager
 from pathlib import Path
 
 import msgspec
@@ -14,11 +16,15 @@ from engines import opened
 from server_process import ServerProcess, running
 from typed import COLOUR, in_terminal, piped
 
-from cli.target.client import Client
+from cli.commands.bisect import Search, bisect
+from cli.commands.diff import diff
+from cli.commands.state import state
+from cli.target.client import Client, Response
 from cli.target.comparing import compare
 from cli.target.point import Point
 from cli.target.store import open_store
 from transports.identity import LOCAL
+from transports.rest.shapes import EvaluatedAnswer
 
 CODES = (
     "let n = 1; const deep = { a: { b: { c: { d: 1 } } } }; function f() { return 1 }; globalThis.was = 'here'",
@@ -266,3 +272,71 @@ def test_an_expression_that_cannot_be_read_is_a_wrong_command(where: tuple[str, 
 def test_an_expression_without_a_value_ends_the_search(served: ServerProcess) -> None:
     told = piped("bisect", "a", "[...new Array(1e9).fill(1)]", "--url", served.url, status=1)
     assert "after a@7 the expression gave no value: OutOfMemory" in told.err
+
+
+class Thresholds:
+    """Answers that an expression holds from event ``threshold`` on; some events make no state."""
+
+    where = "a server"
+
+    def __init__(self, threshold: int, stateless: set[int]) -> None:
+        self._threshold, self._stateless = threshold, stateless
+        self.requests = 0
+
+    @asynccontextmanager
+    async def send(
+        self, _method: str, _path: str, _query: str, body: bytes, _headers: Mapping[str, str]
+    ) -> AsyncIterator[Response]:
+        """See ``Transport``."""
+        self.requests += 1
+        state = msgspec.json.decode(body)["event"]
+        while state in self._stateless:
+            state -= 1
+        told = EvaluatedAnswer(
+            session="a",
+            event=state,
+            heap="",
+            status="completed",
+            result=str(state >= self._threshold).lower(),
+            result_json=None,
+            output="",
+            output_truncated=False,
+            error=None,
+            error_detail=None,
+            duration_ms=1.0,
+        )
+
+        async def chunks() -> AsyncIterator[bytes]:
+            yield msgspec.json.encode(told)
+
+        yield Response(200, chunks())
+
+
+@pytest.mark.parametrize("stateless", [set(), {3, 4, 5, 11}, set(range(1, 40, 2))], ids=len)
+async def test_whatever_event_it_is_is_found_by_few_requests(stateless: set[int]) -> None:
+    for first in (0, 1, 7):
+        for last in range(first, 41):
+            for threshold in {*range(first, last + 2)} - stateless:
+                transport = Thresholds(threshold, stateless)
+                search = Search(Client(transport), "a", "x", negated=False, verbose=False)
+                found = await search.run(first, last)
+                reachable = any(n >= threshold for n in range(first, last + 1) if n not in stateless)
+                assert found == (threshold if reachable else None)
+                assert transport.requests == search.evaluations
+                assert search.evaluations <= math.ceil(math.log2(last - first + 1)) + 1
+
+
+EXAMPLES = [
+    line.strip()
+    for command in (state, diff, bisect)
+    for line in (command.help or "").splitlines()
+    if line.strip().startswith("mcp-v8")
+]
+
+
+@pytest.mark.parametrize("line", EXAMPLES)
+def test_every_example_of_their_help_works(line: str, store: Path) -> None:
+    arguments = shlex.split(re.sub("   .*", "", line))
+    known = [re.sub("^demo", "a", re.sub("^other$", "b", one)) for one in arguments[1:]]
+    shows_or_finds = known[0] == "state" or "--not" in known
+    piped(*known, "--directory-path", store, status=0 if shows_or_finds else 1)
