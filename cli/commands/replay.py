@@ -15,11 +15,12 @@ from cli.output.json import as_json, print_line
 from cli.output.progress import Progress
 from cli.output.quantities import counted
 from cli.output.styles import FAINT, paint
+from cli.target import pages
 from cli.target.client import Client
 from cli.target.failures import DIFFERS
 from cli.target.options import Target, with_target
 from cli.target.point import SessionName
-from transports.rest.shapes import EventAnswer, ReplayedEvent, ReplayEnd, SessionAnswer
+from transports.rest.shapes import ReplayedEvent, ReplayEnd
 
 MAX_SHOWN = 10
 """Differences that are shown in full; of more each event has a line."""
@@ -90,15 +91,15 @@ class _One:
         self._shown = 0
         self._ran = 0
         self._cases: list[junit.Case] = []
+        self._codes: dict[int, str] = {}
 
     async def run(self) -> int:
         """Its exit status."""
         began = time.monotonic()
         wanted, end = self._wanted, None
-        path = f"/api/sessions/{wanted.session}"
         last = wanted.last
         if last is None:
-            last = (await self._client.ask(SessionAnswer, "GET", path)).event
+            last = (await pages.session(self._client, wanted.session)).event
         before = max(wanted.first, 1) - 1  # event 0 is never run
         with Progress(f"replaying {wanted.session}", last - before, "events") as progress:
             async with until_interrupted() as scope:
@@ -134,8 +135,12 @@ class _One:
                 click.echo("\n".join(replays.difference(event)))
 
     async def _code(self, number: int) -> str:
-        path = f"/api/sessions/{self._wanted.session}/events/{number}"
-        return (await self._client.ask(EventAnswer, "GET", path)).code or ""
+        """Code of an event; where that of every event is wanted, with that of those behind it."""
+        if number not in self._codes:
+            last = number + (pages.PAGE - 1 if self._verbose else 0)
+            found = pages.events(self._client, self._wanted.session, number, last)
+            self._codes = {event.event: event.code or "" async for event in found}
+        return self._codes[number]
 
     def _tell(self, end: ReplayEnd) -> None:
         if end.failed_event is not None and self._report is not None:
