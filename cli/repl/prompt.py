@@ -117,7 +117,7 @@ class Prompt:
         with self._signals.interruptible():
             events = self._background.call(ask).result().events
         moment = now()
-        rows = [row(event, moment) for event in events]
+        rows = [row(event, moment, width()) for event in events]
         table = Table(LINE, rows, width())
         for one in rows:
             click.echo(table.line(one))
