@@ -103,6 +103,16 @@ def test_a_statement_goes_on_until_v8_takes_it_for_a_whole(repl: Open, where: Wh
         assert talk.end() == 0
 
 
+def test_lines_that_are_pasted_are_one_statement(repl: Open, where: Where, name: str) -> None:
+    with repl(name, *where) as talk:
+        talk.see("> ")
+        talk.type("\x1b[200~let n = 1\nn + 1\x1b[201~\r")
+        talk.see("=> 2\n")
+        talk.see(f"{name}@1> ")
+        talk.type(CTRL_D)
+        assert talk.end() == 0
+
+
 def test_names_and_properties_are_completed_without_running_getters(
     repl: Open, where: Where, name: str
 ) -> None:
@@ -183,6 +193,7 @@ def test_ctrl_c_stops_what_runs_and_undoes_it(repl: Open, where: Where, name: st
         talk.see(f"{name}@2> ")
         talk.enter("n")
         talk.see("=> 1")
+        talk.see(f"{name}@3> ")
         talk.type("something half")
         talk.see("something half")
         talk.type(CTRL_C)

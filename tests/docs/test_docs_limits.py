@@ -8,11 +8,24 @@ import pytest
 from documents import ROOT
 from test_docs_facts import rows, words
 
+from cli.commands import exec as exec_command
 from cli.commands import report
 from cli.logs import QUEUE_RECORDS
 from cli.options import GROUPS, SETTINGS
+from cli.repl import completion, keyboard, script
 from cli.report import text, views
-from engine import admission, checkpointer, history, labels, looking, portable, slots, stateless, transfer
+from engine import (
+    admission,
+    checkpointer,
+    history,
+    labels,
+    looking,
+    parsing,
+    portable,
+    slots,
+    stateless,
+    transfer,
+)
 from engine.catalog import MAX_PAGE
 from engine.errors import EngineError
 from engine.isolate import copy_wire, image, stack
@@ -32,7 +45,10 @@ from transports.rest import files, session_stream, stream
 from transports.rest.details import MAX_READINGS
 
 LIMITS = ROOT / "docs" / "limits.md"
-TABLES = [f"limit of {what}" for what in ("an execution", "a session", "the store", "the server", "a report")]
+TABLES = [
+    f"limit of {what}"
+    for what in ("an execution", "a session", "the store", "the server", "a report", "a command")
+]
 KIB, MIB = 1 << 10, 1 << 20
 FIXED = {
     "stack": stack.LIVE_BYTES,
@@ -52,6 +68,9 @@ FIXED = {
     "replays by REST at once, one of them an owner's": looking.MAX_WALKS,
     "checkpoints that are made at once": slots.AT_ONCE,
     "of these, such that take more than 2 s": slots.LONG_AT_ONCE,
+    "time for one that is asked for to be begun": looking.PATIENCE_SECONDS,
+    "time to parse code by `/api/parse`": parsing.TIME_MS / 1_000,
+    "time for a process that parses to come free": parsing.PATIENCE_SECONDS,
     "target and headers of a request": limits.MAX_HEAD_BYTES,
     "headers of a request in HTTP/1.1": limits.MAX_HEADERS,
     "a message in a WebSocket": limits.MAX_WEBSOCKET_MESSAGE,
@@ -99,6 +118,11 @@ FIXED = {
     "characters of all texts": text.PAGE_CHARS,
     "what of each is shown in any case": text.LEAST_CHARS,
     "variables that an event adds, removes or changes, each": views.MOST_BINDINGS,
+    "code that `exec` reads from a file or from stdin": exec_command.MAX_CODE_BYTES,
+    "a statement that `repl` reads from a pipe": script.MAX_STATEMENT_CHARS,
+    "what `repl` may take to complete a name": completion.SECONDS,
+    "names of properties that it offers": completion.MAX_NAMES,
+    "lines of its history that are kept for the next time": keyboard.MAX_LINES,
 }
 """What no flag sets, by the first cell of its row."""
 UNITS = {"KiB": KIB, "MiB": MIB, "Mi": MIB}
