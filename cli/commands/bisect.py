@@ -14,7 +14,8 @@ from cli.target.evaluation import evaluate, is_syntax_error
 from cli.target.failures import USAGE, Failed
 from cli.target.options import Target, with_target
 from cli.target.point import Point, SessionName
-from transports.rest.shapes import EvaluatedAnswer, EventAnswer
+from transports.rest.past_shapes import EvaluatedAnswer
+from transports.rest.shapes import EventAnswer
 
 FALSY = frozenset({"false", "0", "-0", "0n", "''", "null", "undefined", "NaN"})
 """Values that do not hold, as they are inspected."""

@@ -17,7 +17,8 @@ from cli.target.comparing import StateDiff
 from cli.target.failures import DIFFERS
 from cli.target.options import Target, with_target
 from cli.target.point import Point, SessionPoint
-from transports.rest.shapes import GlobalAnswer, Pair
+from transports.rest.past_shapes import Pair
+from transports.rest.shapes import GlobalAnswer
 
 _ONE_LINE = 40
 """Characters of two values up to which both are shown in the line of their name."""

@@ -15,7 +15,8 @@ from cli.target.client import Client
 from cli.target.failures import DIFFERS, Failed
 from cli.target.options import Target, with_target
 from cli.target.point import SessionName
-from transports.rest.shapes import KeptAnswer, ReplayedEvent, SessionAnswer
+from transports.rest.past_shapes import KeptAnswer, ReplayedEvent
+from transports.rest.shapes import SessionAnswer
 
 
 @click.command

@@ -20,7 +20,7 @@ from cli.target.client import Client
 from cli.target.failures import DIFFERS
 from cli.target.options import Target, with_target
 from cli.target.point import SessionName
-from transports.rest.shapes import ReplayedEvent, ReplayEnd
+from transports.rest.past_shapes import ReplayedEvent, ReplayEnd
 
 MAX_SHOWN = 10
 """Differences that are shown in full; of more each event has a line."""

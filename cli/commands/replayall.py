@@ -25,7 +25,8 @@ from cli.target.failures import CORRUPT, DIFFERS, NOT_FOUND, Failed, Refused
 from cli.target.options import Target
 from engine.placement import usable
 from transports.rest.lines import MAX_STREAMS
-from transports.rest.shapes import ReplayedEvent, ReplayEnd, SessionsAnswer
+from transports.rest.past_shapes import ReplayedEvent, ReplayEnd
+from transports.rest.shapes import SessionsAnswer
 
 MAX_KEPT = 20
 """Differences of one session that are told as JSON."""

@@ -11,7 +11,7 @@ import click
 from cli.output import junit
 from cli.target.client import Client
 from cli.target.failures import Failed
-from transports.rest.shapes import ReplayedEvent, ReplayEnd
+from transports.rest.past_shapes import ReplayedEvent, ReplayEnd
 
 
 class Wanted(NamedTuple):

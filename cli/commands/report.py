@@ -20,7 +20,8 @@ from cli.target.failures import USAGE, Failed, Refused
 from cli.target.options import Target, with_target
 from cli.target.point import SessionName
 from engine.errors import Busy, PlatformRefused, TooLarge, Unavailable, WorkerFailed
-from transports.rest.shapes import EventAnswer, ReplayedEvent, ReplayEnd, SessionAnswer
+from transports.rest.past_shapes import ReplayedEvent, ReplayEnd
+from transports.rest.shapes import EventAnswer, SessionAnswer
 
 MAX_EVENTS = 20_000
 """Events of a page; a browser opens these in a few seconds."""

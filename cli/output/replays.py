@@ -10,7 +10,7 @@ from cli.output.quantities import counted
 from cli.output.styles import BAD, DOUBTFUL, FAINT, GOOD, STRONG, paint
 from cli.output.text import fit, one_line
 from cli.output.textdiff import diff
-from transports.rest.shapes import ReplayedEvent, ReplayEnd
+from transports.rest.past_shapes import ReplayedEvent, ReplayEnd
 
 CODE_CELLS = 60
 """Of the code of an event, beside in what it differs."""

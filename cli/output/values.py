@@ -8,7 +8,8 @@ from cli.output.code import highlighted, pieces
 from cli.output.styles import BAD, FAINT, STRONG, Styled, paint
 from cli.output.table import Cell, Column, Table
 from cli.output.text import one_line, visible
-from transports.rest.shapes import EvaluatedAnswer, GlobalAnswer
+from transports.rest.past_shapes import EvaluatedAnswer
+from transports.rest.shapes import GlobalAnswer
 
 _COLUMNS = (
     Column(title="NAME", least=12),

@@ -13,7 +13,8 @@ import trio
 
 from cli.repl.place import Place
 from cli.target.failures import Failed
-from transports.rest.shapes import EvaluatedAnswer, StateAnswer
+from transports.rest.past_shapes import EvaluatedAnswer
+from transports.rest.shapes import StateAnswer
 
 SECONDS = 3.0
 """What asking may take; then there is nothing to offer."""

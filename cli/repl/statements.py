@@ -17,7 +17,7 @@ from cli.repl.signals import Signals, Terminated
 from cli.target.execution import Request, Run
 from cli.target.failures import Failed
 from transports.answer import Answer
-from transports.rest.shapes import ParsedAnswer
+from transports.rest.past_shapes import ParsedAnswer
 from transports.rest.stream import ConsoleEvent
 
 CANCEL_SECONDS = 5.0

@@ -6,7 +6,8 @@ from collections.abc import AsyncGenerator, AsyncIterable, Callable
 from contextlib import AsyncExitStack, aclosing
 
 from cli.target.client import Client
-from transports.rest.shapes import EventAnswer, EventsAnswer, ReplayedEvent, ReplayEnd
+from transports.rest.past_shapes import ReplayedEvent, ReplayEnd
+from transports.rest.shapes import EventAnswer, EventsAnswer
 
 PAGE = 200
 """Events that are asked for at once."""

@@ -18,7 +18,8 @@ from msgspec import UNSET, Struct
 from cli.output.quantities import counted, duration
 from cli.report.text import Room
 from cli.report.views import STATUSES, Mark, view
-from transports.rest.shapes import EventAnswer, ReplayedEvent, ReplayEnd, SessionAnswer
+from transports.rest.past_shapes import ReplayedEvent, ReplayEnd
+from transports.rest.shapes import EventAnswer, SessionAnswer
 
 OPEN = 100
 """Events of a page that are all shown open; with more, only those whose replay differs."""

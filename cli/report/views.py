@@ -12,7 +12,8 @@ from cli.output.quantities import counted, duration
 from cli.report.text import MOST_LINES, Room, Text, code_lines, is_tall, shown
 from engine.events import Caller, ErrorDetail
 from engine.isolate.codeframe import code_frame
-from transports.rest.shapes import Changes, EventAnswer, GlobalAnswer, ReplayedEvent
+from transports.rest.past_shapes import Changes, ReplayedEvent
+from transports.rest.shapes import EventAnswer, GlobalAnswer
 
 MOST_BINDINGS = 100
 """Variables that are shown of those that an event added, and the same for removed and changed."""

@@ -23,7 +23,8 @@ from engine.isolate.wire import Global
 from engine.limits import Limits
 from engine.looking import MAX_PREVIEW_CHARS
 from engine.statediff import difference
-from transports.rest.shapes import Changes, GlobalAnswer, StateAnswer, changes_answer
+from transports.rest.past_shapes import Changes, changes_answer
+from transports.rest.shapes import GlobalAnswer, StateAnswer
 
 _SHORT = 72
 """Characters of a preview that needs no better text."""

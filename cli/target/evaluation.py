@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from cli.target.client import Client
-from transports.rest.shapes import EvaluatedAnswer
+from transports.rest.past_shapes import EvaluatedAnswer
 
 
 async def evaluate(

@@ -30,7 +30,7 @@ from cli.output.textdiff import diff
 from cli.target.client import Client, Response
 from persistence.schema import DATABASE_NAME
 from transports.identity import LOCAL
-from transports.rest.shapes import ReplayEnd
+from transports.rest.past_shapes import ReplayEnd
 
 GOLDEN = sorted((FOLDER / "stores").glob("*.db"))
 CODES = ("let rows = [1, 2]", "rows.push(Math.random())", "null.x", "rows.length", "for (;;);", "Date.now()")

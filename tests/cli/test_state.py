@@ -24,7 +24,7 @@ from cli.target.comparing import compare
 from cli.target.point import Point
 from cli.target.store import open_store
 from transports.identity import LOCAL
-from transports.rest.shapes import EvaluatedAnswer
+from transports.rest.past_shapes import EvaluatedAnswer
 
 CODES = (
     "let n = 1; const deep = { a: { b: { c: { d: 1 } } } }; function f() { return 1 }; globalThis.was = 'here'",

@@ -17,8 +17,8 @@ from engine.errors import Busy
 from transports.identity import SCOPE_KEY, Identity
 from transports.rest import lines
 from transports.rest.lines import LinesDoor
+from transports.rest.past_shapes import ReplayedEvent, ReplayEnd
 from transports.rest.routes import LINES, Asked, Content, Route, Tell
-from transports.rest.shapes import ReplayedEvent, ReplayEnd
 from transports.settings import DEFAULTS
 
 ANN = Identity("ann", "laptop", b"a")

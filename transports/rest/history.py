@@ -10,17 +10,17 @@ from msgspec import UNSET, Meta, Struct, UnsetType
 from engine.verification import Step
 from transports.asgi import JsonAnswer
 from transports.request import submission
-from transports.rest.routes import LINES, Asked, Content, NoQuery, Route, Tell, json_answer
-from transports.rest.sessions import fields_as_here
-from transports.rest.shapes import (
+from transports.rest.past_shapes import (
     EvaluatedAnswer,
-    EventNumber,
     ReplayedEvent,
     ReplayEnd,
     evaluated_answer,
     replay_end,
     replayed_event,
 )
+from transports.rest.routes import LINES, Asked, Content, NoQuery, Route, Tell, json_answer
+from transports.rest.sessions import fields_as_here
+from transports.rest.shapes import EventNumber
 from transports.rest.submit import Megabytes, Seconds
 
 if TYPE_CHECKING:

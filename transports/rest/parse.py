@@ -9,8 +9,8 @@ from msgspec import Meta, Struct
 from transports.answer import error_text
 from transports.asgi import JsonAnswer
 from transports.request import submission
+from transports.rest.past_shapes import ParsedAnswer
 from transports.rest.routes import Asked, Content, NoQuery, Route, json_answer
-from transports.rest.shapes import ParsedAnswer
 
 if TYPE_CHECKING:
     from engine.supervisor import Supervisor

@@ -13,12 +13,12 @@ from engine.errors import EngineError, NotFound
 from engine.looking import MAX_PREVIEW_CHARS, PREVIEW_CHARS
 from transports.asgi import JsonAnswer
 from transports.rest.executions import DEFAULT_PAGE
+from transports.rest.past_shapes import KeptAnswer, kept_answer
 from transports.rest.routes import Asked, Content, NoQuery, Route, json_answer
 from transports.rest.shapes import (
     EventAnswer,
     EventNumber,
     EventsAnswer,
-    KeptAnswer,
     Limit,
     SessionAnswer,
     SessionName,
@@ -28,7 +28,6 @@ from transports.rest.shapes import (
     TagsAnswer,
     TagValue,
     event_answer,
-    kept_answer,
     session_answer,
     state_answer,
     tags_by_event,
