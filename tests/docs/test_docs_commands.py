@@ -79,9 +79,12 @@ def remembered(output: str) -> dict[str, str]:
 
 @pytest.mark.skipif(not shutil.which("curl"), reason="there is no curl here")
 @pytest.mark.parametrize("document", WITH_CONSOLE, ids=lambda path: path.name)
-def test_every_command_shown_gives_the_answer_shown(document: Path, tmp_path: Path) -> None:
+def test_every_command_shown_gives_the_answer_shown(
+    document: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)  # some write files
     variables: dict[str, str] = {}
-    with mcp_v8("--directory-path", str(tmp_path)) as server:
+    with mcp_v8("--directory-path", str(tmp_path / "store")) as server:
         for shown in dialogues(document):
             actual = typed(shown.command, server, variables)
             assert shown.matches(actual), f"{shown.command}\nshown:  {shown.output}\nactual: {actual}"
