@@ -337,8 +337,10 @@ class BusyAtFirst:
         yield Response(429 if self.asked < 3 else 200, chunks())
 
 
-@pytest.mark.usefixtures("autojump_clock")
-async def test_a_server_that_has_no_place_now_is_asked_again(capsys: pytest.CaptureFixture[str]) -> None:
+async def test_a_server_that_has_no_place_now_is_asked_again(
+    capsys: pytest.CaptureFixture[str],
+    autojump_clock: object,  # noqa: ARG001
+) -> None:
     server = BusyAtFirst()
     session = replayall.Session(Client(server), "a", 1, Replay.begin("a", 0))
     replays = replayall.Replays([session], 1, strict=True, report=None, as_json=False, several=False)

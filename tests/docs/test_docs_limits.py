@@ -41,7 +41,7 @@ from transports.mcp import call, duplex, resumption, sse, streamable, tasks
 from transports.mcp import console as mcp_console
 from transports.mcp import sessions as mcp_sessions
 from transports.mcp.tools import entry, states
-from transports.rest import files, session_stream, stream
+from transports.rest import files, lines, session_stream, stream
 from transports.rest.details import MAX_READINGS
 
 LIMITS = ROOT / "docs" / "limits.md"
@@ -66,6 +66,8 @@ FIXED = {
     "code and input of all these": admission.MAX_HELD_BYTES,
     "looks at the past at once, and replays by MCP, one of them an owner's": looking.MAX_LOOKS_BACK,
     "replays by REST at once, one of them an owner's": looking.MAX_WALKS,
+    "answers in lines at once, half of them an owner's where there are owners": lines.MAX_STREAMS,
+    "a client of such an answer that takes nothing of it": lines.STALLED_SECONDS,
     "checkpoints that are made at once": slots.AT_ONCE,
     "of these, such that take more than 2 s": slots.LONG_AT_ONCE,
     "time for one that is asked for to be begun": looking.PATIENCE_SECONDS,

@@ -119,8 +119,7 @@ async def test_what_fails_after_it_is_the_last_line(error: Exception, code: str)
     assert client.sent[-1]["more_body"] is False
 
 
-@pytest.mark.usefixtures("autojump_clock")
-async def test_silence_is_broken_by_empty_lines() -> None:
+async def test_silence_is_broken_by_empty_lines(autojump_clock: object) -> None:  # noqa: ARG001
     async def slow(_asked: object, tell: Tell) -> None:
         await tell(line(1))
         await trio.sleep(2.5 * lines.KEEP_ALIVE_SECONDS)
@@ -132,8 +131,7 @@ async def test_silence_is_broken_by_empty_lines() -> None:
     assert [part == b"" for part in client.body.split(b"\n")] == [False, True, True, False, True]
 
 
-@pytest.mark.usefixtures("autojump_clock")
-async def test_an_error_after_a_long_silence_is_a_line_too() -> None:
+async def test_an_error_after_a_long_silence_is_a_line_too(autojump_clock: object) -> None:  # noqa: ARG001
     async def late(_asked: object, _tell: Tell) -> None:
         await trio.sleep(1.5 * lines.KEEP_ALIVE_SECONDS)
         raise Busy("full")
@@ -163,6 +161,28 @@ async def test_a_client_that_leaves_ends_the_work_and_frees_its_place() -> None:
             client.leave()
     assert ended == [True]
     assert len(door.places) == 0
+
+
+async def test_a_client_that_takes_nothing_for_long_is_taken_for_gone(autojump_clock: object) -> None:  # noqa: ARG001
+    told = []
+
+    async def many(_asked: object, tell: Tell) -> None:
+        for event in range(10):
+            await tell(line(event))
+            told.append(event)
+
+    class Stalled(Client):
+        async def send(self, message: Any) -> None:
+            if len(self.sent) == 3:
+                await trio.sleep_forever()
+            await super().send(message)
+
+    door, client = door_of(many), Stalled()
+    began = trio.current_time()
+    await door(client.scope, client.receive, client.send)
+    assert (told, len(door.places)) == ([0, 1], 0)
+    assert trio.current_time() - began == pytest.approx(lines.STALLED_SECONDS)
+    assert client.sent[-1]["more_body"] is True  # the answer is not complete
 
 
 async def test_an_owner_gets_half_of_the_places(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -6,6 +6,7 @@ The same routes, doors and answers as the server's, in front of an engine in the
 
 from __future__ import annotations
 
+import math
 import re
 from functools import partial
 from typing import TYPE_CHECKING
@@ -40,7 +41,7 @@ class DirectApp:
         ]
         self._execute = ExecuteDoor(engine, settings)
         self._events = EventsDoor(engine, settings)
-        self._lines = LinesDoor(routes, settings)
+        self._lines = LinesDoor(routes, settings, stalled_seconds=math.inf)
         self._files = FilesDoor(routes)
         self._body_bytes = settings.body_bytes
 

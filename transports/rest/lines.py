@@ -38,6 +38,8 @@ MAX_STREAMS = 64
 """Answers of this kind that are on their way at once."""
 KEEP_ALIVE_SECONDS = 15.0
 """Silence after which an empty line is sent."""
+STALLED_SECONDS = 300.0
+"""A client that takes nothing for so long, while there is something to take, has left."""
 _HEADERS = [
     (b"content-type", LINES.encode()),
     (b"cache-control", b"no-store"),
@@ -46,15 +48,18 @@ _HEADERS = [
 
 
 class LinesDoor:
-    """Serves the routes that answer in lines."""
+    """Serves the routes that answer in lines; whoever takes nothing for ``stalled_seconds`` has left."""
 
-    def __init__(self, routes: Iterable[Route], settings: HttpSettings) -> None:
+    def __init__(
+        self, routes: Iterable[Route], settings: HttpSettings, stalled_seconds: float = STALLED_SECONDS
+    ) -> None:
         self._routes = [
             (re.compile(re.sub(r"{(\w+)}", r"(?P<\1>[^/]+)", route.path)), route, route.stream)
             for route in routes
             if route.stream is not None
         ]
         self._settings = settings
+        self._stalled_seconds = stalled_seconds
         self.places = StreamPlaces("answers in lines")
 
     def serves(self, path: str) -> bool:
@@ -96,14 +101,16 @@ class LinesDoor:
         asked = await asked_of(route, match.groupdict(), scope["query_string"], scope, identity(scope), body)
         if isinstance(asked, JsonAnswer):
             return asked
-        return await _run(stream, asked, receive, send)
+        return await _run(stream, asked, receive, send, self._stalled_seconds)
 
 
-async def _run(stream: Stream, asked: Asked[Any, Any], receive: Receive, send: Send) -> JsonAnswer | None:
+async def _run(
+    stream: Stream, asked: Asked[Any, Any], receive: Receive, send: Send, stalled_seconds: float
+) -> JsonAnswer | None:
     """Let the view send its lines while the client is there; what it came to instead of the first one."""
-    lines = _Lines(send)
     failure: JsonAnswer | None = None
     async with trio.open_nursery() as nursery:
+        lines = _Lines(send, stalled_seconds, nursery.cancel_scope)
         nursery.start_soon(cancel_when_gone, receive, nursery.cancel_scope)
         nursery.start_soon(lines.keep_alive)
         try:
@@ -121,10 +128,11 @@ async def _run(stream: Stream, asked: Asked[Any, Any], receive: Receive, send: S
 
 
 class _Lines:
-    """What is sent, in order."""
+    """What is sent, in order. ``answer`` is cancelled once nothing is taken for so many seconds."""
 
-    def __init__(self, send: Send) -> None:
+    def __init__(self, send: Send, stalled_seconds: float, answer: trio.CancelScope) -> None:
         self._send = send
+        self._stalled_seconds, self._answer = stalled_seconds, answer
         self._turn = trio.Lock()
         self._last = trio.current_time()
         self.has_begun = False
@@ -146,8 +154,12 @@ class _Lines:
 
     async def _write(self, data: bytes, *, more: bool = True) -> None:
         async with self._turn:
-            if not self.has_begun:
-                self.has_begun = True
-                await self._send({"type": "http.response.start", "status": 200, "headers": _HEADERS})
-            self._last = trio.current_time()
-            await self._send({"type": "http.response.body", "body": data, "more_body": more})
+            with trio.move_on_after(self._stalled_seconds) as patience:
+                if not self.has_begun:
+                    self.has_begun = True
+                    await self._send({"type": "http.response.start", "status": 200, "headers": _HEADERS})
+                self._last = trio.current_time()
+                await self._send({"type": "http.response.body", "body": data, "more_body": more})
+            if patience.cancelled_caught:
+                self._answer.cancel()
+        await trio.lowlevel.checkpoint_if_cancelled()
