@@ -13,10 +13,10 @@ from msgspec.structs import replace
 from engine import labels, outcomes
 from engine.chain import Record
 from engine.checkpoints import Checkpoint
-from engine.errors import InvalidField, NotFound
+from engine.errors import InvalidField, NotFound, StoreCorrupt
 from engine.events import STATE_EVENTS, Aborted, ErrorDetail, Executed
 from engine.execution import Execution, Status, first_line
-from engine.history import history, state_at
+from engine.history import history, lineage, state_at
 from engine.isolate.wire import Global
 from engine.replay import Diverged, Divergence, ReplayFailed
 from engine.search import Search
@@ -188,26 +188,38 @@ class Catalog:
         return (await self._describe([await self._entry(session)]))[0]
 
     async def events(self, owner: str, name: str, first: int, limit: int) -> Page[Record]:
-        """Events from number ``first`` on, those before a fork included."""
+        """Events from number ``first`` on, those before a fork included.
+
+        A page ends before one that is damaged; a page that would begin with that raises StoreCorrupt.
+        """
         row = await self.row(owner, name)
         last = min(row.head_seq, max(first, 0) + page_size(limit) - 1)
         records: list[Record] = []
         size = 0
-        async with aclosing(history(self._log, row.session, last, max(first, 0))) as found:
-            async for record in found:
-                records.append(record)
-                size += len(record.body) + sum(map(len, record.large.values()))
-                if size >= PAGE_BYTES:
-                    break
+        try:
+            async with aclosing(history(self._log, row.session, last, max(first, 0))) as found:
+                async for record in found:
+                    records.append(record)
+                    size += len(record.body) + sum(map(len, record.large.values()))
+                    if size >= PAGE_BYTES:
+                        break
+        except StoreCorrupt:
+            if not records:
+                raise
         more = bool(records) and records[-1].event.seq < row.head_seq
         return Page(tuple(records), str(records[-1].event.seq + 1) if more else None)
 
     async def event(self, owner: str, name: str, seq: int) -> Record:
-        """One event."""
-        page = await self.events(owner, name, seq, 1) if seq >= 0 else Page[Record](())
-        if not page.items:
+        """One event, whatever may be wrong with others."""
+        row = await self.row(owner, name)
+        if not 0 <= seq <= row.head_seq:
             raise NotFound(f"session {name} has no event {seq}", field="event")
-        return page.items[0]
+        if (record := await self._log.at(row.session, seq)) is not None:
+            return record
+        for session, *_ in await lineage(self._log, row.session, seq, seq):  # it is of before a fork
+            if (record := await self._log.at(session, seq)) is not None:
+                return record
+        raise StoreCorrupt(f"session {row.session}, event {seq}: it is missing; the store was altered")
 
     async def state(self, owner: str, name: str, at: int) -> ForkPoint:
         """The state event that ``name@at`` stands for."""

@@ -188,7 +188,8 @@ class EventLog(Protocol):
     def read(self, session: str, first: int = 0, last: int | None = None) -> AsyncGenerator[Record, None]:
         """The session's own records with ``first <= seq <= last`` in order, chain verified.
 
-        Events before a fork belong to the parent and are not included. Raises StoreCorrupt.
+        Events before a fork belong to the parent and are not included. Raises StoreCorrupt at one that is
+        damaged, after those before it.
         """
         ...
 
@@ -259,6 +260,13 @@ class EventLog(Protocol):
 
     async def event(self, id: bytes) -> Record | None:
         """The record with that id, whoever owns it (the caller checks)."""
+        ...
+
+    async def at(self, session: str, seq: int) -> Record | None:
+        """The session's own record with that number, whatever may be wrong with others.
+
+        Raises StoreCorrupt if it is damaged.
+        """
         ...
 
     async def accepted(self, session: str, first: int = 0, last: int | None = None) -> list[Record]:

@@ -103,6 +103,10 @@ class SqliteQueries:
         """See ``EventLog``."""
         return await self._query(lambda db: reader.record_by(db, id=id))
 
+    async def at(self, session: str, seq: int) -> Record | None:
+        """See ``EventLog``."""
+        return await self._query(lambda db: reader.record_at(db, session, seq))
+
     async def accepted(self, session: str, first: int = 0, last: int | None = None) -> list[Record]:
         """See ``EventLog``."""
         return await self._query(lambda db: reader.accepted(db, session, first, last))

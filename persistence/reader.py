@@ -14,7 +14,15 @@ from engine.chain import GENESIS, Record
 from engine.errors import StoreCorrupt, StoreError
 from engine.events import Created, Forked
 from persistence.eventlog import SessionRow
-from persistence.schema import ACCEPTED, EVENT_COLUMNS, SESSION_COLUMNS, Row, record_of, session_row
+from persistence.schema import (
+    ACCEPTED,
+    EVENT_COLUMNS,
+    READ_ERRORS,
+    SESSION_COLUMNS,
+    Row,
+    record_of,
+    session_row,
+)
 
 PAGE_BYTES = 1 << 20
 PAGE_RECORDS = 256
@@ -49,17 +57,22 @@ class Walk:
 
     def page(self, db: sqlite3.Connection) -> list[Record]:
         """The next records; none when it is over. The same ones again until they are ``passed``: a page may
-        be read anew if it is not what is in the store. Raises StoreCorrupt.
+        be read anew if it is not what is in the store. It ends before what is damaged; there the next one
+        raises StoreCorrupt.
         """
         records: list[Record] = []
         if self._next > self._last:
             return records
         at = self._at
-        for number, row in enumerate(self._rows(db), self._next):
-            record = record_of(row)
-            self._verify(db, record, number, at)
-            at = record.id
-            records.append(record)
+        try:
+            for number, row in enumerate(self._rows(db), self._next):
+                record = record_of(row)
+                self._verify(db, record, number, at)
+                at = record.id
+                records.append(record)
+        except (StoreCorrupt, *READ_ERRORS):
+            if not records:
+                raise
         if not records:
             head = session_by_id(db, self._session)
             if head is None or head.head_seq < self._next:
@@ -92,7 +105,11 @@ class Walk:
             raise self._corrupt(number, "it is not the head that the session's entry names")
 
     def _corrupt(self, number: int, what: str) -> StoreCorrupt:
-        return StoreCorrupt(f"session {self._session}, event {number}: {what}; the store was altered")
+        return _corrupt(self._session, number, what)
+
+
+def _corrupt(session: str, number: int, what: str) -> StoreCorrupt:
+    return StoreCorrupt(f"session {session}, event {number}: {what}; the store was altered")
 
 
 def _predecessor(db: sqlite3.Connection, record: Record) -> bytes | None:
@@ -118,6 +135,24 @@ def accepted(db: sqlite3.Connection, session: str, first: int, last: int | None)
     return [record_of(row) for row in found]
 
 
+def record_at(db: sqlite3.Connection, session: str, seq: int) -> Record | None:
+    """The verified record of an event, whatever may be wrong with others.
+
+    Raises StoreCorrupt if it is damaged, or not what the event before it and the session's head say, as far
+    as these are there.
+    """
+    record = record_by(db, session=session, seq=seq)
+    if record is None:
+        return None
+    before = _predecessor(db, record)
+    head = session_by_id(db, session)
+    if before not in (None, record.prev):
+        raise _corrupt(session, seq, "it does not follow the event before it")
+    if head is not None and seq == head.head_seq and record.id != head.head_id:
+        raise _corrupt(session, seq, "it is not the head that the session's entry names")
+    return record
+
+
 def session_by_id(db: sqlite3.Connection, session: str) -> SessionRow | None:
     """The session, open or closed."""
     row = db.execute(f"{_SESSIONS} WHERE session = ?", (session,)).fetchone()
@@ -130,7 +165,7 @@ def session_by_name(db: sqlite3.Connection, owner: str, name: str) -> SessionRow
     return None if row is None else session_row(row)
 
 
-def record_by(db: sqlite3.Connection, **keys: str | bytes) -> Record | None:
+def record_by(db: sqlite3.Connection, **keys: str | bytes | int) -> Record | None:
     """The verified record whose columns ``keys`` (all of one index) have those values."""
     where = " AND ".join(f"{column} = ?" for column in keys)
     row = db.execute(f"{_EVENTS} WHERE {where}", tuple(keys.values())).fetchone()

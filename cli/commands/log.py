@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from contextlib import aclosing
 from typing import get_args
 
@@ -16,8 +17,9 @@ from cli.output.table import Table
 from cli.output.text import fit, visible
 from cli.target import pages
 from cli.target.client import Client
-from cli.target.failures import NOT_FOUND, USAGE, Failed
+from cli.target.failures import CORRUPT, NOT_FOUND, USAGE, Failed
 from cli.target.options import Target, with_target
+from cli.target.pages import Damaged
 from cli.target.point import Point, SessionPoint
 from engine.execution import Status
 from transports.rest.shapes import EventAnswer
@@ -88,8 +90,17 @@ async def log(
         end = found.event if until is None else until
         shown = _Shown(status, as_json=as_json)
         await shown.all(client, point.session, first or 0, end, limit, reverse=reverse)
+        if shown.damaged:
+            raise _damage(point.session, shown.damaged)
         if follow:
             await _follow(target, client, point.session, end, shown)
+
+
+def _damage(session: str, events: Sequence[int]) -> Failed:
+    more = f", nor can {len(events) - 1} more" if len(events) > 1 else ""
+    failed = Failed(f"session {session} is damaged, event {min(events)} cannot be read{more}", CORRUPT)
+    failed.is_of_store = True
+    return failed
 
 
 async def _follow(target: Target, client: Client, name: str, after: int, shown: _Shown) -> None:
@@ -111,6 +122,8 @@ class _Shown:
         self._now = moments.now()
         self._table: Table | None = None
         self._is_lost = False
+        self.damaged: list[int] = []
+        """Numbers of the events that could not be read."""
 
     async def all(
         self, client: Client, name: str, first: int, last: int, limit: int | None, *, reverse: bool
@@ -122,13 +135,15 @@ class _Shown:
                 first = start
             limit = None
         if reverse or limit is not None:
-            found = pages.events_backwards(client, name, first, last)
+            found = pages.readable_backwards(client, name, first, last)
         else:
-            found = pages.events(client, name, first, last)
-        batch: list[EventAnswer] = []
+            found = pages.readable(client, name, first, last)
+        batch: list[EventAnswer | Damaged] = []
         async with aclosing(found) as wanted:
             async for event in wanted:
-                if self._status in (None, event.status):
+                if isinstance(event, Damaged):
+                    self.damaged.append(event.event)
+                if isinstance(event, Damaged) or self._status in (None, event.status):
                     batch.append(event)
                     if limit is not None and len(batch) == limit:
                         break
@@ -137,7 +152,7 @@ class _Shown:
                         batch = []
         self.events(batch if reverse or limit is None else batch[::-1])
 
-    def events(self, found: list[EventAnswer]) -> None:
+    def events(self, found: Sequence[EventAnswer | Damaged]) -> None:
         """Show some events."""
         if self._as_json:
             for event in found:

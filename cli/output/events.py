@@ -11,6 +11,7 @@ from cli.output import moments, quantities
 from cli.output.styles import BAD, FAINT, STATUS, STRONG, Styled
 from cli.output.table import Cell, Column, Table
 from cli.output.text import fit, one_line
+from cli.target.pages import Damaged
 from engine.events import Caller
 from transports.rest.shapes import EventAnswer
 
@@ -33,8 +34,11 @@ def who(caller: Caller) -> str:
     return one_line(caller.client or caller.transport)
 
 
-def row(event: EventAnswer, now: datetime, width: int | None) -> Sequence[Cell]:
+def row(event: EventAnswer | Damaged, now: datetime, width: int | None) -> Sequence[Cell]:
     """The cells of LINE, where lines are that wide."""
+    if isinstance(event, Damaged):
+        number, why = Styled(str(event.event), STRONG), Styled(one_line(event.error), BAD)
+        return (number, "", "", Styled(event.type, BAD), "", why)
     status = event.status
     return (
         Styled(str(event.event), STRONG),
@@ -89,6 +93,6 @@ def labels(tags: Mapping[str, str | None]) -> str:
     )
 
 
-def table(events: Iterable[EventAnswer], now: datetime, width: int | None) -> Table:
+def table(events: Iterable[EventAnswer | Damaged], now: datetime, width: int | None) -> Table:
     """A table as wide as these need, in LINEs."""
     return Table(LINE, [row(event, now, width) for event in events], width)

@@ -20,6 +20,8 @@ class Failed(Exception):
         super().__init__(sentence)
         self.sentence = sentence
         self.status = status
+        self.is_of_store = False
+        """Whether something in the store is damaged, of which ``mcp-v8 verify`` says more."""
 
 
 class Refused(Failed):
@@ -28,6 +30,7 @@ class Refused(Failed):
     def __init__(self, http_status: int, sentence: str, code: str, field: str | None = None) -> None:
         corrupt = code in (StoreCorrupt.code, FileCorrupt.code)
         super().__init__(sentence, CORRUPT if corrupt else _STATUSES.get(http_status, DIFFERS))
+        self.is_of_store = code == StoreCorrupt.code
         self.http_status = http_status
         self.code = code
         self.field = field

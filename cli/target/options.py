@@ -154,5 +154,7 @@ def _status(main: Callable[[], int | None]) -> int:
         failed = failed_with(found) if isinstance(found, EngineError) else found
         if not isinstance(failed, Failed):
             raise
-        click.echo(f"mcp-v8: {visible(failed.sentence)}", err=True)
+        asks_verify = click.get_current_context().info_name == "verify"
+        more = ": mcp-v8 verify says what is damaged" if failed.is_of_store and not asks_verify else ""
+        click.echo(f"mcp-v8: {visible(failed.sentence)}{more}", err=True)
         return failed.status

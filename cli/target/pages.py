@@ -3,8 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator
+from contextlib import aclosing
+from typing import Literal
+
+from msgspec import Struct
 
 from cli.target.client import Client, Query
+from cli.target.failures import Refused
 from transports.rest.shapes import (
     EventAnswer,
     EventsAnswer,
@@ -16,6 +21,15 @@ from transports.rest.shapes import (
 
 PAGE = 200
 """Entries that are asked for at once."""
+
+
+class Damaged(Struct, frozen=True):
+    """What is in the place of an event that cannot be read."""
+
+    event: int
+    error: str
+    """A sentence: why."""
+    type: Literal["damaged"] = "damaged"
 
 
 async def session(client: Client, name: str) -> SessionAnswer:
@@ -49,13 +63,42 @@ async def events(client: Client, name: str, first: int, last: int) -> AsyncGener
         first = page.events[-1].event + 1
 
 
-async def events_backwards(
+async def readable(
     client: Client, name: str, first: int, last: int
-) -> AsyncGenerator[EventAnswer, None]:
+) -> AsyncGenerator[EventAnswer | Damaged, None]:
+    """The same, with Damaged in the place of what cannot be read. Raises Refused, Failed."""
+    while first <= last:
+        try:
+            async with aclosing(events(client, name, first, last)) as found:
+                async for one in found:
+                    yield one
+                    first = one.event + 1
+                return
+        except Refused as refused:
+            if not refused.is_of_store:
+                raise
+        # a page cannot begin behind one that is missing, but an event can be had by its number
+        yield await _by_number(client, name, first)
+        first += 1
+
+
+async def _by_number(client: Client, name: str, number: int) -> EventAnswer | Damaged:
+    try:
+        return await client.ask(EventAnswer, "GET", f"/api/sessions/{name}/events/{number}")
+    except Refused as refused:
+        if not refused.is_of_store:
+            raise
+        why = refused.sentence.rpartition(f"event {number}: ")[2]
+        return Damaged(number, why)
+
+
+async def readable_backwards(
+    client: Client, name: str, first: int, last: int
+) -> AsyncGenerator[EventAnswer | Damaged, None]:
     """The same, the last one first."""
     while first <= last:
         start = max(first, last - PAGE + 1)
-        page = [one async for one in events(client, name, start, last)]
+        page = [one async for one in readable(client, name, start, last)]
         for one in reversed(page):
             yield one
         last = start - 1

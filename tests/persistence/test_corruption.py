@@ -153,6 +153,32 @@ async def test_every_byte_of_a_record_counts(database: Path) -> None:
                     await collect(log.read("s1", 3, 3))
 
 
+async def test_what_is_before_the_damage_is_read_and_each_event_behind_it_can_be(database: Path) -> None:
+    records = every_kind()[0].records
+    alter(database, "DELETE FROM events WHERE session = 's1' AND seq = 2")
+    async with open_sqlite_log(database.parent) as log:
+        reading = log.read("s1")
+        assert [await anext(reading), await anext(reading)] == records[:2]
+        with pytest.raises(StoreCorrupt, match="session s1, event 2: it is missing"):
+            await anext(reading)
+        with pytest.raises(StoreCorrupt, match="session s1, event 3: it does not follow"):
+            await collect(log.read("s1", 3))
+        assert [await log.at("s1", seq) for seq in (1, 2, 3, 99)] == [records[1], None, records[3], None]
+
+
+async def test_an_event_alone_is_compared_with_its_neighbours(database: Path) -> None:
+    alter(
+        database,
+        "UPDATE events SET id = flip(id, 9) WHERE session = 's1' AND seq = 2",
+        "UPDATE sessions SET head_id = flip(head_id, 9) WHERE session = 's2'",
+    )
+    async with open_sqlite_log(database.parent) as log:
+        head = (await log.session("s2")).head_seq
+        for session, seq in (("s1", 2), ("s1", 3), ("s2", head)):
+            with pytest.raises(StoreCorrupt, match=f"session {session}, event {seq}: "):
+                await log.at(session, seq)
+
+
 async def test_damage_in_one_session_leaves_the_others_readable(database: Path) -> None:
     alter(database, "UPDATE events SET body = flip(body, 7) WHERE session = 's1' AND seq = 1")
     async with open_sqlite_log(database.parent) as log:
