@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Mapping
 from contextlib import AbstractAsyncContextManager, aclosing, asynccontextmanager
-from typing import Generic, Protocol, TypeVar
+from typing import Any, Generic, Protocol, TypeVar
 from urllib.parse import urlencode
 
 import msgspec
@@ -61,13 +61,14 @@ class Lines(Generic[T, L]):
         ended = False
         async with aclosing(_split(self._chunks)) as lines:
             async for line in lines:
-                told = msgspec.json.decode(line)
+                told = read(line, dict[str, Any])
                 if "error" in told and "code" in told and "type" not in told:
-                    raise Refused(500, told["error"], told["code"], told.get("field"))
+                    error = read(line, ErrorBody)
+                    raise Refused(500, error.error, error.code, error.field)
                 try:
                     one = msgspec.convert(told, self._kind)
                 except msgspec.ValidationError:
-                    self.end = msgspec.convert(told, self._last)
+                    self.end = read(line, self._last)
                     ended = True  # and so does the answer
                     continue
                 yield one
@@ -100,7 +101,7 @@ class Client:
     ) -> T:
         """The answer to one request. Raises Refused, Failed."""
         async with self._send(method, path, query, body, headers) as response:
-            return msgspec.json.decode(await _whole(response), type=kind)
+            return read(await _whole(response), kind)
         raise AssertionError("unreachable")
 
     @asynccontextmanager
@@ -120,7 +121,7 @@ class Client:
     async def send_file(self, kind: type[T], method: str, path: str, file: AsyncIterable[bytes]) -> T:
         """The answer to a file that is sent as it comes. Raises Refused, Failed, and what ``file`` does."""
         async with self._send(method, path, None, None, None, file=file) as response:
-            return msgspec.json.decode(await _whole(response), type=kind)
+            return read(await _whole(response), kind)
         raise AssertionError("unreachable")
 
     @asynccontextmanager
@@ -143,7 +144,7 @@ class Client:
         data = data if file is None else file
         sent = {**({} if body is None else {"content-type": "application/json"}), **(headers or {})}
         async with self._transport.send(method, path, _encode(query or {}), data, sent) as response:
-            if response.status >= 400:
+            if not 200 <= response.status < 300:
                 raise refusal(response.status, await _whole(response))
             yield response
 
@@ -168,6 +169,16 @@ async def _split(chunks: AsyncIterator[bytes]) -> AsyncGenerator[bytes, None]:
             yield line
     if rest:
         yield rest
+
+
+def read(data: bytes, kind: type[T]) -> T:
+    """What was answered. Raises Failed where it is nothing that this command knows."""
+    try:
+        return msgspec.json.decode(data, type=kind)
+    except (msgspec.DecodeError, UnicodeDecodeError) as wrong:
+        raise Failed(
+            f"the answer is not one of mcp-v8, or of another version ({wrong}): is the address right?"
+        ) from wrong
 
 
 def refusal(status: int, body: bytes) -> Failed:

@@ -11,7 +11,7 @@ import msgspec
 import trio
 from msgspec import Struct
 
-from cli.target.client import Client
+from cli.target.client import Client, read
 from cli.target.failures import Failed, Refused
 from cli.target.sse import events
 from transports.answer import Answer
@@ -74,11 +74,11 @@ class Run:
             async for event in events(response.chunks):
                 match event.kind:
                     case "console":
-                        tell(msgspec.json.decode(event.data, type=ConsoleEvent))
+                        tell(read(event.data, ConsoleEvent))
                     case "done":
-                        told = msgspec.json.decode(event.data, type=Answer)
+                        told = read(event.data, Answer)
                     case "failure":
-                        told = msgspec.json.decode(event.data, type=ErrorBody)
+                        told = read(event.data, ErrorBody)
         match told:
             case Answer():
                 return told

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import functools
+import re
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any, Concatenate, ParamSpec
+from urllib.parse import urlsplit
 
 import click
 import trio
@@ -23,12 +25,47 @@ from engine.errors import EngineError, StoreLocked
 
 P = ParamSpec("P")
 
+
+class _Address(click.ParamType[str]):
+    """Where a server is, as ``http://localhost:8080``, or with a path where a proxy has it below one."""
+
+    name = "url"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        """The address as it is. Fails for what is none."""
+        try:
+            parts = urlsplit(value)
+            is_address = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+        except ValueError:  # a port that is no number, an open bracket
+            is_address = False
+        if not is_address or not value.isprintable() or re.search(r"[\s?#]", value):
+            self.fail(f"{value!r} is no address of a server, as http://localhost:8080 is one", param, ctx)
+        return str(value)
+
+
+class _Token(click.ParamType[str]):
+    """What a header can carry. It is never shown."""
+
+    name = "token"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        """The token as it is. Fails for what is none."""
+        if not value.isascii() or not value.isprintable() or " " in value:
+            self.fail("a token is printable ASCII, without spaces", param, ctx)
+        return str(value)
+
+
 _OPTIONS = (
     click.option(
-        "--url", metavar="URL", envvar="MCP_V8_URL", help="Ask the server there, as http://localhost:8080."
+        "--url",
+        type=_Address(),
+        metavar="URL",
+        envvar="MCP_V8_URL",
+        help="Ask the server there, as http://localhost:8080.",
     ),
     click.option(
         "--token",
+        type=_Token(),
         metavar="TOKEN",
         envvar="MCP_V8_TOKEN",
         help="For a server with --tokens; best as MCP_V8_TOKEN.",

@@ -35,8 +35,8 @@ class Server:
         try:
             async with self._client.stream(method, target, content=body, headers=headers) as response:
                 yield Response(response.status_code, response.aiter_bytes())
-        except (httpx2.TransportError, httpx2.InvalidURL) as error:
-            raise Failed(f"{self.where} does not answer: {error or type(error).__name__}") from error
+        except (httpx2.RequestError, httpx2.InvalidURL) as error:
+            raise Failed(f"{self.where} does not answer: {str(error) or type(error).__name__}") from error
 
 
 @asynccontextmanager

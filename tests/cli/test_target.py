@@ -4,8 +4,13 @@ from __future__ import annotations
 
 import os
 import subprocess
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
+import pytest
 from server_process import COMMAND
 
 
@@ -38,3 +43,102 @@ def test_without_any_of_them_the_servers_default_store_is_asked() -> None:
     assert ended.returncode == 3
     assert ended.stderr.startswith("mcp-v8: there is no store in /nonexistent/mcp-v8: ")
     assert ended.stdout == ""
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "",
+        "localhost:8080",
+        "ftp://localhost",
+        "http://",
+        "http://[::1",
+        "http://localhost:99999",
+        "http://localhost:x",
+        "http://a b",
+        "http://a\nb",
+        "http://localhost:8080/?a=b",
+    ],
+)
+def test_what_is_no_address_is_a_wrong_command_line(url: str) -> None:
+    for words in (["log", "a"], ["log", "a", "--follow"], ["exec", "1"]):
+        ended = asked(*words, "--url", url)
+        assert ended.returncode == 2
+        assert "is no address of a server, as http://localhost:8080 is one" in ended.stderr
+        assert "Traceback" not in ended.stderr
+
+
+@pytest.mark.parametrize("token", ["secrät", "sec\nret", "sec ret"])
+def test_what_is_no_token_is_refused_without_being_shown(token: str) -> None:
+    ended = asked("log", "a", "--url", "http://localhost:1", "--token", token)
+    assert ended.returncode == 2
+    assert "a token is printable ASCII, without spaces" in ended.stderr
+    assert token not in ended.stderr
+
+
+_COMMANDS = [
+    ["sessions"],
+    ["log", "a", "--follow"],
+    ["find", "x"],
+    ["state", "a"],
+    ["diff", "a", "b"],
+    ["replay", "a", "--to", "3"],
+    ["replay", "--all"],
+    ["exec", "1"],
+    ["fork", "a@1"],
+    ["export", "a"],
+    ["verify"],
+    ["gc", "--yes"],
+    ["report", "a"],
+]
+
+
+@pytest.mark.parametrize("words", _COMMANDS, ids=" ".join)
+def test_a_server_of_something_else_is_told_in_a_sentence(words: list[str]) -> None:
+    with serving(b"<h1>it works</h1>") as url:
+        ended = asked(*words, "--url", url)
+    assert ended.returncode == 1
+    assert ended.stderr.startswith("mcp-v8: the answer is not one of mcp-v8, or of another version (")
+    assert "Traceback" not in ended.stderr
+
+
+@pytest.mark.parametrize("page", [b"{}", b"[]\n", b'"a"\n1\n', b"\xff", b""])
+def test_so_is_what_is_json_or_next_to_it(page: bytes) -> None:
+    with serving(page) as url:
+        for words in (["sessions"], ["verify"]):
+            ended = asked(*words, "--url", url)
+            assert ended.returncode == 1, words
+            assert ended.stderr.startswith("mcp-v8: the answer "), words
+            assert "Traceback" not in ended.stderr, words
+
+
+def test_a_server_that_sends_elsewhere_is_told_in_a_sentence() -> None:
+    with serving(b"<h1>Moved</h1>", status=302) as url:
+        ended = asked("sessions", "--url", url)
+    assert ended.returncode == 1
+    assert ended.stderr == (
+        "mcp-v8: the answer, with status 302, is not one of mcp-v8: is the address right?\n"
+    )
+
+
+@contextmanager
+def serving(page: bytes, *, status: int = 200) -> Iterator[str]:
+    """The address of a server that answers everything with ``page``."""
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.send_response(status)
+            self.send_header("content-length", str(len(page)))
+            self.end_headers()
+            self.wfile.write(page)
+
+        do_POST = do_GET  # noqa: N815 (it is the base's name)
+
+        def log_message(self, *_: object) -> None: ...
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
+        thread.start()
+        yield f"http://127.0.0.1:{server.server_port}"
+        server.shutdown()
+        thread.join()
