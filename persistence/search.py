@@ -7,7 +7,6 @@ by SQLite, without being decoded.
 
 from __future__ import annotations
 
-import re
 import sqlite3
 import time
 from collections.abc import Callable
@@ -23,7 +22,7 @@ from persistence.eventlog import Page
 from persistence.schema import EVENT_COLUMNS, Row, record_of
 
 PAGE_SECONDS = 0.1
-"""A page ends after the step that brings its time to this."""
+"""A page ends after the event, or the step, that brings its time to this."""
 _FIRST_STEP, _MAX_STEP = 256, 16_384
 """Places in the log that are looked at in one statement: at first, and at most."""
 _STEP_SECONDS = 0.02
@@ -79,11 +78,11 @@ def executions(
         low, started = high - step, time.monotonic()
         for at, *row in db.execute(query, (*values, *needle, low, high)):
             found = _found(tuple(row), search, may_hold)
-            if found is None:
-                continue
-            records.append(found)
-            size += sum(len(value) for value in row if isinstance(value, bytes))
-            if len(records) == limit or size >= page_bytes:
+            if found is not None:
+                records.append(found)
+                size += sum(len(value) for value in row if isinstance(value, bytes))
+            is_late = time.monotonic() - began >= PAGE_SECONDS
+            if is_late or len(records) == limit or size >= page_bytes:
                 return Page(tuple(records), str(at) if at > least else None)
         high, now = low, time.monotonic()
         if now - began >= PAGE_SECONDS:
@@ -113,14 +112,15 @@ def _text_in_sql(search: Search) -> tuple[list[str], list[bytes]]:
     return ["(instr(body, ?) OR instr(large, ?))"], [data, data]
 
 
-def _text_in_bytes(search: Search) -> Callable[[bytes], object] | None:
+def _text_in_bytes(search: Search) -> Callable[[bytes], bool] | None:
     """Finds the text in whatever case where that is one of bytes; None where only decoding tells."""
     if not search.ignore_case or search.needle is None or not search.needle.isascii():
         return None
-    return re.compile(re.escape(search.needle).encode(), re.IGNORECASE).search
+    lowered = search.needle.encode().lower()
+    return lambda data: lowered in data.lower()
 
 
-def _found(row: Row, search: Search, may_hold: Callable[[bytes], object] | None) -> Record | None:
+def _found(row: Row, search: Search, may_hold: Callable[[bytes], bool] | None) -> Record | None:
     """The record of a row if it is what is searched for."""
     body, large = row[_BODY], row[_LARGE]
     if may_hold is not None and not may_hold(body) and not (large and may_hold(large)):
