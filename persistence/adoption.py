@@ -26,6 +26,7 @@ from msgspec.structs import replace
 from engine.chain import Record
 from engine.errors import Conflict, StoreCorrupt, StoreFailed
 from engine.events import Closed, Created, Forked, Tagged
+from engine.timestamps import now_us
 from persistence import reader, threads
 from persistence.eventlog import SessionRow
 from persistence.heads import advance
@@ -110,18 +111,25 @@ class Lineage:
     def _insert(self, db: sqlite3.Connection, known: dict[str, SessionRow | None]) -> None:
         """Write the events that come after the ``known`` ones, then the entries."""
         self._file.seek(0)
+        extended: set[str] = set()
+        """Sessions whose ``known`` head was met in the history: what comes after it is theirs."""
         for row in self._rows():
             session, seq, name = row[0], row[1], row[6]
             entry = known.get(session)
-            if entry is None or seq > entry.head_seq:
+            if entry is not None and seq == entry.head_seq and name == entry.head_id:
+                extended.add(session)
+            elif entry is None or (seq > entry.head_seq and session in extended):
                 _insert_event(db, row)
-            elif seq == entry.head_seq and name != entry.head_id:
+            elif seq >= entry.head_seq:
                 raise _another_history(entry, seq)
         for stretch in self._stretches:
             entry, is_own = known.get(stretch.row.session), stretch is self._stretches[-1]
             if entry is not None and not is_own and entry.head_seq >= stretch.row.head_seq:
                 continue
-            values = session_values(replace(stretch.row, closed=not is_own))
+            after = stretch.row
+            if not is_own:  # of a clock that was far ahead, nothing would be removed for as long
+                after = replace(after, closed=True, last_at=min(after.last_at, now_us()))
+            values = session_values(after)
             db.execute("DELETE FROM sessions WHERE session = ?", (stretch.row.session,))
             db.execute(INSERT_SESSION, (*values, stretch.parent, stretch.first_seq))
         labels = [(self.row.session, target, key, value) for (target, key), value in self._tags.items()]
@@ -177,6 +185,7 @@ def _is_open(entry: SessionRow | None) -> bool:
 def _known_of_ancestor(db: sqlite3.Connection, row: SessionRow) -> SessionRow | None:
     """What is there of a session up to the event at which it was forked. Raises Conflict."""
     entry = reader.session_by_id(db, row.session)
+    _check_owner(entry, row)
     if entry is None:
         return None
     if entry.head_seq >= row.head_seq:
@@ -195,12 +204,13 @@ def _known_of_ancestor(db: sqlite3.Connection, row: SessionRow) -> SessionRow | 
 def _entry_of_own(db: sqlite3.Connection, row: SessionRow) -> SessionRow | None:
     """What is there of the session itself: nothing, remains, or all of it, open. Raises Conflict."""
     entry = reader.session_by_id(db, row.session)
+    _check_owner(entry, row)
+    if not _is_open(entry) and reader.session_by_name(db, row.owner, row.name) is not None:
+        raise Conflict(
+            f"there is another session {row.name} here: delete it, or import into another store",
+            field="session",
+        )
     if entry is None:
-        if reader.session_by_name(db, row.owner, row.name) is not None:
-            raise Conflict(
-                f"there is another session {row.name} here: delete it, or import into another store",
-                field="session",
-            )
         return None
     if entry.closed and not _is_remains(db, entry):
         raise Conflict(
@@ -217,6 +227,12 @@ def _entry_of_own(db: sqlite3.Connection, row: SessionRow) -> SessionRow | None:
     if not entry.closed and entry.head_seq < row.head_seq:
         raise _differs(entry, row, "so the file is longer: delete the session here to import it")
     return entry
+
+
+def _check_owner(entry: SessionRow | None, row: SessionRow) -> None:
+    """Raises Conflict, which tells nothing of another owner's session."""
+    if entry is not None and entry.owner != row.owner:
+        raise Conflict("a session of the history is here as somebody else's", field="session")
 
 
 def _is_remains(db: sqlite3.Connection, entry: SessionRow) -> bool:

@@ -15,6 +15,7 @@ from log_samples import History, Stranger, collect, every_kind, faults_of
 from engine.chain import Record
 from engine.errors import AppendConflict, Conflict, StoreCorrupt, StoreFailed
 from engine.history import history
+from engine.timestamps import now_us
 from persistence.schema import DATABASE_NAME
 from persistence.sqlite import SqliteEventLog, open_sqlite_log
 
@@ -212,6 +213,61 @@ async def test_remains_of_another_history_are_refused(log: SqliteEventLog, direc
     assert await adopt(log, *other.records, *its_fork.records)
     assert "with another history" in await refused(log, directory, *base.records)
     assert "with another history" in await refused(log, directory, *base.records[:4], *fork.records)
+
+
+async def test_events_that_do_not_follow_what_is_left_of_a_session_are_not_put_behind_it(
+    log: SqliteEventLog, directory: Path
+) -> None:
+    base, fork, _ = family()
+    assert await adopt(log, *base.records[:4], *fork.records)
+    stranger, forged, its_fork = History("s7"), History("s1"), History("s8")
+    stranger.created()
+    for _ in range(5):
+        stranger.executed()
+    forged.forked(stranger.head)  # its first event is after the last that is left of s1
+    forged.executed()
+    its_fork.forked(forged.head)
+    line = [*stranger.records, *forged.records]
+    assert "with another history" in await refused(log, directory, *line)
+    assert "with another history" in await refused(log, directory, *line, *its_fork.records)
+    assert await whole(log, "s2") == [*base.records[:4], *fork.records]
+
+
+async def test_what_is_left_of_a_session_is_not_made_whole_where_its_name_is_taken(
+    log: SqliteEventLog, directory: Path
+) -> None:
+    base, fork, _ = family()
+    assert await adopt(log, *base.records[:4], *fork.records)
+    await log.append([History("s9", name="s1").created()])
+    assert "another session s1" in await refused(log, directory, *base.records)
+
+
+async def test_a_session_of_somebody_else_is_refused_without_a_word_of_it(
+    log: SqliteEventLog, directory: Path
+) -> None:
+    secret, mine, fork = History("s1", owner="bob", name="secret"), History("s1"), History("s2")
+    await log.append([secret.created()])
+    mine.created(), mine.executed()
+    fork.forked(mine.head)
+    for line in (mine.records, [*mine.records, *fork.records]):
+        said = await refused(log, directory, *line)
+        assert "somebody else's" in said
+        assert "secret" not in said
+
+
+async def test_what_is_left_of_a_session_of_the_future_can_be_removed(
+    log: SqliteEventLog, directory: Path
+) -> None:
+    future, fork = History("s1"), History("s2")
+    future.created(), future.executed(at=1 << 55)
+    fork.forked(future.head)
+    assert await adopt(log, *future.records, *fork.records)
+    await log.append([fork.closed()])
+    soon = now_us() + 1_000_000
+    while sessions := await log.purgeable(soon, limit=9):
+        for session in sessions:
+            await log.purge(session, soon)
+    assert content(directory)["events"] == []
 
 
 async def test_a_parent_that_is_here_with_fewer_events_is_refused(
