@@ -19,6 +19,9 @@ from cli.target.failures import Failed, only
 T = TypeVar("T")
 V = TypeVar("V")
 
+_START_SECONDS = 0.01
+"""How often it is looked whether a thread that has just been started runs."""
+
 
 class Task(Generic[T]):
     """Work that goes on in the background."""
@@ -55,6 +58,7 @@ class Background(Generic[V]):
         self._ready: Future[V] = Future()
         self._token: trio.lowlevel.TrioToken | None = None
         self._nursery: trio.Nursery | None = None
+        self._opening = trio.CancelScope()
         self._stop = trio.Event()
         self._failure: BaseException | None = None
         self._thread = threading.Thread(target=self._main, name="trio", daemon=True)
@@ -76,9 +80,11 @@ class Background(Generic[V]):
 
     def close(self, seconds: float | None = None) -> None:
         """End it, and wait for that, or for so long. Raises what went wrong in it, if anything did."""
+        while self._token is None and self._thread.is_alive():
+            self._thread.join(_START_SECONDS)
         if self._token is not None:
             with suppress(trio.RunFinishedError):
-                self._token.run_sync_soon(self._stop.set)
+                self._token.run_sync_soon(self._end)
         self._thread.join(seconds)
         if self._failure is not None:
             raise self._failure
@@ -94,11 +100,22 @@ class Background(Generic[V]):
                 self._ready.set_exception(failure)
 
     async def _serve(self) -> None:
-        async with self._opened() as value, trio.open_nursery() as nursery:
-            self._nursery, self._token = nursery, trio.lowlevel.current_trio_token()
-            self._ready.set_result(value)
-            await self._stop.wait()
-            nursery.cancel_scope.cancel()
+        self._token = trio.lowlevel.current_trio_token()
+        with self._opening:
+            async with self._opened() as value, trio.open_nursery() as nursery:
+                self._nursery = nursery
+                self._ready.set_result(value)
+                await self._stop.wait()
+                nursery.cancel_scope.cancel()
+        if not self._ready.done():
+            self._ready.set_exception(self._ended())
+
+    def _end(self) -> None:
+        """What is open is closed in order; what is being opened is given up."""
+        if self._ready.done():
+            self._stop.set()
+        else:
+            self._opening.cancel()
 
     def _start(self, work: Callable[[], Awaitable[Any]], task: Task[Any]) -> None:
         assert self._nursery is not None
