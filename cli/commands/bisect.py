@@ -61,7 +61,7 @@ async def bisect(
     mcp-v8 bisect demo 'total >= 0' --not
     mcp-v8 bisect demo 'rows.includes(7)' --from 2 --to 6
     """
-    async with target.client(revisits=True) as client:
+    async with target.client("revisit") as client:
         if last is None:
             last = (await pages.session(client, session)).event
         if first > last:

@@ -31,7 +31,7 @@ async def fork(target: Target, point: Point, name: str | None, *, as_json: bool)
     mcp-v8 fork demo
     """
     body = {"event": point.event, "name": name}
-    async with target.client(writes=True) as client:
+    async with target.client("write") as client:
         path = f"/api/sessions/{point.session}/fork"
         made = await client.ask(SessionAnswer, "POST", path, body=body)
     if as_json:
@@ -76,7 +76,7 @@ async def tag(
     mcp-v8 tag demo                lists what there is
     """
     path = f"/api/sessions/{point.session}/tags"
-    async with target.client(writes=bool(changes)) as client:
+    async with target.client("write" if changes else "look") as client:
         if changes:
             body = {"event": point.event, "tags": dict(changes)}
             told = await client.ask(TagsAnswer, "PUT", path, body=body)
@@ -113,7 +113,7 @@ async def delete(target: Target, sessions: tuple[str, ...], *, yes: bool, as_jso
     mcp-v8 delete demo other --yes
     """
     names = list(dict.fromkeys(sessions))
-    async with target.client(writes=True) as client:
+    async with target.client("write") as client:
         found = [await client.ask(SessionAnswer, "GET", f"/api/sessions/{name}") for name in names]
         if not yes:
             for one in found:

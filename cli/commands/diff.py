@@ -42,7 +42,7 @@ async def diff(target: Target, before: Point, after: Point | None, *, as_json: b
     """
     if after is None:
         after = Point(before.session, None)
-    async with target.client(revisits=True) as client:
+    async with target.client("revisit") as client:
         told = await comparing.compare(client, before, after)
     if as_json:
         print_json(told)

@@ -88,7 +88,7 @@ async def exec(  # noqa: A001 (it is the command's name)
         heap_mb=heap_memory_mb,
         idempotency_key=idempotency_key,
     )
-    async with target.client(writes=True) as client:
+    async with target.client("write") as client:
         if no_wait:
             begun = await Run(client).begin(request)
             print_json(begun) if as_json else click.echo(begun.execution_id)

@@ -40,7 +40,7 @@ async def gc(target: Target, *, yes: bool, as_json: bool) -> None:
                 click.echo(line)
         return
     async with (
-        target.clients(writes=True) as clients,
+        target.clients("write") as clients,
         clients[0].lines(GarbageRemoved, GarbageEnd, "POST", "/api/gc") as lines,
     ):
         with Progress("removing", found.events, "events") as progress:

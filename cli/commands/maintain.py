@@ -33,7 +33,7 @@ async def accept(target: Target, session: str, *, yes: bool, as_json: bool) -> N
     \b
     mcp-v8 accept demo     shows what differs, and asks
     """
-    async with target.client(writes=True) as client:
+    async with target.client("write") as client:
         if not yes:
             await _explain(client, session)
             must_agree(f"Accept the state that the replay of {session} gives", yes=False)
@@ -90,7 +90,7 @@ async def checkpoint(target: Target, session: str, *, as_json: bool) -> int:
     \b
     mcp-v8 checkpoint demo
     """
-    async with target.client(writes=True) as client:
+    async with target.client("write") as client:
         kept = await client.ask(KeptAnswer, "POST", f"/api/sessions/{session}/checkpoint")
     if as_json:
         print_json(kept)

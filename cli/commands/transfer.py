@@ -149,7 +149,7 @@ async def import_(target: Target, file: IO[bytes], *, only_check: bool, most: in
                 target = msgspec.structs.replace(target, owner=told.owner)
             with _progress("Importing", source.seek(0, os.SEEK_END)) as bar:
                 source.seek(0)
-                async with target.client(writes=True) as client:
+                async with target.client("write") as client:
                     told = await client.send_file(
                         ImportAnswer, "POST", "/api/import", _Pieces(source, bar.update)
                     )

@@ -50,7 +50,7 @@ class Place(Struct):
 async def opened(target: Target, point: Point) -> AsyncIterator[Place]:
     """The place that ``point`` means, as long as the block lasts. Raises Refused, Failed, EngineError."""
     if point.event is None:
-        async with target.client(writes=True) as client:
+        async with target.client("write") as client:
             yield Place(client, point.session, await _last_event(client, point.session))
     elif target.url is not None:
         async with target.client() as client, _forked(client, point) as place:
@@ -110,7 +110,7 @@ async def _copied(target: Target, point: Point) -> AsyncIterator[Client]:
                 async for chunk in exported.chunks:
                     file.write(chunk)
         file.seek(0)
-        async with open_store(Path(folder), owner=owner, writes=True, lasts=False) as (client,):
+        async with open_store(Path(folder), owner=owner, use="play") as (client,):
             await client.send_file(ImportAnswer, "POST", "/api/import", _pieces(file))
             yield client
 

@@ -21,6 +21,7 @@ from cli.output import terminal
 from cli.output.text import visible
 from cli.target.client import Client
 from cli.target.failures import USAGE, Failed, failed_with, only
+from cli.target.use import Use
 from engine.errors import EngineError, StoreLocked
 
 P = ParamSpec("P")
@@ -92,11 +93,8 @@ class Target(Struct, frozen=True):
     owner: str | None
 
     @asynccontextmanager
-    async def clients(
-        self, *, writes: bool = False, revisits: bool = False
-    ) -> AsyncIterator[Sequence[Client]]:
-        """Clients of everybody whose sessions are meant. One that ``writes`` owns its store; one that
-        ``revisits`` goes back to the past of a session again and again.
+    async def clients(self, use: Use = "look") -> AsyncIterator[Sequence[Client]]:
+        """Clients of everybody whose sessions are meant.
 
         Raises Failed, EngineError.
         """
@@ -109,19 +107,17 @@ class Target(Struct, frozen=True):
         from cli.target.store import open_store
 
         try:
-            async with open_store(
-                self.directory, owner=self.owner, writes=writes, revisits=revisits
-            ) as clients:
+            async with open_store(self.directory, owner=self.owner, use=use) as clients:
                 yield clients
         except* StoreLocked as locked:
             raise Failed(f"{locked.exceptions[0]}; or ask that one, by --url") from None
 
     @asynccontextmanager
-    async def client(self, *, writes: bool = False, revisits: bool = False) -> AsyncIterator[Client]:
+    async def client(self, use: Use = "look") -> AsyncIterator[Client]:
         """A client of one owner. Raises Failed where several have sessions in a store, and what ``clients``
         does.
         """
-        async with self.clients(writes=writes, revisits=revisits) as clients:
+        async with self.clients(use) as clients:
             if len(clients) > 1:
                 owners = ", ".join(str(client.owner) for client in clients)
                 raise Failed(f"{clients[0].where} has sessions of {owners}: choose by --owner", USAGE)

@@ -15,6 +15,7 @@ import trio
 from cli import environment
 from cli.target.client import Client
 from cli.target.inprocess import InProcess
+from cli.target.use import Use
 from engine.limits import LimitPolicy
 from engine.supervisor import Stores, open_supervisor
 from persistence.directory_blobs import DirectoryBlobStore, ReadOnlyBlobStore
@@ -35,24 +36,27 @@ _NO_CHECKPOINTS = 1e9
 """Seconds that no replay takes."""
 _LIMITLESS = 1 << 40
 """Bytes: what is asked of a store comes from who has it."""
+_CHECKPOINTS: dict[Use, tuple[type[DirectoryBlobStore], float]] = {
+    "look": (ReadOnlyBlobStore, _NO_CHECKPOINTS),
+    "revisit": (ScratchBlobStore, REVISIT_SECONDS),
+    "write": (DirectoryBlobStore, RESTORE_TARGET_SECONDS),
+    "play": (DirectoryBlobStore, RESTORE_TARGET_SECONDS),
+}
+"""Where they are, and how long a replay may take without one more."""
 
 
 @asynccontextmanager
-async def open_store(
-    directory: Path, *, owner: str | None, writes: bool, lasts: bool = True, revisits: bool = False
-) -> AsyncIterator[Sequence[Client]]:
+async def open_store(directory: Path, *, owner: str | None, use: Use) -> AsyncIterator[Sequence[Client]]:
     """A client for each owner who has sessions in the store, or for the one named, or for nobody's first.
 
-    It is owned if the command ``writes``, else not altered in any way: one that ``revisits`` the past of a
-    session again and again has checkpoints of it in memory. One that does not ``last`` is left without a last
-    checkpoint. Raises StoreLocked if a server has it
-    then, StoreMissing if there is none, StoreError.
+    Raises StoreLocked if it is to be written to and a server has it, StoreMissing if there is none,
+    StoreError.
     """
     where = f"the store in {directory}"
     logging.lastResort = logging.NullHandler()  # what an operator would read in the log, the answers say here
-    read = ScratchEventLog if revisits else None
-    blobs = DirectoryBlobStore if writes else ScratchBlobStore if revisits else ReadOnlyBlobStore
-    target_seconds = RESTORE_TARGET_SECONDS if writes else REVISIT_SECONDS if revisits else _NO_CHECKPOINTS
+    writes = use in ("write", "play")
+    read = ScratchEventLog if use == "revisit" else None
+    blobs, target_seconds = _CHECKPOINTS[use]
     async with (
         open_sqlite_log(directory) if writes else open_sqlite_reader(directory, _tell, read) as log,
         open_supervisor(
@@ -73,7 +77,7 @@ async def open_store(
         user = await trio.to_thread.run_sync(_user)
         agent = _agent() if writes else "mcp-v8-cli"
         yield [Client(InProcess(app, where, Identity(one, subject=user), agent), one) for one in owners]
-        if writes and lasts:
+        if use == "write":
             await engine.drain(DRAIN_SECONDS)
 
 

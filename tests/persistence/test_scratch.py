@@ -41,7 +41,7 @@ async def test_who_goes_back_again_goes_on_from_a_checkpoint_that_no_file_holds(
     before = files(directory)
     replayed = count_replays(monkeypatch)
     with trio.fail_after(60):
-        async with store.open_store(directory, owner=None, writes=False, revisits=True) as (client,):
+        async with store.open_store(directory, owner=None, use="revisit") as (client,):
             await evaluate(client, "a", EVENTS, "n")
             assert len(replayed) == EVENTS
             while len(replayed) >= EVENTS - 1:  # until one was made

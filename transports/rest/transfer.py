@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator, AsyncIterator
-from importlib.metadata import version
 from typing import TYPE_CHECKING
 
 from engine.portable import SUFFIX
@@ -24,6 +23,8 @@ class Transfer:
 
     async def export(self, asked: Asked[NoQuery, None]) -> tuple[str, AsyncGenerator[bytes, None]]:
         """A session's file."""
+        from importlib.metadata import version  # which takes 10 ms, of every command if it were above
+
         name = asked.path["name"]
         program = f"mcp-v8 {version('mcp-v8')}"
         return name + SUFFIX, await self._engine.store.export(asked.owner, name, program)
