@@ -36,13 +36,12 @@ _NO_CHECKPOINTS = 1e9
 """Seconds that no replay takes."""
 _LIMITLESS = 1 << 40
 """Bytes: what is asked of a store comes from who has it."""
-_CHECKPOINTS: dict[Use, tuple[type[DirectoryBlobStore], float]] = {
-    "look": (ReadOnlyBlobStore, _NO_CHECKPOINTS),
-    "revisit": (ScratchBlobStore, REVISIT_SECONDS),
-    "write": (DirectoryBlobStore, RESTORE_TARGET_SECONDS),
-    "play": (DirectoryBlobStore, RESTORE_TARGET_SECONDS),
+_BLOBS: dict[Use, type[DirectoryBlobStore]] = {
+    "look": ReadOnlyBlobStore,
+    "revisit": ScratchBlobStore,
+    "write": DirectoryBlobStore,
+    "play": DirectoryBlobStore,
 }
-"""Where they are, and how long a replay may take without one more."""
 
 
 @asynccontextmanager
@@ -56,11 +55,11 @@ async def open_store(directory: Path, *, owner: str | None, use: Use) -> AsyncIt
     logging.lastResort = logging.NullHandler()  # what an operator would read in the log, the answers say here
     writes = use in ("write", "play")
     read = ScratchEventLog if use == "revisit" else None
-    blobs, target_seconds = _CHECKPOINTS[use]
+    target_seconds = {"look": _NO_CHECKPOINTS, "revisit": REVISIT_SECONDS}.get(use, RESTORE_TARGET_SECONDS)
     async with (
         open_sqlite_log(directory) if writes else open_sqlite_reader(directory, _tell, read) as log,
         open_supervisor(
-            stores=Stores(log, blobs(directory)),
+            stores=Stores(log, _BLOBS[use](directory)),
             policy=LimitPolicy(),
             cache_dir=environment.cache_directory(),
             max_workers=environment.default_max_workers(),

@@ -24,7 +24,7 @@ SLOW = "for (let i = 0, x = 0; i < 5e7; i++) x = (x * 31 + i) | 0"
 @pytest.fixture
 async def directory(tmp_path: Path, cache_dir: Path) -> Path:
     """A store with a session "a", and without a checkpoint."""
-    async with opened(tmp_path, cache_dir) as engine:
+    async with opened(tmp_path, cache_dir, restore_target_seconds=1e6) as engine:
         for n in range(EVENTS):
             await engine.run(f"var n = {n}; {SLOW}", session="a", owner=LOCAL.owner)
     return tmp_path
