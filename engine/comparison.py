@@ -12,7 +12,9 @@ no name: those events name the states that were recorded, and that can be restor
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections.abc import Sequence
+from operator import itemgetter
 from typing import NamedTuple
 
 from msgspec import Struct
@@ -48,15 +50,23 @@ class Acceptances:
     """The Accepted events on the way to a state, oldest first."""
 
     def __init__(self, events: Sequence[Accepted] = ()) -> None:
-        self._events = events
+        self._of = {seq: one for one in events for seq in one.digests}
+        self._unnamed: list[tuple[int, int]] = []
+        """The first event of each stretch of states without a name, and the one that ends it, ascending."""
+        for first, end in sorted((min(one.digests, default=one.seq), one.seq) for one in events):
+            if self._unnamed and first <= self._unnamed[-1][1]:
+                first, last = self._unnamed.pop()
+                end = max(last, end)
+            self._unnamed.append((first, end))
 
     def of(self, seq: int) -> Accepted | None:
         """The one that holds for event ``seq``: the last one that names it."""
-        return next((one for one in reversed(self._events) if seq in one.digests), None)
+        return self._of.get(seq)
 
     def is_named(self, seq: int) -> bool:
         """Whether the state after event ``seq``, on that way, is the one that the event names."""
-        return not any(min(one.digests, default=one.seq) <= seq < one.seq for one in self._events)
+        place = bisect_right(self._unnamed, seq, key=itemgetter(0)) - 1
+        return place < 0 or seq >= self._unnamed[place][1]
 
 
 class Comparison:
@@ -184,7 +194,18 @@ def _compare_digests(expected: bytes, got: bytes) -> Difference | None:
 
 def from_where_they_part(expected: str, got: str) -> tuple[str, str]:
     """The two texts from shortly before that: from the beginning of the line, unless it is a long one."""
-    pairs = enumerate(zip(expected, got, strict=False))
-    at = next((i for i, (a, b) in pairs if a != b), min(len(expected), len(got)))
+    at = _common(expected, got)
     start = expected.rfind("\n", max(0, at - _LINE_CHARS), at) + 1 or max(0, at - 40)
     return expected[start : start + FOUND_CHARS], got[start : start + FOUND_CHARS]
+
+
+def _common(one: str, other: str) -> int:
+    """How many characters both begin with, found by halves: texts may be long, and others wait."""
+    low, high = 0, min(len(one), len(other))
+    while low < high:
+        middle = (low + high + 1) // 2
+        if one[low:middle] == other[low:middle]:
+            low = middle
+        else:
+            high = middle - 1
+    return low

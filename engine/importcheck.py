@@ -20,6 +20,7 @@ from engine.events import (
     STATE_EVENTS,
     TICKS_PER_MS,
     Aborted,
+    Accepted,
     Closed,
     Created,
     Event,
@@ -30,8 +31,9 @@ from engine.events import (
 from engine.history import MAX_FORKS
 from engine.limits import LimitPolicy
 from engine.plausibility import is_plausible, is_plausible_error
-from engine.portable import End, Header, Unpacker, decode_header, decode_line, record_of
+from engine.portable import End, Header, Line, Unpacker, decode_header, decode_line, record_of
 from engine.session import NAME, Position, apply
+from engine.worker import CUT_MARK, LINE_COST, allowance
 
 REDACTED = (
     "this file was redacted: it cannot be verified, and so not imported; export the session without --redact"
@@ -40,6 +42,12 @@ MAX_TIME = 253_402_300_799_999_999
 """The end of the year 9999, in microseconds since the epoch: what times over HTTP can say."""
 _TICK_US = 1_000 // TICKS_PER_MS
 _SEED_BYTES, _DIGEST_BYTES = 16, 32
+MAX_DIGESTS = 1_000_000
+"""Of the Accepted events in a file that a server takes in: whoever recovers the session has all in memory."""
+_ACCEPTED_BYTES = 48
+"""What a number and a digest take at most."""
+_TEXT_MARKS = frozenset(range(0xC4, 0xC7)) | frozenset(range(0xD9, 0xDC))
+"""With which the MessagePack of long strings and bytes begins."""
 
 _ID = re.compile(r"\w{1,64}", re.ASCII)
 """Internal ids of sessions."""
@@ -70,6 +78,8 @@ class ImportCheck:
         self._states = bytearray()
         """For each event whether it is a state event."""
         self._tags: dict[int, dict[str, str]] = {}
+        self._digests = 0
+        """In all Accepted events."""
 
     @property
     def header(self) -> Header:
@@ -127,12 +137,27 @@ class ImportCheck:
         if isinstance(line, End):
             self._end = line
             return None
+        if self._policy is not None:
+            self._check_size(line, self._policy)
         record = record_of(line)
         self._follow(record)
         self._check(record.event)
         self._seq += 1
         self._states.append(isinstance(record.event, STATE_EVENTS))
         return record
+
+    def _check_size(self, line: Line, policy: LimitPolicy) -> None:
+        """Raises TooLarge where a field that is more than a text, which takes many times its bytes once it is
+        decoded, has more of them than what a worker may say, or a number and a digest for each event.
+        """
+        most = max(allowance(policy.default), _ACCEPTED_BYTES * self._seq if line.type == "accepted" else 0)
+        size = sum(len(field) for field in line.large if not _is_text(field))
+        if size > most:
+            raise TooLarge(
+                f"event {line.event} has {size:,} bytes of console, trace and other lists; at most {most:,} "
+                "are possible with the limits here",
+                field="file",
+            )
 
     def _begin(self, header: Header) -> None:
         if header.redacted:
@@ -189,6 +214,8 @@ class ImportCheck:
             self._check_execution(event)
         elif isinstance(event, Tagged):
             self._check_tags(event)
+        elif isinstance(event, Accepted):
+            self._check_accepted(event)
 
     def _check_execution(self, event: Executed | Aborted) -> None:
         over = event.at + event.duration_us
@@ -201,6 +228,20 @@ class ImportCheck:
             raise FileCorrupt("its execution's id or idempotency key is of no such form")
         if self._policy is not None:
             _check_limits(event, self._policy)
+
+    def _check_accepted(self, event: Accepted) -> None:
+        self._digests += len(event.digests)
+        if any(
+            not (0 < number < self._seq and self._states[number] and len(digest) == _DIGEST_BYTES)
+            for number, digest in event.digests.items()
+        ):
+            raise FileCorrupt("it accepts what no replay of an event can have given")
+        if self._policy is not None and self._digests > MAX_DIGESTS:
+            raise TooLarge(
+                f"replays of over {MAX_DIGESTS:,} events were accepted in this session; import it with "
+                "`mcp-v8 import --directory-path`, while no server has the store",
+                field="file",
+            )
 
     def _check_tags(self, event: Tagged) -> None:
         """Raises FileCorrupt: here no more labels were allowed either."""
@@ -223,7 +264,13 @@ class ImportCheck:
         raise FileCorrupt(f"this is no whole file of `mcp-v8 export`{place}: {why}", field="file") from None
 
 
+def _is_text(field: bytes) -> bool:
+    return bool(field) and field[0] in _TEXT_MARKS
+
+
 def _is_possible(event: Executed | Aborted) -> bool:
+    if sum(LINE_COST + len(line.text) for line in event.console) > event.limits.console_bytes + CUT_MARK:
+        return False
     if isinstance(event, Aborted):
         return is_plausible_error(event.error)
     trace = event.trace

@@ -22,7 +22,7 @@ import msgspec
 from backports import zstd
 from msgspec import Meta, Struct
 
-from engine.chain import Record, event_id, unseal
+from engine.chain import INLINE_MAX, Record, event_id, unseal
 from engine.errors import FileCorrupt, InvalidField, StoreCorrupt, TooLarge
 
 FORMAT: Literal["mcp-v8 session"] = "mcp-v8 session"
@@ -32,6 +32,10 @@ SUFFIX = ".jsonl.zst"
 
 MAX_LINE_BYTES = 64 << 20
 """A line of a file that is read: an event takes up to three times that in memory."""
+MAX_FIELDS = 64
+"""More than any event has."""
+MAX_BODY_BYTES = MAX_FIELDS * (INLINE_MAX + 64)
+"""Of an event without its large fields."""
 WINDOW_LOG = 23
 """Of what a decompressor keeps, 8 MiB: what zstd's levels up to 19 need."""
 LEVEL = 3
@@ -71,7 +75,7 @@ class Line(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     prev: Name
     body: bytes
     """Canonical encoding (``engine.chain``), large fields replaced by references."""
-    large: list[bytes]
+    large: Annotated[list[bytes], Meta(max_length=MAX_FIELDS)]
     """The encodings of the fields that were taken out."""
 
 
@@ -119,6 +123,8 @@ def line_of(record: Record) -> Line:
 def record_of(line: Line) -> Record:
     """The record of a line. Raises FileCorrupt unless it hashes to its id and all in it belongs to it."""
     name, prev = bytes.fromhex(line.id), bytes.fromhex(line.prev)
+    if len(line.body) > MAX_BODY_BYTES:
+        raise FileCorrupt("it has a large field where small ones are")
     if event_id(prev, line.body) != name:
         raise FileCorrupt("the event does not hash to its id")
     large = {hashlib.sha256(field).digest(): field for field in line.large}

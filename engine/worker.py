@@ -32,8 +32,8 @@ from engine.limits import MIB, Limits
 CLOSE_SECONDS: Final = 1.0
 """How long a killed process may take to be gone, and the zygote to tell: longer than they do."""
 _CHUNK: Final = 1 << 16
-_LINE_COST: Final = 32
-_CUT_MARK: Final = 64
+LINE_COST: Final = 32
+CUT_MARK: Final = 64
 """What a console line takes of the limit beside its text, and room for the mark of one that was cut: see
 ``console.js``."""
 _CPU_CLOCK: Final = 2
@@ -180,7 +180,7 @@ class Worker:
         again, only ``kill_and_collect`` and ``aclose``.
         """
         self._on_console = on_console
-        self._console_room = message.limits.console_bytes + _CUT_MARK
+        self._console_room = message.limits.console_bytes + CUT_MARK
         return await self._ask(message, allowance(message.limits), self._receive_done)
 
     async def look(self, message: wire.Look) -> wire.Seen:
@@ -330,7 +330,7 @@ class Worker:
         while True:
             match await self._receive():
                 case wire.Console(lines):
-                    self._console_room -= sum([_LINE_COST + len(line.text) for line in lines])
+                    self._console_room -= sum([LINE_COST + len(line.text) for line in lines])
                     if self._console_room < 0:
                         raise WorkerFailed("printed more than its limits allow")
                     self._on_console(lines)

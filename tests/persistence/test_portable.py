@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import random
 import tracemalloc
 from collections.abc import Callable
@@ -15,10 +16,10 @@ from log_samples import CALLER, History
 from msgspec.structs import replace
 from portable_files import check, file_of, header_of, lines_of, packed
 
-from engine import portable
-from engine.chain import GENESIS, Record, seal
+from engine import importcheck, portable
+from engine.chain import GENESIS, Record, event_id, seal
 from engine.errors import Conflict, FileCorrupt, InvalidField, TooLarge
-from engine.events import Event, Executed, Outcome, Tagged, Trace
+from engine.events import Accepted, Event, Executed, Line, Outcome, Tagged, Trace
 from engine.importcheck import MAX_TIME, REDACTED
 from engine.limits import LimitPolicy, Limits
 
@@ -51,6 +52,13 @@ def of_session(*events: Event, **changes: Any) -> bytes:
         fields = {"seq": len(records)} if event.session == "s1" else {}
         records.append(seal(records[-1].id, replace(event, **fields)))
     return file_of(records, **changes)
+
+
+def made_up(begun: Record, line: portable.Line) -> bytes:
+    """A file whose second event is what no export would write."""
+    packer = portable.Packer()
+    lines = (header_of([begun], events=2), portable.line_of(begun), line)
+    return b"".join(map(packer.add, lines)) + packer.finish()
 
 
 @pytest.fixture(scope="module")
@@ -306,6 +314,8 @@ def test_a_session_occurs_once_in_a_history() -> None:
         ({"cpu_us": -1}, "no execution"),
         ({"outcome": Outcome(status="failed")}, "no execution"),
         ({"outcome": Outcome(status="completed", result="x" * 2_000_000)}, "no execution"),
+        ({"console": (Line("log", "x" * 2_000_000),)}, "no execution"),
+        ({"console": (Line("log", ""),) * 40_000}, "no execution"),
         ({"owner": "bob"}, "another owner"),
         ({"session": "s2"}, "does not follow"),
     ],
@@ -335,6 +345,58 @@ def test_internal_ids_have_the_form_of_ids(session: str) -> None:
 def test_labels_are_such_as_a_server_takes(tags: dict[str, str | None]) -> None:
     with pytest.raises(FileCorrupt, match="label"):
         check(of_session(Tagged(session="s1", seq=1, at=1, caller=CALLER, target=0, tags=tags)))
+
+
+@pytest.mark.parametrize("digests", [{0: bytes(32)}, {2: bytes(32)}, {-1: bytes(32)}, {1: bytes(31)}])
+def test_what_is_accepted_are_replays_of_events_before_it(
+    executed: Executed, digests: dict[int, bytes]
+) -> None:
+    event = Accepted(session="s1", seq=2, at=1, caller=CALLER, engine="x", digests={1: bytes(32)})
+    assert len(check(of_session(executed, event))) == 3
+    with pytest.raises(FileCorrupt, match="accepts what no replay"):
+        check(of_session(executed, replace(event, digests=digests)))
+
+
+def test_a_server_takes_so_many_accepted_replays(executed: Executed, monkeypatch: pytest.MonkeyPatch) -> None:
+    event = Accepted(session="s1", seq=2, at=1, caller=CALLER, engine="x", digests={1: bytes(32)})
+    file = of_session(executed, event, event, event)
+    monkeypatch.setattr(importcheck, "MAX_DIGESTS", 2)
+    assert check(file)
+    with pytest.raises(TooLarge, match="over 2 events were accepted"):
+        check(file, policy=LimitPolicy())
+
+
+def test_lists_that_take_much_memory_are_refused_before_they_are_decoded() -> None:
+    begun = History("s1").created()
+    lists = b"\xdd" + (20_000_000).to_bytes(4, "big") + b"\x90" * 20_000_000
+    reference = msgspec.msgpack.Ext(1, len(lists).to_bytes(8, "big") + hashlib.sha256(lists).digest())
+    body = msgspec.msgpack.encode({"type": "executed", "console": reference})
+    line = portable.Line(
+        event=1,
+        type="executed",
+        id=event_id(begun.id, body).hex(),
+        prev=begun.id.hex(),
+        body=body,
+        large=[lists],
+    )
+    tracemalloc.start()
+    try:
+        with pytest.raises(TooLarge, match="event 1 has 20,000,005 bytes of console"):
+            check(made_up(begun, line), policy=LimitPolicy())
+        assert tracemalloc.get_traced_memory()[1] < 200_000_000  # decoded, they take over 1.2 GB
+    finally:
+        tracemalloc.stop()
+
+
+@pytest.mark.parametrize(
+    ("body", "large"), [(b"\xc4" * 100_000, []), (b"\x80", [b""] * 100)], ids=["body", "large fields"]
+)
+def test_a_line_is_no_larger_than_an_events(body: bytes, large: list[bytes]) -> None:
+    begun = History("s1").created()
+    name = event_id(begun.id, body).hex()
+    line = portable.Line(event=1, type="executed", id=name, prev=begun.id.hex(), body=body, large=large)
+    with pytest.raises(FileCorrupt, match=r"large field|length <= 64"):
+        check(made_up(begun, line))
 
 
 def test_labels_are_of_states_and_no_more_than_a_session_has(executed: Executed) -> None:
