@@ -55,9 +55,10 @@ class StoreCare:
                     await tell(one)
             return await check.result()
 
-    async def garbage(self) -> Garbage:
-        """What is in the store that nobody needs. Raises StoreError."""
-        return await self._upkeep.survey()
+    async def garbage(self, owner: str) -> Garbage:
+        """What is in the store that nobody needs, as asked by ``owner``. Raises Busy, StoreError."""
+        async with self._walks.place(owner):
+            return await self._upkeep.survey()
 
     async def collect_garbage(self, owner: str, tell: Callable[[Garbage], Awaitable[None]]) -> Garbage:
         """Remove it, in the name of nobody; ``tell`` hears how much that is so far.

@@ -87,6 +87,7 @@ class Supervisor:
         open_sessions: Mapping[str, int],
         looks_back: LooksBack,
         walks: LooksBack,
+        parses: LooksBack,
         for_command: bool,
         observers: Observers,
     ) -> None:
@@ -142,6 +143,7 @@ class Supervisor:
             )
         self._keys = Keys(self._recorded_under)
         self._looks_back = looks_back
+        self._parses = parses
         self._finished = stateless.Finished(self._keys.forget)
         self._observers = observers
         self.feed = Feed()
@@ -341,7 +343,10 @@ class Supervisor:
         acceptance.check(submission, self.policy)
         self._admission.check()
         await self._started()
-        return await parse(self.places, self.scheduler, self.policy, self.engine_id, submission)
+        async with self._parses.place(
+            submission.owner
+        ):  # each has a worker, for which a session may go to sleep
+            return await parse(self.places, self.scheduler, self.policy, self.engine_id, submission)
 
     async def state(
         self, owner: str, name: str, *, at: int | None, preview_chars: int = looking.PREVIEW_CHARS
@@ -580,6 +585,7 @@ async def open_supervisor(
             open_sessions={} if stores is None else await stores.log.open_sessions(),
             looks_back=looks_back,
             walks=looks_back if for_command else LooksBack(looking.MAX_WALKS),
+            parses=looks_back if for_command else LooksBack(looking.MAX_PARSES),
             for_command=for_command,
             observers=Observers(observers),
         )

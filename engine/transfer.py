@@ -99,7 +99,7 @@ class Transfer:
                     records = check.feed(data)
                     while batch := await self._run(partial(_batch, records)):
                         await adoption.add(batch)
-                    sessions.space.check(adoption.size)
+                        sessions.space.check(adoption.size)  # a few bytes may be a lot of records
                 check.finish()
                 position, events = check.position, check.events
                 if await adoption.is_there():

@@ -49,6 +49,8 @@ class DirectoryBlobStore:
         self._deciding = threading.Lock()
         """Held while it is decided of one blob whether it stays: a put may say so while a sweep removes."""
         self._counting = threading.Lock()
+        self._sweeping = trio.Lock()
+        """Two sweeps at once would both count what one of them has removed."""
         self._used = 0
 
     @property
@@ -74,7 +76,8 @@ class DirectoryBlobStore:
 
     async def sweep(self, keep: Collection[str], *, older_than: float) -> Swept:
         """See ``BlobStore``."""
-        return await self._run(lambda: self._sweep(keep, older_than))
+        async with self._sweeping:
+            return await self._run(lambda: self._sweep(keep, older_than))
 
     async def _run(self, work: Callable[[], T]) -> T:
         try:

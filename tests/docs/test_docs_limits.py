@@ -68,6 +68,7 @@ FIXED = {
     "replays by REST at once, one of them an owner's": looking.MAX_WALKS,
     "answers in lines at once, half of them an owner's where there are owners": lines.MAX_STREAMS,
     "a client of such an answer that takes nothing of it": lines.STALLED_SECONDS,
+    "code that is parsed at once, one text of an owner's": looking.MAX_PARSES,
     "checkpoints that are made at once": slots.AT_ONCE,
     "of these, such that take more than 2 s": slots.LONG_AT_ONCE,
     "time for one that is asked for to be begun": looking.PATIENCE_SECONDS,

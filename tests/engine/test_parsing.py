@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
+import trio
 from engines import CALLER, OWNER, Engine
 
+from engine import looking, supervisor
 from engine.execution import Submission
+from engine.limits import LimitPolicy
 from engine.parsing import Parsed
+from engine.places import Places
+from engine.scheduler import Scheduler
 
 INCOMPLETE = [
     "let a = {",
@@ -96,3 +103,27 @@ async def test_parsing_leaves_no_worker_and_no_event(engine: Engine) -> None:
 @pytest.mark.parametrize("depth", [100_000])
 async def test_code_that_is_too_deep_for_the_parser_counts_as_complete(engine: Engine, depth: int) -> None:
     assert (await parsed(engine, "(" * depth)).is_complete
+
+
+async def test_parsing_takes_no_more_workers_than_it_has_places_and_of_an_owner_one(
+    engine: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    most, under_way = {"in all": 0, "of one": 0}, list[str]()
+    parse = supervisor.parse
+
+    async def counted(places: Places, scheduler: Scheduler, policy: LimitPolicy, *asked: Any) -> Parsed:
+        owner = asked[-1].owner
+        under_way.append(owner)
+        most["in all"] = max(most["in all"], len(under_way))
+        most["of one"] = max(most["of one"], under_way.count(owner))
+        parsed = await parse(places, scheduler, policy, *asked)
+        under_way.remove(owner)
+        return parsed
+
+    monkeypatch.setattr(supervisor, "parse", counted)
+    async with trio.open_nursery() as nursery:
+        for number in range(18):
+            asked = Submission(code="1", owner=f"owner {number % 6}", caller=CALLER)
+            nursery.start_soon(engine.supervisor.parse, asked)
+    assert most == {"in all": looking.MAX_PARSES, "of one": 1}
+    assert engine.supervisor._parses.taken == 0

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
 from pathlib import Path
 from typing import Any
@@ -16,6 +16,7 @@ from portable_files import check, lines_of, packed, pieces
 
 from engine import transfer
 from engine.catalog import SessionInfo
+from engine.chain import Record
 from engine.errors import (
     Busy,
     Conflict,
@@ -29,6 +30,7 @@ from engine.errors import (
 )
 from engine.limits import LimitPolicy
 from engine.transfer import Imported
+from persistence.adoption import LogAdoption
 
 
 async def export(engine: Engine, name: str, owner: str = OWNER) -> bytes:
@@ -225,6 +227,30 @@ async def test_a_store_without_room_takes_nothing_in(open_engine: OpenEngine, tm
             await import_(engine, file)
         with pytest.raises(NotFound):
             await engine.supervisor.session(OWNER, "a")
+
+
+async def test_a_file_of_few_bytes_is_not_kept_aside_beyond_the_stores_room(
+    open_engine: OpenEngine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = await exported(open_engine, tmp_path, *[f"'{'x' * 900_000}'.length" for _ in range(12)])
+    assert len(file) < 100_000
+
+    async def at_once() -> AsyncGenerator[bytes, None]:
+        yield file
+
+    taken: list[int] = []
+    add = LogAdoption.add
+
+    async def counted(adoption: LogAdoption, batch: Sequence[Record]) -> None:
+        await add(adoption, batch)
+        taken.append(adoption.size)
+
+    monkeypatch.setattr(LogAdoption, "add", counted)
+    async with open_engine(tmp_path / "store", max_store_bytes=4_000_000) as engine:
+        with pytest.raises(StoreFull):
+            async with aclosing(at_once()) as source:
+                await engine.supervisor.store.import_session(OWNER, source, CALLER)
+    assert max(taken) < 6_000_000
 
 
 async def test_events_of_higher_limits_are_refused_by_a_server_and_taken_by_a_command(

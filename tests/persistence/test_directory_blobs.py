@@ -279,6 +279,26 @@ async def test_a_put_never_relies_on_a_blob_that_a_sweep_is_removing(
     assert await store.get(path.name) == SMALL
 
 
+async def test_sweeps_at_once_count_what_they_remove_once(
+    store: DirectoryBlobStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path, kept = path_of(tmp_path, await store.put(SMALL)), await store.put(b"kept")
+    age(path, HOUR + 60)
+    look, both = store._look, threading.Semaphore(0)
+
+    def slowly(*asked: Any) -> Swept:
+        both.release()
+        if both.acquire(timeout=0.2) and both.acquire(timeout=0.2):  # the other does not begin, however long
+            both.release(2)
+        return look(*asked)
+
+    monkeypatch.setattr(store, "_look", slowly)
+    async with trio.open_nursery() as nursery:
+        for _ in range(2):
+            nursery.start_soon(lambda: store.sweep([kept], older_than=HOUR))
+    assert store.used_bytes == on_disk(tmp_path) == 4
+
+
 async def test_what_interrupted_writes_left_is_removed_once_it_is_old(
     store: DirectoryBlobStore, tmp_path: Path
 ) -> None:

@@ -119,9 +119,9 @@ class Storage:
 
         await tell(_end(await self._engine.store.check(asked.owner, one, whole=asked.body.store)))
 
-    async def garbage(self, asked: Asked[NoQuery, None]) -> JsonAnswer:  # noqa: ARG002
+    async def garbage(self, asked: Asked[NoQuery, None]) -> JsonAnswer:
         """What there is to remove."""
-        found = await self._engine.store.garbage()
+        found = await self._engine.store.garbage(asked.owner)
         later = GarbageAnswer(**_amounts(found.later or found))
         return json_answer(GarbageFound(**_amounts(found), later=later))
 
@@ -205,6 +205,7 @@ def routes(engine: Supervisor) -> list[Route]:
             "itself, an hour after the deletion.",
             view=views.garbage,
             answers={200: Content("How much there is", GarbageFound)},
+            errors=(429, 503),
         ),
         Route(
             name="collect_garbage",
