@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -10,7 +9,7 @@ import httpx2
 import msgspec
 import pytest
 from made_sessions import BEGAN, aborted, executed, make
-from server_process import ServerProcess, running
+from server_process import ServerProcess
 from typed import COLOUR, in_terminal, piped
 
 from cli.output.text import cells
@@ -51,17 +50,6 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> Path:
         at=BEGAN + 3_600_000_000,
     )
     return directory
-
-
-@pytest.fixture(scope="module")
-def served(store: Path) -> Iterator[ServerProcess]:
-    with running("--directory-path", str(store)) as server:
-        yield server
-
-
-@pytest.fixture(params=["store", "server"])
-def where(request: pytest.FixtureRequest, store: Path, served: ServerProcess) -> tuple[str, str]:
-    return ("--directory-path", str(store)) if request.param == "store" else ("--url", served.url)
 
 
 def time(seconds: int) -> str:

@@ -47,19 +47,6 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return directory
 
 
-@pytest.fixture(scope="module")
-def served(store: Path) -> Iterator[ServerProcess]:
-    """A server on the same store."""
-    with running("--directory-path", str(store)) as server:
-        yield server
-
-
-@pytest.fixture(params=["store", "server"])
-def where(request: pytest.FixtureRequest, store: Path, served: ServerProcess) -> tuple[str, str]:
-    """The options that name a target: the store, beside the server, or the server."""
-    return ("--directory-path", str(store)) if request.param == "store" else ("--url", served.url)
-
-
 def test_events_are_lines_the_newest_last(where: tuple[str, str]) -> None:
     lines = [" ".join(line.split()) for line in piped("log", "demo", *where).lines]
     assert [line.split()[0] for line in lines] == ["0", "1", "2", "3", "4"]

@@ -7,7 +7,7 @@ import shutil
 import signal
 import sqlite3
 import subprocess
-from collections.abc import AsyncIterator, Iterator, Mapping
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -20,7 +20,7 @@ import trio.testing
 from broken_sessions import make_store
 from engines import opened
 from golden.histories import FOLDER
-from server_process import COMMAND, ServerProcess, running
+from server_process import COMMAND
 from typed import COLOUR, environment, in_terminal, piped
 
 from cli.commands import replayall
@@ -54,19 +54,6 @@ def store(tmp_path_factory: pytest.TempPathFactory, cache_dir: Path) -> Path:
     make_store(directory)
     trio.run(lambda: record(directory, cache_dir, a=CODES, b=("1", "2")))
     return directory
-
-
-@pytest.fixture(scope="module")
-def served(store: Path) -> Iterator[ServerProcess]:
-    """A server on the same store."""
-    with running("--directory-path", str(store)) as server:
-        yield server
-
-
-@pytest.fixture(params=["store", "server"])
-def where(request: pytest.FixtureRequest, store: Path, served: ServerProcess) -> tuple[str, str]:
-    """The options that name a target: the store, beside the server, or the server."""
-    return ("--directory-path", str(store)) if request.param == "store" else ("--url", served.url)
 
 
 def test_a_session_whose_events_all_agree_is_told_in_a_line(where: tuple[str, str]) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -37,17 +36,6 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> Path:
             json={"event": 3, "tags": {"stage": "raw", "\x1b[2J": "\u202e"}},
         )
     return directory
-
-
-@pytest.fixture(scope="module")
-def served(store: Path) -> Iterator[ServerProcess]:
-    with running("--directory-path", str(store)) as server:
-        yield server
-
-
-@pytest.fixture(params=["store", "server"])
-def where(request: pytest.FixtureRequest, store: Path, served: ServerProcess) -> tuple[str, str]:
-    return ("--directory-path", str(store)) if request.param == "store" else ("--url", served.url)
 
 
 def time(seconds: int) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import re
 import shlex
-from collections.abc import AsyncIterator, Iterator, Mapping
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
 
@@ -13,7 +13,7 @@ import msgspec
 import pytest
 import trio
 from engines import opened
-from server_process import ServerProcess, running
+from server_process import ServerProcess
 from typed import COLOUR, in_terminal, piped
 
 from cli.commands.bisect import Search, bisect
@@ -56,19 +56,6 @@ def store(tmp_path_factory: pytest.TempPathFactory, cache_dir: Path) -> Path:
 
     trio.run(record)
     return directory
-
-
-@pytest.fixture(scope="module")
-def served(store: Path) -> Iterator[ServerProcess]:
-    """A server on the same store."""
-    with running("--directory-path", str(store)) as server:
-        yield server
-
-
-@pytest.fixture(params=["store", "server"])
-def where(request: pytest.FixtureRequest, store: Path, served: ServerProcess) -> tuple[str, str]:
-    """The options that name a target: the store, beside the server, or the server."""
-    return ("--directory-path", str(store)) if request.param == "store" else ("--url", served.url)
 
 
 # --- state ---------------------------------------------------------------------------------------
