@@ -217,7 +217,7 @@ class SessionActor:
         except Exception:  # noqa: BLE001 - one session's bug must not end the others
             _log.exception("%s failed inside the engine in session %s", type(command).__name__, self.name)
             await self._session.reload()
-            command.fail(EngineError("the engine failed; the server's log has the details"))
+            command.fail(EngineError("the engine failed: what was logged then has the details"))
         finally:
             if isinstance(command, Execute):
                 del self.executions[command.execution.id]

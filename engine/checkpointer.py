@@ -143,7 +143,7 @@ class Checkpointer:
             outcome = failed
         except Exception:  # noqa: BLE001 - it is only a shortcut: the server goes on
             _log.exception("a checkpoint of %s at event %d failed", point.session, point.seq)
-            outcome = EngineError("the engine failed; the server's log has the details")
+            outcome = EngineError("the engine failed: what was logged then has the details")
         finally:
             self._end(making, point, debt, began, outcome)
 

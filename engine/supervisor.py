@@ -501,7 +501,7 @@ class Supervisor:
             execution.fail(error)
         except Exception:  # noqa: BLE001 - one execution's bug must not end the server
             _log.exception("execution %s failed inside the engine", execution.id)
-            execution.fail(EngineError("the engine failed; the server's log has the details"))
+            execution.fail(EngineError("the engine failed: what was logged then has the details"))
         finally:
             if not execution.done:
                 execution.fail(Unavailable("the server stopped before the execution was over"))

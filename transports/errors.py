@@ -85,4 +85,4 @@ def internal_sentence(error: BaseException) -> str:
     """Log ``error`` under a new id; the sentence that tells a client the id."""
     name = secrets.token_hex(6)
     logger.error("internal error %s", name, exc_info=error)
-    return f"internal error {name}: the server's log has the details under this id"
+    return f"internal error {name}: what was logged under this id has the details"

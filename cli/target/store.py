@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import getpass
-import logging
 import math
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
@@ -14,6 +13,7 @@ import trio
 
 from cli import environment
 from cli.target.client import Client
+from cli.target.complaints import complaints_shown
 from cli.target.inprocess import InProcess
 from cli.target.use import Use
 from engine.limits import LimitPolicy
@@ -52,11 +52,11 @@ async def open_store(directory: Path, *, owner: str | None, use: Use) -> AsyncIt
     StoreError.
     """
     where = f"the store in {directory}"
-    logging.lastResort = logging.NullHandler()  # what an operator would read in the log, the answers say here
     writes = use in ("write", "play")
     read = ScratchEventLog if use == "revisit" else None
     target_seconds = {"look": _NO_CHECKPOINTS, "revisit": REVISIT_SECONDS}.get(use, RESTORE_TARGET_SECONDS)
     async with (
+        complaints_shown(),
         open_sqlite_log(directory) if writes else open_sqlite_reader(directory, _tell, read) as log,
         open_supervisor(
             stores=Stores(log, _BLOBS[use](directory)),
