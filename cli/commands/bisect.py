@@ -123,7 +123,9 @@ class Search:
         told = await evaluate(self._client, self._session, event, self._expression)
         self.evaluations += 1
         if is_syntax_error(told):
-            raise Failed("\n".join(["the expression cannot be read", *values.failure(told)]), USAGE)
+            raise Failed(
+                "\n".join(["the expression cannot be read", *map(click.unstyle, values.failure(told))]), USAGE
+            )
         if told.status not in ("completed", "failed"):
             raise Failed(
                 f"after {self._session}@{event} the expression gave no value: {told.error or told.status}"
