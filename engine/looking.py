@@ -27,6 +27,8 @@ MAX_LOOKS_BACK = 2
 """Looks at points of the past that are on their way at once: each takes a worker, and may replay for long."""
 MAX_WALKS = 2
 """The same of replays that take as long as they need. They have places of their own: looks are short."""
+MAX_SEARCHES = 2
+"""The same of pages of searches: half of the store's readers, so that other reads go on beside them."""
 MAX_PARSES = 4
 """The same of code that is parsed: who types it does not wait for looks."""
 
@@ -83,7 +85,7 @@ class LooksBack:
 
 def _busy(seconds: float) -> Busy:
     return Busy(
-        "looks at the past, replays and parsing take their turn, one at a time for each owner, and it did "
+        "looks, replays, searches and parsing take their turn, one at a time for each owner, and it did "
         f"not come within {seconds:g} s: try again when what you have asked for is over"
     )
 

@@ -13,7 +13,7 @@ from collections.abc import (
     Mapping,
     Sequence,
 )
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, nullcontext
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -87,6 +87,7 @@ class Supervisor:
         open_sessions: Mapping[str, int],
         looks_back: LooksBack,
         walks: LooksBack,
+        searches: LooksBack,
         parses: LooksBack,
         for_command: bool,
         observers: Observers,
@@ -143,7 +144,7 @@ class Supervisor:
             )
         self._keys = Keys(self._recorded_under)
         self._looks_back = looks_back
-        self._parses = parses
+        self._searches, self._parses = searches, parses
         self._finished = stateless.Finished(self._keys.forget)
         self._observers = observers
         self.feed = Feed()
@@ -258,7 +259,8 @@ class Supervisor:
         With a ``search``, those that are like that; a page of it may have less than ``limit``, or nothing,
         and a ``next`` all the same.
 
-        Raises NotFound, or InvalidField for an ``after`` that is no page's ``next``.
+        Raises NotFound, or InvalidField for an ``after`` that is no page's ``next``; Busy where searches of
+        others, or of the owner, go before it for long.
         """
         if self.stateless and session is None:
             held = [*self._admission.executions.values(), *self._finished.reported()]
@@ -268,9 +270,10 @@ class Supervisor:
             under_way = [held for held in self._admission.executions.values() if held.owner == owner]
         else:
             under_way = self.under_way(owner, session)
-        return await self._sessions.catalog.executions(
-            owner, session, status, limit, after, search, under_way
-        )
+        async with nullcontext() if search is None else self._searches.place(owner):
+            return await self._sessions.catalog.executions(
+                owner, session, status, limit, after, search, under_way
+            )
 
     def under_way(self, owner: str, name: str) -> list[Execution]:
         """The executions that wait or run in a session, in their order."""
@@ -585,6 +588,7 @@ async def open_supervisor(
             open_sessions={} if stores is None else await stores.log.open_sessions(),
             looks_back=looks_back,
             walks=looks_back if for_command else LooksBack(looking.MAX_WALKS),
+            searches=looks_back if for_command else LooksBack(looking.MAX_SEARCHES),
             parses=looks_back if for_command else LooksBack(looking.MAX_PARSES),
             for_command=for_command,
             observers=Observers(observers),

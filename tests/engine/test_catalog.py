@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import pytest
 import trio
 from engines import CALLER, OWNER, Engine, first_line, submission
 
+from engine import looking
 from engine.catalog import Page
 from engine.errors import InvalidField, NotFound
 from engine.events import Created, Executed, Forked
 from engine.execution import Status
+from engine.search import Search
+from persistence.queries import READERS
 
 
 async def pages(ask, **options):
@@ -269,3 +274,28 @@ async def test_lists_can_be_asked_for_while_sessions_work(engine: Engine):
             known = set(ran)
             listed, _ = await pages(engine.supervisor.executions, limit=3)
             assert known <= {summary.execution_id for summary in listed}
+
+
+async def test_searches_leave_readers_for_others_and_an_owners_take_turns(
+    engine: Engine, monkeypatch: pytest.MonkeyPatch
+):
+    assert engine.log is not None
+    under_way, most = [], {"in all": 0, "of one": 0}
+    executions = engine.log.executions
+
+    async def counted(owner, **options):
+        under_way.append(owner)
+        most["in all"] = max(most["in all"], len(under_way))
+        most["of one"] = max(most["of one"], under_way.count(owner))
+        page = await executions(owner, **options)
+        under_way.remove(owner)
+        return page
+
+    monkeypatch.setattr(engine.log, "executions", counted)
+    search = partial(engine.supervisor.executions, search=Search(text="x"))
+    async with trio.open_nursery() as nursery:
+        for number in range(16):
+            nursery.start_soon(search, f"owner {number % 4}")
+    assert most == {"in all": looking.MAX_SEARCHES, "of one": 1}
+    assert looking.MAX_SEARCHES < READERS
+    assert engine.supervisor._searches.taken == 0

@@ -217,7 +217,7 @@ def routes(engine: Supervisor, console_bytes: int) -> list[Route]:
             view=views.list,
             query=ListQuery,
             answers={200: Content("A page of executions", ExecutionsAnswer)},
-            errors=(404,),
+            errors=(404, 429),
         ),
         Route(
             name="get_execution",
