@@ -7,7 +7,6 @@ The same routes, doors and answers as the server's, in front of an engine in the
 from __future__ import annotations
 
 import math
-import re
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -34,11 +33,7 @@ class DirectApp:
 
     def __init__(self, engine: Supervisor, settings: HttpSettings) -> None:
         routes = operations(engine, settings)
-        self._views = [
-            (re.compile(re.sub(r"{(\w+)}", r"(?P<\1>[^/]+)", route.path)), route, route.view)
-            for route in routes
-            if route.view is not None
-        ]
+        self._views = [(route.pattern(), route, route.view) for route in routes if route.view is not None]
         self._execute = ExecuteDoor(engine, settings)
         self._events = EventsDoor(engine, settings)
         self._lines = LinesDoor(routes, settings, stalled_seconds=math.inf)

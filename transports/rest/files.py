@@ -7,8 +7,7 @@ end is cut off with its connection; and it says itself where its end is.
 
 from __future__ import annotations
 
-import re
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Iterable, Mapping
 from contextlib import aclosing
 from typing import Any
 
@@ -18,7 +17,6 @@ from engine.errors import EngineError
 from transports import errors
 from transports.asgi import (
     BODY_SECONDS,
-    BodyRefused,
     BodyTooLate,
     Gone,
     JsonAnswer,
@@ -26,11 +24,10 @@ from transports.asgi import (
     Scope,
     Send,
     cancel_when_gone,
-    send_answer,
 )
 from transports.identity import identity
+from transports.rest.door import RouteDoor
 from transports.rest.routes import Asked, Download, Route, Upload, asked_of
-from transports.streamplaces import StreamPlaces
 
 MAX_STREAMS = 16
 """Files that are on their way at once."""
@@ -41,55 +38,17 @@ REFUSED_SECONDS = 5.0
 MEDIA = "application/zstd"
 
 
-class FilesDoor:
+class FilesDoor(RouteDoor):
     """Serves the routes that send or take files."""
 
     def __init__(self, routes: Iterable[Route]) -> None:
-        self._routes = [
-            (re.compile(re.sub(r"{(\w+)}", r"(?P<\1>[^/]+)", route.path)), route)
-            for route in routes
-            if route.download is not None or route.upload is not None
-        ]
-        self.places = StreamPlaces("files")
+        own = (route for route in routes if route.download is not None or route.upload is not None)
+        super().__init__(own, "files", MAX_STREAMS)
 
-    def serves(self, path: str) -> bool:
-        """Whether a route of this door has that path."""
-        return any(pattern.fullmatch(path) for pattern, _ in self._routes)
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Serve one HTTP request for a path that this door ``serves``."""
-        who = identity(scope)
-        if (full := self.places.refusal(who, MAX_STREAMS)) is not None:
-            await send_answer(scope, send, errors.answer(429, full, "busy"))
-            return
-        with self.places.taken(who):
-            try:
-                told = await self._serve(scope, receive, send)
-            except Gone:
-                return
-            except EngineError as error:
-                told = errors.engine_answer(error)
-            except BodyRefused as refused:
-                told = errors.body_answer(refused)
-            except Exception as error:  # noqa: BLE001 (the boundary: logged, and a 500)
-                told = errors.internal_answer(error)
-            if told is not None:
-                await send_answer(scope, send, told)
-
-    async def _serve(self, scope: Scope, receive: Receive, send: Send) -> JsonAnswer | None:
-        """The answer; None if a file was sent."""
-        path, method = scope["path"], scope["method"]
-        served = {
-            route.method: (match, route)
-            for pattern, route in self._routes
-            if (match := pattern.fullmatch(path)) is not None
-        }
-        if method not in served:
-            return errors.method_answer(method, path[:200], ", ".join(sorted(served)))
-        match, route = served[method]
-        asked = await asked_of(
-            route, match.groupdict(), scope["query_string"], scope, identity(scope), _no_body
-        )
+    async def _serve(
+        self, route: Route, path: Mapping[str, str], scope: Scope, receive: Receive, send: Send
+    ) -> JsonAnswer | None:
+        asked = await asked_of(route, path, scope["query_string"], scope, identity(scope), _no_body)
         if isinstance(asked, JsonAnswer):
             return asked
         if route.upload is not None:

@@ -7,8 +7,7 @@ after that is the last line, an error object. The line that ends the work as it 
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from functools import partial
 from typing import Any
 
@@ -19,20 +18,17 @@ from msgspec import Struct
 from engine.errors import EngineError
 from transports import errors
 from transports.asgi import (
-    BodyRefused,
-    Gone,
     JsonAnswer,
     Receive,
     Scope,
     Send,
     cancel_when_gone,
     read_body,
-    send_answer,
 )
 from transports.identity import identity
+from transports.rest.door import RouteDoor
 from transports.rest.routes import LINES, Asked, Route, Stream, asked_of
 from transports.settings import HttpSettings
-from transports.streamplaces import StreamPlaces
 
 MAX_STREAMS = 64
 """Answers of this kind that are on their way at once."""
@@ -47,61 +43,26 @@ _HEADERS = [
 ]
 
 
-class LinesDoor:
+class LinesDoor(RouteDoor):
     """Serves the routes that answer in lines; whoever takes nothing for ``stalled_seconds`` has left."""
 
     def __init__(
         self, routes: Iterable[Route], settings: HttpSettings, stalled_seconds: float = STALLED_SECONDS
     ) -> None:
-        self._routes = [
-            (re.compile(re.sub(r"{(\w+)}", r"(?P<\1>[^/]+)", route.path)), route, route.stream)
-            for route in routes
-            if route.stream is not None
-        ]
+        own = (route for route in routes if route.stream is not None)
+        super().__init__(own, "answers in lines", MAX_STREAMS)
         self._settings = settings
         self._stalled_seconds = stalled_seconds
-        self.places = StreamPlaces("answers in lines")
 
-    def serves(self, path: str) -> bool:
-        """Whether a route of this door has that path."""
-        return any(pattern.fullmatch(path) for pattern, *_ in self._routes)
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Serve one HTTP request for a path that this door ``serves``."""
-        who = identity(scope)
-        if (full := self.places.refusal(who, MAX_STREAMS)) is not None:
-            await send_answer(scope, send, errors.answer(429, full, "busy"))
-            return
-        with self.places.taken(who):
-            try:
-                refusal = await self._serve(scope, receive, send)
-            except Gone:
-                return
-            except EngineError as error:
-                refusal = errors.engine_answer(error)
-            except BodyRefused as refused:
-                refusal = errors.body_answer(refused)
-            except Exception as error:  # noqa: BLE001 (the boundary: logged, and a 500)
-                refusal = errors.internal_answer(error)
-            if refusal is not None:
-                await send_answer(scope, send, refusal)
-
-    async def _serve(self, scope: Scope, receive: Receive, send: Send) -> JsonAnswer | None:
-        """The refusal if there is one; else the lines were sent."""
-        path, method = scope["path"], scope["method"]
-        served = {
-            route.method: (match, route, stream)
-            for pattern, route, stream in self._routes
-            if (match := pattern.fullmatch(path)) is not None
-        }
-        if method not in served:
-            return errors.method_answer(method, path[:200], ", ".join(sorted(served)))
-        match, route, stream = served[method]
+    async def _serve(
+        self, route: Route, path: Mapping[str, str], scope: Scope, receive: Receive, send: Send
+    ) -> JsonAnswer | None:
+        assert route.stream is not None
         body = partial(read_body, scope, receive, self._settings.body_bytes)
-        asked = await asked_of(route, match.groupdict(), scope["query_string"], scope, identity(scope), body)
+        asked = await asked_of(route, path, scope["query_string"], scope, identity(scope), body)
         if isinstance(asked, JsonAnswer):
             return asked
-        return await _run(stream, asked, receive, send, self._stalled_seconds)
+        return await _run(route.stream, asked, receive, send, self._stalled_seconds)
 
 
 async def _run(

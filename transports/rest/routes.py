@@ -115,6 +115,10 @@ class Route(Struct, frozen=True, kw_only=True):
     errors: tuple[int, ...] = ()
     """Statuses of the errors to be expected, beside 400 and those of every route."""
 
+    def pattern(self) -> re.Pattern[str]:
+        """What its paths match, with a group for each parameter."""
+        return re.compile(re.sub(r"{(\w+)}", r"(?P<\1>[^/]+)", self.path))
+
 
 async def asked_of(
     route: Route,
