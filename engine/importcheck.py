@@ -44,6 +44,8 @@ _TICK_US = 1_000 // TICKS_PER_MS
 _SEED_BYTES, _DIGEST_BYTES = 16, 32
 MAX_DIGESTS = 1_000_000
 """Of the Accepted events in a file that a server takes in: whoever recovers the session has all in memory."""
+MAX_ACCEPTED = 100
+"""Of these events themselves: each recovery of any session looks at all that the store has."""
 _ACCEPTED_BYTES = 48
 """What a number and a digest take at most."""
 _TEXT_MARKS = frozenset(range(0xC4, 0xC7)) | frozenset(range(0xD9, 0xDC))
@@ -78,8 +80,8 @@ class ImportCheck:
         self._states = bytearray()
         """For each event whether it is a state event."""
         self._tags: dict[int, dict[str, str]] = {}
-        self._digests = 0
-        """In all Accepted events."""
+        self._accepted = self._digests = 0
+        """Accepted events, and what is in all of them."""
 
     @property
     def header(self) -> Header:
@@ -230,16 +232,18 @@ class ImportCheck:
             _check_limits(event, self._policy)
 
     def _check_accepted(self, event: Accepted) -> None:
+        self._accepted += 1
         self._digests += len(event.digests)
-        if any(
+        if not event.digests or any(
             not (0 < number < self._seq and self._states[number] and len(digest) == _DIGEST_BYTES)
             for number, digest in event.digests.items()
         ):
             raise FileCorrupt("it accepts what no replay of an event can have given")
-        if self._policy is not None and self._digests > MAX_DIGESTS:
+        if self._policy is not None and (self._digests > MAX_DIGESTS or self._accepted > MAX_ACCEPTED):
             raise TooLarge(
-                f"replays of over {MAX_DIGESTS:,} events were accepted in this session; import it with "
-                "`mcp-v8 import --directory-path`, while no server has the store",
+                f"this session was accepted over {MAX_ACCEPTED:,} times, or with replays of over "
+                f"{MAX_DIGESTS:,} events; import it with `mcp-v8 import --directory-path`, while no server "
+                "has the store",
                 field="file",
             )
 

@@ -69,6 +69,7 @@ FIXED = {
     "replays by REST at once, one of them an owner's": looking.MAX_WALKS,
     "answers in lines at once, half of them an owner's where there are owners": lines.MAX_STREAMS,
     "a client of such an answer that takes nothing of it": lines.STALLED_SECONDS,
+    "times that an imported session was accepted": importcheck.MAX_ACCEPTED,
     "replays that were accepted in an imported session": importcheck.MAX_DIGESTS,
     "pages of searches at once, one of them an owner's": looking.MAX_SEARCHES,
     "code that is parsed at once, one text of an owner's": looking.MAX_PARSES,

@@ -97,7 +97,7 @@ async def test_parsing_leaves_no_worker_and_no_event(engine: Engine) -> None:
         await parsed(engine, "n = 2; console.log(n)")
     assert engine.supervisor.places.taken == 1
     with trio.fail_after(20):  # those that were killed may not be gone yet
-        while len(engine.worker_pids()) > pids + 1:  # noqa: ASYNC110 (processes tell nobody of their end)
+        while len(engine.worker_pids()) > pids + 1:  # noqa: ASYNC110 (nobody tells)
             await trio.sleep(0.01)
     assert (await engine.supervisor.session(OWNER, "a")).events == 2
 

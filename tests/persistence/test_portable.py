@@ -347,7 +347,7 @@ def test_labels_are_such_as_a_server_takes(tags: dict[str, str | None]) -> None:
         check(of_session(Tagged(session="s1", seq=1, at=1, caller=CALLER, target=0, tags=tags)))
 
 
-@pytest.mark.parametrize("digests", [{0: bytes(32)}, {2: bytes(32)}, {-1: bytes(32)}, {1: bytes(31)}])
+@pytest.mark.parametrize("digests", [{}, {0: bytes(32)}, {2: bytes(32)}, {-1: bytes(32)}, {1: bytes(31)}])
 def test_what_is_accepted_are_replays_of_events_before_it(
     executed: Executed, digests: dict[int, bytes]
 ) -> None:
@@ -360,10 +360,11 @@ def test_what_is_accepted_are_replays_of_events_before_it(
 def test_a_server_takes_so_many_accepted_replays(executed: Executed, monkeypatch: pytest.MonkeyPatch) -> None:
     event = Accepted(session="s1", seq=2, at=1, caller=CALLER, engine="x", digests={1: bytes(32)})
     file = of_session(executed, event, event, event)
-    monkeypatch.setattr(importcheck, "MAX_DIGESTS", 2)
-    assert check(file)
-    with pytest.raises(TooLarge, match="over 2 events were accepted"):
-        check(file, policy=LimitPolicy())
+    assert check(file, policy=LimitPolicy())
+    for limit in ("MAX_DIGESTS", "MAX_ACCEPTED"):
+        with monkeypatch.context() as patched, pytest.raises(TooLarge, match="accepted over"):
+            patched.setattr(importcheck, limit, 2)
+            check(file, policy=LimitPolicy())
 
 
 def test_lists_that_take_much_memory_are_refused_before_they_are_decoded() -> None:

@@ -14,7 +14,7 @@ from transports.streamplaces import StreamPlaces
 
 
 class RouteDoor(ABC):
-    """An ASGI application for ``routes``: serves ``most`` at once, which are called ``what`` in the plural."""
+    """An ASGI application for ``routes``: serves ``most`` at once, called ``what`` in the plural."""
 
     def __init__(self, routes: Iterable[Route], what: str, most: int) -> None:
         self._routes = [(route.pattern(), route) for route in routes]
