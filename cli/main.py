@@ -25,37 +25,49 @@ Examples:
   curl localhost:8080/api/exec --json '{"code": "1 + 2", "session": "demo"}'
 """
 
-COMMANDS = {
-    "Commands that serve": {"serve": "serve", "config": "config", "token": "token"},
-    "Commands that look": {
-        "sessions": "sessions",
-        "log": "log",
-        "show": "show",
-        "find": "find",
-        "state": "state",
-        "diff": "diff",
-        "report": "report",
+COMMANDS: dict[str, dict[str, tuple[str, str]]] = {
+    "Commands that serve": {
+        "serve": ("serve", "Serve REST and MCP over HTTP, or MCP on stdin and stdout."),
+        "config": ("config", "Show each setting, its value and where that came from."),
+        "token": ("token", "Make a token for an owner of sessions."),
     },
-    "Commands that replay and debug": {"replay": "replay", "bisect": "bisect"},
-    "Commands that run code": {"exec": "exec", "repl": "repl"},
+    "Commands that look": {
+        "sessions": ("sessions", "Which sessions there are."),
+        "log": ("log", "What happened in a session; --follow for what happens."),
+        "show": ("show", "One event in full."),
+        "find": ("find", "Executions in all sessions, by text, time and outcome."),
+        "state": ("state", "The variables at a point, or what an expression is there."),
+        "diff": ("diff", "What differs between two states."),
+        "report": ("report", "A session as one HTML page."),
+    },
+    "Commands that replay and debug": {
+        "replay": ("replay", "Run a session again, and see whether it does what the log says."),
+        "bisect": ("bisect", "The first event after which an expression holds."),
+    },
+    "Commands that run code": {
+        "exec": ("exec", "Run JavaScript in a session."),
+        "repl": ("repl", "A prompt in a session, or in a copy of a point of its past."),
+    },
     "Commands that change sessions": {
-        "fork": "change",
-        "tag": "change",
-        "accept": "maintain",
-        "checkpoint": "maintain",
-        "delete": "change",
+        "fork": ("change", "Begin a session at a point of another one."),
+        "tag": ("change", "Label a state, or list labels."),
+        "accept": ("maintain", "Let a session that diverged go on."),
+        "checkpoint": ("maintain", "Make a checkpoint of a session now."),
+        "delete": ("change", "Delete sessions."),
     },
     "Commands that keep and check": {
-        "export": "transfer",
-        "import": "transfer",
-        "verify": "verify",
-        "gc": "gc",
+        "export": ("transfer", "Write a session to one portable file."),
+        "import": ("transfer", "Take in a session from such a file."),
+        "verify": ("verify", "Check that all is stored as it was written."),
+        "gc": ("gc", "What a store has that nobody needs; --yes removes it."),
     },
-    "Commands for the shell": {"completion": "completion"},
+    "Commands for the shell": {
+        "completion": ("completion", "What lets a shell complete commands and sessions."),
+    },
 }
-"""The commands, each with its module in ``cli.commands``, which is imported when it is needed."""
+"""The commands: the module of each in ``cli.commands``, imported when it is needed, and what it is for."""
 
-_MODULES = {name: module for commands in COMMANDS.values() for name, module in commands.items()}
+_MODULES = {name: module for commands in COMMANDS.values() for name, (module, _) in commands.items()}
 
 
 class _Commands(click.Group):
@@ -89,10 +101,9 @@ class _Commands(click.Group):
         return [*super().shell_complete(ctx, incomplete), *serve.shell_complete(ctx, incomplete)]
 
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        for title, names in COMMANDS.items():
-            commands = [(name, self.get_command(ctx, name)) for name in names]
+        for title, commands in COMMANDS.items():
             with formatter.section(title):
-                formatter.write_dl([(name, one.get_short_help_str(66)) for name, one in commands if one])
+                formatter.write_dl([(name, text) for name, (_, text) in commands.items()])
         serve = self.get_command(ctx, "serve")
         assert serve is not None
         serve.format_options(click.Context(serve, info_name="serve", parent=ctx), formatter)
