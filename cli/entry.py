@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import sys
 
+INTERRUPTED = 130
+"""Exit status after Ctrl-C."""
 DOCKER = "docker run -p 8080:8080 -v mcp-v8:/tmp/mcp-v8-heaps mcp-v8:latest"
 
 
@@ -11,6 +13,9 @@ def main() -> None:
     """Run the command; elsewhere than on Linux say what does, and exit with status 1."""
     if sys.platform != "linux":
         sys.exit(f"mcp-v8: this runs on Linux, not on {sys.platform}; in a container: {DOCKER}")
-    from cli.main import main as run  # what it imports there is not on other systems
+    try:
+        from cli.main import main as run  # what it imports there is not on other systems
 
-    run()
+        run()
+    except KeyboardInterrupt:
+        sys.exit(INTERRUPTED)

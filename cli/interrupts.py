@@ -8,9 +8,6 @@ from contextlib import asynccontextmanager
 
 import trio
 
-INTERRUPTED = 130
-"""Exit status after Ctrl-C."""
-
 
 @asynccontextmanager
 async def until_interrupted() -> AsyncIterator[trio.CancelScope]:

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import importlib
 import keyword
+from typing import Any
 
 import click
 from click.shell_completion import CompletionItem
 
+from cli.entry import INTERRUPTED
 from cli.output import terminal
 
 _CONTEXT = {"help_option_names": ["-h", "--help"], "max_content_width": 80}
@@ -80,6 +82,13 @@ class _Commands(click.Group):
         if not args or (args[0].startswith("-") and args[0] not in own):
             args = ["serve", *args]
         return super().parse_args(ctx, args)
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run what is named; where Ctrl-C comes before that can tell what it means, it is just the end."""
+        try:
+            return super().invoke(ctx)
+        except KeyboardInterrupt:  # for Click it would be a failure
+            ctx.exit(INTERRUPTED)
 
     def list_commands(self, _: click.Context) -> list[str]:
         return list(_MODULES)

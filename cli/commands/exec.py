@@ -8,7 +8,7 @@ from pathlib import Path
 import click
 import msgspec
 
-from cli.interrupts import INTERRUPTED
+from cli.entry import INTERRUPTED
 from cli.options import Seconds
 from cli.output import outcome
 from cli.output.json import as_json, print_json

@@ -7,7 +7,7 @@ import sys
 import click
 
 from cli import environment
-from cli.interrupts import INTERRUPTED
+from cli.entry import INTERRUPTED
 from cli.output.json import as_json
 from cli.output.terminal import is_terminal
 from cli.repl import place as places

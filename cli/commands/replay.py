@@ -9,7 +9,8 @@ import click
 
 from cli.commands import replayall
 from cli.commands.replayed import JUnitFile, Wanted, replayed, write_report
-from cli.interrupts import INTERRUPTED, until_interrupted
+from cli.entry import INTERRUPTED
+from cli.interrupts import until_interrupted
 from cli.output import junit, replays
 from cli.output.json import as_json, print_line
 from cli.output.progress import Progress

@@ -14,7 +14,8 @@ import trio
 from msgspec import UNSET, Struct, UnsetType
 
 from cli.commands.replayed import Wanted, replayed, write_report
-from cli.interrupts import INTERRUPTED, until_interrupted
+from cli.entry import INTERRUPTED
+from cli.interrupts import until_interrupted
 from cli.output import junit, replays
 from cli.output.json import print_line
 from cli.output.progress import Progress

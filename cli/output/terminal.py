@@ -16,8 +16,14 @@ import click
 
 
 def prepare(context: click.Context) -> None:
-    """Let all output of a command obey the environment; what its encoding lacks is written as ``\\u2026``."""
+    """Let all output of a command obey the environment; what its encoding lacks is written as ``\\u2026``.
+
+    Where whoever started the command has closed a stream, nothing is read, and what is written goes nowhere.
+    """
     context.color = _asked_for()
+    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(os.devnull, mode, encoding="utf-8"))  # noqa: PTH123, SIM115
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")

@@ -7,7 +7,7 @@ from typing import TextIO
 
 import click
 
-from cli.interrupts import INTERRUPTED
+from cli.entry import INTERRUPTED
 from cli.output.text import one_line
 from cli.repl.signals import Signals
 from cli.repl.statements import Statements
