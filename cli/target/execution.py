@@ -70,24 +70,29 @@ class Run:
         """What it came to, once it is begun; ``tell`` hears each line before that. Raises Refused, Failed."""
         path = f"/api/executions/{self._id}/events"
         told: Answer | ErrorBody | None = None
-        async with self._client.stream("GET", path) as response:
-            async for event in events(response.chunks):
-                match event.kind:
-                    case "console":
-                        tell(read(event.data, ConsoleEvent))
-                    case "done":
-                        told = read(event.data, Answer)
-                    case "failure":
-                        told = read(event.data, ErrorBody)
+        try:
+            async with self._client.stream("GET", path) as response:
+                async for event in events(response.chunks):
+                    match event.kind:
+                        case "console":
+                            tell(read(event.data, ConsoleEvent))
+                        case "done":
+                            told = read(event.data, Answer)
+                        case "failure":
+                            told = read(event.data, ErrorBody)
+        except Refused:
+            raise
+        except Failed as broken:
+            raise self._lost(broken.sentence) from broken
         match told:
             case Answer():
                 return told
             case ErrorBody(error, code, field):
                 raise Refused(_HTTP_STATUS.get(code, 500), error, code, field)
-        raise Failed(
-            f"the connection to {self._client.where} broke before {self._id} was over: what became of it is "
-            "in the session's log, if it is there"
-        )
+        raise self._lost(f"the connection to {self._client.where} broke")
+
+    def _lost(self, why: str) -> Failed:
+        return Failed(f"{why}; what became of {self._id} is in the session's log, if it is there")
 
     async def cancel(self) -> None:
         """Have it stopped, also if it is not begun yet. Raises Refused, Failed."""

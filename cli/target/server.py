@@ -32,11 +32,16 @@ class Server:
     ) -> AsyncIterator[Response]:
         """See ``Transport``."""
         target = f"{path}?{query}" if query else path
+        answers = False
         try:
             async with self._client.stream(method, target, content=body, headers=headers) as response:
+                answers = True
                 yield Response(response.status_code, response.aiter_bytes())
         except (httpx2.RequestError, httpx2.InvalidURL) as error:
-            raise Failed(f"{self.where} does not answer: {str(error) or type(error).__name__}") from error
+            why = str(error) or type(error).__name__
+            if answers:
+                raise Failed(f"the connection to {self.where} broke: {why}") from error
+            raise Failed(f"{self.where} does not answer: {why}") from error
 
 
 @asynccontextmanager
