@@ -83,13 +83,15 @@ async def log(
     limit = limit or (DEFAULT_EVENTS if first is None else None)
     async with target.client() as client:
         found = await pages.session(client, point.session)
-        if until is not None and until > found.event:
+        begin, end = first or 0, found.event if until is None else until
+        if (furthest := end if follow else max(begin, end)) > found.event:
             raise Failed(
-                f"session {point.session} has no event {until}: its last is {found.event}", NOT_FOUND
+                f"session {point.session} has no event {furthest}: its last is {found.event}", NOT_FOUND
             )
-        end = found.event if until is None else until
+        if begin > end and not follow:
+            raise Failed(f"there are no events from {begin} to {end}", USAGE)
         shown = _Shown(status, as_json=as_json)
-        await shown.all(client, point.session, first or 0, end, limit, reverse=reverse)
+        await shown.all(client, point.session, begin, end, limit, reverse=reverse)
         if shown.damaged:
             raise _damage(point.session, shown.damaged)
         if follow:

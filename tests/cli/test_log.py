@@ -163,6 +163,8 @@ def test_what_is_left_out_is_said_on_a_terminal_alone(store: Path) -> None:
     [
         (("nosuch",), 3, "mcp-v8: there is no session nosuch\n"),
         (("demo@9",), 3, "mcp-v8: session demo has no event 9: its last is 4\n"),
+        (("demo", "--first", "9"), 3, "mcp-v8: session demo has no event 9: its last is 4\n"),
+        (("demo@2", "--first", "3"), 2, "mcp-v8: there are no events from 3 to 2\n"),
         (("demo@2", "--follow"), 2, "--follow goes on from the newest event"),
         (("demo", "--status", "running"), 2, "--status"),
         (("de mo",), 2, "session"),

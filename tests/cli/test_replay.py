@@ -125,6 +125,7 @@ def test_lines_of_json_are_those_of_the_server(where: tuple[str, str]) -> None:
         ((), 2, "give a SESSION, or --all"),
         (("a", "--all"), 2, "give a SESSION or --all, not both"),
         (("--all", "--to", "4"), 2, "--from and --to are for one session, not for --all"),
+        (("a", "--junit", "/no/such/folder/replay.xml"), 2, "there is no folder /no/such/folder"),
         (("a@3",), 2, "a session is meant, not a point in one: give a"),
     ],
 )
