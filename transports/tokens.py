@@ -115,9 +115,14 @@ def _identity(words: list[str], credential: bytes = b"") -> Identity:
     if len(words) > 2:
         raise BrokenTokens("there is more than a token, an owner and a name")
     for word in words:
-        if _NAME.fullmatch(word) is None:
-            raise BrokenTokens(f"an owner or name is {_NAME_RULE}")
+        check_name(word)
     return Identity(words[0], words[-1], credential)
+
+
+def check_name(word: str) -> None:
+    """Raises BrokenTokens for what no owner is called."""
+    if _NAME.fullmatch(word) is None:
+        raise BrokenTokens(f"an owner or name is {_NAME_RULE}")
 
 
 def _digest(token: str) -> bytes:

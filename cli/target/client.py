@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Mapping
 from contextlib import AbstractAsyncContextManager, aclosing, asynccontextmanager
+from http import HTTPStatus
 from typing import Any, Generic, Protocol, TypeVar
 from urllib.parse import urlencode
 
 import msgspec
 from msgspec import Struct
 
-from cli.target.failures import Failed, Refused
+from cli.target.failures import USAGE, Failed, Refused
 from transports.errors import ErrorBody
 
 T = TypeVar("T")
@@ -140,10 +141,14 @@ class Client:
         headers: Mapping[str, str] | None,
         file: AsyncIterable[bytes] | None = None,
     ) -> AsyncIterator[Response]:
-        data: Body = b"" if body is None else msgspec.json.encode(body)
+        try:
+            data: Body = b"" if body is None else msgspec.json.encode(body)
+            asked = _encode(query or {})
+        except UnicodeEncodeError as wrong:  # bytes of a command line that are none
+            raise Failed("what is asked for is not UTF-8", USAGE) from wrong
         data = data if file is None else file
         sent = {**({} if body is None else {"content-type": "application/json"}), **(headers or {})}
-        async with self._transport.send(method, path, _encode(query or {}), data, sent) as response:
+        async with self._transport.send(method, path, asked, data, sent) as response:
             if not 200 <= response.status < 300:
                 raise refusal(response.status, await _whole(response))
             yield response
@@ -187,4 +192,5 @@ def refusal(status: int, body: bytes) -> Failed:
         told = msgspec.json.decode(body, type=ErrorBody)
     except msgspec.DecodeError:
         return Failed(f"the answer, with status {status}, is not one of mcp-v8: is the address right?")
-    return Refused(status, told.error, told.code, told.field)
+    how = "; give one by --token, or as MCP_V8_TOKEN" if status == HTTPStatus.UNAUTHORIZED else ""
+    return Refused(status, f"{told.error}{how}", told.code, told.field)

@@ -36,8 +36,13 @@ class Refused(Failed):
         self.field = field
 
 
-def failed_with(error: EngineError) -> Failed:
-    """An error of an engine in this process, as a store that cannot be opened."""
+def failed_with(error: EngineError | OSError) -> Failed:
+    """An error of an engine in this process, as a store that cannot be opened, or of the system, as a disk
+    that is full.
+    """
+    if isinstance(error, OSError):
+        said = error.strerror or str(error) or type(error).__name__
+        return Failed(said if error.filename is None else f"{error.filename}: {said}")
     if isinstance(error, StoreCorrupt | FileCorrupt):
         return Failed(error.message, CORRUPT)
     if isinstance(error, NotFound | StoreMissing):

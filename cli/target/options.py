@@ -16,6 +16,7 @@ from click.core import ParameterSource
 from msgspec import Struct
 
 from cli import environment
+from cli.entry import INTERRUPTED
 from cli.options import Directory
 from cli.output import terminal
 from cli.output.text import visible
@@ -56,6 +57,22 @@ class _Token(click.ParamType[str]):
         return str(value)
 
 
+class _Owner(click.ParamType[str]):
+    """The name of somebody who has sessions, as the file of tokens has it."""
+
+    name = "name"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        """The name as it is. Fails for what nobody is called."""
+        from transports.tokens import BrokenTokens, check_name  # where an owner is named alone
+
+        try:
+            check_name(value)
+        except BrokenTokens as broken:
+            self.fail(str(broken), param, ctx)
+        return str(value)
+
+
 _OPTIONS = (
     click.option(
         "--url",
@@ -79,7 +96,10 @@ _OPTIONS = (
         help="Ask the store there, without a server.  [default: the server's default store]",
     ),
     click.option(
-        "--owner", metavar="NAME", help="Whose sessions in the store; needed where several have any."
+        "--owner",
+        type=_Owner(),
+        metavar="NAME",
+        help="Whose sessions in the store; needed where several have any.",
     ),
 )
 
@@ -180,11 +200,11 @@ def _status(main: Callable[[], int | None]) -> int:
     except BaseException as raised:
         found = only(raised)
         if isinstance(found, KeyboardInterrupt):
-            return 130
+            return INTERRUPTED
         if isinstance(found, BrokenPipeError):  # as of `mcp-v8 log a | head`: whoever read has had enough
             terminal.give_up_stdout()
             return 0
-        failed = failed_with(found) if isinstance(found, EngineError) else found
+        failed = failed_with(found) if isinstance(found, EngineError | OSError) else found
         if not isinstance(failed, Failed):
             raise
         asks_verify = click.get_current_context().info_name == "verify"

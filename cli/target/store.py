@@ -14,6 +14,7 @@ import trio
 from cli import environment
 from cli.target.client import Client
 from cli.target.complaints import complaints_shown
+from cli.target.failures import NOT_FOUND, Failed
 from cli.target.inprocess import InProcess
 from cli.target.use import Use
 from engine.limits import LimitPolicy
@@ -49,7 +50,7 @@ async def open_store(directory: Path, *, owner: str | None, use: Use) -> AsyncIt
     """A client for each owner who has sessions in the store, or for the one named, or for nobody's first.
 
     Raises StoreLocked if it is to be written to and a server has it, StoreMissing if there is none,
-    StoreError.
+    StoreError, Failed for an owner without sessions in a store that is only read.
     """
     where = f"the store in {directory}"
     writes = use in ("write", "play")
@@ -72,7 +73,10 @@ async def open_store(directory: Path, *, owner: str | None, use: Use) -> AsyncIt
     ):
         settings = HttpSettings(body_bytes=_LIMITLESS, answer_console_bytes=_LIMITLESS)
         app = DirectApp(engine, settings)
-        owners = [owner] if owner is not None else sorted(await log.open_sessions()) or [LOCAL.owner]
+        known = sorted(await log.open_sessions())
+        if owner is not None and owner not in known and not writes:
+            raise Failed(f"{where} has no sessions of {owner}: of {', '.join(known) or 'nobody'}", NOT_FOUND)
+        owners = [owner] if owner is not None else known or [LOCAL.owner]
         user = await trio.to_thread.run_sync(_user)
         agent = _agent() if writes else "mcp-v8-cli"
         yield [Client(InProcess(app, where, Identity(one, subject=user), agent), one) for one in owners]

@@ -130,6 +130,22 @@ def test_the_sessions_of_all_owners_of_a_store_are_shown(tmp_path: Path) -> None
     assert "has sessions of ann, bob: choose by --owner" in refused.err
 
 
+@pytest.mark.parametrize(
+    "words", [("sessions",), ("log", "a"), ("find",), ("replay", "--all"), ("verify",)], ids=" ".join
+)
+def test_an_owner_of_nothing_is_not_found(words: tuple[str, ...], tmp_path: Path) -> None:
+    make(tmp_path, "a", [executed("1")], owner="ann")
+    told = piped(*words, "--owner", "anne", "--directory-path", tmp_path, status=3)
+    assert told.err == f"mcp-v8: the store in {tmp_path} has no sessions of anne: of ann\n"
+    assert told.out == ""
+
+
+def test_what_cannot_be_an_owner_is_a_wrong_command_line(tmp_path: Path) -> None:
+    for name in ("", "a b", "a\nb"):
+        told = piped("exec", "1", "--owner", name, "--directory-path", tmp_path, status=2)
+        assert "an owner or name is 1 to 64 of the characters" in told.err
+
+
 def test_a_session_that_does_not_replay_is_shown_as_such(tmp_path: Path) -> None:
     from broken_sessions import make_store
 

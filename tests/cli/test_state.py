@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 import re
 import shlex
 from collections.abc import AsyncIterator, Mapping
@@ -249,11 +250,20 @@ def test_an_expression_that_cannot_be_read_is_a_wrong_command(where: tuple[str, 
     assert told.err.startswith(
         "mcp-v8: the expression cannot be read\nSyntaxError: Unexpected end of input\n"
     )
+    told = piped("bisect", "a", "n >", *where, status=2, FORCE_COLOR="1")
+    assert "SyntaxError" in told.err
+    assert "␛" not in told.err
     told = piped("bisect", "a", "JSON.parse('{')", *where, status=1)  # that is no fault of its grammar
     assert "does not hold" in told.err
     assert (
         "no events from 3 to 2" in piped("bisect", "a", "1", "--from", "3", "--to", "2", *where, status=2).err
     )
+
+
+def test_code_of_other_bytes_than_utf_8_is_a_wrong_command(where: tuple[str, str]) -> None:
+    for command in ("state", "bisect"):
+        told = piped(command, "a", os.fsdecode(b"'\xff'"), *where, status=2)
+        assert told.err == "mcp-v8: what is asked for is not UTF-8\n"
 
 
 def test_an_expression_without_a_value_ends_the_search(served: ServerProcess) -> None:

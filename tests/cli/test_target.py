@@ -11,6 +11,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
+from made_sessions import executed, make
 from server_process import COMMAND
 
 
@@ -119,6 +120,24 @@ def test_a_server_that_sends_elsewhere_is_told_in_a_sentence() -> None:
     assert ended.stderr == (
         "mcp-v8: the answer, with status 302, is not one of mcp-v8: is the address right?\n"
     )
+
+
+def test_what_the_system_refuses_is_told_in_a_sentence(tmp_path: Path) -> None:
+    make(tmp_path / "store", "a", [executed("1")])
+    with open("/dev/full", "wb") as full:  # noqa: PTH123
+        ended = subprocess.run(
+            [COMMAND, "log", "a", "--directory-path", tmp_path / "store"],
+            stdout=full,
+            stderr=subprocess.PIPE,
+            text=True,
+            timeout=60,
+            check=False,
+        )
+    assert (ended.returncode, ended.stderr) == (1, "mcp-v8: No space left on device\n")
+    (tmp_path / "no-store" / "events.db").mkdir(parents=True)
+    ended = asked("exec", "1", "--directory-path", str(tmp_path / "no-store"))
+    assert ended.returncode == 1
+    assert ended.stderr == f"mcp-v8: {tmp_path}/no-store/events.db: Is a directory\n"
 
 
 @contextmanager
