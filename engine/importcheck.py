@@ -7,10 +7,12 @@ here. Pure.
 
 from __future__ import annotations
 
+import hashlib
 import re
 from collections.abc import Iterator
-from typing import NoReturn
+from typing import Any, NoReturn
 
+import msgspec
 from msgspec import UNSET
 
 from engine import labels
@@ -21,17 +23,31 @@ from engine.events import (
     TICKS_PER_MS,
     Aborted,
     Accepted,
+    Caller,
     Closed,
     Created,
+    ErrorDetail,
     Event,
     Executed,
     Forked,
+    Outcome,
     Tagged,
+    Trace,
 )
+from engine.events import Line as ConsoleLine
 from engine.history import MAX_FORKS
-from engine.limits import LimitPolicy
+from engine.limits import LimitPolicy, Limits
 from engine.plausibility import is_plausible, is_plausible_error
-from engine.portable import End, Header, Line, Unpacker, decode_header, decode_line, record_of
+from engine.portable import (
+    MAX_BODY_BYTES,
+    End,
+    Header,
+    Line,
+    Unpacker,
+    decode_header,
+    decode_line,
+    record_of,
+)
 from engine.session import NAME, Position, apply
 from engine.worker import CUT_MARK, LINE_COST, allowance
 
@@ -50,6 +66,24 @@ _ACCEPTED_BYTES = 48
 """What a number and a digest take at most."""
 _TEXT_MARKS = frozenset(range(0xC4, 0xC7)) | frozenset(range(0xD9, 0xDC))
 """With which the MessagePack of long strings and bytes begins."""
+
+_anything = msgspec.msgpack.Decoder()
+_text = msgspec.msgpack.Decoder(str)
+_encoder = msgspec.msgpack.Encoder()
+_FIELDS: dict[str, msgspec.msgpack.Decoder[Any]] = {
+    name: msgspec.msgpack.Decoder(kind)
+    for name, kind in (
+        ("caller", Caller),
+        ("console", tuple[ConsoleLine, ...]),
+        ("digests", dict[int, bytes]),
+        ("error", ErrorDetail),
+        ("limits", Limits),
+        ("outcome", Outcome),
+        ("tags", dict[str, str | None]),
+        ("trace", Trace),
+    )
+}
+"""Of events, that may be large and are more than a text."""
 
 _ID = re.compile(r"\w{1,64}", re.ASCII)
 """Internal ids of sessions."""
@@ -141,6 +175,7 @@ class ImportCheck:
             return None
         if self._policy is not None:
             self._check_size(line, self._policy)
+            _check_fields(line)
         record = record_of(line)
         self._follow(record)
         self._check(record.event)
@@ -266,6 +301,27 @@ class ImportCheck:
     def _fail(self, why: str) -> NoReturn:
         place = "" if self._line == 0 else f" (line {self._line})"
         raise FileCorrupt(f"this is no whole file of `mcp-v8 export`{place}: {why}", field="file") from None
+
+
+def _check_fields(line: Line) -> None:
+    """Raises FileCorrupt for a large field that is not what its name says, to the byte: what else is in it
+    would be decoded as well, and keep other threads waiting for seconds. Other faults are not looked for.
+    """
+    fields = {hashlib.sha256(field).digest(): field for field in line.large}
+    try:
+        body = _anything.decode(line.body) if len(line.body) <= MAX_BODY_BYTES else None
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        body = None
+    for name, value in body.items() if isinstance(body, dict) else ():
+        reference = bytes(value.data)[8:] if isinstance(value, msgspec.msgpack.Ext) else b""
+        if (field := fields.get(reference)) is None:
+            continue
+        try:
+            is_that = _encoder.encode(_FIELDS.get(name, _text).decode(field)) == field
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+            is_that = False
+        if not is_that:
+            raise FileCorrupt(f"what is in the event's field {str(name)[:32]!r} is not of its form")
 
 
 def _is_text(field: bytes) -> bool:

@@ -32,6 +32,7 @@ SUFFIX = ".jsonl.zst"
 
 MAX_LINE_BYTES = 64 << 20
 """A line of a file that is read: an event takes up to three times that in memory."""
+MAX_HEADER_BYTES = 1 << 16
 MAX_FIELDS = 64
 """More than any event has."""
 MAX_BODY_BYTES = MAX_FIELDS * (INLINE_MAX + 64)
@@ -142,6 +143,8 @@ def record_of(line: Line) -> Record:
 
 def decode_header(text: bytes) -> Header:
     """The first line. Raises FileCorrupt, or InvalidField for a version that this program does not know."""
+    if len(text) > MAX_HEADER_BYTES:
+        raise FileCorrupt("its first line is longer than any that `mcp-v8 export` writes")
     try:
         found = msgspec.json.decode(text, type=_Any)
     except (msgspec.DecodeError, UnicodeDecodeError) as broken:
@@ -159,6 +162,8 @@ def decode_header(text: bytes) -> Header:
 
 def decode_line(text: bytes) -> Line | End:
     """A line of a file that was not redacted. Raises FileCorrupt."""
+    if text.count(b",") > 2 * MAX_FIELDS:  # a list of millions would keep other threads waiting
+        raise FileCorrupt("it has more fields than any event")
     return _decode(text, End) if text.startswith(b'{"end"') else _decode(text, Line)
 
 

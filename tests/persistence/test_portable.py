@@ -391,6 +391,41 @@ def test_lists_that_take_much_memory_are_refused_before_they_are_decoded() -> No
 
 
 @pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("console", [[]] * 5_000_000),
+        ("console", [["log", [[]] * 5_000_000]]),
+        ("trace", {"start": 1, "seed": bytes(16), "more": [[]] * 5_000_000}),
+        ("unknown", [[]] * 5_000_000),
+    ],
+    ids=("lists", "text", "more", "unknown"),
+)
+def test_what_is_of_no_event_is_not_decoded(field: str, value: object) -> None:
+    begun = History("s1").created()
+    lists = msgspec.msgpack.encode(value)
+    reference = msgspec.msgpack.Ext(1, len(lists).to_bytes(8, "big") + hashlib.sha256(lists).digest())
+    body = msgspec.msgpack.encode({"type": "executed", field: reference})
+    name = event_id(begun.id, body).hex()
+    line = portable.Line(event=1, type="executed", id=name, prev=begun.id.hex(), body=body, large=[lists])
+    tracemalloc.start()
+    try:
+        with pytest.raises(FileCorrupt, match=f"'{field}' is not of its form"):
+            check(made_up(begun, line), policy=LimitPolicy())
+        assert tracemalloc.get_traced_memory()[1] < 150_000_000
+    finally:
+        tracemalloc.stop()
+
+
+def test_lines_of_too_many_parts_are_refused_before_they_are_decoded() -> None:
+    header, first, *_ = lines_of(file_of([History("s1").created()]))
+    parts = b'["",' + b'"",' * 1_000_000
+    with pytest.raises(FileCorrupt, match="first line is longer"):
+        check(packed([header.replace(b"{", b'{"x":' + parts + b'""],', 1)]))
+    with pytest.raises(FileCorrupt, match="more fields than any event"):
+        check(packed([header, first.replace(b'"large":[', b'"large":' + parts)]))
+
+
+@pytest.mark.parametrize(
     ("body", "large"), [(b"\xc4" * 100_000, []), (b"\x80", [b""] * 100)], ids=["body", "large fields"]
 )
 def test_a_line_is_no_larger_than_an_events(body: bytes, large: list[bytes]) -> None:
