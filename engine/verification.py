@@ -15,6 +15,7 @@ from engine.restoring import Source
 from engine.session import ForkPoint
 from engine.statediff import StateDifference, difference
 from engine.workers import Worker
+from persistence.blobstore import BlobStore
 
 MAX_FOUND = 1_000
 """Differences of one replay that are kept."""
@@ -61,6 +62,10 @@ async def _nobody(_step: Step) -> None:
     """Nobody wants to hear of each event."""
 
 
+class _Doubtful(Exception):
+    """What went wrong may be the doing of the checkpoint that the replay began from."""
+
+
 class Verification:
     """One such replay of the owner's session of that name, from event ``first`` on.
 
@@ -82,17 +87,8 @@ class Verification:
     ) -> None:
         self._source, self._owner, self._name = source, owner, name
         self._first, self._view, self._tell = first, before, tell
-        self._work = source.scheduler.work("replay", owner, name)
-        blobs = source.blobs if first else None
-        self._recovery = Recovery(
-            source.log,
-            blobs,
-            source.image_id,
-            self._work,
-            between=self._between,
-            strict=strict,
-            forgets=source.forgets,
-        )
+        self._strict = strict
+        self._recovery = self._from(source.blobs if first else None)
         self._taken: Worker | None = None
         self._told = first - 1
         self._drift: Drift | None = None
@@ -108,18 +104,17 @@ class Verification:
     async def run(self, target: ForkPoint) -> Replayed:
         """Replay up to ``target``; an event that differs is noted, and the replay goes on from what it gave.
 
-        Nothing is run where the target is before the first event: what is between is no execution.
-        Raises StoreError, Unavailable, TooLarge, and what ``tell`` raises.
+        What differs after a checkpoint may be the checkpoint's doing: it counts only if it does so in a
+        replay from the first event, too. Nothing is run where the target is before the first event: what is
+        between is no execution. Raises StoreError, Unavailable, TooLarge, and what ``tell`` raises.
         """
         failed: int | None = None
-        try:
-            if self._first <= target.seq:
-                with self._work:
-                    await self._recovery.accept(target, self._acquire, first=self._first)
-        except ReplayFailed as ended:
-            failed = ended.seq
-        finally:
-            self._give_back()
+        if self._first <= target.seq:
+            try:
+                failed = await self._run(target)
+            except _Doubtful:
+                self._recovery = self._from(None)
+                failed = await self._run(target)
         return Replayed(
             session=self._name,
             event=target.seq,
@@ -130,14 +125,43 @@ class Verification:
             drift=self._drift,
         )
 
+    def _from(self, blobs: BlobStore | None) -> Recovery:
+        """A replay from one of the checkpoints there, or from the first event."""
+        source = self._source
+        self._work = source.scheduler.work("replay", self._owner, self._name)
+        return Recovery(
+            source.log,
+            blobs,
+            source.image_id,
+            self._work,
+            between=self._between,
+            strict=self._strict,
+            forgets=source.forgets,
+        )
+
+    async def _run(self, target: ForkPoint) -> int | None:
+        """Number of the event that ended its worker again and again, if one did. Raises _Doubtful."""
+        try:
+            with self._work:
+                await self._recovery.accept(target, self._acquire, first=self._first)
+        except ReplayFailed as ended:
+            if self._recovery.checkpoint is not None:
+                raise _Doubtful from ended
+            return ended.seq
+        finally:
+            self._give_back()
+        return None
+
     async def _between(self, worker: Worker, _point: ForkPoint | None) -> None:
         """An event was run again; maybe not for the first time, where a worker was lost."""
         seq, comparison = self._recovery.reached, self._recovery.comparison
         if seq <= self._told:
             return
+        found = comparison.last
+        if found is not None and self._recovery.checkpoint is not None:
+            raise _Doubtful
         self._told = seq
         self._executions += 1
-        found = comparison.last
         if found is not None:
             self._different += 1
             if len(self._found) < MAX_FOUND:
