@@ -74,6 +74,7 @@ async def follow_server(
     scheme = "ws" if secure is None else "wss"
     address = f"{scheme}://{parts.netloc}{parts.path.rstrip('/')}/api/sessions/{name}/stream?after="
     pause = PAUSE_SECONDS
+    has_failed = False
     while True:
         opened = open_websocket_url(
             f"{address}{after}", secure, extra_headers=headers, max_message_size=_MAX_MESSAGE_BYTES
@@ -84,6 +85,7 @@ async def follow_server(
                     message = _message.decode(await socket.get_message())
                     pause = PAUSE_SECONDS
                     if isinstance(message, Happened):
+                        has_failed = False
                         after = msgspec.json.decode(message.event, type=_Numbered).event
                     await tell(message)
                     if isinstance(message, Closed):
@@ -93,7 +95,10 @@ async def follow_server(
                 raise refusal(rejected.status_code, rejected.body or b"") from None
         except ConnectionClosed as closed:
             if closed.reason is not None and closed.reason.code == _INTERNAL:
-                raise Failed(f"the server at {url} cannot read the log of session {name}") from None
+                if has_failed:
+                    raise Failed(f"the server at {url} cannot read the log of session {name}") from None
+                has_failed = True  # a token that is taken away ends it so, too: the next answer says which
+                continue
         except HandshakeError:
             pass  # it is not there yet
         lost()

@@ -14,6 +14,7 @@ from mcp import Client
 from mcp.client.streamable_http import streamable_http_client
 from mcp.shared.exceptions import MCPError
 from server_process import COMMAND, ServerProcess, running
+from typed import piped
 
 from cli.serve import is_loopback
 from transports.tokens import parse
@@ -168,3 +169,32 @@ def test_two_tokens_differ_and_their_lines_make_a_file() -> None:
 )
 def test_only_loopback_addresses_need_no_warning(address: str, expected: bool) -> None:
     assert is_loopback(address) is expected
+
+
+def test_a_command_is_told_how_to_give_a_token_and_a_follower_that_its_own_is_gone(tmp_path: Path) -> None:
+    file = file_of(tmp_path / "tokens", f"{ALICE} alice\n")
+    with running("--directory-path", str(tmp_path / "store"), "--tokens", str(file)) as server:
+        told = piped("exec", "1", "--session", "a", "--url", server.url, status=1)
+        assert told.err == (
+            "mcp-v8: a token is needed: send it as 'Authorization: Bearer TOKEN'; give one by --token, or as "
+            "MCP_V8_TOKEN\n"
+        )
+        piped("exec", "1", "--session", "a", "--url", server.url, MCP_V8_TOKEN=ALICE)
+        follower = subprocess.Popen(
+            [COMMAND, "log", "a", "--follow", "--json", "--url", server.url, "--token", ALICE],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        with follower:
+            assert follower.stdout is not None
+            assert follower.stderr is not None
+            while '"begun"' not in (line := follower.stdout.readline()):
+                assert line, follower.stderr.read()
+            file_of(file, f"{BOB} bob\n")
+            server.process.send_signal(signal.SIGHUP)
+            assert follower.wait(DEADLINE_SECONDS) == 1
+            assert follower.stderr.read().startswith(
+                "mcp-v8: the token is not one of this server's, or not any more"
+            )
