@@ -185,7 +185,9 @@ def _text(value: object) -> str:
         return "\n".join(part for part in parts if part)
     if isinstance(value, tuple) and any(isinstance(one, Line) for one in value):
         return "".join(f"{line.level}: {line.text}\n" for line in value)
-    return str(value)
+    if value is None:
+        return "nothing"
+    return str(value).lower() if isinstance(value, bool) else str(value)
 
 
 def _compare_digests(expected: bytes, got: bytes) -> Difference | None:

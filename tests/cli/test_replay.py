@@ -20,6 +20,7 @@ import trio.testing
 from broken_sessions import make_store
 from engines import opened
 from golden.histories import FOLDER
+from made_sessions import executed, make
 from server_process import COMMAND
 from typed import COLOUR, environment, in_terminal, piped
 
@@ -168,6 +169,12 @@ def test_all_as_json_is_an_object_for_each(where: tuple[str, str]) -> None:
         1,
         2,
     ]  # strictly: their digests, too
+
+
+def test_what_was_not_there_is_told_in_a_word(tmp_path: Path) -> None:
+    make(tmp_path, "a", [executed("1")])  # without the JSON of its result
+    told = piped("replay", "a", "--directory-path", tmp_path, status=1)
+    assert told.lines[:3] == ["a@1 differs in result_json  1", "  - nothing", "  + 1"]
 
 
 def test_results_are_written_as_junit(where: tuple[str, str], tmp_path: Path) -> None:
