@@ -48,7 +48,8 @@ class Diverged(Conflict):
         super().__init__(
             f"this session is read-only: replaying event {divergence.seq} gave another {divergence.field} "
             f"than recorded (expected {divergence.expected[:_TOLD]!r}, got {divergence.got[:_TOLD]!r}); "
-            f"{_from(divergence.agreed)}; or accept what the replay gives: POST /api/sessions/name/accept",
+            f"{_from(divergence.agreed)}; or accept what the replay gives: mcp-v8 accept name, or "
+            "POST /api/sessions/name/accept",
             field="session",
         )
         self.divergence = divergence

@@ -11,6 +11,7 @@ from cli.output.json import as_json, print_json
 from cli.output.progress import Progress
 from cli.output.quantities import counted, size
 from cli.output.table import Column, Table
+from cli.target.failures import USAGE, Failed
 from cli.target.options import Target, with_target
 from transports.rest.storage import GarbageAnswer, GarbageEnd, GarbageFound, GarbageRemoved
 
@@ -30,6 +31,8 @@ async def gc(target: Target, *, yes: bool, as_json: bool) -> None:
     mcp-v8 gc
     mcp-v8 gc --yes --directory-path old-store
     """
+    if target.owner is not None:
+        raise Failed("gc is about the whole store, whoever has sessions in it: leave out --owner", USAGE)
     async with target.clients() as clients:
         found = await clients[0].ask(GarbageFound, "GET", "/api/garbage")
     if not yes:

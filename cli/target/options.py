@@ -40,6 +40,8 @@ class _Address(click.ParamType[str]):
             is_address = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
         except ValueError:  # a port that is no number, an open bracket
             is_address = False
+        if is_address and (parts.username is not None or parts.password is not None):
+            self.fail("an address has no name and password in it here: give --token", param, ctx)
         if not is_address or not value.isprintable() or re.search(r"[\s?#]", value):
             self.fail(f"{value!r} is no address of a server, as http://localhost:8080 is one", param, ctx)
         return str(value)

@@ -14,7 +14,7 @@ import pytest
 import trio
 from engines import CALLER, OWNER, opened
 from server_process import COMMAND, running
-from typed import environment
+from typed import environment, piped
 
 from persistence.schema import DATABASE_NAME
 
@@ -136,3 +136,8 @@ def test_what_a_server_owns_is_asked_of_the_server(store: Path) -> None:
         "the server has done it, or was asked to"
     )
     assert sessions(store) == {"kept", "recent"}
+
+
+def test_it_is_about_the_whole_store_and_so_takes_no_owner(tmp_path: Path) -> None:
+    ended = piped("gc", "--owner", "ann", "--directory-path", str(tmp_path), status=2)
+    assert "leave out --owner" in ended.err

@@ -161,3 +161,10 @@ def serving(page: bytes, *, status: int = 200) -> Iterator[str]:
         yield f"http://127.0.0.1:{server.server_port}"
         server.shutdown()
         thread.join()
+
+
+def test_a_password_in_an_address_is_refused_and_not_shown() -> None:
+    ended = asked("log", "a", "--url", "https://ann:hunter2@localhost:1")
+    assert ended.returncode == 2
+    assert "give --token" in ended.stderr
+    assert "hunter2" not in ended.stderr
