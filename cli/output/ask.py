@@ -6,6 +6,7 @@ import sys
 
 import click
 
+from cli.repl.signals import heard
 from cli.target.failures import USAGE, Failed
 
 yes = click.option("--yes", is_flag=True, help="Do not ask.")
@@ -19,7 +20,8 @@ def must_agree(question: str, *, yes: bool) -> None:
     if not sys.stdin.isatty():
         raise Failed(f"{question}? There is nobody to ask: --yes says so", USAGE)
     try:
-        agreed = click.confirm(f"{question}?", err=True, prompt_suffix=" ")
+        with heard():  # Ctrl-C that comes just when the key is begun to be waited for, too
+            agreed = click.confirm(f"{question}?", err=True, prompt_suffix=" ")
     except click.Abort:  # Ctrl-C or Ctrl-D at the question
         raise KeyboardInterrupt from None
     if not agreed:

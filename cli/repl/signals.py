@@ -44,7 +44,7 @@ class Signals:
             if before[number] != signal.SIG_IGN:  # as nohup has it
                 signal.signal(number, self._terminate)
         try:
-            with _heard():
+            with heard():
                 yield
         finally:
             for number, handler in before.items():
@@ -82,7 +82,7 @@ class Signals:
 
 
 @contextmanager
-def _heard() -> Iterator[None]:
+def heard() -> Iterator[None]:
     """See to it in the block that a signal is handled, whatever the main thread waits for.
 
     Python only notes a signal; what the main thread waits for in C (a key, a lock) is then to be interrupted.

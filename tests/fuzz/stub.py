@@ -332,7 +332,7 @@ class StubStore:
             sessions=1, damaged=1, events=1, size=10, checkpoints=0, faults=3, store_faults=("m",)
         )
 
-    async def garbage(self) -> Garbage:
+    async def garbage(self, _owner: str) -> Garbage:
         """Some."""
         self._refuse()
         return Garbage(sessions=1, events=2, event_bytes=3, later=Garbage(blobs=1, blob_bytes=4))
