@@ -100,14 +100,14 @@ class Supervisor:
         nursery.start_soon(self.scheduler.serve)
         self._registry: Sessions | None = None
         self._checkpointer: Checkpointer | None = None
-        self._space: Space | None = None
+        self._space = None if stores is None else Space(stores.log, stores.blobs, max_store_bytes)
+        self._admission = Admission(max_executions, self._space)
         self._past: TimeTravel | None = None
         self._store: StoreCare | None = None
         self._upkeep: Upkeep | None = None
         self._upkept = trio.CancelScope()
-        if stores is not None:
+        if stores is not None and self._space is not None:
             log, blobs = stores
-            self._space = Space(log, blobs, max_store_bytes)
             self._checkpointer = Checkpointer(
                 nursery, workers, log, blobs, self._space, observers.checkpointed
             )
@@ -130,10 +130,6 @@ class Supervisor:
             )
             self._past = TimeTravel(self._registry, looks_back, walks, self._open_and_started)
             self._upkeep = Upkeep(self._registry, log, blobs, self._space, ttl_seconds=session_ttl_seconds)
-            if not for_command:
-                nursery.start_soon(self._keep_up, self._upkeep)
-        self._admission = Admission(max_executions, self._space)
-        if self._registry is not None and self._upkeep is not None:
             self._store = StoreCare(
                 self._registry,
                 self._upkeep,
@@ -142,8 +138,9 @@ class Supervisor:
                 observers.changed,
                 for_command=for_command,
             )
+            if not for_command:
+                nursery.start_soon(self._keep_up, self._upkeep)
         self._keys = Keys(self._recorded_under)
-        self._looks_back = looks_back
         self._searches, self._parses = searches, parses
         self._finished = stateless.Finished(self._keys.forget)
         self._observers = observers

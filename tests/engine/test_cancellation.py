@@ -125,7 +125,7 @@ async def settled(engine: Engine, most_descriptors: int = sys.maxsize) -> None:
     assert supervisor._admission.held_bytes == 0
     assert supervisor._keys._executions == {}
     assert supervisor._keys._lookups == {}
-    assert supervisor._looks_back.taken == supervisor.past._walks.taken == 0
+    assert supervisor.past._looks.taken == supervisor.past._walks.taken == 0
     assert supervisor._checkpointer._slots.are_free
     assert supervisor._registry.owners._counts == await engine.log.open_sessions()
     assert supervisor.scheduler._works == {}

@@ -575,7 +575,7 @@ async def test_few_looks_at_the_past_are_on_their_way_at_once_and_of_an_owner_on
         for owner in owners * 3:
             nursery.start_soon(lambda o=owner: engine.supervisor.state(o, "a", at=1))
     assert most == {"in all": looking.MAX_LOOKS_BACK, "of one": 1}
-    assert engine.supervisor._looks_back.taken == 0
+    assert engine.supervisor.past._looks.taken == 0
 
 
 async def test_nobodys_looks_at_the_past_keep_others_from_theirs(engine: Engine, monkeypatch):

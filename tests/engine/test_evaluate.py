@@ -86,7 +86,7 @@ async def test_whoever_leaves_meanwhile_leaves_nothing_behind(engine: Engine) ->
         await evaluated(engine, "for (;;);")
     assert scope.cancelled_caught
     assert engine.supervisor.places.taken == taken
-    assert engine.supervisor._looks_back.taken == 0
+    assert engine.supervisor.past._looks.taken == 0
     assert engine.supervisor.scheduler._works == {}
     assert (await evaluated(engine, "n")).result == "1"
 
