@@ -201,7 +201,10 @@ async def test_a_diverged_fork_of_a_deleted_session_goes_on_from_the_number_in_t
     async with open_engine(tmp_path) as engine:
         await engine.supervisor.fork(OWNER, "a", at=None, into="b", caller=CALLER)
         await engine.supervisor.delete(OWNER, "a", CALLER)
-        with pytest.raises(Diverged, match=r"as name@1, or with heap \w{64}; or accept .*: mcp-v8 accept name, or POST \S+/accept$"):
+        with pytest.raises(
+            Diverged,
+            match=r"as name@1, or with heap \w{64}; or accept .*: mcp-v8 accept name, or POST \S+/accept$",
+        ):
             await engine.run("n", session="b")
         assert await engine.value("n", session="b", at=1) == "1"
 
