@@ -136,19 +136,20 @@ async def test_no_secret_of_the_server_is_in_the_memory_of_zygote_or_worker(
     async with open_workers(cache_dir=cache_dir, data_budget_mb=BUDGET_MB) as workers:
         worker = await workers.acquire()
         await worker.run(order("1"), lambda lines: None)
-        assert secret.encode() in memory_of(os.getpid())  # it would be found
+        # it would be found; these tests themselves may have large parts
+        assert secret.encode() in memory_of(os.getpid(), most=4 << 30)
         assert secret.encode() not in memory_of(workers.zygote_pid)
         assert secret.encode() not in memory_of(worker.pid)
 
 
-def memory_of(pid: int) -> bytes:
-    """All that a process may write to, as far as there is something in it."""
+def memory_of(pid: int, most: int = 64 << 20) -> bytes:
+    """All that a process may write to, but for parts of ``most`` bytes, which are only reserved."""
     found = bytearray()
     with Path(f"/proc/{pid}/maps").open() as maps, Path(f"/proc/{pid}/mem").open("rb", 0) as memory:
         for line in maps:
             addresses, rights, *_ = line.split()
             begin, end = (int(address, 16) for address in addresses.split("-"))
-            if rights.startswith("rw") and end - begin < 64 << 20:
+            if rights.startswith("rw") and end - begin < most:
                 memory.seek(begin)
                 found += memory.read(end - begin)
     return bytes(found)
