@@ -18,11 +18,12 @@ try {
   const told = await page.evaluate(
     async ({ server, session }) => {
       const headers = { "content-type": "application/json", accept: "application/json, text/event-stream" };
+      let asked = 0; // MCP has each id once in a session: the answer to one that comes again may go nowhere
       const post = (method, params, more) =>
         fetch(`${server}/mcp?session=${session}`, {
           method: "POST",
           headers: { ...headers, ...more },
-          body: JSON.stringify({ jsonrpc: "2.0", id: 1, method, params }),
+          body: JSON.stringify({ jsonrpc: "2.0", id: ++asked, method, params }),
         });
       try {
         const hello = await post("initialize", {
