@@ -1,12 +1,18 @@
-"""Ctrl-C as the end of some work, after which the command still says what it came to."""
+"""Ctrl-C: the end of some work, after which a command still says what it came to; heard at any moment."""
 
 from __future__ import annotations
 
+import os
 import signal
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+import threading
+import time
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
 
 import trio
+
+_NUDGE = signal.SIGURG
+_NUDGE_SECONDS = 0.05
 
 
 @asynccontextmanager
@@ -25,3 +31,35 @@ async def _wait(scope: trio.CancelScope, task_status: trio.TaskStatus[None]) -> 
         async for _ in signals:
             scope.cancel()
             return
+
+
+@contextmanager
+def heard() -> Iterator[None]:
+    """See to it in the block that a signal is handled, whatever the main thread waits for.
+
+    Python only notes a signal; what the main thread waits for in C (a key, a lock) is then to be interrupted.
+    A signal that comes just before such a wait begins interrupts nothing, and would be noticed with the next
+    key. So another, which means nothing, follows each.
+    """
+    reader, writer = os.pipe2(os.O_CLOEXEC)
+    os.set_blocking(writer, False)
+    main = threading.get_ident()
+    before = signal.signal(_NUDGE, lambda number, frame: None)
+    wakeup = signal.set_wakeup_fd(writer, warn_on_full_buffer=False)
+
+    def nudge() -> None:
+        while numbers := os.read(reader, 64):
+            if numbers.strip(bytes([_NUDGE])):
+                time.sleep(_NUDGE_SECONDS)
+                signal.pthread_kill(main, _NUDGE)
+
+    thread = threading.Thread(target=nudge, name="signals", daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        signal.set_wakeup_fd(wakeup)
+        os.close(writer)
+        thread.join()
+        os.close(reader)
+        signal.signal(_NUDGE, before)

@@ -6,7 +6,7 @@ import sys
 
 import click
 
-from cli.repl.signals import heard
+from cli.interrupts import heard
 from cli.target.failures import USAGE, Failed
 
 yes = click.option("--yes", is_flag=True, help="Do not ask.")

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import os
 import signal
 import threading
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
 
+from cli.interrupts import heard
+
 _ENDING = (signal.SIGTERM, signal.SIGHUP)
-_NUDGE = signal.SIGURG
-_NUDGE_SECONDS = 0.05
+_AGAIN_SECONDS = 0.05
 
 
 class Terminated(BaseException):
@@ -67,7 +66,7 @@ class Signals:
         if isinstance(raised, Terminated):
             number = signal.Signals(raised.status - 128)
             signal.signal(number, self._terminate)
-        timer = threading.Timer(_NUDGE_SECONDS, signal.pthread_kill, (threading.get_ident(), number))
+        timer = threading.Timer(_AGAIN_SECONDS, signal.pthread_kill, (threading.get_ident(), number))
         timer.daemon = True
         timer.start()
 
@@ -79,35 +78,3 @@ class Signals:
     def _terminate(self, number: int, _frame: FrameType | None) -> None:
         signal.signal(number, signal.SIG_DFL)  # a second one ends it at once
         raise Terminated(number)
-
-
-@contextmanager
-def heard() -> Iterator[None]:
-    """See to it in the block that a signal is handled, whatever the main thread waits for.
-
-    Python only notes a signal; what the main thread waits for in C (a key, a lock) is then to be interrupted.
-    A signal that comes just before such a wait begins interrupts nothing, and would be noticed with the next
-    key. So another, which means nothing, follows each.
-    """
-    reader, writer = os.pipe2(os.O_CLOEXEC)
-    os.set_blocking(writer, False)
-    main = threading.get_ident()
-    before = signal.signal(_NUDGE, lambda number, frame: None)
-    wakeup = signal.set_wakeup_fd(writer, warn_on_full_buffer=False)
-
-    def nudge() -> None:
-        while numbers := os.read(reader, 64):
-            if numbers.strip(bytes([_NUDGE])):
-                time.sleep(_NUDGE_SECONDS)
-                signal.pthread_kill(main, _NUDGE)
-
-    thread = threading.Thread(target=nudge, name="signals", daemon=True)
-    thread.start()
-    try:
-        yield
-    finally:
-        signal.set_wakeup_fd(wakeup)
-        os.close(writer)
-        thread.join()
-        os.close(reader)
-        signal.signal(_NUDGE, before)
