@@ -16,6 +16,10 @@ test *args:
 torture *args:
     {{bin}}/python -m pytest -m torture {{args}}
 
+# The tests of the image, which they build, with podman or docker ($CONTAINER_ENGINE, $MCP_V8_TEST_IMAGE)
+test-containers *args:
+    {{bin}}/python -m pytest -m containers tests/containers {{args}}
+
 # What CI checks: format, lint, strict types, tests
 verify: lint types test
 

@@ -201,8 +201,8 @@ def test_no_command_shown_escapes_these_tests() -> None:
 
 
 def test_every_recipe_named_exists() -> None:
-    recipes = set(re.findall(r"^([a-z]+)[^:=\n]*:(?!=)", (ROOT / "Justfile").read_text(), re.MULTILINE))
-    named = {name for document in DOCUMENTS for name in re.findall(r"`just (\w+)", document.read_text())}
+    recipes = set(re.findall(r"^([a-z-]+)[^:=\n]*:(?!=)", (ROOT / "Justfile").read_text(), re.MULTILINE))
+    named = {name for document in DOCUMENTS for name in re.findall(r"`just ([\w-]+)", document.read_text())}
     assert named
     assert named <= recipes
 

@@ -1,0 +1,27 @@
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+
+import container_engine
+import pytest
+from container_engine import Containers, Shown
+
+
+@pytest.fixture(scope="session")
+def containers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Containers]:
+    """The engine with the image of this checkout; all that is made in it is removed in the end."""
+    engine = container_engine.found_engine()
+    made = Containers(engine, container_engine.checkout(tmp_path_factory.mktemp("checkout")))
+    try:
+        made.build()
+        yield made
+    finally:
+        made.remove_all()
+
+
+@pytest.fixture(scope="session")
+def shown(
+    containers: Containers, tmp_path_factory: pytest.TempPathFactory
+) -> Callable[[Sequence[str]], Shown]:
+    """Makes what runs the commands of a document's blocks."""
+    return lambda texts: Shown(containers, texts, tmp_path_factory.mktemp("bin"))
