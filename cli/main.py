@@ -30,6 +30,7 @@ Examples:
 COMMANDS: dict[str, dict[str, tuple[str, str]]] = {
     "Commands that serve": {
         "serve": ("serve", "Serve REST and MCP over HTTP, or MCP on stdin and stdout."),
+        "healthcheck": ("healthcheck", "Whether the server here takes requests."),
         "config": ("config", "Show each setting, its value and where that came from."),
         "token": ("token", "Make a token for an owner of sessions."),
     },
