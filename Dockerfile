@@ -1,26 +1,53 @@
-# The image of mcp-v8: Debian, Python and the program, nothing to build or to install with.
+# The image of mcp-v8: Debian, Python and the program; nothing to build or to install with.
 ARG PYTHON=python:3.13-slim-bookworm
 ARG DEBIAN=debian:bookworm-slim
 
+# Python with the program and what it depends on, all of it in /usr/local.
 FROM ${PYTHON} AS build
 WORKDIR /src
-RUN python3 -m venv --without-pip /opt/mcp-v8
+RUN apt-get update && apt-get install -y --no-install-recommends binutils
 COPY deploy/requirements.lock deploy/
 RUN --mount=type=cache,target=/root/.cache/pip \
-    pip --python /opt/mcp-v8/bin/python install --require-hashes -r deploy/requirements.lock
+    pip install --root-user-action=ignore --no-compile --require-hashes -r deploy/requirements.lock
 COPY . .
 RUN --mount=type=cache,target=/root/.cache/pip \
-    pip --python /opt/mcp-v8/bin/python install --no-deps .
+    pip install --root-user-action=ignore --no-compile --no-deps . && pip check
+RUN deploy/slim.sh
 
 FROM ${DEBIAN}
+# The libraries that Python is linked to.
 RUN apt-get update \
- && apt-get install -y --no-install-recommends ca-certificates libffi8 libssl3 libsqlite3-0 libbz2-1.0 liblzma5 zlib1g libreadline8 libncursesw6 libuuid1 libexpat1 \
- && rm -rf /var/lib/apt/lists/*
+ && apt-get install -y --no-install-recommends \
+    ca-certificates libbz2-1.0 libexpat1 libffi8 liblzma5 libncursesw6 libreadline8 libsqlite3-0 libssl3 libuuid1 zlib1g \
+ && apt-get clean && rm -rf /var/lib/apt/lists/* /var/cache/apt/* /var/log/apt /var/log/dpkg.log
+
+# Folders that a volume takes its owner from: the store, what can be made again, what was read from S3. The group is
+# that of a user whom a platform picks at random (OpenShift).
+RUN useradd --uid 1000 --create-home mcpuser \
+ && install -d -o mcpuser -g root -m 775 /tmp/mcp-v8-heaps /tmp/mcp-v8-cache /var/cache/mcp-v8
+
 COPY --from=build /usr/local /usr/local
-COPY --from=build /opt/mcp-v8 /opt/mcp-v8
 COPY deploy/entrypoint.sh /usr/local/bin/entrypoint
-RUN ldconfig && useradd --uid 1000 --create-home mcpuser && mkdir -p /tmp/mcp-v8-heaps && chown mcpuser: /tmp/mcp-v8-heaps
-ENV PATH=/opt/mcp-v8/bin:$PATH MCP_V8_DIRECTORY_PATH=/tmp/mcp-v8-heaps MCP_V8_BIND_HOST=0.0.0.0 MCP_V8_ALLOWED_HOSTS=* PORT=8080
+RUN ldconfig
+
+# Whoever publishes the port decides who can reach it; a port that is chosen by a flag wins over PORT.
+ENV MCP_V8_DIRECTORY_PATH=/tmp/mcp-v8-heaps \
+    MCP_V8_BIND_HOST=0.0.0.0 \
+    MCP_V8_ALLOWED_HOSTS=* \
+    PORT=8080 \
+    XDG_CACHE_HOME=/var/cache \
+    LANG=C.UTF-8
 USER mcpuser
+# V8 with the program's own JavaScript in it, made once and not at each start.
+RUN ["python3", "-c", "from pathlib import Path; from engine.isolate import image; image.load(Path('/var/cache/mcp-v8'))"]
 EXPOSE 8080 8081
 ENTRYPOINT ["entrypoint"]
+
+ARG VERSION=0.1.0
+ARG REVISION
+ARG CREATED
+LABEL org.opencontainers.image.title="mcp-v8" \
+      org.opencontainers.image.description="Durable JavaScript sessions for AI agents: sandboxed V8 that remembers, survives crashes and can be replayed" \
+      org.opencontainers.image.version="${VERSION}" \
+      org.opencontainers.image.revision="${REVISION}" \
+      org.opencontainers.image.created="${CREATED}"
