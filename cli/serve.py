@@ -9,6 +9,7 @@ import resource
 import signal
 from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
+from importlib import import_module
 from ipaddress import ip_address
 from typing import NoReturn
 
@@ -27,8 +28,6 @@ from engine.observer import Observer
 from engine.supervisor import Stores, Supervisor, open_supervisor
 from persistence.directory_blobs import DirectoryBlobStore
 from persistence.sqlite import SqliteEventLog, open_sqlite_log
-from transports import app
-from transports.mcp import stdio
 from transports.metrics import Metrics
 from transports.tokens import BrokenTokens, TokenFile
 
@@ -88,17 +87,32 @@ async def _serve(settings: Settings) -> None:
                 nursery.start_soon(tokens.watch)
             metrics = Metrics()
             observers = (ExecutionLog(), metrics)
-            async with _open_log(settings) as log, _open_engine(settings, log, observers) as engine:
+            async with _open_log(settings) as log:
+                imported = trio.Event()
+                nursery.start_soon(_import, settings, imported)
+                async with _open_engine(settings, log, observers) as engine:
 
-                def started() -> None:
-                    _announce(settings, engine, listeners)
+                    def started() -> None:
+                        _announce(settings, engine, listeners)
 
-                if settings.port is None:
-                    await stdio.serve(engine, http, settings.session_id, stop, started)
-                else:
-                    failing = (lambda: None) if log is None else (lambda: log.failing)
-                    await app.serve(engine, listeners, http, stop, started, failing, metrics, tokens)
+                    await imported.wait()
+                    if settings.port is None:
+                        from transports.mcp import stdio
+
+                        await stdio.serve(engine, http, settings.session_id, stop, started)
+                    else:
+                        from transports import app
+
+                        failing = (lambda: None) if log is None else (lambda: log.failing)
+                        await app.serve(engine, listeners, http, stop, started, failing, metrics, tokens)
             nursery.cancel_scope.cancel()
+
+
+async def _import(settings: Settings, imported: trio.Event) -> None:
+    """Import the doors, which takes as long as V8 needs to start in another process."""
+    door = "transports.mcp.stdio" if settings.port is None else "transports.app"
+    await trio.to_thread.run_sync(import_module, door)
+    imported.set()
 
 
 def _open_engine(

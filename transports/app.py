@@ -11,11 +11,7 @@ from transports import asgi, errors, hypercorn_trio
 from transports.execute import PATH as EXECUTE_PATH
 from transports.execute import ExecuteDoor
 from transports.gate import Gate
-from transports.mcp import sse as sse_door
-from transports.mcp.refusal import PATH as MCP_PATH
-from transports.mcp.server import create_server
-from transports.mcp.sse import SseDoor
-from transports.mcp.streamable import StreamableDoor
+from transports.mcp.late import LateDoors
 from transports.metrics import Metrics
 from transports.rest.application import all_routes, create_app
 from transports.rest.docs import documents
@@ -92,25 +88,18 @@ async def serve(
     from one that is gone. Then MCP sessions end, and with them their open streams, then connections.
     """
     routes = all_routes(engine, settings, failing=failing, metrics=metrics)
-    mcp_server = create_server(engine, settings, documents(engine, routes))
-    mcp, sse = StreamableDoor(mcp_server, settings), SseDoor(mcp_server, settings)
+    mcp = LateDoors(engine, settings, documents(engine, routes))
     metrics.watch(engine)
     app = create_app(routes, settings.body_bytes)
     streams = SessionStreams(engine)
     streams.add_to(app)
-    doors: dict[str, asgi.Application] = {
-        EXECUTE_PATH: ExecuteDoor(engine, settings),
-        MCP_PATH: mcp,
-        f"{MCP_PATH}/": mcp,  # as some clients write it
-    }
-    if settings.sse:
-        doors |= {sse_door.STREAM_PATH: sse.listen, sse_door.POST_PATH: sse.post}
+    doors: dict[str, asgi.Application] = {EXECUTE_PATH: ExecuteDoor(engine, settings), **mcp.applications}
     lines, files = LinesDoor(routes, settings), FilesDoor(routes)
     front = Front(app.asgi_app, doors, EventsDoor(engine, settings), lines, files)
     app.asgi_app = Gate(front, settings, tokens, metrics.refused)  # type: ignore[method-assign]
     drained = trio.Event()
     async with trio.open_nursery() as nursery:
-        async with mcp.run(), sse.run(), streams.run():
+        async with mcp.run(), streams.run():
             config = hypercorn_trio.ServerConfig()
             config.max_connections = settings.connections
             await nursery.start(hypercorn_trio.serve, app, config, listeners, drained)

@@ -12,7 +12,7 @@ from transports import asgi, auth, cors, errors
 from transports.asgi import JsonAnswer
 from transports.guard import HostGuard
 from transports.identity import SCOPE_KEY
-from transports.mcp.refusal import PATH as MCP_PATH
+from transports.mcp.paths import PATH as MCP_PATH
 from transports.mcp.refusal import as_json_rpc
 from transports.ratelimit import RateLimiter
 from transports.settings import HttpSettings

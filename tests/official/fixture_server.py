@@ -23,7 +23,7 @@ from mcp.server.subscriptions import ListenHandler
 from mcp.shared.exceptions import MCPDeprecationWarning, MCPError
 
 from cli.main import main
-from transports import app
+from transports.mcp import doors
 from transports.settings import HttpSettings
 
 if TYPE_CHECKING:
@@ -189,5 +189,5 @@ def create_server(engine: Supervisor, settings: HttpSettings, _documents: object
 if __name__ == "__main__":
     # what only earlier revisions have is served to them
     warnings.simplefilter("ignore", MCPDeprecationWarning)
-    app.create_server = create_server
+    doors.create_server = create_server
     main()

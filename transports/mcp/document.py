@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from mcp_types import Resource
 from msgspec import Struct
 
 
@@ -19,12 +18,6 @@ class Document(Struct, frozen=True, kw_only=True):
     text: Callable[[], str]
 
     @property
-    def resource(self) -> Resource:
-        """What ``resources/list`` says of it."""
-        return Resource(
-            name=self.name,
-            title=self.title,
-            uri=f"mcp-v8://docs/{self.name}",
-            description=self.description,
-            mime_type=self.media,
-        )
+    def uri(self) -> str:
+        """Its address."""
+        return f"mcp-v8://docs/{self.name}"

@@ -10,9 +10,10 @@ import json
 from typing import Literal
 
 import msgspec
-from mcp_types import INVALID_REQUEST, PARSE_ERROR
 from msgspec import UNSET, Raw, Struct, UnsetType
 
+PARSE_ERROR, INVALID_REQUEST, INTERNAL_ERROR = -32700, -32600, -32603
+"""Codes of JSON-RPC 2.0, by their names in the SDK, which takes too long to import for them alone."""
 _SHOWN = 200
 """Characters of what is wrong with a message."""
 

@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 import msgspec
-from mcp_types import INTERNAL_ERROR, INVALID_REQUEST
 
 from transports import asgi
 from transports.asgi import JsonAnswer
 from transports.errors import ErrorBody
-from transports.mcp.envelope import error_body
+from transports.mcp.envelope import INTERNAL_ERROR, INVALID_REQUEST, error_body
 
-PATH = "/mcp"
-"""Where answers are of that kind."""
 SESSION_NOT_FOUND = -32001
 """What the official SDK for TypeScript answers with 404, and clients begin anew after."""
 
@@ -28,5 +25,5 @@ def as_json_rpc(refusal: JsonAnswer) -> JsonAnswer:
 
 
 async def refuse(scope: asgi.Scope, send: asgi.Send, refusal: JsonAnswer) -> None:
-    """Answer a request to PATH with it."""
+    """Answer a request to a door of MCP with it."""
     await asgi.send_answer(scope, send, as_json_rpc(refusal))

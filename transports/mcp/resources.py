@@ -22,6 +22,7 @@ from mcp_types import (
     PaginatedRequestParams,
     ReadResourceRequestParams,
     ReadResourceResult,
+    Resource,
     ResourceTemplate,
     ResourceTemplateReference,
     TextResourceContents,
@@ -101,11 +102,11 @@ class Resources:
 
     def __init__(self, engine: Supervisor, documents: Sequence[Document]) -> None:
         self._engine = engine
-        self._documents = {one.resource.uri: one for one in (README, *documents)}
+        self._documents = {one.uri: one for one in (README, *documents)}
 
     async def list(self, _ctx: Context, _params: PaginatedRequestParams | None) -> ListResourcesResult:
         """The documents; sessions are found by the templates, and by list_sessions."""
-        return ListResourcesResult(resources=[one.resource for one in self._documents.values()])
+        return ListResourcesResult(resources=[_resource(one) for one in self._documents.values()])
 
     async def templates(
         self, _ctx: Context, _params: PaginatedRequestParams | None
@@ -166,3 +167,14 @@ class Resources:
 
     def _asked(self, ctx: Context, arguments: A) -> Asked[A]:
         return Asked(engine=self._engine, call=call_of(ctx), caller=caller_of(ctx), arguments=arguments)
+
+
+def _resource(document: Document) -> Resource:
+    """What ``resources/list`` says of a document."""
+    return Resource(
+        name=document.name,
+        title=document.title,
+        uri=document.uri,
+        description=document.description,
+        mime_type=document.media,
+    )

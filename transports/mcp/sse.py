@@ -18,13 +18,12 @@ from transports.identity import identity
 from transports.mcp.call import Connection, http_call
 from transports.mcp.duplex import Duplex
 from transports.mcp.envelope import Malformed
+from transports.mcp.paths import POST_PATH, STREAM_PATH
 from transports.mcp.streamable import ANSWER_SECONDS
 from transports.request import query_parameters
 from transports.settings import HttpSettings
 from transports.streamplaces import StreamPlaces
 
-STREAM_PATH = "/sse"
-POST_PATH = "/message"
 MAX_STREAMS = 500
 """Clients at once."""
 PING_SECONDS = 15.0

@@ -15,8 +15,9 @@ from mcp_types.version import HANDSHAKE_PROTOCOL_VERSIONS
 from engine.errors import Unavailable
 from transports import asgi, errors
 from transports.mcp.call import SCOPE_KEY, http_call
+from transports.mcp.paths import PATH
 from transports.mcp.posted import unfit
-from transports.mcp.refusal import PATH, as_json_rpc, refuse
+from transports.mcp.refusal import as_json_rpc, refuse
 from transports.mcp.sessions import Sessions
 from transports.settings import DEFAULTS, HttpSettings
 

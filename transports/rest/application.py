@@ -14,7 +14,7 @@ from engine.errors import EngineError
 from transports import errors
 from transports.asgi import BodyTooLarge, BodyTooLate, JsonAnswer
 from transports.identity import identity
-from transports.mcp.refusal import PATH as MCP_PATH
+from transports.mcp.paths import PATH as MCP_PATH
 from transports.metrics import Metrics
 from transports.rest import docs, server
 from transports.rest.operations import operations

@@ -1,0 +1,10 @@
+"""Where MCP is spoken over HTTP."""
+
+from __future__ import annotations
+
+PATH = "/mcp"
+"""Streamable HTTP."""
+STREAM_PATH = "/sse"
+"""What clients of 2024 listen to."""
+POST_PATH = "/message"
+"""And what they post to."""
