@@ -54,7 +54,9 @@ def choose(ctx: click.Context, environ: Mapping[str, str] = os.environ) -> tuple
     _choose_store(chosen)
     _choose_door(chosen, environ)
     if not chosen["max_workers"].rank:
-        chosen["max_workers"] = Choice(environment.default_max_workers())
+        memory = environment.memory_bytes()
+        by = f"default, by memory of {memory >> 20} MB"
+        chosen["max_workers"] = Choice(environment.default_max_workers(memory), by)
     return chosen, _choose_level(chosen, environ)
 
 

@@ -11,6 +11,7 @@ from msgspec import Struct
 
 from cli import environment
 from cli.choices import Choices, ConfigError
+from engine import cgroup
 from engine.isolate.sandbox.layers import Mode
 from engine.limits import LimitPolicy, Limits
 from engine.placement import Placement, place
@@ -79,6 +80,7 @@ def settings(choices: Choices) -> Settings:
             os.sched_getaffinity(0),
             # executions without sessions are nearly all worker: they need every processor
             pin=False if store is None and chosen["pin_cpus"] is None else chosen["pin_cpus"],
+            quota=cgroup.processors(),
         ),
         policy=_policy(chosen),
         tokens=chosen["tokens"],

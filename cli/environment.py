@@ -6,6 +6,8 @@ import os
 from collections.abc import Mapping
 from pathlib import Path
 
+from engine import cgroup
+
 MIB_PER_WORKER = 64
 """Memory that a live session is reckoned with when workers are bounded by memory."""
 
@@ -20,9 +22,14 @@ def cache_directory(environ: Mapping[str, str] = os.environ) -> Path:
     return _xdg("XDG_CACHE_HOME", ".cache", environ) / "mcp-v8"
 
 
-def default_max_workers() -> int:
-    """Live sessions that fit in half of the machine's memory, from 4 to 256."""
-    memory = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+def memory_bytes() -> int:
+    """Memory that there is for this program: the machine's, or the part of it that its container may use."""
+    machine = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    return min(machine, cgroup.memory_bytes() or machine)
+
+
+def default_max_workers(memory: int) -> int:
+    """Live sessions that fit in half of so many bytes, from 4 to 256."""
     return max(4, min(256, memory // 2 // (MIB_PER_WORKER << 20)))
 
 

@@ -63,7 +63,7 @@ async def open_store(directory: Path, *, owner: str | None, use: Use) -> AsyncIt
             stores=Stores(log, _BLOBS[use](directory)),
             policy=LimitPolicy(),
             cache_dir=environment.cache_directory(),
-            max_workers=environment.default_max_workers(),
+            max_workers=environment.default_max_workers(environment.memory_bytes()),
             spares=0,
             max_store_bytes=_LIMITLESS,
             max_recovery_seconds=math.inf,
