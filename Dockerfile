@@ -5,6 +5,8 @@ ARG DEBIAN=debian:bookworm-slim
 # Python with the program and what it depends on, all of it in /usr/local.
 FROM ${PYTHON} AS build
 WORKDIR /src
+# The newest of the release, here and below: with Debian's security fixes, and a pinned version is soon not to be had.
+# hadolint ignore=DL3008
 RUN apt-get update && apt-get install -y --no-install-recommends binutils
 COPY deploy/requirements.lock deploy/
 RUN --mount=type=cache,target=/root/.cache/pip \
@@ -16,6 +18,7 @@ RUN deploy/slim.sh
 
 FROM ${DEBIAN}
 # The libraries that Python is linked to.
+# hadolint ignore=DL3008
 RUN apt-get update \
  && apt-get install -y --no-install-recommends \
     ca-certificates libbz2-1.0 libexpat1 libffi8 liblzma5 libncursesw6 libreadline8 libsqlite3-0 libssl3 libuuid1 zlib1g \
@@ -37,7 +40,8 @@ ENV MCP_V8_DIRECTORY_PATH=/tmp/mcp-v8-heaps \
     PORT=8080 \
     XDG_CACHE_HOME=/var/cache \
     LANG=C.UTF-8
-USER mcpuser
+# By number, so that a platform that allows no root sees that this is not root.
+USER 1000
 # V8 with the program's own JavaScript in it, made once and not at each start.
 RUN ["python3", "-c", "from pathlib import Path; from engine.isolate import image; image.load(Path('/var/cache/mcp-v8'))"]
 EXPOSE 8080 8081

@@ -59,6 +59,10 @@ cut:
 vendor:
     node engine/isolate/base/vendor/build.mjs
 
+# The versions that the image is made of, again, after a change of the dependencies (the newest of each with --upgrade)
+lock *args:
+    {{bin}}/uv pip compile pyproject.toml -q --universal --generate-hashes --python-version 3.13 -o deploy/requirements.lock {{args}}
+
 # The virtual environment with the development tools
 dev:
     python3 -m venv .venv && {{bin}}/pip install -q -e '.[dev]'
