@@ -9,11 +9,8 @@ depend on its Python. So of the images in the cache folder each version has its 
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
-import os
 import re
-import sys
 import time
 from collections.abc import Callable, Sequence
 from functools import partial
@@ -26,7 +23,7 @@ from msgspec.structs import replace
 from engine.checkpoints import image_id
 from engine.errors import PlatformRefused
 from engine.events import Trace
-from engine.isolate import native, survey, throwaway
+from engine.isolate import cache, native, survey, throwaway
 from engine.isolate.executor import Executor
 from engine.isolate.isolate import BASE_SCRIPT, BaseScripts, Isolate
 from engine.isolate.wire import Run
@@ -86,8 +83,6 @@ SEMANTICS = 4
 how outcomes are put together."""
 KEPT = 2
 """Images in the cache: this one, and one more for whoever goes back to the version before."""
-_TORN_SECONDS = 3_600
-"""A file of which the writing took that long is what an interrupted one has left."""
 _MAX_REFERENCES = 64
 _SAMPLE_START = 17 * 10**12  # ticks: any time after the warm-up's
 _SAMPLES = (
@@ -132,21 +127,22 @@ class BaseImage(Struct, frozen=True, kw_only=True):
         return image_id(self.engine_id, self.fingerprint)
 
 
-def load(cache: Path | None) -> BaseImage:
+def load(folder: Path | None) -> BaseImage:
     """The base image, from the cache folder if it is there and intact, else built and stored there.
 
     Must be called in a process that has no isolate. Raises PlatformRefused if V8 cannot make it.
     """
     source = base_source()
     identity, program = engine_id(source), program_id()
-    path = None if cache is None else cache / f"base-{identity}-{program}.image"
+    path = None if folder is None else folder / f"base-{identity}-{program}.image"
     if path is not None:
         image = _read(path, identity, program)
         if image is not None:
             return image
     image = build(source, identity, program)
     if path is not None:
-        _write(path, image)
+        body = msgspec.msgpack.encode(image)
+        cache.keep(path, hashlib.sha256(body).digest() + body, among="base-*.image", most=KEPT)
     return image
 
 
@@ -270,28 +266,3 @@ def _read(path: Path, identity: str, program: str) -> BaseImage | None:
     except (OSError, msgspec.DecodeError):
         return None
     return image if (image.engine_id, image.program) == (identity, program) else None
-
-
-def _remove_old(cache: Path) -> None:
-    """Keep the images that were written last, and what somebody may just be writing."""
-    newest_first = sorted(cache.glob("base-*.image"), key=lambda path: path.stat().st_mtime_ns, reverse=True)
-    for path in newest_first[KEPT:]:
-        path.unlink(missing_ok=True)
-    before = time.time() - _TORN_SECONDS
-    for path in cache.glob("base-*.image.*.tmp"):
-        if path.stat().st_mtime < before:
-            path.unlink(missing_ok=True)
-
-
-def _write(path: Path, image: BaseImage) -> None:
-    body = msgspec.msgpack.encode(image)
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        temporary = path.with_name(f"{path.name}.{os.urandom(8).hex()}.tmp")
-        temporary.write_bytes(hashlib.sha256(body).digest() + body)
-        temporary.replace(path)
-    except OSError as failed:  # it costs the next start some 0.2 s, no more
-        print(f"mcp-v8: the base image is not kept in {path.parent}: {failed}", file=sys.stderr)  # noqa: T201
-        return
-    with contextlib.suppress(OSError):  # another server may do the same; the next version tries again
-        _remove_old(path.parent)

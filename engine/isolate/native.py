@@ -403,11 +403,9 @@ class Library:
     """
 
     def __init__(self) -> None:
-        # The wheel's library alone: its package would bring asyncio and TLS into every process.
-        wheel = importlib.util.find_spec("py_mini_racer")
-        assert wheel is not None
-        assert wheel.origin is not None
-        self.path = Path(wheel.origin).with_name("libmini_racer.so")
+        folder = package()
+        assert folder is not None, "versions are looked at before"
+        self.path = folder / "libmini_racer.so"
         library = c.PyDLL(str(self.path))
         library.mr_init_v8(" ".join(FLAGS).encode(), bytes(self.path.with_name("icudtl.dat")))
         self.missing: list[str] = []
@@ -431,6 +429,12 @@ def _mapping_of(path: Path) -> int:
             if line.rstrip().endswith(path.name):
                 return int(line.split("-")[0], 16)
     raise OSError(f"{path.name} is loaded but not mapped")
+
+
+def package() -> Path | None:
+    """The folder of the wheel's package, which is not imported: it would bring asyncio and TLS along."""
+    spec = importlib.util.find_spec("py_mini_racer")
+    return None if spec is None or spec.origin is None else Path(spec.origin).parent
 
 
 def machine() -> str:

@@ -27,7 +27,7 @@ from typing import NoReturn
 import msgspec
 
 from engine.errors import PlatformRefused
-from engine.isolate import image, process, selftest, stack, throwaway, worker
+from engine.isolate import image, passed, process, selftest, stack, throwaway, worker
 from engine.isolate import zygote_wire as wire
 from engine.isolate.checkpoint import Snapshots
 from engine.isolate.executor import Executor
@@ -101,7 +101,7 @@ def boot(cache: Path | None) -> tuple[Executor, image.BaseImage]:
     if difference is not None:
         raise PlatformRefused(difference)
     base = image.load(cache)
-    difference = selftest.run(base)
+    difference = passed.check(base, cache)
     if difference is not None:
         raise PlatformRefused(difference)
     executor = Executor(image.boot(base))

@@ -56,6 +56,7 @@ WRONG = {
 }
 BEFORE_V8_IS_LOADED = {
     "native.MINI_RACER_VERSION = '0.15.0'": "this program needs exactly 0.15.0",
+    "native.package = lambda: None": "mini-racer is not there; this program needs exactly",
     "native.machine = lambda: 'riscv64'": "only x86_64 and aarch64 are supported",
 }
 

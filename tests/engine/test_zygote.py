@@ -135,14 +135,14 @@ async def test_a_program_that_cannot_be_started_is_an_error(monkeypatch: pytest.
         await client.start_zygote({}, cache_dir=None, data_budget_mb=1)
 
 
-async def test_a_cache_that_cannot_be_written_is_named_and_done_without(
+async def test_a_cache_that_cannot_be_written_is_done_without_and_nothing_is_said(
     tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
     (tmp_path / "file").touch()
     with trio.fail_after(60):
         zygote = await client.start_zygote({}, cache_dir=tmp_path / "file", data_budget_mb=512)
         await zygote.aclose()
-    assert f"the base image is not kept in {tmp_path / 'file'}" in capfd.readouterr().err
+    assert capfd.readouterr().err == ""
 
 
 def test_the_zygote_imports_nothing_that_its_workers_do_not_need() -> None:
