@@ -32,6 +32,7 @@ COMMANDS: dict[str, dict[str, tuple[str, str]]] = {
         "serve": ("serve", "Serve REST and MCP over HTTP, or MCP on stdin and stdout."),
         "healthcheck": ("healthcheck", "Whether the server here takes requests."),
         "config": ("config", "Show each setting, its value and where that came from."),
+        "selftest": ("selftest", "Check V8, the machine and the sandbox, as a start does."),
         "token": ("token", "Make a token for an owner of sessions."),
     },
     "Commands that look": {

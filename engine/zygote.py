@@ -162,16 +162,17 @@ async def start_zygote(
     data_budget_mb: int,
     sandbox: Mode = "auto",
     placement: Placement | None = None,
+    test_again: bool = False,
 ) -> Zygote:
     """A zygote that is ready to fork, into ``workers``: a pool's, which no other live zygote has.
 
     It forks on any processor of ``placement``, where this process may have only one; its workers move to
-    theirs.
+    theirs. The self-test is not run where it has passed as everything is now, unless it is to be run again.
 
     Raises PlatformRefused where the self-test or the sandbox probe says no, WorkerFailed if it
     cannot start or takes more than ``BOOT_SECONDS``.
     """
-    zygote = _spawn(workers, cache_dir, data_budget_mb, sandbox, placement)
+    zygote = _spawn(workers, cache_dir, data_budget_mb, sandbox, placement, test_again)
     try:
         if placement is not None:
             os.sched_setaffinity(zygote.pid, placement.server | placement.workers)
@@ -191,6 +192,7 @@ def _spawn(
     data_budget_mb: int,
     sandbox: Mode,
     placement: Placement | None,
+    test_again: bool,
 ) -> Zygote:
     """Start the process, in this thread: the kernel ends the zygote with the thread that started it,
     and a thread of a pool would end soon."""
@@ -203,6 +205,7 @@ def _spawn(
         sandbox=sandbox,
         worker_cpus=None if placement is None else tuple(sorted(placement.workers)),
         cache=None if cache_dir is None else str(cache_dir.absolute()),
+        test_again=test_again,
     )
     try:
         with theirs:

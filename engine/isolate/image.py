@@ -134,7 +134,7 @@ def load(folder: Path | None) -> BaseImage:
     """
     source = base_source()
     identity, program = engine_id(source), program_id()
-    path = None if folder is None else folder / f"base-{identity}-{program}.image"
+    path = None if folder is None else folder / file_name(identity, program)
     if path is not None:
         image = _read(path, identity, program)
         if image is not None:
@@ -144,6 +144,11 @@ def load(folder: Path | None) -> BaseImage:
         body = msgspec.msgpack.encode(image)
         cache.keep(path, hashlib.sha256(body).digest() + body, among="base-*.image", most=KEPT)
     return image
+
+
+def file_name(engine_id: str, program: str) -> str:
+    """The image's, in the cache folder."""
+    return f"base-{engine_id}-{program}.image"
 
 
 def boot(image: BaseImage) -> Isolate:

@@ -9,6 +9,8 @@ from __future__ import annotations
 import ctypes as c
 import time
 from collections.abc import Callable
+from functools import partial
+from typing import Final
 
 from engine.events import Line, Trace
 from engine.isolate import native, throwaway
@@ -35,15 +37,8 @@ def run(image: BaseImage) -> str | None:
         return f"V8's library lacks {', '.join(library.missing)}"
     if library.version().decode() != native.V8_VERSION:
         return f"V8 is {library.version().decode()}; this program was written for {native.V8_VERSION}"
-    checks: tuple[tuple[str, Callable[[], bytes]], ...] = (
-        ("memory layouts", layouts),
-        ("running code", lambda: _behaviour(image)),
-        ("optimizing code", lambda: _optimization(image)),
-        ("executions", lambda: _executions(image)),
-        ("a snapshot round trip", lambda: _round_trip(image)),
-    )
-    for what, check in checks:
-        ended = throwaway.run(check)
+    for what, check in CHECKS.items():
+        ended = throwaway.run(partial(check, image))
         if ended.status:
             return f"the check of {what} {ended.describe()}"
         if ended.output:
@@ -72,7 +67,7 @@ def _installed() -> list[str]:
     return [path.name.removesuffix(".dist-info").partition("-")[2] for path in described]
 
 
-def layouts() -> bytes:
+def _layouts(_: BaseImage) -> bytes:
     """Structures that V8 fills in have the sizes and fields that the binding assumes."""
     v8 = native.library()
     params = c.create_string_buffer(bytes([_FILL]) * _ROOM, _ROOM)
@@ -256,3 +251,13 @@ def _number(isolate: Isolate, code: str) -> float:
 
 def _written(raw: bytes) -> int:
     return len(raw.rstrip(bytes([_FILL])))
+
+
+CHECKS: Final[dict[str, Callable[[BaseImage], bytes]]] = {
+    "memory layouts": _layouts,
+    "running code": _behaviour,
+    "optimizing code": _optimization,
+    "executions": _executions,
+    "a snapshot round trip": _round_trip,
+}
+"""What ``run`` checks, in order: each comes to what it has found, or nothing."""

@@ -60,7 +60,9 @@ def run(arguments: list[str]) -> int:
     try:
         process.allow_stack(stack.PROCESS_BYTES)
         found = find_layers(start.sandbox)
-        executor, base = boot(Path(start.cache) if start.cache is not None else None)
+        executor, base = boot(
+            Path(start.cache) if start.cache is not None else None, test_again=start.test_again
+        )
         sandbox = layers.Sandbox(
             found,
             data_limit=process.memory_bytes("VmData") + (start.budget_mib << 20),
@@ -95,13 +97,13 @@ def find_layers(mode: layers.Mode) -> layers.Layers:
     return found
 
 
-def boot(cache: Path | None) -> tuple[Executor, image.BaseImage]:
+def boot(cache: Path | None, *, test_again: bool = False) -> tuple[Executor, image.BaseImage]:
     """An executor in a warm isolate, and its image. Raises PlatformRefused if the self-test says no."""
     difference = selftest.versions()
     if difference is not None:
         raise PlatformRefused(difference)
     base = image.load(cache)
-    difference = passed.check(base, cache)
+    difference = passed.check(base, cache, again=test_again)
     if difference is not None:
         raise PlatformRefused(difference)
     executor = Executor(image.boot(base))

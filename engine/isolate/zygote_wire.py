@@ -31,7 +31,9 @@ class Start(Struct, frozen=True, kw_only=True):
     worker_cpus: tuple[int, ...] | None
     """Processors that workers run on; None: on those of the zygote."""
     cache: str | None
-    """Folder of the base image."""
+    """Folder of the base image, and of what the self-test came to."""
+    test_again: bool
+    """Whether the self-test is run also where it has passed."""
 
 
 class Fork(Struct, frozen=True, tag="fork"):

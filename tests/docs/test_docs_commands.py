@@ -22,7 +22,7 @@ from transports import tokens
 
 SERVER_COMMAND = re.compile(r"^\.venv/bin/mcp-v8 .*--(http|sse)-port 8080\b(?!.*--tokens)")
 MCP_ADD = re.compile(r"^claude mcp add --transport http js '(http://localhost:8080/mcp\S*)'$")
-ENDING_COMMAND = re.compile(r"^\.venv/bin/mcp-v8 (config|--help)\b")
+ENDING_COMMAND = re.compile(r"^\.venv/bin/mcp-v8 (config|selftest|--help)\b")
 OF_TOKENS = re.compile(r"\.venv/bin/mcp-v8 token |--tokens tokens\.txt$|\"Authorization: Bearer \$TOKEN\"$")
 OF_FILES = re.compile(r"^\.venv/bin/mcp-v8 (ex|im)port ")
 CONFIGURED_SERVER = re.compile(r"^\.venv/bin/mcp-v8 --config mcp-v8\.toml$")

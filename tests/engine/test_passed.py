@@ -60,6 +60,18 @@ def test_what_has_passed_is_not_tested_again(tests, tmp_path):
     assert tests.run == 1
 
 
+def test_it_can_be_had_again(tests, tmp_path):
+    passed.check(IMAGE, tmp_path)
+    tests.difference = "V8 is another"
+    assert passed.check(IMAGE, tmp_path, again=True) == "V8 is another"
+
+
+def test_where_it_finds_something_the_image_is_kept_and_no_pass(tmp_path):
+    said = boot(tmp_path, "selftest.CHECKS['running code'] = lambda image: b'that nothing runs'")
+    assert "PlatformRefused: the check of running code found that nothing runs" in said
+    assert [path.suffix for path in tmp_path.iterdir()] == [".image"]
+
+
 def test_a_start_from_a_folder_with_all_in_it_tests_and_writes_nothing(tmp_path):
     assert boot(tmp_path) == "booted"
     before = state(tmp_path)
