@@ -168,7 +168,7 @@ GROUPS: dict[str, tuple[click.Option, ...]] = {
     "Store": (
         _option(
             "--directory-path",
-            type=Directory(path_type=Path, file_okay=False),
+            type=Directory(path_type=Path, file_okay=False, readable=False),
             metavar="DIR",
             help="Where the event log is.  [default: $XDG_STATE_HOME/mcp-v8, or ~/.local/state/mcp-v8]",
         ),
@@ -182,7 +182,7 @@ GROUPS: dict[str, tuple[click.Option, ...]] = {
         ),
         _option(
             "--heap-dir",
-            type=Directory(path_type=Path, file_okay=False),
+            type=Directory(path_type=Path, file_okay=False, readable=False),
             metavar="DIR",
             help="Another name of --directory-path.",
         ),

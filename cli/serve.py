@@ -159,9 +159,13 @@ async def _listen(settings: Settings) -> list[trio.SocketListener]:
     try:
         return await trio.open_tcp_listeners(settings.port, host=settings.bind_host)
     except OSError as error:
-        where = f"{settings.bind_host}:{settings.port}"
-        why = "the port is taken" if error.errno == errno.EADDRINUSE else (error.strerror or str(error))
-        raise OSError(f"cannot listen on {where}: {why}") from error
+        flag = "--sse-port" if settings.http.sse else "--http-port"
+        why = {
+            errno.EADDRINUSE: f"the port is taken: choose another one with {flag}",
+            errno.EACCES: f"user {os.geteuid()} may not use such a low port: choose a higher one with {flag}",
+            errno.EADDRNOTAVAIL: "this machine does not have that address: choose one with --bind-host",
+        }.get(error.errno or 0, error.strerror or str(error))
+        raise OSError(f"cannot listen on {settings.bind_host}:{settings.port}: {why}") from error
 
 
 def _tokens(settings: Settings) -> TokenFile | None:

@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
+from collections.abc import Iterator
 from pathlib import Path
+
+from engine.errors import StoreError
 
 
 def make(folder: Path) -> None:
@@ -26,3 +30,29 @@ def sync(folder: Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
+
+
+@contextlib.contextmanager
+def explained(store: Path) -> Iterator[None]:
+    """Raise StoreError with what to do if in the block the store's folder turns out not to be writable.
+
+    Mostly it is a volume that belongs to somebody else, or that is mounted to be read.
+    """
+    try:
+        yield
+    except PermissionError as error:
+        user, there = os.geteuid(), Path(error.filename or store)
+        while not os.path.lexists(there):
+            there = there.parent
+        raise StoreError(
+            f"user {user} cannot write the store in {store}: {there} belongs to user {there.lstat().st_uid} "
+            f"({error.strerror}): `chown -R {user}` what is mounted there, or take a named volume, or choose "
+            "another directory with --directory-path"
+        ) from error
+    except OSError as error:
+        if error.errno != errno.EROFS:
+            raise
+        raise StoreError(
+            f"the store in {store} cannot be written ({error.strerror}): mount a volume there that can be, "
+            "or choose another directory with --directory-path"
+        ) from error

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import fcntl
 import os
+import socket
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -11,6 +12,8 @@ from pathlib import Path
 from engine.errors import StoreLocked
 
 LOCK_NAME = "lock"
+_MAX_BYTES = 300
+"""Of what is in the file."""
 
 
 @contextmanager
@@ -18,20 +21,22 @@ def own(directory: Path) -> Iterator[None]:
     """Own the store in ``directory``, which must exist, until the end of the block.
 
     The kernel drops the lock when its holder dies, so there is never a stale one. The process id in
-    the file is for the message only. Raises StoreLocked at once if another process is the owner.
+    the file is for the message only, and so is the host's name: a container has processes of its own, and
+    mostly its id for a name. Raises StoreLocked at once if another process is the owner.
     """
     descriptor = os.open(directory / LOCK_NAME, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     try:
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            holder = os.pread(descriptor, 20, 0).decode("ascii", "replace").strip() or "unknown"
+            process, host = _owner(os.pread(descriptor, _MAX_BYTES, 0))
+            where = f" in container or host {host}" if host != socket.gethostname() else ""
             raise StoreLocked(
-                f"the store in {directory} is in use by another mcp-v8 (process {holder}): "
+                f"the store in {directory} is in use by another mcp-v8 (process {process}{where}): "
                 "stop that one, or choose another directory"
             ) from None
         os.ftruncate(descriptor, 0)
-        os.pwrite(descriptor, b"%d\n" % os.getpid(), 0)
+        os.pwrite(descriptor, f"{os.getpid()} {socket.gethostname()}\n".encode(), 0)
         yield
     finally:
         os.close(descriptor)
@@ -43,7 +48,10 @@ def holder(directory: Path) -> int | None:
     """
     path = directory / LOCK_NAME
     try:
-        process = int(path.read_bytes()[:20])
+        named, host = _owner(path.read_bytes()[:_MAX_BYTES])
+        if host != socket.gethostname():  # whose processes are not to be seen here
+            return None
+        process = int(named)
         lock = path.stat()
         for opened in Path(f"/proc/{process}/fd").iterdir():
             with suppress(OSError):  # closed meanwhile
@@ -54,3 +62,9 @@ def holder(directory: Path) -> int | None:
     except (OSError, ValueError):
         pass
     return None
+
+
+def _owner(text: bytes) -> tuple[str, str]:
+    """The process that is named in the file, and its host: this one where none is, as in older files."""
+    process, _, host = text.decode("ascii", "replace").strip().partition(" ")
+    return process or "unknown", host or socket.gethostname()

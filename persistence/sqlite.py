@@ -10,7 +10,7 @@ from __future__ import annotations
 import contextlib
 import sqlite3
 from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import asynccontextmanager
+from contextlib import ExitStack, asynccontextmanager
 from functools import partial
 from pathlib import Path
 from typing import TypeVar
@@ -43,11 +43,13 @@ async def open_sqlite_log(directory: Path) -> AsyncIterator[SqliteEventLog]:
     """Own the log in ``directory``, made if need be, until the end of the block.
 
     Leaving the block writes what is queued first. Raises StoreLocked if another process owns the
-    store, StoreCorrupt or StoreError if it cannot be used, OSError if the directory cannot.
+    store, StoreCorrupt or StoreError if it cannot be used or written, OSError if there can be no directory.
     """
-    await trio.to_thread.run_sync(folders.make, directory)
-    with own(directory):
-        log = SqliteEventLog(await trio.to_thread.run_sync(prepare, directory))
+    with ExitStack() as owned:
+        with folders.explained(directory):
+            await trio.to_thread.run_sync(folders.make, directory)
+            owned.enter_context(own(directory))
+            log = SqliteEventLog(await trio.to_thread.run_sync(prepare, directory))
         try:
             log._writer.used_bytes = await log._query(used_bytes)
             async with trio.open_nursery() as nursery:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -303,3 +304,20 @@ def test_help_fits_80_columns_and_shows_each_setting_once() -> None:
         for option in options:
             assert told.count(f"\n  {option.opts[0]} ") == (0 if option.hidden else 1), option.opts[0]
     assert "Examples:" in told
+
+
+def test_a_flag_goes_before_what_an_image_sets() -> None:
+    image = {"MCP_V8_DIRECTORY_PATH": "/tmp/mcp-v8-heaps", "PORT": "8080"}
+    assert settings("--stateless", **image)["directory_path"] == (None, "--stateless")
+    assert settings("--stateless", **image)["http_port"] == (8080, "PORT")
+    sse = settings("--sse-port", "8081", **image)
+    assert (sse["sse_port"], sse["http_port"][0]) == ((8081, "--sse-port"), None)
+    stdio = settings("--stdio", **image)
+    assert (stdio["stdio"], stdio["http_port"][0]) == ((True, "--stdio"), None)
+    assert settings(**{**image, "PORT": ""})["http_port"] == (None, "default")
+
+
+def test_the_number_of_workers_is_told_with_the_memory_that_it_is_from() -> None:
+    workers, origin = settings()["max_workers"]
+    assert workers >= 4
+    assert re.fullmatch(r"default, by memory of [0-9]+ MB", origin)

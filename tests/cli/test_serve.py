@@ -107,7 +107,83 @@ def test_a_port_that_is_taken_is_one_sentence_and_status_1() -> None:
         taken.listen()
         port = taken.getsockname()[1]
         told = refused(command("--http-port", str(port), "--stateless"), 1)
-    assert told == f"mcp-v8: cannot listen on 127.0.0.1:{port}: the port is taken\n"
+        sse = refused(command("--sse-port", str(port), "--stateless"), 1)
+    why = "the port is taken: choose another one with"
+    assert told == f"mcp-v8: cannot listen on 127.0.0.1:{port}: {why} --http-port\n"
+    assert sse == f"mcp-v8: cannot listen on 127.0.0.1:{port}: {why} --sse-port\n"
+
+
+def test_an_address_of_another_machine_is_one_sentence_and_status_1() -> None:
+    told = refused(command("--http-port", "0", "--bind-host", "192.0.2.1", "--stateless"), 1)
+    why = "this machine does not have that address: choose one with --bind-host"
+    assert told == f"mcp-v8: cannot listen on 192.0.2.1:0: {why}\n"
+
+
+@pytest.fixture
+def some_user(tmp_path: Path) -> list[str]:
+    """The words before a command that run it as a user without rights, but for reading this program."""
+    if os.geteuid() != 0:
+        pytest.skip("only root can be another user")
+    for parent in tmp_path.parents[:3]:
+        if parent != Path(parent.root):
+            parent.chmod(parent.stat().st_mode | 0o011)
+    tmp_path.chmod(0o755)
+    who = ["setpriv", "--reuid=64001", "--regid=64001", "--clear-groups"]
+    homes = [f"HOME={tmp_path}", f"XDG_CACHE_HOME={tmp_path}/cache"]
+    return [*who, "--inh-caps=+dac_read_search", "--ambient-caps=+dac_read_search", "env", *homes, COMMAND]
+
+
+def as_some_user(some_user: list[str], *arguments: str) -> str:
+    ended = subprocess.run(
+        [*some_user, *arguments],
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    return refused(ended, 1)
+
+
+@pytest.mark.parametrize(("below", "mode"), [("", 0o755), ("below", 0o755), ("", 0o700)])
+def test_a_store_of_another_user_is_one_sentence_that_says_whose_and_what_to_do(
+    tmp_path: Path, some_user: list[str], below: str, mode: int
+) -> None:
+    store = tmp_path / "volume" / below
+    (tmp_path / "volume").mkdir(mode=mode)
+    told = as_some_user(some_user, "--http-port", "0", "--directory-path", str(store))
+    assert told == (
+        f"mcp-v8: user 64001 cannot write the store in {store}: {tmp_path / 'volume'} belongs to user 0 "
+        "(Permission denied): `chown -R 64001` what is mounted there, or take a named volume, or choose another "
+        "directory with --directory-path\n"
+    )
+
+
+@pytest.mark.parametrize("name", ["lock", "events.db", "events.db-wal"])
+def test_a_file_of_another_user_in_the_store_is_named(
+    tmp_path: Path, some_user: list[str], name: str
+) -> None:
+    store = tmp_path / "store"
+    server = ServerProcess("--directory-path", str(store))
+    httpx2.post(f"{server.url}/api/exec", json={"code": "1"}, timeout=30).raise_for_status()
+    assert server.terminate(signal.SIGKILL) == -signal.SIGKILL
+    assert server.process.stdout is not None
+    server.process.stdout.close()
+    for path in (store, *store.iterdir()):
+        os.chown(path, 64_001, 64_001)
+    os.chown(store / name, 0, 0)
+    told = as_some_user(some_user, "--http-port", "0", "--directory-path", str(store))
+    assert len(told.splitlines()) == 1
+    assert str(store) in told
+    assert "chown -R 64001" in told, told
+
+
+def test_a_port_that_only_root_may_use_is_one_sentence_and_status_1(some_user: list[str]) -> None:
+    if int(Path("/proc/sys/net/ipv4/ip_unprivileged_port_start").read_text()) <= 80:
+        pytest.skip("every user may use any port here")
+    told = as_some_user(some_user, "--http-port", "80", "--stateless")
+    why = "user 64001 may not use such a low port: choose a higher one with --http-port"
+    assert told == f"mcp-v8: cannot listen on 127.0.0.1:80: {why}\n"
 
 
 def test_a_directory_that_cannot_be_made_is_one_sentence_and_status_1(tmp_path: Path) -> None:

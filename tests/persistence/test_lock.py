@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -10,7 +12,7 @@ import pytest
 import trio
 
 from engine.errors import StoreLocked
-from persistence.lock import own
+from persistence.lock import holder, own
 from persistence.sqlite import open_sqlite_log
 
 OWNER = """
@@ -53,4 +55,29 @@ def test_the_owner_is_one_even_within_a_process(tmp_path: Path) -> None:
     with own(tmp_path), pytest.raises(StoreLocked), own(tmp_path):
         raise AssertionError("owned twice")
     with own(tmp_path):
-        assert (tmp_path / "lock").read_text().strip().isdigit()
+        assert (tmp_path / "lock").read_text() == f"{os.getpid()} {socket.gethostname()}\n"
+
+
+def test_an_owner_in_another_container_is_named_with_that(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with own(tmp_path):
+        assert holder(tmp_path) == os.getpid()
+        monkeypatch.setattr(socket, "gethostname", lambda: "elsewhere")
+        assert holder(tmp_path) is None
+        with pytest.raises(StoreLocked) as refused, own(tmp_path):
+            raise AssertionError("owned twice")
+    here = os.uname().nodename
+    assert f"(process {os.getpid()} in container or host {here})" in refused.value.message
+
+
+def test_an_owner_of_an_older_version_or_who_has_not_written_yet_is_named_as_far_as_it_can_be(
+    tmp_path: Path,
+) -> None:
+    for text, told in ((f"{os.getpid()}\n", f"(process {os.getpid()})"), ("", "(process unknown)")):
+        with own(tmp_path):
+            (tmp_path / "lock").write_text(text)
+            assert holder(tmp_path) == (os.getpid() if text else None)
+            with pytest.raises(StoreLocked) as refused, own(tmp_path):
+                raise AssertionError("owned twice")
+            assert told in refused.value.message
