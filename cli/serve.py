@@ -18,6 +18,7 @@ import msgspec
 import trio
 from msgspec import structs
 
+from cli import orphans
 from cli.config import Settings
 from cli.executionlog import ExecutionLog
 from cli.logformat import FIELDS
@@ -83,6 +84,7 @@ async def _serve(settings: Settings) -> None:
         stop = trio.Event()
         async with trio.open_nursery() as nursery:
             nursery.start_soon(_watch, signals, stop, nursery.cancel_scope, tokens)
+            nursery.start_soon(orphans.watch)
             if tokens is not None:
                 nursery.start_soon(tokens.watch)
             metrics = Metrics()
