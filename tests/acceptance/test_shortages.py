@@ -15,6 +15,7 @@ from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
 
+import control_groups
 import httpx2
 import pytest
 from server_process import COMMAND, ServerProcess, running
@@ -245,4 +246,48 @@ def test_no_processes_left(tmp_path: Path, some_user: list[str]) -> None:
         for number in range(12):
             expected = "2" if f"s{number}" in acknowledged else "1"
             assert execute(client, ADD, f"s{number}").json()["result"] == expected
+    assert "Traceback" not in server.log
+
+
+def test_a_container_has_no_processes_left(tmp_path: Path) -> None:
+    """Sessions that have their process go on, others are refused, and nothing ends."""
+    with (
+        control_groups.limited("pids", control_groups.PROCESSES, 24) as group,
+        running("--directory-path", str(tmp_path), "--max-workers", "64", before=group.before) as server,
+        client_of(server) as client,
+    ):
+        acknowledged: list[str] = []
+        while (answer := execute(client, ADD, f"s{len(acknowledged)}")).status_code == 200:
+            acknowledged.append(f"s{len(acknowledged)}")
+            assert len(acknowledged) < 24
+        assert acknowledged
+        assert (answer.status_code, answer.json()["code"]) == (503, "unavailable")
+        assert "processes" in answer.json()["error"]
+        assert client.get("/readyz").status_code == 200
+        assert values(client, acknowledged[:1]) == {acknowledged[0]: "1"}
+        (group.path / "pids.max").write_text("max")
+        assert execute(client, ADD, "late").json()["result"] == "1"
+        assert values(client, acknowledged) == dict.fromkeys(acknowledged, "1")
+    assert "Traceback" not in server.log
+
+
+def test_a_container_has_no_memory_left(tmp_path: Path) -> None:
+    """The kernel ends the worker that has most of it; its execution is undone, and the server goes on."""
+    fill = (
+        "globalThis.parts = [];"
+        "for (let i = 0; i < 120; i++) { parts.push(new Uint8Array(1 << 20).fill(1)); }"
+        "for (let i = 0; i < 110; i++) { parts.push(new Array(1 << 17).fill(i + 0.5)); }"
+    )
+    with (
+        control_groups.limited("memory", control_groups.MEMORY, 300 << 20) as group,
+        running("--directory-path", str(tmp_path), before=group.before) as server,
+        client_of(server) as client,
+    ):
+        assert execute(client, ADD, "a").json()["result"] == "1"
+        assert execute(client, ADD, "b").json()["result"] == "1"
+        died = execute(client, fill, "a").json()
+        assert (died["status"], died["error_detail"]["undone"]) == ("crashed", True)
+        assert client.get("/readyz").status_code == 200
+        assert values(client, ["a", "b"]) == {"a": "1", "b": "1"}
+    assert "was ended by SIGKILL" in server.log
     assert "Traceback" not in server.log

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from pathlib import Path, PurePosixPath
 
+import control_groups
 import pytest
 
 from cli import environment
@@ -114,35 +115,10 @@ def test_half_of_the_memory_is_for_live_sessions(mib: int, workers: int) -> None
     assert environment.default_max_workers(mib * MIB) == workers
 
 
-def test_a_process_in_a_group_with_less_memory_reckons_with_that() -> None:
-    """A real group of version 1 or 2, where this test may make one."""
-    mounted = cgroup.mounts(Path("/proc/self/mountinfo").read_text())
-    own = cgroup.own_paths(Path("/proc/self/cgroup").read_text())
-    controller, name = next(
-        (
-            (each, name)
-            for each, name in (("memory", "memory.limit_in_bytes"), ("", "memory.max"))
-            if each in mounted and each in own
-        ),
-        (None, ""),
-    )
-    if controller is None:
-        pytest.skip("no hierarchy that limits memory is mounted")
-    above = Path(next(cgroup.groups(own[controller], *mounted[controller])))
-    group = above / f"mcp-v8-test-{os.getpid()}"
-    try:
-        group.mkdir()
-    except OSError as error:
-        pytest.skip(f"a control group cannot be made here: {error}")
-    try:
-        try:
-            (group / name).write_text(str(900 * MIB))
-        except OSError as error:
-            pytest.skip(f"memory cannot be limited in {group}: {error}")
+def test_a_process_in_a_real_group_with_less_memory_reckons_with_that() -> None:
+    with control_groups.limited("memory", control_groups.MEMORY, 900 * MIB) as group:
         child = os.fork()
         if child == 0:
-            (group / "cgroup.procs").write_text("0")
+            group.enter()
             os._exit(0 if environment.memory_bytes() == 900 * MIB else 1)
         assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
-    finally:
-        group.rmdir()
