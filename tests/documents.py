@@ -32,12 +32,13 @@ def fenced(document: Path, language: str) -> list[str]:
 
 def dialogues(document: Path) -> list[Shown]:
     """Everything typed in the document's ``console`` blocks, in order."""
-    shown = []
-    for block in fenced(document, "console"):
-        for exchange in re.split(r"^\$ ", block, flags=re.MULTILINE)[1:]:
-            command, _, output = exchange.partition("\n")
-            shown.append(Shown(command, output))
-    return shown
+    return [shown for block in fenced(document, "console") for shown in dialogue(block)]
+
+
+def dialogue(block: str) -> list[Shown]:
+    """Everything typed in a ``console`` block."""
+    exchanges = re.split(r"^\$ ", block, flags=re.MULTILINE)[1:]
+    return [Shown(command, output) for command, _, output in (each.partition("\n") for each in exchanges)]
 
 
 def command_lines(document: Path) -> list[str]:

@@ -21,7 +21,7 @@ def test_elsewhere_than_on_linux_one_sentence_gives_the_docker_command(platform:
     assert (ended.returncode, ended.stdout) == (1, "")
     assert ended.stderr == (
         f"mcp-v8: this runs on Linux, not on {platform}; in a container: "
-        "docker run -p 8080:8080 -v mcp-v8:/tmp/mcp-v8-heaps mcp-v8:latest\n"
+        "docker run -p 8080:8080 -v mcp-v8-data:/tmp/mcp-v8-heaps mcp-v8:latest\n"
     )
 
 

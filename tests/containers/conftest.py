@@ -1,10 +1,14 @@
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Iterator, Sequence
 
 import container_engine
 import pytest
 from container_engine import Containers, Shown
+from documents import ROOT
+
+sys.path.append(str(ROOT / "tests" / "official"))
 
 
 @pytest.fixture(scope="session")
@@ -20,7 +24,7 @@ def containers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Containers]
 
 
 @pytest.fixture(scope="session")
-def shown(
+def shown_of(
     containers: Containers, tmp_path_factory: pytest.TempPathFactory
 ) -> Callable[[Sequence[str]], Shown]:
     """Makes what runs the commands of a document's blocks."""

@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import secrets
 import shutil
+import signal
 import subprocess
 import sys
 import time
@@ -122,6 +124,11 @@ class Containers:
         left = [name for kind in ("ps", "volume", "network", "images") for name in self.made(kind)]
         assert not left, f"left in {self.engine}: {left}"
 
+    def published(self) -> list[int]:
+        """The ports of this machine that lead to this run's containers."""
+        listed = self.told("ps", "--filter", f"name={self.prefix}", "--format", "{{.Ports}}")
+        return [int(port) for port in re.findall(r":(\d+)->", listed)]
+
     def made(self, kind: str) -> list[str]:
         """The names of this run's containers (``ps``), of its ``volume``, ``network`` or ``images``."""
         lists = {
@@ -194,9 +201,9 @@ def until_ready(url: str, runs: Callable[[], bool], log: Callable[[], str]) -> d
             if answer.is_success:
                 return dict(answer.json())
         except httpx2.TransportError:  # not listening yet
-            assert runs(), f"it ended:\n{log()}"
+            assert runs(), f"{url} has ended:\n{log()}"
         time.sleep(0.1)
-    raise AssertionError(f"it is not ready after {READY_SECONDS} s:\n{log()}")
+    raise AssertionError(f"{url} is not ready after {READY_SECONDS} s:\n{log()}")
 
 
 class Shown:
@@ -209,11 +216,24 @@ class Shown:
         self._containers = containers
         compose = [f"{containers.engine}-compose"] if containers.engine == "podman" else ["docker", "compose"]
         shown_docker.shims(bin, self.stage, [containers.engine], compose, sys.executable)
+        for file in containers.folder.glob("docker-compose*.yml"):
+            file.write_text(self.stage.compose_file(file.read_text()))
+        self._bin = bin
         self._environment = {
             **os.environ,
             "PATH": f"{bin}:{os.environ['PATH']}",
             "COMPOSE_PROJECT_NAME": f"{containers.prefix}-shown",
         }
+
+    def program(self, name: str) -> str:
+        """The path of ``docker``, or of what was put beside it."""
+        return str(self._bin / name)
+
+    def put(self, name: str, script: str) -> None:
+        """Let shown commands find a program."""
+        program = self._bin / name
+        program.write_text(f"#!/bin/sh\n{script}\n")
+        program.chmod(0o755)
 
     def url(self, port: int) -> str:
         """Where that port of the document answers."""
@@ -233,19 +253,29 @@ class Shown:
         return ended.stdout
 
     @contextmanager
-    def serving(self, command: str) -> Iterator[dict[str, Any]]:
-        """What ``/readyz`` says of the server that ``command`` runs, without ``-d``, until the end of the block."""
-        (port, *_) = shown_docker.ports_in([command])
-        before = self._containers.made("ps")
+    def serving(self, command: str) -> Iterator[str]:
+        """The address of the server that ``command`` runs in the foreground, until the end of the block.
+
+        There it gets Ctrl-C, and must end well.
+        """
+        (port,) = shown_docker.ports_in([command])
         process = subprocess.Popen(self._words(command), **self._how(stderr=subprocess.STDOUT))
         try:
-            yield until_ready(
-                self.url(port), lambda: process.poll() is None, lambda: str(process.stdout.read())
-            )  # type: ignore[union-attr]
+            until_ready(self.url(port), lambda: process.poll() is None, lambda: process.communicate()[0])
+            yield self.url(port)
         finally:
-            for name in set(self._containers.made("ps")) - set(before):
-                self._containers.ended("rm", "-f", name)
-            process.communicate(timeout=COMMAND_SECONDS)
+            process.send_signal(signal.SIGINT)
+            try:
+                log, _ = process.communicate(timeout=COMMAND_SECONDS)
+            except subprocess.TimeoutExpired:
+                process.kill()  # the container is removed with all others
+                raise
+        assert process.returncode == 0, f"{command} ended with {process.returncode}:\n{log}"
+
+    def wait_until_all_are_ready(self) -> None:
+        """As somebody who types does, after a server was started in the background."""
+        for port in self._containers.published():
+            until_ready(f"http://127.0.0.1:{port}", lambda: True, lambda: "")
 
     def _words(self, command: str) -> list[str]:
         return ["bash", "-c", self.stage.addresses(command)]

@@ -1,28 +1,150 @@
-"""docs/docker.md: the image does what the guide says."""
+"""docs/docker.md: every block does what the guide says."""
 
 from __future__ import annotations
 
-import time
+import json
+import platform
+import re
+import shlex
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack
 
+import guide
+import httpx2
+import official_tools
 import pytest
-from container_engine import Containers
+import trio
+from container_engine import Containers, Shown
+from documents import FENCE, dialogue
+from guide import Section
+from mcp import Client, StdioServerParameters
+from mcp.client.sse import sse_client
+from mcp.client.streamable_http import streamable_http_client
 
-pytestmark = pytest.mark.containers
+pytestmark = [
+    pytest.mark.containers,
+    # the official client leaves generators of its HTTP library to the garbage collector
+    pytest.mark.filterwarnings("ignore:Async generator 'http:ResourceWarning"),
+]
 
-STOP_SECONDS = 10
-"""What ``docker stop`` waits for before it kills."""
+CLIENT_SECONDS = 60
+COMPOSE_SECONDS = 600
+"""It may build."""
+
+_IN_FOREGROUND = re.compile(r"^docker run (?!.*(?:-d|--rm) ).*-p ")
+_IN_BACKGROUND = re.compile(r"^docker run -d .*-p |^docker start |^docker[ -]compose\b.* up -d")
+_FAILING = re.compile(r"^(?:…?Error|mcp-v8): ", re.MULTILINE)
+"""How the output of a command begins that is shown to fail."""
+_TOKEN = re.compile(r"shown only now: (\S+)")
+_ARCHITECTURES = {"x86_64": "linux/amd64", "aarch64": "linux/arm64"}
 
 
-def test_a_session_survives_the_kill_of_its_container_which_then_stops_well(containers: Containers) -> None:
-    volume = f"{containers.name('kept')}:/tmp/mcp-v8-heaps"
-    with containers.running("-v", volume) as container:
-        container.execute("let xs = [1, 2]", session="demo")
-        container.do("kill")
-        container.do("start")
-        container.wait_until_ready()
-        answer = container.execute("xs.push(3); xs", session="demo")
-        assert (answer["event"], answer["result"]) == (2, "[ 1, 2, 3 ]")
-        before = time.monotonic()
-        container.do("stop")
-        assert time.monotonic() - before < STOP_SECONDS
-        assert container.wait_until_ended() == 0
+@pytest.fixture(scope="module")
+def shown(shown_of: Callable[[Sequence[str]], Shown]) -> Iterator[Shown]:
+    """Runs the guide's commands."""
+    made = shown_of([text for _, text in FENCE.findall(guide.GUIDE.read_text())])
+    yield made
+    made.told("docker-compose down -v", COMPOSE_SECONDS)
+
+
+@pytest.mark.parametrize("section", guide.sections(), ids=lambda section: section.title)
+def test_every_block_of_the_guide_does_what_it_shows(
+    section: Section, shown: Shown, containers: Containers
+) -> None:
+    tokens: list[str] = []
+    with ExitStack() as foreground:
+        for language, text in section.blocks:
+            if language == "sh":
+                for command in guide.commands(text):
+                    if _IN_FOREGROUND.match(command):
+                        foreground.close()
+                        url = foreground.enter_context(shown.serving(command))
+                        clients_are_served(url, command, tokens)
+                    else:
+                        tokens += _TOKEN.findall(succeeds(shown, command))
+            elif language == "console":
+                for each in dialogue(text):
+                    actual = answer(shown, each.command, fails=bool(_FAILING.search(each.output)))
+                    assert each.matches(actual), f"{each.command}\nshown:  {each.output}\nactual: {actual}"
+            elif language == "yaml":
+                (containers.folder / "docker-compose.yml").write_text(shown.stage.compose_file(text))
+            else:
+                client_s_program_serves(text, shown)
+
+
+def succeeds(shown: Shown, command: str) -> str:
+    """Its output, and what it says beside that."""
+    if command.startswith("npx "):
+        tools = official_tools.install()
+        launcher = ("@modelcontextprotocol", "inspector", "clients", "launcher", "build", "index.js")
+        shown.put("npx", f'shift\nexec {shlex.join(tools.command(*launcher))} "$@"')  # the package's name
+    # The other architecture's stand-in of the base image is not everywhere.
+    command = re.sub(r"(?<=--platform )\S+", _ARCHITECTURES[platform.machine()], command)
+    ended = shown.ended(command, COMPOSE_SECONDS)
+    assert ended.returncode == 0, f"{command}\n{ended.stdout}{ended.stderr}"
+    if _IN_BACKGROUND.match(command):
+        shown.wait_until_all_are_ready()
+    return ended.stdout + ended.stderr
+
+
+def answer(shown: Shown, command: str, *, fails: bool) -> str:
+    """What is on the terminal after it."""
+    ended = shown.ended(re.sub(r"^curl ", "curl -sS ", command))
+    assert (ended.returncode != 0) == fails, f"{command}\n{ended.stdout}{ended.stderr}"
+    if _IN_BACKGROUND.match(command):
+        shown.wait_until_all_are_ready()
+    return ended.stdout + ended.stderr
+
+
+def clients_are_served(url: str, command: str, tokens: Sequence[str]) -> None:
+    """By REST, and by MCP in all ways that the server has. The last token is shown where there must be one."""
+    headers = {"authorization": f"Bearer {tokens[-1]}"} if "--tokens" in command else {}
+    told = httpx2.post(f"{url}/api/exec", json={"code": "1 + 2"}, headers=headers, timeout=CLIENT_SECONDS)
+    assert told.json()["result"] == "3", told.text
+    assert trio.run(run_js, url, headers)[0] == "=> 3"
+    if "--sse-port" in command:
+        assert trio.run(run_js_over_sse, f"{url}/sse") == ["so far", "=> 3"]
+    if "--tokens" in command:
+        assert httpx2.get(f"{url}/api/sessions", timeout=CLIENT_SECONDS).status_code == 401
+
+
+async def run_js(url: str, headers: dict[str, str]) -> list[str]:
+    """The lines of a result that the official client gets over streamable HTTP."""
+    with trio.fail_after(CLIENT_SECONDS):
+        async with (
+            httpx2.AsyncClient(headers=headers, timeout=CLIENT_SECONDS) as http,
+            Client(streamable_http_client(f"{url}/mcp", http_client=http)) as client,
+        ):
+            result = await client.call_tool("run_js", {"code": "1 + 2"})
+    return str(result.content[0].text).splitlines()  # type: ignore[union-attr]
+
+
+async def run_js_over_sse(url: str) -> list[str]:
+    """What comes over the stream: a line of the console before the execution's end, and its result."""
+    code = "console.log('so far'); await new Promise(done => setTimeout(done, 500)); 3"
+    heard: list[str] = []
+    with trio.fail_after(CLIENT_SECONDS):
+        async with Client(sse_client(url)) as client:
+
+            async def progress(_done: float, _total: float | None, message: str | None) -> None:
+                heard.append(message or "")
+
+            result = await client.call_tool("run_js", {"code": code}, progress_callback=progress)
+    return [*heard[:1], str(result.content[0].text).splitlines()[-2]]  # type: ignore[union-attr]
+
+
+def client_s_program_serves(text: str, shown: Shown) -> None:
+    """A client's settings name a command that serves MCP on stdin and stdout."""
+    (server,) = json.loads(text)["mcpServers"].values()
+    command = shown.stage.addresses(server["command"])
+    where = StdioServerParameters(command=shown.program(command), args=server["args"])
+
+    async def call() -> list[str]:
+        with trio.fail_after(CLIENT_SECONDS):
+            async with Client(where) as client:
+                result = await client.call_tool("run_js", {"code": "1 + 2"})
+        return str(result.content[0].text).splitlines()  # type: ignore[union-attr]
+
+    lines = trio.run(call)
+    assert lines[0] == "=> 3"
+    assert re.fullmatch(r"\[demo@\d+\]", lines[-1])
