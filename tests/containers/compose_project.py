@@ -130,11 +130,15 @@ class Project:
         self.container.wait_until_ready()
         return self.container
 
+    def made(self) -> list[str]:
+        """The names of its containers: one, or none while it is down."""
+        label = f"label=com.docker.compose.project={self.name}"
+        return self._containers.told("ps", "-a", "--filter", label, "--format", "{{.Names}}").split()
+
     @property
     def container(self) -> Container:
         """The container that is or was up."""
-        label = f"label=com.docker.compose.project={self.name}"
-        (name,) = self._containers.told("ps", "-a", "--filter", label, "--format", "{{.Names}}").split()
+        (name,) = self.made()
         return Container(self._containers, name, {PORT_INSIDE: self.port})
 
 
