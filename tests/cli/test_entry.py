@@ -25,18 +25,22 @@ def test_elsewhere_than_on_linux_one_sentence_gives_the_docker_command(platform:
     )
 
 
-@pytest.mark.parametrize("module", ["cli.main", "cli.commands.log", "cli.target.store"])
-def test_ctrl_c_before_anything_is_done_is_its_quiet_end(module: str, tmp_path: Path) -> None:
-    """SIGINT comes while that module is imported."""
-    (tmp_path / "sitecustomize.py").write_text(
+def send_at_import(folder: Path, signal: str, module: str) -> None:
+    """Write what lets a Python with ``folder`` on its path send itself the signal when it imports the module."""
+    (folder / "sitecustomize.py").write_text(
         "import os, signal, sys\n"
-        "class Interrupting:\n"
+        "class Sending:\n"
         "    def find_spec(self, name, path, target=None):\n"
         f"        if name == {module!r}:\n"
         "            sys.meta_path.remove(self)\n"
-        "            os.kill(os.getpid(), signal.SIGINT)\n"
-        "sys.meta_path.insert(0, Interrupting())\n"
+        f"            os.kill(os.getpid(), signal.{signal})\n"
+        "sys.meta_path.insert(0, Sending())\n"
     )
+
+
+@pytest.mark.parametrize("module", ["cli.main", "cli.commands.log", "cli.target.store"])
+def test_ctrl_c_before_anything_is_done_is_its_quiet_end(module: str, tmp_path: Path) -> None:
+    send_at_import(tmp_path, "SIGINT", module)
     ended = subprocess.run(
         [COMMAND, "log", "a", "--directory-path", str(tmp_path)],
         env={**os.environ, "PYTHONPATH": str(tmp_path)},
@@ -46,6 +50,22 @@ def test_ctrl_c_before_anything_is_done_is_its_quiet_end(module: str, tmp_path: 
         check=False,
     )
     assert (ended.returncode, ended.stderr.strip()) == (130, "")
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root makes a process the first of a namespace")
+@pytest.mark.parametrize("module", ["cli.main", "cli.serve"])
+def test_the_first_process_of_a_container_can_be_ended_while_it_starts(module: str, tmp_path: Path) -> None:
+    send_at_import(tmp_path, "SIGTERM", module)
+    server = [COMMAND, "--http-port", "0", "--directory-path", str(tmp_path / "store")]
+    ended = subprocess.run(
+        ["unshare", "--pid", "--fork", "--kill-child", *server],
+        env={**os.environ, "PYTHONPATH": str(tmp_path)},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert (ended.returncode, ended.stderr) == (143, "")
 
 
 @pytest.mark.parametrize("closed", ["<&-", ">&-", "2>&-", "<&- >&- 2>&-"])
