@@ -63,6 +63,7 @@ COMMANDS: dict[str, dict[str, tuple[str, str]]] = {
         "export": ("transfer", "Write a session to one portable file."),
         "import": ("transfer", "Take in a session from such a file."),
         "verify": ("verify", "Check that all is stored as it was written."),
+        "store": ("store", "copy: a backup of a store, also beside a server."),
         "gc": ("gc", "What a store has that nobody needs; --yes removes it."),
     },
     "Commands for the shell": {

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 import sqlite3
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import msgspec
@@ -25,6 +25,7 @@ _SELECT = f"SELECT {_RAW} FROM checkpoints"  # noqa: S608
 _INSERT = f"INSERT OR REPLACE INTO checkpoints ({', '.join(_COLUMNS)}) VALUES (?,?,?,?,?,?,?,?)"  # noqa: S608
 _DELETE = "DELETE FROM checkpoints WHERE session = ? AND seq = ? AND engine = ? AND blob = ?"
 _DELETE_OF_SESSION = "DELETE FROM checkpoints WHERE session = CAST(? AS TEXT)"
+_DELETE_OF_BLOB = "DELETE FROM checkpoints WHERE blob = ?"
 _NEEDED = """
 WITH RECURSIVE needed (session) AS (
     SELECT session FROM sessions WHERE NOT closed
@@ -58,6 +59,11 @@ def forget(checkpoints: Sequence[Checkpoint]) -> list[Statement]:
 def forget_all_of(session: bytes) -> Statement:
     """Removes all checkpoints of a session, whose id is given in UTF-8."""
     return _DELETE_OF_SESSION, (session,)
+
+
+def forget_all_with(blobs: Iterable[str]) -> list[Statement]:
+    """Removes all checkpoints that have one of these blobs."""
+    return [(_DELETE_OF_BLOB, (blob,)) for blob in blobs]
 
 
 def unneeded(db: sqlite3.Connection) -> list[bytes]:

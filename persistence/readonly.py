@@ -18,12 +18,11 @@ from __future__ import annotations
 import errno
 import logging
 import os
-import shutil
 import sqlite3
 import tempfile
 import time
-from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import AbstractAsyncContextManager, ExitStack, asynccontextmanager, closing, suppress
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from contextlib import AbstractAsyncContextManager, ExitStack, asynccontextmanager, contextmanager, suppress
 from pathlib import Path
 from typing import NamedTuple, NoReturn, TypeVar
 
@@ -32,12 +31,14 @@ import trio
 from engine.chain import Record
 from engine.checkpoints import Checkpoint
 from engine.errors import StoreError, StoreMissing, StoreReadOnly
+from persistence import duplicate, pointers
 from persistence.eventlog import Adoption, Purged
 from persistence.lock import holder
 from persistence.queries import SqliteQueries
 from persistence.schema import (
     BUSY_SECONDS,
     DATABASE_NAME,
+    FIRST_WITH_CHECKPOINTS,
     READ_ERRORS,
     STORE_VERSION,
     prepare,
@@ -53,9 +54,6 @@ ATTEMPTS = 20
 PAUSE_SECONDS = 0.025
 """Between two attempts."""
 
-_BESIDE = ("", "-wal", "-journal")
-"""Ends of the names of the files that hold what is in a database."""
-_FULL = (sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR_WRITE)
 _PASSING = (sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_READONLY, sqlite3.SQLITE_PROTOCOL)
 """What a server that starts or stops just then makes of a read."""
 
@@ -91,6 +89,11 @@ class Condition(NamedTuple):
         return self.log_bytes > 0 and self.has_index and not self.is_interrupted
 
     @property
+    def is_readable(self) -> bool:
+        """Whether it can be read where it is."""
+        return self.is_shared or self.is_still
+
+    @property
     def is_still(self) -> bool:
         """Whether all is in the database's own file."""
         return self.log_bytes == 0 and not self.is_interrupted
@@ -121,32 +124,33 @@ async def open_sqlite_reader(
     """
     path = directory / DATABASE_NAME
     with ExitStack() as stack:
-        condition = await trio.to_thread.run_sync(_settled, path)
+        condition = await trio.to_thread.run_sync(settled, path)
         make = kind or ReadOnlyEventLog
         log = make(directory, path)
         try:
             version = 0
-            if condition.is_shared or condition.is_still:
+            if condition.is_readable:
                 version = await log._query(lambda db: version_of(db, path))
                 if version == 0:
-                    raise _missing(directory)
+                    raise missing(directory)
             if version < STORE_VERSION:
                 why = f"store format {version}" if version else "a write-ahead log without its index"
                 size = condition.identity[2] + condition.log_bytes
                 tell(f"{path} has {why}: reading a copy of its {size / 1e6:,.1f} MB, brought to this version")
                 folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="mcp-v8-")))
                 copy = folder / DATABASE_NAME
-                if version:
-                    await log._query(lambda db: _back_up(db, path, copy))
-                else:
-                    await trio.to_thread.run_sync(_copy_files, path, copy)
+                with _room(path, folder):
+                    if version:
+                        await log.copy_to(copy, lambda done, of: None)
+                    else:
+                        await trio.to_thread.run_sync(duplicate.copy_files, path, copy)
                 await trio.to_thread.run_sync(_bring_up, path, folder)
-                await log._disconnect()
+                await log.close()
                 log = make(directory, copy)
             log.used_bytes = await log._query(used_bytes)
             yield log
         finally:
-            await log._disconnect()
+            await log.close()
 
 
 class ReadOnlyEventLog(SqliteQueries):
@@ -180,6 +184,33 @@ class ReadOnlyEventLog(SqliteQueries):
         """Raises StoreReadOnly."""
         self._refuse()
 
+    async def copy_to(self, copy: Path, step: duplicate.Step) -> None:
+        """Copy the database, in its own version, as it is when this begins; see ``duplicate.back_up``.
+
+        Raises StoreMissing if there is nothing in it, StoreError, OSError where the copy cannot be written.
+        """
+
+        def back_up(db: sqlite3.Connection) -> None:
+            if version_of(db, self._path) == 0:
+                raise missing(self._directory)
+            duplicate.back_up(db, copy, step)
+
+        await self._query(back_up)
+
+    async def known_blobs(self) -> set[str]:
+        """Names of the blobs of all checkpoints, in whatever version the database is. Raises StoreError."""
+
+        def names(db: sqlite3.Connection) -> set[str]:
+            return pointers.blobs(db) if version_of(db, self._path) >= FIRST_WITH_CHECKPOINTS else set()
+
+        return await self._query(names)
+
+    async def close(self) -> None:
+        """Wait for what is being read, and let go of the database."""
+        await self._rest()
+        while self._connections:
+            self._connections.pop().close()
+
     def _refuse(self) -> NoReturn:
         owner = holder(self._directory)
         ask = f", since process {owner} owns it: ask that one, with --url" if owner else ""
@@ -192,7 +223,7 @@ class ReadOnlyEventLog(SqliteQueries):
             if attempt:
                 time.sleep(PAUSE_SECONDS)
             condition = self._condition()
-            if not (condition.is_shared or condition.is_still):
+            if not condition.is_readable:
                 continue
             try:
                 answer = self._ask(query, condition)
@@ -209,11 +240,6 @@ class ReadOnlyEventLog(SqliteQueries):
             if is_final and (condition.is_shared or self._condition() == condition):
                 break
         raise failure
-
-    async def _disconnect(self) -> None:
-        await self._rest()
-        while self._connections:
-            self._connections.pop().close()
 
     def _condition(self) -> Condition:
         try:
@@ -252,49 +278,30 @@ def _connect(path: Path, condition: Condition) -> _Connection:
     return db
 
 
-def _settled(path: Path) -> Condition:
-    """The condition of the database, once no server is just starting or stopping there."""
+def settled(path: Path) -> Condition:
+    """The condition of the database, once no server is just starting or stopping there; blocks.
+
+    Raises StoreMissing if there is none, OSError if it may not be read.
+    """
     for attempt in range(ATTEMPTS):
         if attempt:
             time.sleep(PAUSE_SECONDS)
         try:
             condition = Condition.of(path)
         except (FileNotFoundError, NotADirectoryError):
-            raise _missing(path.parent) from None
-        if condition.is_shared or condition.is_still:
+            raise missing(path.parent) from None
+        if condition.is_readable:
             break
     if not os.access(path, os.R_OK):  # SQLite would not say why it cannot open it
         raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(path))
     return condition
 
 
-def _missing(directory: Path) -> StoreMissing:
+def missing(directory: Path) -> StoreMissing:
+    """What is raised where there is none."""
     return StoreMissing(
         f"there is no store in {directory}: give --directory-path, or start a server, which makes one"
     )
-
-
-def _back_up(db: sqlite3.Connection, path: Path, copy: Path) -> None:
-    """Copy the database as it is at one moment."""
-    with closing(sqlite3.connect(copy)) as target:
-        try:
-            db.backup(target)
-        except sqlite3.OperationalError as failed:
-            if failed.sqlite_errorcode not in _FULL:
-                raise
-            raise _no_room(path, copy) from failed
-
-
-def _copy_files(path: Path, copy: Path) -> None:
-    """Copy the files of a database that nobody has open."""
-    for end in _BESIDE:
-        try:
-            with suppress(FileNotFoundError):
-                shutil.copyfile(f"{path}{end}", f"{copy}{end}")
-        except OSError as failed:
-            if failed.errno not in (errno.ENOSPC, errno.EDQUOT):
-                raise
-            raise _no_room(path, copy) from failed
 
 
 def _bring_up(path: Path, folder: Path) -> None:
@@ -305,11 +312,18 @@ def _bring_up(path: Path, folder: Path) -> None:
         raise type(failed)(failed.message.replace(str(folder / DATABASE_NAME), str(path))) from failed
 
 
-def _no_room(path: Path, copy: Path) -> StoreError:
-    return StoreError(
-        f"{path} can only be read through a copy, for which there is no room in {copy.parent.parent}: "
-        "free some, or let TMPDIR name another folder"
-    )
+@contextmanager
+def _room(path: Path, folder: Path) -> Iterator[None]:
+    """Where copies in ``folder`` do not fit, says what to do. Raises StoreError."""
+    try:
+        yield
+    except OSError as failed:
+        if failed.errno not in (errno.ENOSPC, errno.EDQUOT):
+            raise
+        raise StoreError(
+            f"{path} can only be read through a copy, for which there is no room in {folder.parent}: "
+            "free some, or let TMPDIR name another folder"
+        ) from failed
 
 
 def _size(path: str) -> int:

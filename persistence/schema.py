@@ -31,6 +31,7 @@ _log = logging.getLogger(__name__)
 
 DATABASE_NAME = "events.db"
 STORE_VERSION = 4
+FIRST_WITH_CHECKPOINTS = 3
 _MARK = b"mcv8"
 _MARK_AT = 68
 """Where it is in a database's first page."""

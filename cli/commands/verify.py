@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 import click
 
@@ -35,6 +35,21 @@ async def verify(target: Target, *, as_json: bool) -> int:
     mcp-v8 verify
     mcp-v8 verify --directory-path backup --json
     """
+    damaged, end = await verified(target, print_line if as_json else None)
+    if as_json:
+        print_line(end)
+    else:
+        for line in report(damaged, end):
+            click.echo(line)
+    return 0 if end.sound else CORRUPT
+
+
+async def verified(
+    target: Target, tell: Callable[[VerifiedSession], object] | None = None
+) -> tuple[list[VerifiedSession], VerifyEnd]:
+    """Look at all that is meant: the sessions that are damaged, and what it came to; ``tell`` hears of
+    each.
+    """
     body = {"store": target.url is None and target.owner is None}
     damaged: list[VerifiedSession] = []
     async with (
@@ -43,21 +58,16 @@ async def verify(target: Target, *, as_json: bool) -> int:
     ):
         with Progress("verifying", 0, "sessions") as progress:
             async for one in lines:
-                progress.total = one.of
-                progress.at(one.number)
-                if as_json:
-                    print_line(one)
-                elif one.faults or one.sound_to != one.head:
+                progress.within(one.number, one.of)
+                if tell is not None:
+                    tell(one)
+                if one.faults or one.sound_to != one.head:
                     damaged.append(one)
-        if as_json:
-            print_line(lines.end)
-        else:
-            for line in _report(damaged, lines.end):
-                click.echo(line)
-    return 0 if lines.end.sound else CORRUPT
+        return damaged, lines.end
 
 
-def _report(damaged: Sequence[VerifiedSession], end: VerifyEnd) -> Iterator[str]:
+def report(damaged: Sequence[VerifiedSession], end: VerifyEnd) -> Iterator[str]:
+    """What it came to, in lines for people."""
     looked = ", ".join(
         (
             counted(end.sessions, "session"),

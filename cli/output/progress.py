@@ -50,6 +50,11 @@ class Progress:
         click.echo(f"\r{text}{' ' * (self._wide - cells(text))}\r", nl=False, err=True)
         self._wide = cells(text)
 
+    def within(self, done: int, total: int) -> None:
+        """So much is done of what is only known now."""
+        self.total = total
+        self.at(done)
+
     def clear(self) -> None:
         """Take the line away, as before anything else is written; the next ``at`` may bring it back."""
         if self._wide:
