@@ -17,9 +17,7 @@ def main() -> None:
     """Run the command; elsewhere than on Linux say what does, and exit with status 1."""
     if sys.platform != "linux":
         sys.exit(f"mcp-v8: this runs on Linux, not on {sys.platform}; in a container: {DOCKER}")
-    if (
-        os.getpid() == 1
-    ):  # of a container: there the kernel drops what nobody handles, and a start takes a while
+    if os.getpid() == 1:  # of a container: the kernel drops what nobody handles, and a start takes a while
         signal.signal(signal.SIGTERM, lambda *_: os._exit(TERMINATED))
     try:
         from cli.main import main as run  # what it imports there is not on other systems
