@@ -51,7 +51,12 @@ def abort_error(abort: Abort, limits: Limits) -> ErrorDetail:
             "StackOverflow",
             "the call stack overflowed: too deep a recursion, or too many arguments",
         ),
-        "crashed": ("Crashed", "the worker process died"),
+        "crashed": (
+            "Crashed",
+            "the worker process was killed: perhaps the server had no memory left for it"
+            if abort.lost
+            else "the worker process died",
+        ),
     }[abort.reason]
     thrown = abort.thrown or ErrorDetail(name=name, message=message)
     return replace(thrown, name=name, message=message, undone=True)

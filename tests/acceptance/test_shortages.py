@@ -287,6 +287,7 @@ def test_a_container_has_no_memory_left(tmp_path: Path) -> None:
         assert execute(client, ADD, "b").json()["result"] == "1"
         died = execute(client, fill, "a").json()
         assert (died["status"], died["error_detail"]["undone"]) == ("crashed", True)
+        assert "no memory left" in died["error"]
         assert client.get("/readyz").status_code == 200
         assert values(client, ["a", "b"]) == {"a": "1", "b": "1"}
     assert "was ended by SIGKILL" in server.log
