@@ -205,7 +205,7 @@ async def test_open_event_streams_do_not_hold_up_the_end() -> None:
                 "clientInfo": {"name": "t", "version": "1"},
             },
         }
-        async with httpx2.AsyncClient(base_url=server.url, headers=accept, timeout=10) as http:
+        async with httpx2.AsyncClient(base_url=server.url, headers=accept, timeout=40) as http:
             session = (await http.post("/mcp", json=hello)).headers["mcp-session-id"]
             async with http.stream("GET", "/mcp", headers={"mcp-session-id": session}) as stream:
                 assert stream.status_code == 200
