@@ -46,6 +46,7 @@ USER 1000
 # builder cannot check, as in an emulator, it says; then the first start checks it.
 RUN mcp-v8 selftest --sandbox off || echo "the self-test is left to the first start"
 EXPOSE 8080 8081
+HEALTHCHECK --interval=10s --timeout=5s --start-period=30s CMD ["mcp-v8", "healthcheck"]
 ENTRYPOINT ["entrypoint"]
 
 ARG VERSION=0.1.0

@@ -9,7 +9,7 @@ python3 -m pip uninstall --quiet --yes --root-user-action=ignore pip
 rm -rf /usr/local/include /usr/local/share/man /usr/local/lib/pkgconfig "$python"/config-* "$python"/ensurepip
 find /usr/local/bin -mindepth 1 ! -name 'python3*' ! -name mcp-v8 -delete
 rm -f /usr/local/bin/*-config
-find /usr/local -name '*.a' -delete
+find /usr/local \( -name '*.a' -o -name '*.h' \) -delete
 
 # Python's own: its tests, its editor, windows (there is no Tk), what only modules in C for tests need.
 for name in test idlelib tkinter turtledemo turtle.py pydoc_data; do
@@ -35,4 +35,4 @@ find /usr/local -name '*.so*' -type f ! -name libmini_racer.so -exec strip --str
 # Nobody can write bytecode at run time, and no source changes there: what is compiled here is right for good, so
 # that Python need not look at the source's time (and the layer is the same whenever it is made).
 find /usr/local -depth -type d -name __pycache__ -exec rm -r {} +
-python3 -m compileall -q -j 0 --invalidation-mode unchecked-hash "$python"
+python3 -B -m compileall -q -j 0 --invalidation-mode unchecked-hash "$python"
