@@ -7,6 +7,7 @@ nothing else, is removed.
 from __future__ import annotations
 
 import json
+import logging
 import os
 import re
 import secrets
@@ -26,6 +27,8 @@ import shown_docker
 from documents import ROOT
 
 from benchmarks.processes import free_port
+
+_log = logging.getLogger(__name__)
 
 BUILD_SECONDS = 900
 COMMAND_SECONDS = 120
@@ -70,7 +73,6 @@ class Containers:
         """A command of the engine, however it ended."""
         return subprocess.run(
             [self.engine, *words],
-            cwd=self.folder,
             stdin=subprocess.DEVNULL,
             capture_output=True,
             text=True,
@@ -89,7 +91,7 @@ class Containers:
         if ready := os.environ.get("MCP_V8_TEST_IMAGE"):
             self.told("tag", ready, self.image)
         else:
-            self.told("build", "-t", self.image, ".", seconds=BUILD_SECONDS)
+            self.told("build", "-t", self.image, str(self.folder), seconds=BUILD_SECONDS)
 
     def name(self, word: str) -> str:
         """A name for a container, a volume or a network, which is removed in the end."""
@@ -241,6 +243,7 @@ class Shown:
 
     def ended(self, command: str, seconds: float = COMMAND_SECONDS) -> subprocess.CompletedProcess[str]:
         """A shell's run of ``command``, however it ended, with output in the names of the document."""
+        _log.info("$ %s", command)
         run = self._words(command)
         ended = subprocess.run(run, **self._how(), timeout=seconds, check=False)
         ended.stdout, ended.stderr = self.stage.told(ended.stdout), self.stage.told(ended.stderr)
@@ -258,6 +261,7 @@ class Shown:
 
         There it gets Ctrl-C, and must end well.
         """
+        _log.info("$ %s", command)
         (port,) = shown_docker.ports_in([command])
         process = subprocess.Popen(self._words(command), **self._how(stderr=subprocess.STDOUT))
         try:

@@ -6,7 +6,7 @@ import json
 import platform
 import re
 import shlex
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 
 import guide
@@ -16,6 +16,7 @@ import pytest
 import trio
 from container_engine import Containers, Shown
 from documents import FENCE, dialogue
+from documents import Shown as Dialogue
 from guide import Section
 from mcp import Client, StdioServerParameters
 from mcp.client.sse import sse_client
@@ -33,18 +34,16 @@ COMPOSE_SECONDS = 600
 
 _IN_FOREGROUND = re.compile(r"^docker run (?!.*(?:-d|--rm) ).*-p ")
 _IN_BACKGROUND = re.compile(r"^docker run -d .*-p |^docker start |^docker[ -]compose\b.* up -d")
-_FAILING = re.compile(r"^(?:…?Error|mcp-v8): ", re.MULTILINE)
-"""How the output of a command begins that is shown to fail."""
+_FAILING = re.compile(r"^…?(?:Error|mcp-v8): ", re.MULTILINE)
+"""How the output of a container begins that is shown to fail."""
 _TOKEN = re.compile(r"shown only now: (\S+)")
 _ARCHITECTURES = {"x86_64": "linux/amd64", "aarch64": "linux/arm64"}
 
 
 @pytest.fixture(scope="module")
-def shown(shown_of: Callable[[Sequence[str]], Shown]) -> Iterator[Shown]:
+def shown(shown_of: Callable[[Sequence[str]], Shown]) -> Shown:
     """Runs the guide's commands."""
-    made = shown_of([text for _, text in FENCE.findall(guide.GUIDE.read_text())])
-    yield made
-    made.told("docker-compose down -v", COMPOSE_SECONDS)
+    return shown_of([text for _, text in FENCE.findall(guide.GUIDE.read_text())])
 
 
 @pytest.mark.parametrize("section", guide.sections(), ids=lambda section: section.title)
@@ -64,7 +63,7 @@ def test_every_block_of_the_guide_does_what_it_shows(
                         tokens += _TOKEN.findall(succeeds(shown, command))
             elif language == "console":
                 for each in dialogue(text):
-                    actual = answer(shown, each.command, fails=bool(_FAILING.search(each.output)))
+                    actual = answer(shown, each.command, fails=is_shown_to_fail(each))
                     assert each.matches(actual), f"{each.command}\nshown:  {each.output}\nactual: {actual}"
             elif language == "yaml":
                 (containers.folder / "docker-compose.yml").write_text(shown.stage.compose_file(text))
@@ -85,6 +84,10 @@ def succeeds(shown: Shown, command: str) -> str:
     if _IN_BACKGROUND.match(command):
         shown.wait_until_all_are_ready()
     return ended.stdout + ended.stderr
+
+
+def is_shown_to_fail(each: Dialogue) -> bool:
+    return each.command.startswith("docker run ") and bool(_FAILING.search(each.output))
 
 
 def answer(shown: Shown, command: str, *, fails: bool) -> str:

@@ -1,4 +1,4 @@
-"""What the shown commands become before they are run."""
+"""What the documents show of docker: what is shown, and what becomes of it before it is run."""
 
 from __future__ import annotations
 
@@ -8,9 +8,13 @@ import subprocess
 import sys
 from pathlib import Path
 
+import guide
 import pytest
 import shown_docker
+from documents import FENCE, ROOT, command_lines
 from shown_docker import Stage
+
+from cli.entry import DOCKER
 
 STAGE = Stage("t", "t:latest", names=("m", "data", "net"), ports={8080: 40_001, 8081: 40_002, 9090: 40_003})
 
@@ -117,3 +121,15 @@ def test_a_shell_that_calls_docker_calls_the_engine(tmp_path: Path) -> None:
         "compose down",
         "engine run -p 127.0.0.1:40001:8080 -ti --name t-m t:latest sh -c echo $PORT | cat",
     ]
+
+
+def test_every_block_of_the_guide_is_one_that_the_tests_of_the_image_run() -> None:
+    assert {language for language, _ in FENCE.findall(guide.GUIDE.read_text())} == set(guide.RUN_HERE)
+    assert guide.GUIDE.read_text().count("\n```") == 2 * sum(len(each.blocks) for each in guide.sections())
+    assert all(not line.endswith("\\") for line in guide.shown_commands()), "a command is one line"
+
+
+def test_what_the_readme_and_other_systems_are_told_of_docker_is_shown_by_the_guide() -> None:
+    told = [line for line in command_lines(ROOT / "README.md") if line.startswith("docker ")]
+    assert len(told) == 2
+    assert {DOCKER, *told} <= set(guide.shown_commands())
