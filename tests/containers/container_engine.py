@@ -225,6 +225,7 @@ class Shown:
             **os.environ,
             "PATH": f"{bin}:{os.environ['PATH']}",
             "COMPOSE_PROJECT_NAME": f"{containers.prefix}-shown",
+            "PUBLISH_PORT": str(ports.get(PORT_INSIDE, PORT_INSIDE)),  # of the compose files in the checkout
         }
 
     def program(self, name: str) -> str:
