@@ -2,7 +2,9 @@
 
 The log is copied as it is at one moment, then the blobs of the checkpoints that it knows then. All of that
 is in a folder with a name of its own, beside the one that is meant, until it is on the disk; then that is
-renamed. So what is called as the copy shall be is a whole one, whatever ended the process.
+renamed. An empty folder that is there, maybe since a disk is mounted there, has it inside, and what is in it
+is moved up, the log last. So where a copy shall be there is a whole one or no store, whatever ended the
+process.
 """
 
 from __future__ import annotations
@@ -17,7 +19,7 @@ import trio
 
 from engine.errors import BlobCorrupt, BlobMissing, StoreError
 from persistence import duplicate, folders, pointers
-from persistence.directory_blobs import DirectoryBlobStore, ReadOnlyBlobStore
+from persistence.directory_blobs import FOLDER, DirectoryBlobStore, ReadOnlyBlobStore
 from persistence.duplicate import Step
 from persistence.readonly import ReadOnlyEventLog, missing, settled
 from persistence.schema import DATABASE_NAME, READ_ERRORS, connect, read_error, version_of
@@ -97,10 +99,9 @@ async def copying(source: Path, to: Path) -> AsyncIterator[StoreCopy]:
 
     Raises StoreMissing if there is none, StoreError where ``to`` is something already, OSError.
     """
-    to = await trio.to_thread.run_sync(to.resolve)
-    folder = to.with_name(f".{to.name}.{secrets.token_hex(4)}{PARTIAL}")
     await trio.to_thread.run_sync(settled, source / DATABASE_NAME)
-    await trio.to_thread.run_sync(_begin, to, folder)
+    to = await trio.to_thread.run_sync(to.resolve)
+    folder = await trio.to_thread.run_sync(_begin, to)
     copy = StoreCopy(source, folder)
     is_whole = False
     try:
@@ -112,24 +113,38 @@ async def copying(source: Path, to: Path) -> AsyncIterator[StoreCopy]:
             await trio.to_thread.run_sync(_end, folder, to if is_whole else None)
 
 
-def _begin(to: Path, folder: Path) -> None:
+def _begin(to: Path) -> Path:
+    """The folder in which it is made."""
     if to.exists() and (not to.is_dir() or any(to.iterdir())):
         raise StoreError(f"{to} is something already: a copy gets a new folder, or an empty one")
-    if to.is_mount():
-        raise StoreError(f"{to} is where a disk is mounted: name a new folder on it")
+    name = f".{to.name}.{secrets.token_hex(4)}{PARTIAL}"
+    folder = to / name if to.exists() else to.with_name(name)
     folders.make(folder)
+    return folder
 
 
 def _end(folder: Path, to: Path | None) -> None:
-    """Give the copy its name, if it shall have one; nothing is left of any other. Raises OSError."""
+    """Put the copy where it shall be, if it shall; else nothing is left of it. Raises StoreError, OSError."""
     try:
         if to is not None:
-            folders.sync(folder)
-            folder.rename(to)
-            folders.sync(to.parent)
+            _publish(folder, to)
     finally:
         if folder.exists():
             shutil.rmtree(folder)
+
+
+def _publish(folder: Path, to: Path) -> None:
+    folders.sync(folder)
+    if folder.parent != to:
+        folder.rename(to)
+        folders.sync(to.parent)
+        return
+    if any(path != folder for path in to.iterdir()):
+        raise StoreError(f"{to} was empty, and something has come to it meanwhile")
+    for name in (FOLDER, DATABASE_NAME):
+        if (folder / name).exists():
+            (folder / name).rename(to / name)
+            folders.sync(to)
 
 
 def _put_in_order(path: Path, copy: Path) -> None:

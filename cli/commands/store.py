@@ -61,11 +61,11 @@ def store() -> None:
 @as_json
 @with_target
 async def copy(target: Target, to: Path, *, keep_damaged: bool, as_json: bool) -> int:
-    """Copy a store into the new folder TO: a backup.
+    """Copy a store into TO, a new or an empty folder: a backup.
 
     A server may be writing to the store: the copy has all that was answered before it began. It is checked
-    as by verify, and only then gets its name, so that a folder with that name is a whole store, to be served,
-    looked at or copied back. If anything is damaged the exit status is 4, and nothing is kept.
+    as by verify, and only then put where it shall be: a store, to be served, looked at or copied back. If
+    anything is damaged the exit status is 4, and nothing is kept.
 
     It works on the files of the store: on the server's machine, and of a container by docker exec.
 

@@ -170,12 +170,22 @@ async def test_a_blob_that_is_lost_or_altered_is_still_named_by_the_copy(
     assert not list((tmp_path / "copy").rglob(name))
 
 
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    """A file system with room for 200 kB."""
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    command = ["mount", "-t", "tmpfs", "-o", "size=200k", "tmpfs", str(disk)]
+    if os.geteuid() != 0 or subprocess.run(command, capture_output=True, check=False).returncode != 0:
+        pytest.skip("only root may mount a file system")
+    yield disk
+    subprocess.run(["umount", str(disk)], check=True)
+
+
 # --- what cannot be copied --------------------------------------------------------------------------
 
 
-async def test_where_something_is_nothing_is_copied_but_an_empty_folder_is_taken(
-    directory: Path, tmp_path: Path
-) -> None:
+async def test_where_something_is_nothing_is_copied(directory: Path, tmp_path: Path) -> None:
     await fill(directory)
     file, full, empty = tmp_path / "file", tmp_path / "full", tmp_path / "empty"
     file.write_text("")
@@ -184,9 +194,26 @@ async def test_where_something_is_nothing_is_copied_but_an_empty_folder_is_taken
     for to in (file, full):
         with pytest.raises(StoreError, match=f"{to} is something already"):
             await copy(directory, to)
-    await copy(directory, empty)
-    assert names(empty) == [DATABASE_NAME]
-    assert not [one for one in names(empty.parent) if one.endswith(".partial")]
+
+    async def come(_: StoreCopy) -> None:
+        (empty / DATABASE_NAME).write_bytes(b"of another")
+
+    with pytest.raises(StoreError, match=f"{empty} was empty, and something has come"):
+        await copy(directory, empty, before_blobs=come)
+    assert (names(full), names(empty)) == (["something"], [DATABASE_NAME])
+    assert (empty / DATABASE_NAME).read_bytes() == b"of another"
+
+
+async def test_an_empty_folder_where_a_disk_may_be_mounted_gets_the_log_last(
+    directory: Path, small_disk: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await with_blob(directory)
+    moved = []
+    rename = Path.rename
+    monkeypatch.setattr(Path, "rename", lambda path, to: moved.append(path.name) or rename(path, to))
+    await copy(directory, small_disk)
+    assert names(small_disk) == ["blobs", DATABASE_NAME]
+    assert moved[-2:] == ["blobs", DATABASE_NAME]
 
 
 async def test_without_a_store_nothing_is_made(tmp_path: Path) -> None:
@@ -229,18 +256,6 @@ async def test_a_copy_that_is_given_up_or_not_kept_leaves_nothing(directory: Pat
     assert names(to.parent) == []
 
 
-@pytest.fixture
-def small_disk(tmp_path: Path) -> Iterator[Path]:
-    """A file system with room for 200 kB."""
-    disk = tmp_path / "disk"
-    disk.mkdir()
-    command = ["mount", "-t", "tmpfs", "-o", "size=200k", "tmpfs", str(disk)]
-    if os.geteuid() != 0 or subprocess.run(command, capture_output=True, check=False).returncode != 0:
-        pytest.skip("only root may mount a file system")
-    yield disk
-    subprocess.run(["umount", str(disk)], check=True)
-
-
 async def test_a_full_disk_is_told_with_its_place_and_gets_its_room_back(
     directory: Path, small_disk: Path
 ) -> None:
@@ -259,5 +274,3 @@ async def test_a_full_disk_is_told_with_its_place_and_gets_its_room_back(
         await copy(directory, small_disk / "copy")
     assert str(told.value.filename).startswith(str(small_disk))
     assert names(small_disk) == []
-    with pytest.raises(StoreError, match="a disk is mounted"):
-        await copy(directory, small_disk)
