@@ -30,6 +30,7 @@ CHECKED_ELSEWHERE = re.compile(
     r"^python3 -m venv \.venv && "  # set-up: .ci/run runs both lines as they are
     r"|^just "  # the Justfile, below
     r"|^claude mcp add "  # test_docs_clients.py
+    r"|^\.venv/bin/mcp-v8 (store|verify|replay) "  # test_docs_deploy.py
     r"|^docker "  # test_shown_docker.py: they are in docs/docker.md, too
 )
 
