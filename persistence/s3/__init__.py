@@ -1,0 +1,1 @@
+"""Storage on S3, or on anything that speaks it."""
