@@ -1,0 +1,138 @@
+"""Objects in S3, or in anything that speaks it."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Collection, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
+from types import TracebackType
+from typing import TYPE_CHECKING, Any
+
+from persistence.s3.failures import said_of
+from persistence.s3.multipart import put_in_parts
+from persistence.s3.objects import Found, Unanswered
+from persistence.s3.requests import Observer, unobserved
+from persistence.s3.retrying import Retrying
+from persistence.s3.service import PARTS_AT_ONCE, Service
+from persistence.s3.settings import Settings
+
+if TYPE_CHECKING:
+    from types_boto3_s3.type_defs import ListObjectsV2OutputTypeDef
+
+READ_BYTES = 64 << 10
+"""What is read of an answer at once."""
+SLOWEST = 256 << 10
+"""Bytes a second: an answer that takes longer by more than ``Settings.read_seconds`` is given up."""
+_DELETED_AT_ONCE = 1_000
+"""More S3 does not take."""
+
+
+class S3Objects:
+    """``Objects`` in a bucket. To be closed, or used as a context manager."""
+
+    def __init__(
+        self, settings: Settings, *, observe: Observer = unobserved, retrying: Retrying | None = None
+    ) -> None:
+        """Asks nothing yet (``persistence.s3.checks`` does). Raises Refused for settings of no use."""
+        self._settings = settings
+        self._service = Service(settings, retrying or Retrying(settings.retry_seconds), observe)
+        self._parts = ThreadPoolExecutor(PARTS_AT_ONCE, thread_name_prefix="parts")
+
+    @property
+    def endpoint(self) -> str:
+        """URL of the service, for people."""
+        return self._service.endpoint
+
+    def put(self, key: str, data: bytes, *, new: bool = False) -> None:
+        """See ``Objects``."""
+        whole = self._settings.key(key)
+        if len(data) > self._settings.part_bytes:
+            put_in_parts(self._service, self._parts, whole, data, new=new)
+            return
+        condition: Any = {"IfNoneMatch": "*"} if new else {}
+        ask = self._service.ask if new else self._service.ask_again
+        ask(
+            "PutObject",
+            whole,
+            lambda: self._service.client.put_object(
+                Bucket=self._settings.bucket,
+                Key=whole,
+                Body=data,
+                **condition,
+                **self._settings.encrypted(),
+            ),
+            sent=len(data),
+        )
+
+    def get(self, key: str) -> bytes:
+        """See ``Objects``."""
+        whole = self._settings.key(key)
+        return self._service.ask_again("GetObject", whole, lambda: self._get(whole))
+
+    def find(self, start: str, *, after: str = "") -> Iterator[Found]:
+        """See ``Objects``."""
+        place: Any = {"StartAfter": self._settings.key(after)} if after else {}
+        while True:
+            page = self._page(self._settings.key(start), place)
+            for one in page.get("Contents", ()):
+                key = one["Key"].removeprefix(self._settings.key(""))
+                yield Found(key, one["Size"], one["LastModified"])
+            if not page["IsTruncated"]:
+                return
+            place = {"ContinuationToken": page["NextContinuationToken"]}
+
+    def delete(self, keys: Collection[str]) -> None:
+        """See ``Objects``."""
+        whole = [self._settings.key(key) for key in keys]
+        for at in range(0, len(whole), _DELETED_AT_ONCE):
+            self._delete(whole[at : at + _DELETED_AT_ONCE])
+
+    def close(self) -> None:
+        """Close the connections. No call may be under way."""
+        self._parts.shutdown()
+        self._service.close()
+
+    def __enter__(self) -> S3Objects:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def _get(self, whole: str) -> bytes:
+        """One attempt."""
+        answer = self._service.client.get_object(Bucket=self._settings.bucket, Key=whole)
+        expected = answer.get("ContentLength", -1)
+        end = time.monotonic() + self._settings.read_seconds + expected / SLOWEST
+        pieces: list[bytes] = []
+        with closing(answer["Body"]) as body:
+            while piece := body.read(READ_BYTES):  # the last, empty one: checksum and length are verified
+                pieces.append(piece)
+                if time.monotonic() > end:
+                    raise Unanswered(f"the object {whole!r} came too slowly: {expected:,} bytes were to come")
+        data = b"".join(pieces)
+        if len(data) != expected:
+            raise Unanswered(f"of the object {whole!r} {len(data):,} bytes came instead of {expected:,}")
+        return data
+
+    def _page(self, start: str, place: Any) -> ListObjectsV2OutputTypeDef:
+        return self._service.ask_again(
+            "ListObjectsV2",
+            start,
+            lambda: self._service.client.list_objects_v2(Bucket=self._settings.bucket, Prefix=start, **place),
+        )
+
+    def _delete(self, whole: list[str]) -> None:
+        def attempt() -> None:
+            answer = self._service.client.delete_objects(
+                Bucket=self._settings.bucket,
+                Delete={"Objects": [{"Key": key} for key in whole], "Quiet": True},
+            )
+            for error in answer.get("Errors", ()):
+                if error.get("Code") != "NoSuchKey":
+                    asked = self._service.asked("DeleteObjects", error.get("Key", ""))
+                    raise said_of(asked, error.get("Code", ""), error.get("Message", ""))
+
+        self._service.ask_again("DeleteObjects", "", attempt)

@@ -1,0 +1,106 @@
+"""A bucket over boto3: every request goes through here, with its limits, and is counted.
+
+boto3 signs, keeps connections, adds checksums to what is sent and verifies those of what comes back. It tries
+nothing again itself: what may be tried again, and for how long, is decided here.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import boto3
+from botocore.config import Config
+
+from persistence.s3.failures import FOREIGN, Asked, failure, unusable
+from persistence.s3.objects import Exists, Missing, ObjectsError, Refused, Unanswered
+from persistence.s3.requests import Observer, Outcome, Request
+from persistence.s3.retrying import Retrying
+from persistence.s3.settings import Settings, check_endpoint
+
+if TYPE_CHECKING:
+    from types_boto3_s3 import S3Client
+
+PARTS_AT_ONCE = 4
+"""Of objects that are put in parts, in all."""
+_OUTCOMES: dict[type[ObjectsError], Outcome] = {
+    Exists: "exists",
+    Missing: "missing",
+    Refused: "refused",
+    Unanswered: "unanswered",
+}
+
+T = TypeVar("T")
+
+
+class Service:
+    """A boto3 client and the bucket that it is for. Safe for many threads."""
+
+    def __init__(self, settings: Settings, retrying: Retrying, observe: Observer) -> None:
+        """Asks nothing yet. Raises Refused if the settings, or those of AWS, cannot be used."""
+        self.settings = settings
+        self._retrying = retrying
+        self._observe = observe
+        self.client = _client(settings)
+        self.endpoint: str = self.client.meta.endpoint_url
+        check_endpoint(self.endpoint)
+
+    def ask(self, operation: str, key: str, call: Callable[[], T], *, sent: int = 0) -> T:
+        """What one request comes to; foreign exceptions become ours, without their texts.
+
+        ``call`` may raise ours, too.
+        """
+        begun = time.monotonic()
+        outcome: Outcome = "unanswered"
+        received = 0
+        try:
+            answer = call()
+            outcome = "done"
+            received = len(answer) if isinstance(answer, bytes) else 0
+        except FOREIGN as error:
+            failed = failure(self.asked(operation, key), error)
+            outcome = _OUTCOMES[type(failed)]
+            raise failed from None  # its text may be anything, a credential too
+        except ObjectsError as failed:
+            outcome = _OUTCOMES[type(failed)]
+            raise
+        finally:
+            seconds = time.monotonic() - begun
+            self._observe(
+                Request(operation=operation, outcome=outcome, seconds=seconds, sent=sent, received=received)
+            )
+        return answer
+
+    def ask_again(self, operation: str, key: str, call: Callable[[], T], *, sent: int = 0) -> T:
+        """The same of a request that may be repeated: tried again while there is no answer, for a while."""
+        return self._retrying.run(lambda: self.ask(operation, key, call, sent=sent))
+
+    def asked(self, operation: str, key: str) -> Asked:
+        """A request, for what is said of it when it fails."""
+        return Asked(operation, self.settings.bucket, self.endpoint, key)
+
+    def close(self) -> None:
+        """Close the connections."""
+        self.client.close()
+
+
+def _client(settings: Settings) -> S3Client:
+    styles: Any = {None: "auto", True: "path", False: "virtual"}
+    try:
+        # boto3 itself knows only AWS_DEFAULT_REGION
+        session = boto3.session.Session(region_name=settings.region or os.environ.get("AWS_REGION") or None)
+        return session.client(
+            "s3",
+            endpoint_url=settings.endpoint,
+            config=Config(
+                connect_timeout=settings.connect_seconds,
+                read_timeout=settings.read_seconds,
+                retries={"total_max_attempts": 1},
+                max_pool_connections=settings.threads + PARTS_AT_ONCE,
+                s3={"addressing_style": styles[settings.path_style]},
+            ),
+        )
+    except (*FOREIGN, ValueError) as error:
+        raise unusable(settings.bucket, error) from None
