@@ -26,11 +26,18 @@ from msgspec.structs import replace
 from engine.chain import Record
 from engine.errors import Conflict, StoreCorrupt, StoreFailed
 from engine.events import Closed, Created, Forked, Tagged
-from engine.timestamps import now_us
 from persistence import reader, threads
 from persistence.eventlog import SessionRow
 from persistence.heads import advance
-from persistence.schema import INSERT_EVENT, INSERT_SESSION, INSERT_TAG, Row, event_row, session_values
+from persistence.schema import (
+    INSERT_EVENT,
+    INSERT_SESSION,
+    INSERT_TAG,
+    Row,
+    event_row,
+    record_of,
+    session_values,
+)
 
 _LENGTH_BYTES = 8
 
@@ -46,10 +53,11 @@ class _Stretch(Struct):
 class Lineage:
     """The history of one session, kept aside. Its methods block, and are for one thread at a time.
 
-    Raises OSError.
+    It is taken in at the time ``at``, in microseconds since the epoch. Raises OSError.
     """
 
-    def __init__(self, directory: Path) -> None:
+    def __init__(self, directory: Path, at: int) -> None:
+        self.at = at
         self._file: IO[bytes] = tempfile.TemporaryFile(dir=directory, prefix="import-")  # noqa: SIM115
         self._stretches: list[_Stretch] = []
         self._tags: dict[tuple[int, str], str] = {}
@@ -60,6 +68,11 @@ class Lineage:
     def row(self) -> SessionRow:
         """The entry of the session."""
         return self._stretches[-1].row
+
+    @property
+    def sessions(self) -> tuple[str, ...]:
+        """Internal ids of the sessions of the history, its own last."""
+        return tuple(stretch.row.session for stretch in self._stretches)
 
     def add(self, records: Sequence[Record]) -> None:
         """Keep the next records."""
@@ -110,7 +123,6 @@ class Lineage:
 
     def _insert(self, db: sqlite3.Connection, known: dict[str, SessionRow | None]) -> None:
         """Write the events that come after the ``known`` ones, then the entries."""
-        self._file.seek(0)
         extended: set[str] = set()
         """Sessions whose ``known`` head was met in the history: what comes after it is theirs."""
         for row in self._rows():
@@ -128,14 +140,19 @@ class Lineage:
                 continue
             after = stretch.row
             if not is_own:  # of a clock that was far ahead, nothing would be removed for as long
-                after = replace(after, closed=True, last_at=min(after.last_at, now_us()))
+                after = replace(after, closed=True, last_at=min(after.last_at, self.at))
             values = session_values(after)
             db.execute("DELETE FROM sessions WHERE session = ?", (stretch.row.session,))
             db.execute(INSERT_SESSION, (*values, stretch.parent, stretch.first_seq))
         labels = [(self.row.session, target, key, value) for (target, key), value in self._tags.items()]
         db.executemany(INSERT_TAG, labels)
 
+    def records(self) -> Iterator[Record]:
+        """All of it, in order. Raises StoreCorrupt if the file was altered."""
+        return map(record_of, self._rows())
+
     def _rows(self) -> Iterator[Row]:
+        self._file.seek(0)
         while length := self._file.read(_LENGTH_BYTES):
             yield tuple(msgspec.msgpack.decode(self._file.read(int.from_bytes(length, "big"))))
 

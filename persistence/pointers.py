@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 import sqlite3
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from typing import Any
 
 import msgspec
@@ -36,34 +36,25 @@ WITH RECURSIVE needed (session) AS (
 _UNNEEDED = f"{_NEEDED} SELECT DISTINCT CAST(session AS BLOB) FROM checkpoints WHERE session NOT IN needed"  # noqa: S608
 _BLOBS = "SELECT DISTINCT CAST(blob AS BLOB) FROM checkpoints"
 
-Statement = tuple[str, tuple[object, ...]]
-"""SQL and its values."""
+
+def remember(db: sqlite3.Connection, checkpoint: Checkpoint) -> None:
+    """Add a checkpoint, or put it in the place of another one of the same state and engine."""
+    db.execute(_INSERT, tuple(getattr(checkpoint, column) for column in _COLUMNS))
 
 
-def write(db: sqlite3.Connection, statements: Sequence[Statement]) -> None:
-    """Execute them."""
-    for statement, values in statements:
-        db.execute(statement, values)
+def forget(db: sqlite3.Connection, one: Checkpoint) -> None:
+    """Remove it, unless another one has taken its place."""
+    db.execute(_DELETE, (one.session, one.seq, one.engine, one.blob))
 
 
-def remember(checkpoint: Checkpoint) -> Statement:
-    """Adds a checkpoint, or puts it in the place of another one of the same state and engine."""
-    return _INSERT, tuple(getattr(checkpoint, column) for column in _COLUMNS)
+def forget_all_of(db: sqlite3.Connection, session: bytes) -> None:
+    """Remove all checkpoints of a session, whose id is given in UTF-8."""
+    db.execute(_DELETE_OF_SESSION, (session,))
 
 
-def forget(checkpoints: Sequence[Checkpoint]) -> list[Statement]:
-    """Removes those, unless others have taken their places."""
-    return [(_DELETE, (one.session, one.seq, one.engine, one.blob)) for one in checkpoints]
-
-
-def forget_all_of(session: bytes) -> Statement:
-    """Removes all checkpoints of a session, whose id is given in UTF-8."""
-    return _DELETE_OF_SESSION, (session,)
-
-
-def forget_all_with(blobs: Iterable[str]) -> list[Statement]:
-    """Removes all checkpoints that have one of these blobs."""
-    return [(_DELETE_OF_BLOB, (blob,)) for blob in blobs]
+def forget_all_with(db: sqlite3.Connection, blobs: Iterable[str]) -> None:
+    """Remove all checkpoints that have one of these blobs."""
+    db.executemany(_DELETE_OF_BLOB, ((blob,) for blob in blobs))
 
 
 def unneeded(db: sqlite3.Connection) -> list[bytes]:

@@ -75,12 +75,14 @@ class Step:
         self.purged = _NOTHING
         """What was removed, once it was."""
 
-    def take(self, db: sqlite3.Connection) -> None:
-        """Take the step, in a transaction."""
+    def take(self, db: sqlite3.Connection) -> tuple[str, int, bool, bool] | None:
+        """Take the step, in a transaction; if it does anything, what ``remove`` was told and whether that was
+        the end of the session.
+        """
         self.purged = _NOTHING
         entry = db.execute(_ENTRY, (self._session, self._before)).fetchone()
         if entry is None:
-            return
+            return None
         needed: int = entry[0]
         rows = db.execute(_LAST, (self._session, needed, STEP_EVENTS)).fetchall()
         events = size = 0
@@ -92,20 +94,25 @@ class Step:
         first = rows[events - 1][0] if rows else needed + 1
         left = db.execute(_BEFORE, (self._session, first)).fetchone()
         if needed >= 0 and (left is None or left[0] < needed):
-            return  # it is damaged: a fork needs what is not there
+            return None  # it is damaged: a fork needs what is not there
         over = left is None or left[0] == needed
-        db.execute("DELETE FROM events WHERE session = ? AND seq >= ?", (self._session, first))
-        db.execute("DELETE FROM checkpoints WHERE session = ? AND seq >= ?", (self._session, first))
-        if left is None:
-            db.execute("DELETE FROM sessions WHERE session = ?", (self._session,))
-        else:
-            self._shorten(db, *left, over=over)
+        remove(db, self._session, first, is_over=over)
         self.purged = Purged(events=events, size=size, over=over)
+        return self._session, first, over, left is None
 
-    def _shorten(self, db: sqlite3.Connection, seq: int, name: bytes, *, over: bool) -> None:
-        """Let an event be the session's head; the last that forks need is a state."""
-        entry = "head_seq = ?, head_id = ?"
-        values: tuple[object, ...] = (seq, name)
-        if over:
-            entry, values = f"{entry}, state_seq = ?, state_id = ?", values * 2
-        db.execute(f"UPDATE sessions SET {entry} WHERE session = ?", (*values, self._session))  # noqa: S608
+
+def remove(db: sqlite3.Connection, session: str, first: int, *, is_over: bool) -> None:
+    """Remove a closed session's events from ``first`` on, and what is known of it if none is left, in a
+    transaction. Else the last that is left becomes its head; if it ``is_over``, that is a state.
+    """
+    left = db.execute(_BEFORE, (session, first)).fetchone()
+    db.execute("DELETE FROM events WHERE session = ? AND seq >= ?", (session, first))
+    db.execute("DELETE FROM checkpoints WHERE session = ? AND seq >= ?", (session, first))
+    if left is None:
+        db.execute("DELETE FROM sessions WHERE session = ?", (session,))
+        return
+    entry = "head_seq = ?, head_id = ?"
+    values: tuple[object, ...] = left
+    if is_over:
+        entry, values = f"{entry}, state_seq = ?, state_id = ?", values * 2
+    db.execute(f"UPDATE sessions SET {entry} WHERE session = ?", (*values, session))  # noqa: S608

@@ -11,7 +11,6 @@ import contextlib
 import sqlite3
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import ExitStack, asynccontextmanager
-from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
@@ -21,13 +20,15 @@ import trio
 from engine.chain import Record
 from engine.checkpoints import Checkpoint
 from engine.errors import StoreError, StoreFailed
-from persistence import folders, pointers, purge, threads
+from engine.timestamps import now_us
+from persistence import changes, folders, pointers, purge, threads
 from persistence.adoption import Lineage, LogAdoption
+from persistence.changes import Change, Forgotten, ForgottenAll, Noted, Remembered, Removed
 from persistence.eventlog import Purged
 from persistence.lock import own
 from persistence.queries import SqliteQueries
 from persistence.schema import READ_ERRORS, connect, prepare, read_error, used_bytes
-from persistence.writer import Append, Note, Writer
+from persistence.writer import Append, Elsewhere, Note, Writer
 
 MAX_QUEUED_BYTES = 64 << 20
 """Appends wait for room, in order of arrival, once this much is in the queue."""
@@ -50,27 +51,23 @@ async def open_sqlite_log(directory: Path) -> AsyncIterator[SqliteEventLog]:
             await trio.to_thread.run_sync(folders.make, directory)
             owned.enter_context(own(directory))
             log = SqliteEventLog(await trio.to_thread.run_sync(prepare, directory))
-        try:
-            log._writer.used_bytes = await log._query(used_bytes)
-            async with trio.open_nursery() as nursery:
-                await nursery.start(log._write)
-                nursery.start_soon(log._probe)
-                try:
-                    yield log
-                finally:
-                    log._close()
-        finally:
-            await log._disconnect()
+        async with log.running():
+            yield log
 
 
 class SqliteEventLog(SqliteQueries):
-    """An ``EventLog``; made by ``open_sqlite_log``."""
+    """An ``EventLog``; made by ``open_sqlite_log``. ``elsewhere``: see ``Writer``."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, elsewhere: Elsewhere | None = None) -> None:
         super().__init__(path)
         self._token = trio.lowlevel.current_trio_token()
         self._idle: list[sqlite3.Connection] = []
-        self._writer = Writer(path, lambda batch: self._token.run_sync_soon(self._settle, batch))
+        self._writer = Writer(
+            path,
+            lambda batch: self._token.run_sync_soon(self._settle, batch),
+            elsewhere,
+            lambda reason: self._token.run_sync_soon(self._troubled, reason),
+        )
         self.failing: str | None = None
         """While the last append was not stored, as on a full disk: what is wrong and what to do."""
         self._failed = trio.Event()
@@ -78,6 +75,21 @@ class SqliteEventLog(SqliteQueries):
         self._queued = 0
         self._door = trio.Lock()
         self._room = trio.Event()
+
+    @asynccontextmanager
+    async def running(self) -> AsyncIterator[None]:
+        """Take appends until the end of the block, which writes first what is queued."""
+        try:
+            self._writer.used_bytes = await self._query(used_bytes)
+            async with trio.open_nursery() as nursery:
+                await nursery.start(self._write)
+                nursery.start_soon(self._probe)
+                try:
+                    yield
+                finally:
+                    self._close()
+        finally:
+            await self._disconnect()
 
     @property
     def queued_bytes(self) -> int:
@@ -106,7 +118,7 @@ class SqliteEventLog(SqliteQueries):
     async def adoption(self) -> AsyncIterator[LogAdoption]:
         """See ``EventLog``."""
         try:
-            lineage = await threads.run(lambda: Lineage(self._path.parent), self._readers)
+            lineage = await threads.run(lambda: Lineage(self._path.parent, now_us()), self._readers)
         except (OSError, threads.NoThread) as failed:
             raise StoreFailed(f"nothing can be imported into {self._path.parent}: {failed}") from failed
         try:
@@ -119,25 +131,26 @@ class SqliteEventLog(SqliteQueries):
 
     async def add_checkpoint(self, checkpoint: Checkpoint, forget: Sequence[Checkpoint] = ()) -> None:
         """See ``EventLog``."""
-        await self._note([pointers.remember(checkpoint), *pointers.forget(forget)])
+        await self._note([Remembered(checkpoint), *map(Forgotten, forget)])
 
     async def forget_checkpoints(self, checkpoints: Sequence[Checkpoint]) -> None:
         """See ``EventLog``."""
-        await self._note(pointers.forget(checkpoints))
+        await self._note([*map(Forgotten, checkpoints)])
 
     async def checkpoint_blobs(self) -> set[str]:
         """See ``EventLog``."""
-        await self._note([pointers.forget_all_of(one) for one in await self._query(pointers.unneeded)])
+        await self._note([*map(ForgottenAll, await self._query(pointers.unneeded))])
         return await self._query(pointers.blobs)
 
     async def purge(self, session: str, before: int) -> Purged:
         """See ``EventLog``."""
         step = purge.Step(session, before)
-        await self._append(
-            Append(
-                (), trio.lowlevel.current_task(), Note("what a deleted session has left behind", step.take)
-            )
-        )
+
+        def take(db: sqlite3.Connection) -> Sequence[Change]:
+            taken = step.take(db)
+            return () if taken is None else (Removed(*taken),)
+
+        await self._append_note(Note("what a deleted session has left behind", take))
         return step.purged
 
     def _run_query(self, query: Callable[[sqlite3.Connection], T]) -> T:
@@ -157,11 +170,19 @@ class SqliteEventLog(SqliteQueries):
         while self._idle:
             self._idle.pop().close()
 
-    async def _note(self, statements: Sequence[pointers.Statement]) -> None:
-        if statements:
-            write = partial(pointers.write, statements=statements)
-            note = Note("what is known of a checkpoint", write, size=1_024 * len(statements))
-            await self._append(Append((), trio.lowlevel.current_task(), note))
+    async def _note(self, about: Sequence[Noted]) -> None:
+        """Make changes that concern checkpoints."""
+
+        def write(db: sqlite3.Connection) -> Sequence[Change]:
+            for change in about:
+                changes.note(db, change)
+            return about
+
+        if about:
+            await self._append_note(Note("what is known of a checkpoint", write, size=1_024 * len(about)))
+
+    async def _append_note(self, note: Note) -> None:
+        await self._append(Append((), trio.lowlevel.current_task(), note))
 
     async def _write(self, task_status: trio.TaskStatus[None]) -> None:
         """Run the writer's thread until ``_close``; answer what it left unanswered if it failed."""
@@ -186,6 +207,10 @@ class SqliteEventLog(SqliteQueries):
                 await trio.sleep(PROBE_SECONDS)
                 with contextlib.suppress(StoreError):  # which says that they still fail
                     await self.append(())
+
+    def _troubled(self, reason: str) -> None:
+        """What is being written is not stored yet; the writer tries again."""
+        self.failing = reason
 
     def _settle(self, batch: list[Append]) -> None:
         """Wake the tasks whose appends are decided."""

@@ -166,7 +166,7 @@ def _forget(copy: Path, blobs: set[str]) -> None:
     try:
         with duplicate.room(copy), closing(connect(copy)) as db:
             db.execute("BEGIN IMMEDIATE")
-            pointers.write(db, pointers.forget_all_with(blobs))
+            pointers.forget_all_with(db, blobs)
             db.execute("COMMIT")
     except READ_ERRORS as failed:
         raise read_error(failed, copy) from failed

@@ -12,35 +12,28 @@ from __future__ import annotations
 
 import sqlite3
 import time
+from collections import deque
 from collections.abc import Callable, Sequence
-from itertools import groupby
+from itertools import chain, groupby
 from pathlib import Path
 from queue import Empty, SimpleQueue
+from typing import Protocol
 
 import trio
 from msgspec import Struct
 
 from engine.chain import Record
 from engine.errors import AppendConflict, Conflict, EngineError, StoreCorrupt, StoreError, StoreFailed
-from engine.events import Closed, Created, Forked, Tagged
-from persistence import folders
+from engine.events import Created, Forked
+from persistence import changes, folders
 from persistence.adoption import Lineage
+from persistence.changes import Appended, Change
 from persistence.eventlog import SessionRow
-from persistence.heads import advance
-from persistence.schema import (
-    INSERT_EVENT,
-    INSERT_SESSION,
-    INSERT_TAG,
-    SESSION_COLUMNS,
-    connect,
-    event_row,
-    renew_wal,
-    session_row,
-    session_values,
-    used_bytes,
-)
+from persistence.schema import connect, renew_wal, used_bytes
 
 MAX_BATCH_BYTES = 4 << 20
+MAX_WAIT_SECONDS = 20.0
+"""While a batch cannot be written because a log is kept elsewhere, those behind it are refused after that."""
 MEASURE_BYTES = 256 << 10
 """After so many bytes it is found out what the database takes; in between they are added to what it took."""
 HEADS_KEPT = 10_000
@@ -48,13 +41,6 @@ HEADS_KEPT = 10_000
 
 RETRY_SECONDS = (0.0, 0.1, 0.5, 1.0, 2.0)
 """Pauses before the attempts to find out what came of a commit that failed."""
-
-_SELECT_SESSION = f"SELECT {SESSION_COLUMNS} FROM sessions WHERE session = ?"  # noqa: S608
-_UPDATE_SESSION = (
-    "UPDATE sessions SET last_at = ?, head_seq = ?, head_id = ?, state_seq = ?, state_id = ?, closed = ? "
-    "WHERE session = ?"
-)
-_DELETE_TAG = "DELETE FROM tags WHERE session = ? AND target = ? AND key = ?"
 
 _UNWRITTEN = (sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR_WRITE)
 """Failures of a COMMIT that are certain: what makes a transaction valid is written last."""
@@ -73,8 +59,8 @@ class Note(Struct, frozen=True):
 
     what: str
     """What it is about, for the message where it cannot be written."""
-    write: Callable[[sqlite3.Connection], object]
-    """Makes the change, in a transaction that is shared and may be rolled back."""
+    write: Callable[[sqlite3.Connection], Sequence[Change]]
+    """Makes changes, in a transaction that is shared and may be rolled back; which it has made."""
     size: int = 1_024
     """Bytes of memory, roughly."""
 
@@ -86,7 +72,7 @@ class Append:
     ``note`` for example.
     """
 
-    __slots__ = ("failure", "lineage", "note", "records", "size", "task")
+    __slots__ = ("failure", "lineage", "note", "noted", "records", "since", "size", "task")
 
     def __init__(
         self,
@@ -99,20 +85,52 @@ class Append:
         self.note = note
         self.lineage = lineage
         self.task = task
+        self.since = time.monotonic()
         self.size = 0 if note is None else note.size
         self.size += sum(1_024 + len(r.body) + sum(map(len, r.large.values())) for r in records)
         """Bytes of memory, roughly."""
         self.failure: EngineError | None = None
+        self.noted: Sequence[Change] = ()
+        """What the note came to, once it is written."""
+
+
+class Elsewhere(Protocol):
+    """Where a log is kept of which the database is but an index."""
+
+    def ship(
+        self,
+        db: sqlite3.Connection,
+        written: Sequence[Change | Lineage],
+        patience: Callable[[str, float], object],
+    ) -> None:
+        """Make durable what was written in the open transaction of ``db``, which is then committed.
+
+        As long as it is not, ``patience`` is told why, and how many seconds to wait before the next try.
+        It raises StoreError to give up, and then it is not known whether it is. Raises StoreFailed if it is
+        not and will never be.
+        """
+        ...
 
 
 class Writer:
     """Appends to the database at ``path``. ``settle`` is called in the writer's thread, once for
-    each transaction, with the appends whose outcome is known."""
+    each transaction, with the appends whose outcome is known. If the log is kept ``elsewhere``, each
+    transaction is first durable there; ``troubled`` is told, in the same thread, why that takes long."""
 
-    def __init__(self, path: Path, settle: Callable[[list[Append]], object]) -> None:
+    def __init__(
+        self,
+        path: Path,
+        settle: Callable[[list[Append]], object],
+        elsewhere: Elsewhere | None = None,
+        troubled: Callable[[str], object] = lambda reason: None,
+    ) -> None:
         self._path = path
         self._settle = settle
+        self._elsewhere = elsewhere
+        self._troubled = troubled
         self._queue: SimpleQueue[Append | None] = SimpleQueue()
+        self._waiting: deque[Append] = deque()
+        """Those that were taken from the queue while an earlier batch could not be written."""
         self._stopping = False
         self._db: sqlite3.Connection | None = None
         self._heads: dict[str, SessionRow] = {}
@@ -147,7 +165,7 @@ class Writer:
 
     def abandon(self) -> list[Append]:
         """What is still queued after ``run`` has ended: it was not written and will not be."""
-        rest: list[Append] = []
+        rest = [*self._waiting]
         while not self._queue.empty():
             append = self._queue.get_nowait()
             if append is not None:
@@ -158,17 +176,43 @@ class Writer:
         """Everything queued, up to a bound; waits for the first. Empty when it is time to stop."""
         batch: list[Append] = []
         size = 0
-        while not self._stopping and size < MAX_BATCH_BYTES:
-            try:
-                append = self._queue.get(block=not batch)
-            except Empty:
-                break
+        while size < MAX_BATCH_BYTES:
+            append = self._waiting.popleft() if self._waiting else self._next(block=not batch)
             if append is None:
-                self._stopping = True
-            else:
-                batch.append(append)
-                size += append.size
+                break
+            batch.append(append)
+            size += append.size
         return batch
+
+    def _next(self, *, block: bool, seconds: float | None = None) -> Append | None:
+        """The next of the queue; None if there is none, or after which it is time to stop."""
+        if self._stopping:
+            return None
+        try:
+            append = self._queue.get(block, seconds)
+        except Empty:
+            return None
+        self._stopping = append is None
+        return append
+
+    def _be_patient(self, reason: str, seconds: float) -> None:
+        """Wait, but let nobody wait for long whose append is not yet being written."""
+        self._troubled(reason)
+        until = time.monotonic() + seconds
+        while (left := until - time.monotonic()) > 0 and not self._stopping:
+            if (append := self._next(block=True, seconds=left)) is not None:
+                self._waiting.append(append)
+        late = time.monotonic() - MAX_WAIT_SECONDS
+        refused: list[Append] = []
+        while self._waiting and self._waiting[0].since < late:
+            append = self._waiting.popleft()
+            append.failure = StoreFailed(f"the event was not stored: {reason}")
+            refused.append(append)
+        self._settle(refused)
+        if self._stopping:
+            raise StoreError(
+                f"the server stops, and whether the last events were stored is not known: {reason}"
+            )
 
     def _write(self, batch: list[Append]) -> None:
         heads: dict[str, SessionRow] = {}
@@ -179,6 +223,13 @@ class Writer:
             size = self._unmeasured + sum(append.size for append in written)
             is_measured = size >= MEASURE_BYTES or any(map(_kind, written))
             used = used_bytes(db) if is_measured else self.used_bytes - self._unmeasured + size
+            if self._elsewhere is not None and written:
+                self._elsewhere.ship(db, [*chain(*map(_told, written))], self._be_patient)
+        except StoreFailed as failed:
+            self._roll_back()
+            for append in written:
+                append.failure = failed
+            return
         except (sqlite3.Error, OSError) as failure:
             self._roll_back()
             self._fail([append for append in batch if append.failure is None], failure)
@@ -195,7 +246,7 @@ class Writer:
             if append.note is None:
                 _write_over(db)
             else:
-                append.note.write(db)
+                append.noted = append.note.write(db)
             return True
         first = append.records[0].event
         begins = isinstance(first, (Created, Forked))
@@ -204,16 +255,7 @@ class Writer:
         if guarded:
             db.execute("SAVEPOINT append")
         try:
-            after = advance(self._head(db, first.session, heads), append.records)
-            if isinstance(first, Forked):
-                _check_parent(db, first, append.records[0].prev)
-            db.executemany(INSERT_EVENT, map(event_row, append.records))
-            if begins:
-                parent = first.parent if isinstance(first, Forked) else None
-                db.execute(INSERT_SESSION, (*session_values(after), parent, first.seq))
-            else:
-                db.execute(_UPDATE_SESSION, (*session_values(after)[4:], after.session))
-            _label(db, append.records)
+            after = changes.append(db, self._head(db, first.session, heads), append.records)
         except AppendConflict as conflict:
             append.failure = conflict
         except sqlite3.IntegrityError as violated:
@@ -232,11 +274,7 @@ class Writer:
 
     def _head(self, db: sqlite3.Connection, session: str, heads: dict[str, SessionRow]) -> SessionRow | None:
         """The session as of this point of the transaction."""
-        known = heads.get(session) or self._heads.get(session)
-        if known is None:
-            row = db.execute(_SELECT_SESSION, (session,)).fetchone()
-            known = None if row is None else session_row(row)
-        return known
+        return heads.get(session) or self._heads.get(session) or changes.session_of(db, session)
 
     def _remember(self, heads: dict[str, SessionRow]) -> None:
         for session, head in heads.items():
@@ -251,6 +289,11 @@ class Writer:
             db.execute("COMMIT")
         except sqlite3.Error as failure:
             self._roll_back()
+            if self._elsewhere is not None:  # which has it: only a new start can bring the index there
+                raise StoreError(
+                    f"what was stored could not be written to its index {self._path} ({failure}): "
+                    f"look at the disk of {self._path.parent} and start mcp-v8 again"
+                ) from failure
             certain = failure.sqlite_errorcode in _UNWRITTEN or all(map(_is_beside, written))
             if certain or not self._has_committed(written, failure):
                 self._fail(written, failure)
@@ -301,7 +344,10 @@ class Writer:
             try:
                 # SQLite syncs the name of a write-ahead log that it made, but ignores whether that failed.
                 db.execute("SELECT 1 FROM sqlite_master").fetchone()
-                folders.sync(self._path.parent)
+                if self._elsewhere is None:
+                    folders.sync(self._path.parent)
+                else:  # what the index loses in a crash is read again
+                    db.execute("PRAGMA synchronous = NORMAL")
             except (sqlite3.Error, OSError):
                 db.close()
                 raise
@@ -319,6 +365,13 @@ class Writer:
         if self._db is not None:
             db, self._db = self._db, None
             db.close()
+
+
+def _told(append: Append) -> Sequence[Change | Lineage]:
+    """What an append, which was written, came to."""
+    if append.lineage is not None:
+        return (append.lineage,)
+    return (Appended(changes.stored(append.records)),) if append.records else append.noted
 
 
 def _is_beside(append: Append) -> bool:
@@ -343,27 +396,6 @@ def _adopt(db: sqlite3.Connection, append: Append, lineage: Lineage, heads: dict
         heads[lineage.row.session] = lineage.row
     db.execute("RELEASE append")
     return append.failure is None
-
-
-def _label(db: sqlite3.Connection, records: Sequence[Record]) -> None:
-    """Keep the labels as the events say; a closed session has none."""
-    for event in (record.event for record in records):
-        if isinstance(event, Tagged):
-            place = (event.session, event.target)
-            for key, value in event.tags.items():
-                if value is None:
-                    db.execute(_DELETE_TAG, (*place, key))
-                else:
-                    db.execute(INSERT_TAG, (*place, key, value))
-        elif isinstance(event, Closed):
-            db.execute("DELETE FROM tags WHERE session = ?", (event.session,))
-
-
-def _check_parent(db: sqlite3.Connection, fork: Forked, prev: bytes) -> None:
-    parent = (fork.parent, fork.seq - 1)
-    row = db.execute("SELECT id FROM events WHERE session = ? AND seq = ?", parent).fetchone()
-    if row is None or row[0] != prev:
-        raise AppendConflict(f"session {fork.parent} has no event {fork.seq - 1} with id {prev.hex()}")
 
 
 def _is_stored(db: sqlite3.Connection, append: Append) -> bool:

@@ -15,6 +15,7 @@ from log_samples import History, Stranger, checkpoint_of, collect
 from engine.checkpoints import Checkpoint
 from engine.errors import StoreError, StoreFailed
 from persistence import pointers, schema, sqlite
+from persistence.changes import Change
 from persistence.schema import DATABASE_NAME
 from persistence.sqlite import SqliteEventLog, open_sqlite_log
 from persistence.writer import Append, Note, Writer
@@ -305,8 +306,12 @@ def test_a_note_that_cannot_be_written_makes_no_event_of_its_batch_fail(tmp_path
     history = history_of(1)
     settled: list[list[Append]] = []
     writer = Writer(path, settled.append)
-    insert = "INSERT INTO checkpoints VALUES ('s', 1, 'e', x'00', 'b', 1, 1, 1)"
-    note = Append((), None, Note("what is known of a checkpoint", lambda db: db.execute(insert)))
+
+    def write(db: sqlite3.Connection) -> tuple[Change, ...]:
+        db.execute("INSERT INTO checkpoints VALUES ('s', 1, 'e', x'00', 'b', 1, 1, 1)")
+        return ()
+
+    note = Append((), None, Note("what is known of a checkpoint", write))
     event = Append(history.records, None)
     for one in (note, event):
         writer.put(one)

@@ -1,0 +1,104 @@
+"""The form in which changes are kept in a bucket: one object for each group commit.
+
+Objects are numbered without gaps, and each names the one before it by the hash of its body, so that what is
+missing or altered shows.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import msgspec
+from msgspec import Struct
+
+from engine.errors import StoreCorrupt
+from persistence.changes import Change
+from persistence.s3 import envelope
+from persistence.s3.objects import Objects
+
+PREFIX = "log/"
+KIND, VERSION = b"mcpv8lg", 1
+NOTHING = bytes(32)
+"""What the first batch comes after."""
+
+
+class Opened(Struct, frozen=True, kw_only=True):
+    """A server has taken the log over: who had it before must not write any more."""
+
+    host: str
+    pid: int
+    program: str
+    """Name and version."""
+
+
+class Batch(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """Changes that became durable together, in their order."""
+
+    number: int
+    prev: bytes
+    """SHA-256 of the body of the batch before."""
+    nonce: bytes
+    """16 random bytes, by which a server knows what it has written itself."""
+    at: int
+    """Microseconds since the epoch, by the server's clock."""
+    changes: tuple[Change, ...] = ()
+    opened: Opened | None = None
+    closed: bool = False
+    """Whether the server ended in good order after it."""
+
+
+class Position(Struct, frozen=True):
+    """A place in the log: behind the batch of that number."""
+
+    number: int
+    """-1 at the beginning."""
+    digest: bytes
+    """SHA-256 of the body of that batch."""
+
+
+BEGINNING = Position(-1, NOTHING)
+
+_encoder = msgspec.msgpack.Encoder()
+_decoder = msgspec.msgpack.Decoder(Batch)
+
+
+def key(number: int) -> str:
+    """The object's key; keys sort as their numbers do."""
+    return f"{PREFIX}{number:020d}"
+
+
+def number_of(found: str) -> int:
+    """The number in an object's key. Raises StoreCorrupt for a key that is none of these."""
+    digits = found.removeprefix(PREFIX)
+    if not digits.isdecimal() or key(int(digits)) != found:
+        raise StoreCorrupt(f"{found} is no part of a log: something else is kept below this prefix")
+    return int(digits)
+
+
+def encode(batch: Batch) -> bytes:
+    """Its body."""
+    return _encoder.encode(batch)
+
+
+def decode(body: bytes, number: int) -> Batch:
+    """The batch in the body of that number. Raises StoreCorrupt."""
+    try:
+        batch = _decoder.decode(body)
+    except msgspec.DecodeError as broken:
+        raise StoreCorrupt(f"{key(number)} cannot be decoded: {broken}") from broken
+    if batch.number != number:
+        raise StoreCorrupt(f"{key(number)} holds batch {batch.number}")
+    return batch
+
+
+def behind(batch: Batch, body: bytes) -> Position:
+    """The place behind a batch."""
+    return Position(batch.number, envelope.digest(body))
+
+
+def upto(objects: Objects, end: Position) -> Iterator[str]:
+    """Keys of the batches up to a place. Raises Refused, Unanswered."""
+    for found in objects.find(PREFIX):
+        if found.key > key(end.number):
+            return
+        yield found.key

@@ -1,0 +1,141 @@
+"""Makes large objects of many small ones, in the background.
+
+What is in the log up to a batch is written once more, as a segment; a manifest says so; then the batches are
+removed. Interrupted anywhere, it leaves a log that is whole, and some objects that nobody needs, which a
+later run removes. Segments of about the same size are merged, so that each batch is written again some times
+only, by the logarithm of their number. What need not be written again (``persistence.s3.superfluous``) is
+left out; once that would be much, all segments are written again for that.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from datetime import UTC, datetime, timedelta
+
+from persistence.changes import Adopted, Appended
+from persistence.s3 import batches, imports, segments, superfluous
+from persistence.s3.batches import Batch, Opened, Position
+from persistence.s3.journal import Journal
+from persistence.s3.objects import Objects
+from persistence.s3.segments import Manifest, Segment
+from persistence.s3.superfluous import Stretch
+
+DUE_BATCHES = 512
+"""So many make a segment."""
+MAX_STEP_BYTES = 16 << 20
+"""What is read of them at once ends with the batch that brings it to this."""
+MAX_SEGMENT_BYTES = 32 << 20
+"""Of its body; no larger ones are made by merging."""
+RATIO = 4
+"""A segment is merged with the next unless it is this many times as large."""
+REWRITE_SHARE = 0.25
+"""Once what was removed is this part of all segments, they are written again without it."""
+REWRITE_LEAST_BYTES = 1 << 20
+GRACE = timedelta(hours=1)
+"""How long an object is kept that nothing names: somebody may read it, or be about to name it."""
+
+
+class Compaction:
+    """Of one log, by the process that owns it; ``manifest`` is the newest one.
+
+    What it does blocks, and raises StoreError, Refused, Unanswered.
+    """
+
+    def __init__(self, objects: Objects, manifest: Manifest) -> None:
+        self._objects = objects
+        self.manifest = manifest
+
+    def is_long(self, end: Position) -> bool:
+        """Whether there is enough for a segment before that place."""
+        return end.number - self.manifest.end.number >= DUE_BATCHES
+
+    def is_wasteful(self, removed: int) -> bool:
+        """Whether it is time for ``rewrite``, where so many bytes are in segments of events that are not."""
+        size = sum(one.part.size for one in self.manifest.segments)
+        return size > 0 and removed >= max(REWRITE_LEAST_BYTES, REWRITE_SHARE * size)
+
+    def extend(self, end: Position) -> None:
+        """Make a segment of the next batches before ``end``, not of all where they are large."""
+        journal, found, size = Journal(self._objects), [], 0
+        journal.position, journal.holder = self.manifest.end, self.manifest.holder
+        for batch, _ in journal.read():
+            found.append(batch)
+            size += _size(batch)
+            if batch.number == end.number or size >= MAX_STEP_BYTES:
+                break
+        upto = Position(found[-1].number, journal.position.digest)
+        made = [*self.manifest.segments, self._put(found, found[0].number, upto.number)]
+        while len(made) > 1 and _fit(*made[-2:]):
+            before, last = made[-2:]
+            both = [*segments.get(self._objects, before), *segments.get(self._objects, last)]
+            made[-2:] = [self._put(both, before.first, last.last)]
+        self._publish(upto, journal.holder, made, [*self.manifest.imports, *_imports(found)])
+
+    def rewrite(self) -> None:
+        """Write all segments again without what need not be there."""
+        stretch = Stretch()
+        for segment in self.manifest.segments:
+            stretch.add(segments.get(self._objects, segment))
+        over = stretch.over()
+        made, named = [], []
+        for segment in self.manifest.segments:
+            left = superfluous.without(segments.get(self._objects, segment), over)
+            made.append(segments.put(self._objects, left, segment.first, segment.last))
+            named += _imports(left)
+        self._publish(self.manifest.end, self.manifest.holder, made, named)
+
+    def _put(self, found: Sequence[Batch], first: int, last: int) -> Segment:
+        stretch = Stretch()
+        stretch.add(found)
+        return segments.put(self._objects, superfluous.without(found, stretch.over()), first, last)
+
+    def _publish(
+        self, end: Position, holder: Opened | None, made: Sequence[Segment], named: Sequence[str]
+    ) -> None:
+        """Let the segments be the log up to ``end``; remove what nothing names any more."""
+        manifest = Manifest(self.manifest.number + 1, end, tuple(made), holder, tuple(named))
+        if not segments.publish(self._objects, manifest):
+            self.manifest = segments.newest(
+                self._objects
+            )  # our own, of an earlier attempt, or another server's
+            return
+        self.manifest = manifest
+        self._objects.delete([*segments.older(self._objects, manifest)])
+        self._objects.delete([*batches.upto(self._objects, end)])
+        self._collect(segments.SEGMENTS, {one.part.name for one in made})
+        self._collect(imports.IMPORTS, set(named))
+
+    def _collect(self, folder: str, named: Collection[str]) -> None:
+        before = datetime.now(UTC) - GRACE
+        found = self._objects.find(folder)
+        names = [
+            one.key for one in found if one.key.removeprefix(folder) not in named and one.modified < before
+        ]
+        self._objects.delete(names)
+
+
+def _fit(before: Segment, last: Segment) -> bool:
+    """Whether two neighbours should be one."""
+    size = before.part.size + last.part.size
+    return before.part.size < RATIO * last.part.size and size <= MAX_SEGMENT_BYTES
+
+
+def _imports(found: Sequence[Batch]) -> list[str]:
+    """Names of the parts of imports in them."""
+    return [
+        part.name
+        for batch in found
+        for change in batch.changes
+        if isinstance(change, Adopted)
+        for part in change.parts
+    ]
+
+
+def _size(batch: Batch) -> int:
+    """Bytes that it takes in memory, roughly."""
+    return sum(
+        len(record.body) + sum(map(len, record.large.values()))
+        for change in batch.changes
+        if isinstance(change, Appended)
+        for record in change.records
+    )

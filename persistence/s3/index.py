@@ -1,0 +1,165 @@
+"""The local database that is derived from the log in a bucket: made from it, and brought up to date.
+
+How far it is, is a row of its own in it, written in the transactions of what it is about. What is damaged, of
+another log, or behind what has become segments (which may have lost what was removed since) is made again.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import sqlite3
+from collections.abc import Iterable, Iterator
+from contextlib import closing
+from pathlib import Path
+
+import msgspec
+
+from engine.errors import AppendConflict, Conflict, EngineError, StoreCorrupt
+from persistence import changes
+from persistence.changes import Adopted
+from persistence.s3 import batches, imports, segments
+from persistence.s3.batches import BEGINNING, Batch, Opened, Position
+from persistence.s3.journal import Journal
+from persistence.s3.objects import Objects
+from persistence.s3.segments import Manifest
+from persistence.schema import DATABASE_NAME, READ_ERRORS, connect, prepare
+
+_log = logging.getLogger(__name__)
+
+ATTEMPTS = 3
+"""To read a log of which another process just then makes segments."""
+_COMMIT_BATCHES = 256
+"""Batches that are taken over in one transaction."""
+_TABLE = """
+CREATE TABLE IF NOT EXISTS journal (
+    one    INTEGER PRIMARY KEY CHECK (one = 1),
+    number INTEGER NOT NULL,
+    digest BLOB NOT NULL,
+    holder BLOB NOT NULL
+)
+"""
+_holder = msgspec.msgpack.Decoder(Opened | None)
+
+
+class Index:
+    """The index in ``directory`` of the log among ``objects``. Its methods block."""
+
+    def __init__(self, objects: Objects, directory: Path) -> None:
+        self._objects = objects
+        self._directory = directory
+        self.path = directory / DATABASE_NAME
+
+    def open(self, journal: Journal) -> Manifest:
+        """Bring the index, made if need be, and the journal to the end of the log; what of it is in segments.
+
+        Raises StoreCorrupt if the log has a gap or does not fit, StoreError, OSError.
+        """
+        for left in reversed(range(ATTEMPTS)):
+            manifest = segments.newest(self._objects)
+            try:
+                self._bring(journal, manifest)
+            except StoreCorrupt:
+                if not left or segments.newest(self._objects).number == manifest.number:
+                    raise
+            else:
+                break
+        return manifest
+
+    def catch_up(self, journal: Journal) -> None:
+        """Take over what is behind the index in the log. Raises StoreCorrupt, StoreError."""
+        with closing(connect(self.path)) as db:
+            self._apply(db, (batch for batch, _ in journal.read()), journal)
+
+    def _bring(self, journal: Journal, manifest: Manifest) -> None:
+        _prepare(self._directory)
+        with closing(connect(self.path)) as db:
+            position, holder = _kept(db)
+        journal.position, journal.holder = position, holder
+        if position.number < manifest.end.number or not _is_of(position, manifest, journal):
+            if position != BEGINNING:
+                _log.info(
+                    "%s is of no use: it is behind the log, or of another one, and made again", self.path
+                )
+            _remove(self.path)
+            _prepare(self._directory)
+            journal.position, journal.holder = manifest.end, manifest.holder
+            with closing(connect(self.path)) as db:
+                self._apply(db, self._archived(manifest), journal)
+        self.catch_up(journal)
+
+    def _archived(self, manifest: Manifest) -> Iterator[Batch]:
+        """What is in segments."""
+        for segment in manifest.segments:
+            yield from segments.get(self._objects, segment)
+
+    def _apply(self, db: sqlite3.Connection, found: Iterable[Batch], journal: Journal) -> None:
+        """Make the changes in batches, some batches in one transaction: then it is as far as the journal."""
+        db.execute("BEGIN IMMEDIATE")
+        try:
+            for count, batch in enumerate(found, 1):
+                self._make(db, batch)
+                if count % _COMMIT_BATCHES == 0 and batch.number == journal.position.number:
+                    keep(db, journal)
+                    db.execute("COMMIT")
+                    db.execute("BEGIN IMMEDIATE")
+            keep(db, journal)
+            db.execute("COMMIT")
+        except BaseException:
+            if db.in_transaction:
+                db.execute("ROLLBACK")
+            raise
+
+    def _make(self, db: sqlite3.Connection, batch: Batch) -> None:
+        try:
+            for change in batch.changes:
+                changes.make(db, change, self._adopt)
+        except (AppendConflict, Conflict, sqlite3.IntegrityError) as refused:
+            raise StoreCorrupt(
+                f"{batches.key(batch.number)} does not fit what comes before it: {refused}"
+            ) from refused
+
+    def _adopt(self, db: sqlite3.Connection, adopted: Adopted) -> None:
+        with closing(imports.get(self._objects, adopted, self._directory)) as lineage:
+            lineage.write(db)
+
+
+def keep(db: sqlite3.Connection, journal: Journal) -> None:
+    """Say how far the index is."""
+    end = journal.position
+    values = (end.number, end.digest, msgspec.msgpack.encode(journal.holder))
+    db.execute("INSERT OR REPLACE INTO journal VALUES (1, ?, ?, ?)", values)
+
+
+def _kept(db: sqlite3.Connection) -> tuple[Position, Opened | None]:
+    row = db.execute("SELECT number, digest, holder FROM journal").fetchone()
+    return (BEGINNING, None) if row is None else (Position(*row[:2]), _holder.decode(row[2]))
+
+
+def _is_of(position: Position, manifest: Manifest, journal: Journal) -> bool:
+    """Whether there is that place in the log."""
+    if position.number == manifest.end.number:
+        return position == manifest.end
+    return journal.holds(position)
+
+
+def _prepare(directory: Path) -> None:
+    """Make a database with the tables, empty if what was there is of no use."""
+    try:
+        _make_tables(directory)
+    except (EngineError, *READ_ERRORS) as failed:
+        path = directory / DATABASE_NAME
+        _log.warning("%s is of no use as an index, and made again: %s", path, failed)
+        _remove(path)
+        _make_tables(directory)
+
+
+def _make_tables(directory: Path) -> None:
+    with closing(connect(prepare(directory))) as db:
+        db.execute(_TABLE)
+
+
+def _remove(path: Path) -> None:
+    for end in ("", "-wal", "-shm", "-journal"):
+        with contextlib.suppress(FileNotFoundError):
+            path.with_name(path.name + end).unlink()

@@ -1,0 +1,199 @@
+"""The write-ahead log in a bucket: who writes it, and that only one does.
+
+A batch is put under the next number on condition that nothing is there. So of two servers one goes on, and
+the other learns at its next write that it does not: what is there is not its own. A server takes the log over
+by writing a batch of its own at the end, which says so; whoever wrote before is *fenced* from then on.
+
+An answer may be lost, and the batch be there or not. It is put again until something says which: the same
+bytes, under the same number. Only then the changes in it are answered for.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import random
+import socket
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from importlib.metadata import version
+
+from engine.errors import StoreCorrupt, StoreError, StoreFailed
+from engine.timestamps import now_us
+from persistence.changes import Change
+from persistence.s3 import batches, envelope, named
+from persistence.s3.batches import Batch, Opened, Position
+from persistence.s3.objects import Exists, Missing, Objects, Refused, Unanswered
+
+_log = logging.getLogger(__name__)
+
+FIRST_PAUSE_SECONDS = 0.1
+LONGEST_PAUSE_SECONDS = 5.0
+"""Between two attempts to write a batch."""
+READERS = 8
+"""Batches that are read at once."""
+_NONCE_BYTES = 16
+_CHUNK = 8 * READERS
+"""Batches that are in memory at once while the log is read."""
+
+_FENCED = (
+    "another server has taken over the store, and this one takes nothing more: stop one of them, or give "
+    "each a --s3-prefix of its own"
+)
+
+Patience = Callable[[str, float], object]
+"""Told why a batch is not written yet, it waits for so many seconds. Raises StoreError to give up."""
+
+
+class Fenced(StoreFailed):
+    """Another server has taken the log over: nothing of this one's is written any more."""
+
+    code = "store_taken_over"
+
+
+class Journal:
+    """The end of the log, to one thread at a time."""
+
+    def __init__(self, objects: Objects) -> None:
+        self._objects = objects
+        self.position = batches.BEGINNING
+        """How far it is known."""
+        self.holder: Opened | None = None
+        """Who has the log there; None where the last one has ended in good order."""
+        self.fenced: Fenced | None = None
+        """Set once another server has taken the log over."""
+
+    def read(self) -> Iterator[tuple[Batch, Position]]:
+        """The batches behind ``position``, and the place behind each, which is the position then.
+
+        Raises StoreCorrupt if one is missing or altered, or does not follow the one before it; StoreError.
+        """
+        for number, body in self._ahead():
+            batch = batches.decode(body, number)
+            if batch.prev != self.position.digest:
+                raise StoreCorrupt(
+                    f"{batches.key(number)} does not follow the batch that is there before it: "
+                    "one of them was altered"
+                )
+            self._passed(batch, body)
+            yield batch, self.position
+
+    def holds(self, position: Position) -> bool:
+        """Whether the log has the batch behind which that is. Raises StoreError."""
+        try:
+            body = self._get(position.number)
+        except StoreCorrupt:
+            return False
+        return batches.behind(batches.decode(body, position.number), body) == position
+
+    def claim(self) -> bool:
+        """Take the log over at ``position``; False if there is more behind it, to be read first.
+
+        Raises StoreError.
+        """
+        opened = Opened(host=socket.gethostname(), pid=os.getpid(), program=f"mcp-v8 {version('mcp-v8')}")
+        try:
+            self._put(self._next(opened=opened), _impatient)
+        except Fenced:
+            return False
+        return True
+
+    def ship(self, changes: Sequence[Change], patience: Patience) -> None:
+        """Make changes durable. Blocks until it is certain.
+
+        Raises StoreFailed if they are not written and will not be, Fenced if another server has taken the
+        log over, and what ``patience`` does: then it is not known.
+        """
+        try:
+            self._put(self._next(changes=tuple(changes)), patience)
+        except Fenced as fenced:
+            self.fenced = fenced
+            raise
+
+    def close(self) -> None:
+        """Say that this server has ended in good order. Raises StoreError."""
+        self._put(self._next(closed=True), _impatient)
+
+    def _next(
+        self, changes: tuple[Change, ...] = (), opened: Opened | None = None, closed: bool = False
+    ) -> Batch:
+        return Batch(
+            number=self.position.number + 1,
+            prev=self.position.digest,
+            nonce=os.urandom(_NONCE_BYTES),
+            at=now_us(),
+            changes=changes,
+            opened=opened,
+            closed=closed,
+        )
+
+    def _put(self, batch: Batch, patience: Patience) -> None:
+        body, where = batches.encode(batch), batches.key(batch.number)
+        data = envelope.seal(batches.KIND, batches.VERSION, body)
+        pause, is_open = FIRST_PAUSE_SECONDS, False
+        while True:
+            try:
+                self._objects.put(where, data, new=True)
+                break
+            except Exists:
+                if self._is_ours(where, data, patience):
+                    break
+                raise Fenced(_FENCED) from None
+            except Refused as refused:
+                if not is_open:
+                    raise StoreFailed(str(refused)) from refused
+                reason = str(refused)
+            except Unanswered as unanswered:
+                reason, is_open = str(unanswered), True
+            patience(reason, random.uniform(0.5, 1) * pause)  # noqa: S311 (not for secrets)
+            pause = min(2 * pause, LONGEST_PAUSE_SECONDS)
+        self._passed(batch, body)
+
+    def _passed(self, batch: Batch, body: bytes) -> None:
+        self.position = batches.behind(batch, body)
+        self.holder = None if batch.closed else batch.opened or self.holder
+
+    def _is_ours(self, where: str, data: bytes, patience: Patience) -> bool:
+        """Whether what is there was written by an earlier attempt."""
+        while True:
+            try:
+                return self._objects.get(where) == data
+            except (Unanswered, Refused) as failed:
+                patience(str(failed), LONGEST_PAUSE_SECONDS)
+            except Missing:
+                raise StoreCorrupt(f"{where} is there and is not: the service is not consistent") from None
+
+    def _ahead(self) -> Iterator[tuple[int, bytes]]:
+        """Number and body of each batch behind the position; several of them are asked for at once."""
+        with ThreadPoolExecutor(READERS, thread_name_prefix="s3-read") as readers:
+            for numbers in self._found():
+                yield from zip(numbers, readers.map(self._get, numbers), strict=True)
+
+    def _found(self) -> Iterator[list[int]]:
+        """Numbers of the batches behind the position, some at a time."""
+        expected = self.position.number + 1
+        chunk: list[int] = []
+        try:
+            for found in self._objects.find(
+                batches.PREFIX, after=batches.key(expected - 1) if expected else ""
+            ):
+                if batches.number_of(found.key) != expected:
+                    raise StoreCorrupt(f"{batches.key(expected)} is missing: a part of the log was lost")
+                chunk.append(expected)
+                expected += 1
+                if len(chunk) == _CHUNK:
+                    yield chunk
+                    chunk = []
+        except (Refused, Unanswered) as failed:
+            raise StoreError(str(failed)) from failed
+        if chunk:
+            yield chunk
+
+    def _get(self, number: int) -> bytes:
+        """A batch's body. Raises StoreCorrupt if there is none, StoreError."""
+        name = batches.key(number)
+        return envelope.unseal(batches.KIND, batches.VERSION, named.read(self._objects, name), name)
+
+
+def _impatient(reason: str, seconds: float) -> None:  # noqa: ARG001
+    raise StoreError(f"the log cannot be written to: {reason}")

@@ -1,0 +1,142 @@
+"""The event log in a bucket: a write-ahead log of group commits, with a SQLite database as its index.
+
+The index answers all that is read. What is appended is written into a transaction of the index first, which
+says whether it fits; then it is put into the bucket (``persistence.s3.journal``), and only then the
+transaction is committed and the appends are answered. So what the index has is in the bucket, and what the
+bucket has comes into the index at the next start if it is not there.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import sqlite3
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import TypeVar
+
+import trio
+
+from engine.errors import StoreError, StoreFailed
+from persistence import folders
+from persistence.adoption import Lineage
+from persistence.changes import Change
+from persistence.eventlog import Purged
+from persistence.lock import own
+from persistence.s3 import imports
+from persistence.s3.compaction import Compaction
+from persistence.s3.index import Index, keep
+from persistence.s3.journal import Journal, Patience
+from persistence.s3.objects import Objects, Refused, Unanswered
+from persistence.s3.segments import Manifest
+from persistence.sqlite import SqliteEventLog
+
+_log = logging.getLogger(__name__)
+
+CLAIMS = 20
+"""Attempts to take over a log that somebody goes on writing to."""
+COMPACT_SECONDS = 10.0
+"""How often it is looked whether there is enough for a segment."""
+
+T = TypeVar("T")
+
+
+@asynccontextmanager
+async def open_s3_log(objects: Objects, directory: Path) -> AsyncIterator[S3EventLog]:
+    """Own the log among ``objects`` until the end of the block, with its index in ``directory``.
+
+    Whoever owned it before does not any more. Raises StoreLocked if another process uses the directory,
+    StoreCorrupt or StoreError if the log cannot be used, OSError if the directory cannot.
+    """
+    await trio.to_thread.run_sync(folders.make, directory)
+    with own(directory):
+        index, journal = Index(objects, directory), Journal(objects)
+        manifest = await trio.to_thread.run_sync(_take_over, index, journal)
+        log = S3EventLog(objects, index, journal)
+        async with log.running(), trio.open_nursery() as nursery:
+            nursery.start_soon(log.compact, manifest)
+            yield log
+            nursery.cancel_scope.cancel()
+        if journal.fenced is None:
+            with contextlib.suppress(StoreError):  # the next one only learns that it was not said
+                await trio.to_thread.run_sync(journal.close)
+
+
+def _take_over(index: Index, journal: Journal) -> Manifest:
+    """Bring both to the end of the log and let that be ours. Raises StoreError, OSError."""
+    manifest = index.open(journal)
+    if journal.holder is not None:
+        _log.warning(
+            "the store was opened by %s, process %d on %s, which has not ended in good order: if it runs, "
+            "it takes nothing more",
+            journal.holder.program,
+            journal.holder.pid,
+            journal.holder.host,
+        )
+    for _ in range(CLAIMS):
+        if journal.claim():
+            return manifest
+        index.catch_up(journal)
+    raise StoreError("another server goes on writing to the store: stop it, or choose another --s3-prefix")
+
+
+class S3EventLog(SqliteEventLog):
+    """An ``EventLog``; made by ``open_s3_log``."""
+
+    def __init__(self, objects: Objects, index: Index, journal: Journal) -> None:
+        super().__init__(index.path, _Shipping(objects, journal))
+        self._objects = objects
+        self._journal = journal
+        self._removed_bytes = 0
+        """Of events that are still in segments."""
+
+    async def compact(self, manifest: Manifest) -> None:
+        """Make segments of what is appended, for ever; what fails is logged, and tried again."""
+        compaction = Compaction(self._objects, manifest)
+        while self._journal.fenced is None:
+            removed = self._removed_bytes
+            try:
+                if compaction.is_long(self._journal.position):
+                    await trio.to_thread.run_sync(compaction.extend, self._journal.position)
+                    continue
+                if compaction.is_wasteful(removed):
+                    await trio.to_thread.run_sync(compaction.rewrite)
+                    self._removed_bytes -= removed
+            except (StoreError, Refused, Unanswered) as failed:
+                _log.warning("no segment could be made of the log: %s", failed)
+            await trio.sleep(COMPACT_SECONDS)
+
+    async def purge(self, session: str, before: int) -> Purged:
+        """See ``EventLog``."""
+        purged = await super().purge(session, before)
+        self._removed_bytes += purged.size
+        return purged
+
+    def _run_query(self, query: Callable[[sqlite3.Connection], T]) -> T:
+        """See ``SqliteQueries``. Raises Fenced where the index may be behind the log, for good."""
+        if self._journal.fenced is not None:
+            raise self._journal.fenced
+        return super()._run_query(query)
+
+
+class _Shipping:
+    """The journal as the writer sees it."""
+
+    def __init__(self, objects: Objects, journal: Journal) -> None:
+        self._objects = objects
+        self._journal = journal
+
+    def ship(self, db: sqlite3.Connection, written: Sequence[Change | Lineage], patience: Patience) -> None:
+        """See ``Elsewhere``."""
+        self._journal.ship([*map(self._change, written)], patience)
+        keep(db, self._journal)
+
+    def _change(self, one: Change | Lineage) -> Change:
+        """With all that it names. Raises StoreFailed."""
+        if not isinstance(one, Lineage):
+            return one
+        try:
+            return imports.put(self._objects, one)
+        except (Refused, Unanswered) as failed:
+            raise StoreFailed(f"the import could not be stored, and was not: {failed}") from failed

@@ -1,0 +1,112 @@
+"""Older parts of the log: many batches in one object, and the manifests that say which.
+
+A segment is named by the hash of its body. Which segments make up the log up to which batch, a *manifest*
+says; they are numbered, and the last one counts. What is only in segments that no manifest names, or in
+batches that one covers, is not needed any more.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+import msgspec
+from msgspec import Struct
+
+from engine.errors import StoreCorrupt, StoreError
+from persistence.changes import Part
+from persistence.s3 import envelope, named
+from persistence.s3.batches import BEGINNING, Batch, Opened, Position
+from persistence.s3.objects import Exists, Objects, Refused, Unanswered
+
+SEGMENTS, MANIFESTS = "segments/", "manifests/"
+_SEGMENT, _MANIFEST, _VERSION = b"mcpv8sg", b"mcpv8mf", 1
+
+
+class Segment(Struct, frozen=True):
+    """What a manifest says of a segment."""
+
+    part: Part
+    first: int
+    """Number of its first batch."""
+    last: int
+
+
+class Manifest(Struct, frozen=True):
+    """The log up to a batch."""
+
+    number: int
+    """Of the manifest; -1 where there is none yet."""
+    end: Position
+    segments: tuple[Segment, ...]
+    """In the order of their batches, without gaps."""
+    holder: Opened | None = None
+    """Who had the log at the end."""
+    imports: tuple[str, ...] = ()
+    """Names of the parts of imports that changes in them name."""
+
+
+NONE = Manifest(-1, BEGINNING, ())
+
+_encoder = msgspec.msgpack.Encoder()
+_batches = msgspec.msgpack.Decoder(tuple[Batch, ...])
+_manifest = msgspec.msgpack.Decoder(Manifest)
+
+
+def put(objects: Objects, batches: Sequence[Batch], first: int, last: int) -> Segment:
+    """Keep what is left of consecutive batches as a segment. Raises Refused, Unanswered."""
+    body = _encoder.encode(tuple(batches))
+    return Segment(named.put(objects, SEGMENTS, _SEGMENT, _VERSION, body), first, last)
+
+
+def get(objects: Objects, segment: Segment) -> tuple[Batch, ...]:
+    """The batches in a segment. Raises StoreCorrupt if it is not there or altered, StoreError."""
+    body = named.get(objects, SEGMENTS, _SEGMENT, _VERSION, segment.part)
+    try:
+        return _batches.decode(body)
+    except msgspec.DecodeError as broken:
+        raise StoreCorrupt(f"segment {segment.part.name} cannot be decoded: {broken}") from broken
+
+
+def newest(objects: Objects) -> Manifest:
+    """The manifest that counts. Raises StoreCorrupt, StoreError."""
+    try:
+        found = [one.key for one in objects.find(MANIFESTS)]
+    except (Refused, Unanswered) as failed:
+        raise StoreError(str(failed)) from failed
+    if not found:
+        return NONE
+    name = found[-1]
+    body = envelope.unseal(_MANIFEST, _VERSION, named.read(objects, name), name)
+    try:
+        manifest = _manifest.decode(body)
+    except msgspec.DecodeError as broken:
+        raise StoreCorrupt(f"{name} cannot be decoded: {broken}") from broken
+    if _key(manifest.number) != name:
+        raise StoreCorrupt(f"{name} is another manifest")
+    return manifest
+
+
+def publish(objects: Objects, manifest: Manifest) -> bool:
+    """Make a manifest the one that counts; False if there is another one of that number.
+
+    Raises Refused; Unanswered, and then it is not known.
+    """
+    try:
+        objects.put(
+            _key(manifest.number), envelope.seal(_MANIFEST, _VERSION, _encoder.encode(manifest)), new=True
+        )
+    except Exists:
+        return False
+    return True
+
+
+def older(objects: Objects, manifest: Manifest) -> Iterator[str]:
+    """Keys of the manifests before that one. Raises Refused, Unanswered."""
+    for found in objects.find(MANIFESTS):
+        if found.key >= _key(manifest.number):
+            return
+        yield found.key
+
+
+def _key(number: int) -> str:
+    return f"{MANIFESTS}{number:020d}"

@@ -1,0 +1,198 @@
+"""Whatever happens to a log in a bucket, an index that is made again from it is the one that there was."""
+
+from __future__ import annotations
+
+import random
+import sqlite3
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import pytest
+import trio
+from log_samples import History, checkpoint_of
+from s3_memory import MemoryObjects
+
+from engine.chain import Record
+from engine.errors import StoreError, StoreFailed
+from persistence.s3 import compaction, journal, segments
+from persistence.s3.compaction import Compaction
+from persistence.s3.log import S3EventLog, open_s3_log
+from persistence.s3.objects import Refused, Unanswered
+from persistence.schema import DATABASE_NAME
+
+BEFORE = 10_000
+"""Sessions are closed at 9,999 here."""
+
+
+def content(directory: Path) -> dict[str, list[Any]]:
+    """All rows of an index, in an order that does not depend on when they were written."""
+    with closing(sqlite3.connect(directory / DATABASE_NAME)) as db:
+        return {
+            table: sorted(db.execute(f"SELECT * FROM {table}").fetchall(), key=repr)
+            for table in ("events", "sessions", "tags", "checkpoints")
+        }
+
+
+@pytest.fixture
+def objects() -> MemoryObjects:
+    return MemoryObjects()
+
+
+class Life:
+    """Does at random what a server does with its log, and what an S3 that fails does to it. The seed is in the
+    name of the test.
+    """
+
+    def __init__(self, objects: MemoryObjects, seed: int) -> None:
+        self.random = random.Random(seed)
+        self.objects = objects
+        self.open: dict[str, History] = {}
+        self.exported: list[list[Record]] = []
+        """Whole histories of sessions that are gone."""
+        self.number = 0
+
+    async def step(self, log: S3EventLog) -> None:
+        if self.random.random() < 0.15:
+            self.objects.plan("put", self.random.choice(["before", "after", "refused", None]))
+        kinds = [
+            "create",
+            "fork",
+            "execute",
+            "execute",
+            "execute",
+            "tag",
+            "checkpoint",
+            "close",
+            "purge",
+            "adopt",
+        ]
+        kind = self.random.choice(kinds)
+        if kind == "create":
+            await self._create(log)
+        elif kind == "adopt" and self.exported:
+            await self._adopt(log)
+        elif kind == "purge":
+            await self._purge(log)
+        elif self.open:
+            history = self.random.choice([*self.open.values()])
+            if kind == "fork":
+                fork = self._new()
+                fork.forked(
+                    self.random.choice([one for one in history.records if one.event.seq])
+                    if len(history.records) > 1
+                    else history.head
+                )
+                await self._append(log, fork, 1)
+            elif kind == "execute":
+                many = self.random.randrange(1, 4)
+                for _ in range(many):
+                    history.executed(code="x" * self.random.choice([1, 3_000]))
+                await self._append(log, history, many)
+            elif kind == "tag":
+                history.tagged(history.records[0].event.seq, stage=self.random.choice(["raw", "fine", None]))
+                await self._append(log, history, 1)
+            elif kind == "checkpoint":
+                await self._attempt(log.add_checkpoint(checkpoint_of(history.records[0])))
+            elif kind == "close":
+                history.closed()
+                await self._append(log, history, 1)
+
+    async def _create(self, log: S3EventLog) -> None:
+        history = self._new()
+        history.created()
+        history.executed()
+        await self._append(log, history, 2)
+
+    def _new(self) -> History:
+        self.number += 1
+        # few names, so that a new session often has that of one that was deleted
+        names = {f"n{n}" for n in range(6)} - {one.name for one in self.open.values()}
+        name = self.random.choice(sorted(names)) if names else f"more{self.number}"
+        return History(f"s{self.number}", name=name)
+
+    async def _append(self, log: S3EventLog, history: History, many: int) -> None:
+        if not await self._attempt(log.append(history.records[-many:])):
+            del history.records[-many:]
+            return
+        if type(history.head.event).__name__ == "Closed":
+            del self.open[history.session]
+            if type(history.records[0].event).__name__ == "Created" and len(history.records) > 2:
+                self.exported.append(history.records[:-1])
+        else:
+            self.open[history.session] = history
+
+    async def _purge(self, log: S3EventLog) -> None:
+        for session in await log.purgeable(BEFORE, limit=3):
+            await self._attempt(log.purge(session, BEFORE))
+
+    async def _adopt(self, log: S3EventLog) -> None:
+        records = self.random.choice(self.exported)
+        event = records[0].event
+        if event.session in self.open or await log.session(event.session) is not None:
+            return
+        if any(one.name == event.name for one in self.open.values()):  # type: ignore[union-attr]
+            return
+        async with log.adoption() as adoption:
+            await adoption.add(records)
+            if await self._attempt(adoption.commit()):
+                history = History(event.session, name=event.name)  # type: ignore[union-attr]
+                history.records = [*records]
+                self.open[event.session] = history
+
+    async def _attempt(self, doing: Any) -> bool:
+        try:
+            await doing
+        except StoreFailed:
+            return False
+        return True
+
+
+@pytest.fixture(autouse=True)
+def small(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Segments after a few batches, and no waiting."""
+    monkeypatch.setattr(compaction, "DUE_BATCHES", 7)
+    monkeypatch.setattr(compaction, "REWRITE_LEAST_BYTES", 1)
+    monkeypatch.setattr(journal, "FIRST_PAUSE_SECONDS", 0.0)
+
+    async def nothing(*_: object) -> None:
+        """Segments are made when the test says so."""
+
+    monkeypatch.setattr(S3EventLog, "compact", nothing)
+
+
+async def compacted(log: S3EventLog, objects: MemoryObjects, chance: random.Random) -> None:
+    """Some work at segments, which may fail anywhere."""
+    manifest = await trio.to_thread.run_sync(segments.newest, objects)
+    work = Compaction(objects, manifest)
+    if chance.random() < 0.3:
+        objects.plan(chance.choice(["put", "delete", "get"]), *[None] * chance.randrange(4), "before")
+    try:
+        if work.is_long(log._journal.position):
+            await trio.to_thread.run_sync(work.extend, log._journal.position)
+        elif manifest.segments and chance.random() < 0.5:
+            await trio.to_thread.run_sync(work.rewrite)
+    except (StoreError, Refused, Unanswered) as failed:
+        if "as planned" not in str(failed):
+            raise
+    objects._planned.clear()
+
+
+@pytest.mark.parametrize("seed", range(12))
+async def test_an_index_made_from_the_bucket_is_the_one_that_the_server_has(
+    objects: MemoryObjects, tmp_path: Path, seed: int
+) -> None:
+    life = Life(objects, seed)
+    for _ in range(4):
+        async with open_s3_log(objects, tmp_path / "index") as log:
+            for _ in range(60):
+                await life.step(log)
+                objects._planned.clear()
+                if life.random.random() < 0.2:
+                    await compacted(log, objects, life.random)
+        known = content(tmp_path / "index")
+        fresh = tmp_path / f"fresh{life.number}"
+        async with open_s3_log(objects, fresh):
+            pass
+        assert content(fresh) == known
+    assert (await trio.to_thread.run_sync(segments.newest, objects)).segments
