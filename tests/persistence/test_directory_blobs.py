@@ -5,7 +5,6 @@ from __future__ import annotations
 import errno
 import hashlib
 import os
-import random
 import shutil
 import stat
 import subprocess
@@ -18,10 +17,10 @@ from typing import Any
 import pytest
 import trio
 
-from engine.errors import BlobCorrupt, BlobError, BlobMissing, BlobStoreFailed
+from engine.errors import BlobMissing, BlobStoreFailed
 from persistence import directory_blobs
 from persistence.blobstore import Swept
-from persistence.directory_blobs import THREADS, DirectoryBlobStore
+from persistence.directory_blobs import DirectoryBlobStore
 
 SMALL = bytes(range(97))
 HOUR = 3_600.0
@@ -66,14 +65,6 @@ def failing(monkeypatch: pytest.MonkeyPatch, function: str, number: int, code: i
         yield calls
 
 
-async def test_a_blob_is_named_by_its_hash_and_had_again_after_a_restart(
-    store: DirectoryBlobStore, tmp_path: Path
-) -> None:
-    for data in (SMALL, b"", b"x" * 3_000_000):
-        assert await store.put(data) == name_of(data)
-        assert await DirectoryBlobStore(tmp_path).get(name_of(data)) == data
-
-
 async def test_putting_it_again_changes_nothing_but_its_age(
     store: DirectoryBlobStore, tmp_path: Path
 ) -> None:
@@ -87,14 +78,6 @@ async def test_putting_it_again_changes_nothing_but_its_age(
     assert files(tmp_path) == [name]
 
 
-async def test_many_tasks_put_the_same_blob(store: DirectoryBlobStore, tmp_path: Path) -> None:
-    async with trio.open_nursery() as nursery:
-        for _ in range(THREADS * 4):
-            nursery.start_soon(store.put, SMALL * 1_000)
-    assert files(tmp_path) == [name_of(SMALL * 1_000)]
-    assert await store.get(name_of(SMALL * 1_000)) == SMALL * 1_000
-
-
 async def test_nobody_else_may_look_at_blobs(store: DirectoryBlobStore, tmp_path: Path) -> None:
     mask = os.umask(0)
     try:
@@ -103,13 +86,6 @@ async def test_nobody_else_may_look_at_blobs(store: DirectoryBlobStore, tmp_path
         os.umask(mask)
     modes = [stat.S_IMODE(one.stat().st_mode) for one in (path.parent.parent, path.parent, path)]
     assert modes == [0o700, 0o700, 0o600]
-
-
-async def test_a_blob_that_is_not_there_is_missing(store: DirectoryBlobStore, tmp_path: Path) -> None:
-    for _ in range(2):
-        with pytest.raises(BlobMissing, match=f"no blob {name_of(b'')} in {tmp_path}/blobs"):
-            await store.get(name_of(b""))
-        await store.put(SMALL)
 
 
 @pytest.mark.parametrize(
@@ -142,79 +118,6 @@ async def test_what_is_no_name_is_never_a_path(
         await store.get(name)
 
 
-# --- altered --------------------------------------------------------------------------------------
-
-
-def flips(data: bytes) -> Iterator[bytes]:
-    for at in range(len(data)):
-        yield data[:at] + bytes([data[at] ^ 1]) + data[at + 1 :]
-
-
-def truncations(data: bytes) -> Iterator[bytes]:
-    for length in range(len(data)):
-        yield data[:length]
-
-
-def sampled(data: bytes) -> Iterator[bytes]:
-    """Bits, ends, stretches of zeros and doubled bytes, of a large blob."""
-    chance = random.Random(1)
-    for _ in range(40):
-        at, length = chance.randrange(len(data)), chance.randrange(1, 9_000)
-        yield data[:at] + bytes([data[at] ^ 1 << chance.randrange(8)]) + data[at + 1 :]
-        yield data[:at]
-        yield data[:at] + bytes(len(data[at : at + length])) + data[at + length :]
-        yield data[: at + length] + data[at:]
-    yield data + b"\0"
-    yield bytes(len(data))
-
-
-ALTERED = pytest.mark.parametrize(
-    ("data", "alter"),
-    [
-        pytest.param(SMALL, flips, id="every byte"),
-        pytest.param(SMALL, truncations, id="every end"),
-        pytest.param(random.Random(0).randbytes(400_000), sampled, id="a large one, sampled"),
-    ],
-)
-
-
-@ALTERED
-async def test_an_altered_blob_is_never_handed_out(
-    store: DirectoryBlobStore, tmp_path: Path, data: bytes, alter: Callable[[bytes], Iterator[bytes]]
-) -> None:
-    path = path_of(tmp_path, await store.put(data))
-    for altered in alter(data):
-        path.write_bytes(altered)
-        with pytest.raises(BlobCorrupt, match=f"{path} is not what was put there"):
-            await store.get(path.name)
-    path.write_bytes(data)
-    assert await store.get(path.name) == data
-
-
-@ALTERED
-async def test_putting_a_blob_that_was_altered_puts_it_right(
-    store: DirectoryBlobStore, tmp_path: Path, data: bytes, alter: Callable[[bytes], Iterator[bytes]]
-) -> None:
-    """Also where its size is right: what only looks as if it were stored is not."""
-    path = path_of(tmp_path, await store.put(data))
-    for altered in alter(data):
-        path.write_bytes(altered)
-        await store.put(data)
-        assert path.read_bytes() == data
-    assert files(tmp_path) == [path.name]
-
-
-async def test_a_blob_in_another_ones_place_is_not_handed_out(
-    store: DirectoryBlobStore, tmp_path: Path
-) -> None:
-    a, b = await store.put(b"a"), await store.put(b"b")
-    path_of(tmp_path, a).replace(path_of(tmp_path, b))
-    with pytest.raises(BlobCorrupt):
-        await store.get(b)
-    with pytest.raises(BlobMissing):
-        await store.get(a)
-
-
 # --- durable --------------------------------------------------------------------------------------
 
 
@@ -231,30 +134,6 @@ async def test_after_a_sync_that_failed_the_next_put_syncs_again(
 
 
 # --- sweeping -------------------------------------------------------------------------------------
-
-
-async def test_a_sweep_removes_what_is_old_and_not_needed(store: DirectoryBlobStore, tmp_path: Path) -> None:
-    names = {word: await store.put(word * 10) for word in (b"old", b"kept", b"new")}
-    for word in (b"old", b"kept"):
-        age(path_of(tmp_path, names[word]), HOUR + 60)
-    keep = {names[b"kept"], "f" * 64, "no name"}
-    before, used = files(tmp_path), store.used_bytes
-    known = await store.survey(keep, older_than=HOUR)
-    assert (files(tmp_path), store.used_bytes) == (before, used), "a survey removes nothing"
-    swept = await store.sweep(keep, older_than=HOUR)
-    assert known == swept
-    assert swept == Swept(kept=2, kept_bytes=70, removed=1, removed_bytes=30)
-    assert files(tmp_path) == sorted([names[b"kept"], names[b"new"]])
-    with pytest.raises(BlobMissing):
-        await store.get(names[b"old"])
-
-
-async def test_a_blob_that_is_put_again_counts_as_new(store: DirectoryBlobStore, tmp_path: Path) -> None:
-    name = await store.put(SMALL)
-    age(path_of(tmp_path, name), HOUR + 60)
-    await store.put(SMALL)
-    assert (await store.sweep((), older_than=HOUR)).removed == 0
-    assert await store.get(name) == SMALL
 
 
 async def test_a_put_never_relies_on_a_blob_that_a_sweep_is_removing(
@@ -330,55 +209,11 @@ async def test_a_sweep_leaves_alone_what_is_no_blob(store: DirectoryBlobStore, t
     assert all(one.exists() for one in strange)
 
 
-async def test_a_sweep_of_nothing_finds_nothing(store: DirectoryBlobStore) -> None:
-    assert await store.sweep((), older_than=0) == Swept(kept=0, kept_bytes=0, removed=0, removed_bytes=0)
-
-
 # --- folders and disks ----------------------------------------------------------------------------
 
 
 def on_disk(directory: Path) -> int:
     return sum(path.stat().st_size for path in directory.glob("blobs/??/*"))
-
-
-async def test_what_blobs_take_is_counted_as_it_changes(store: DirectoryBlobStore, tmp_path: Path) -> None:
-    assert store.used_bytes == 0
-    first, second = await store.put(SMALL), await store.put(b"x" * 5_000)
-    await store.put(SMALL)
-    assert store.used_bytes == on_disk(tmp_path) == 5_097
-    path_of(tmp_path, second).write_bytes(b"altered")
-    await store.sweep([], older_than=HOUR)
-    assert store.used_bytes == on_disk(tmp_path) == 104
-    await store.put(b"x" * 5_000)
-    assert store.used_bytes == on_disk(tmp_path) == 5_097
-    await store.discard(first)
-    await store.discard(first)
-    assert store.used_bytes == on_disk(tmp_path) == 5_000
-    await store.sweep([], older_than=-HOUR)
-    assert store.used_bytes == on_disk(tmp_path) == 0
-
-
-async def test_what_was_there_before_is_counted_by_a_sweep(store: DirectoryBlobStore, tmp_path: Path) -> None:
-    await store.put(SMALL)
-    again = DirectoryBlobStore(tmp_path)
-    await again.put(b"new")
-    await again.sweep([], older_than=HOUR)
-    assert again.used_bytes == 100
-
-
-async def test_what_many_tasks_put_and_discard_is_counted_once(
-    store: DirectoryBlobStore, tmp_path: Path
-) -> None:
-    async def put_and_discard(number: int) -> None:
-        for _ in range(5):
-            name = await store.put(b"%d" % (number % 3) * 1_000)
-            await store.discard(name)
-        await store.put(b"%d" % (number % 3) * 1_000)
-
-    async with trio.open_nursery() as nursery:
-        for number in range(9):
-            nursery.start_soon(put_and_discard, number)
-    assert store.used_bytes == on_disk(tmp_path)
 
 
 async def test_a_put_that_fails_takes_nothing(
@@ -516,16 +351,6 @@ async def test_a_full_disk_keeps_what_it_has_and_takes_more_when_there_is_room(s
 # --- cancellation ---------------------------------------------------------------------------------
 
 
-async def test_a_put_that_is_cancelled_before_it_began_leaves_nothing(
-    store: DirectoryBlobStore, tmp_path: Path
-) -> None:
-    with trio.CancelScope() as scope:
-        scope.cancel()
-        await store.put(SMALL)
-    assert scope.cancelled_caught
-    assert files(tmp_path) == []
-
-
 async def test_a_put_that_is_cancelled_while_it_writes_is_waited_for(
     store: DirectoryBlobStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -543,8 +368,3 @@ async def test_a_put_that_is_cancelled_while_it_writes_is_waited_for(
     assert scope.cancelled_caught
     assert files(tmp_path) == [name_of(SMALL)]
     assert await store.get(name_of(SMALL)) == SMALL
-
-
-def test_every_failure_of_a_blob_is_one_of_the_store() -> None:
-    """Whoever only wants a shortcut catches them all."""
-    assert all(issubclass(one, BlobError) for one in (BlobMissing, BlobCorrupt, BlobStoreFailed))
