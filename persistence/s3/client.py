@@ -24,8 +24,8 @@ READ_BYTES = 64 << 10
 """What is read of an answer at once."""
 SLOWEST = 256 << 10
 """Bytes a second: an answer that takes longer by more than ``Settings.read_seconds`` is given up."""
-_DELETED_AT_ONCE = 1_000
-"""More S3 does not take."""
+KEYS_AT_ONCE = 1_000
+"""In a list, and to be removed; more S3 does not do."""
 
 
 class S3Objects:
@@ -85,8 +85,8 @@ class S3Objects:
     def delete(self, keys: Collection[str]) -> None:
         """See ``Objects``."""
         whole = [self._settings.key(key) for key in keys]
-        for at in range(0, len(whole), _DELETED_AT_ONCE):
-            self._delete(whole[at : at + _DELETED_AT_ONCE])
+        for at in range(0, len(whole), KEYS_AT_ONCE):
+            self._delete(whole[at : at + KEYS_AT_ONCE])
 
     def close(self) -> None:
         """Close the connections. No call may be under way."""
@@ -121,7 +121,9 @@ class S3Objects:
         return self._service.ask_again(
             "ListObjectsV2",
             start,
-            lambda: self._service.client.list_objects_v2(Bucket=self._settings.bucket, Prefix=start, **place),
+            lambda: self._service.client.list_objects_v2(
+                Bucket=self._settings.bucket, Prefix=start, MaxKeys=KEYS_AT_ONCE, **place
+            ),
         )
 
     def _delete(self, whole: list[str]) -> None:
