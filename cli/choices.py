@@ -18,6 +18,13 @@ from cli.options import ALIASES, MAX_PORT, SETTINGS, variable
 
 _RANKS = {ParameterSource.COMMANDLINE: 3, ParameterSource.ENVIRONMENT: 2, ParameterSource.DEFAULT_MAP: 1}
 _ENVIRONMENT = 2
+_FILE = 1
+_STORES = {
+    "dir": "keeps sessions in a directory",
+    "s3": "keeps sessions in a bucket",
+    "none": "keeps nothing",
+}
+_OF_BUCKETS = ("cache_dir", "s3_kms_key", "s3_encryption", "s3_path_style", "s3_prefix")
 DOORS = ("http_port", "sse_port", "stdio")
 """Settings of which one is chosen."""
 _MAXIMA = {"execution_timeout": "max_execution_timeout", "heap_memory": "heap_memory_max"}
@@ -93,23 +100,38 @@ def _keep_below(chosen: Choices, usual: str, most: str) -> None:
 
 
 def _choose_store(chosen: Choices) -> None:
-    """Settle whether there is a store, and where."""
-    kind, stateless, directory = chosen.pop("heap_store"), chosen["stateless"], chosen["directory_path"]
-    said = [(directory, True), (kind, kind.value == "dir"), (stateless, False)]
-    said = [(choice, keeps) for choice, keeps in said if choice.rank and choice.value]
+    """Settle whether there is a store, and where: what is not chosen is None then."""
+    kind, stateless = chosen.pop("heap_store"), chosen["stateless"]
+    directory, bucket = chosen["directory_path"], chosen["s3_bucket"]
+    said: list[tuple[Choice, str]] = [
+        (directory, "dir"),
+        (bucket, "s3"),
+        (stateless, "none"),
+        (kind, kind.value),
+    ]
+    said = [(choice, store) for choice, store in said if choice.rank and choice.value]
     first = max((choice.rank for choice, _ in said), default=0)
-    by_keeps = {keeps: choice for choice, keeps in said if choice.rank == first}
-    if len(by_keeps) == 2:
+    by_store = {store: choice for choice, store in reversed(said) if choice.rank == first}
+    if len(by_store) > 1:
+        one, other = sorted(by_store, key=list(_STORES).index)[-2:]
         raise ConfigError(
-            f"{by_keeps[False].origin} keeps nothing, so {by_keeps[True].origin} cannot be given with it"
+            f"{by_store[other].origin} {_STORES[other]}, so {by_store[one].origin} cannot be given with it"
         )
-    if False in by_keeps:
-        chosen["stateless"] = by_keeps[False]._replace(value=True)
-        chosen["directory_path"] = by_keeps[False]._replace(value=None)
-        return
-    chosen["stateless"] = by_keeps.get(True, stateless)._replace(value=False)
+    store, choice = next(iter(by_store.items()), ("dir", stateless))
+    if store == "s3" and not bucket.value:
+        raise ConfigError(f"{choice.origin} s3 needs a bucket: give --s3-bucket")
+    if store != "s3":
+        for name in _OF_BUCKETS:
+            if chosen[name].rank > _FILE and chosen[name].value not in (None, ""):
+                raise ConfigError(f"{chosen[name].origin} is for a store in S3: give --s3-bucket, too")
     path = directory.value or environment.state_directory()
-    chosen["directory_path"] = directory._replace(value=path.absolute())
+    chosen["stateless"] = choice._replace(value=store == "none")
+    chosen["s3_bucket"] = bucket if store == "s3" else choice._replace(value=None)
+    chosen["directory_path"] = (
+        directory._replace(value=path.absolute()) if store == "dir" else choice._replace(value=None)
+    )
+    if chosen["cache_dir"].value is not None:
+        chosen["cache_dir"] = chosen["cache_dir"]._replace(value=chosen["cache_dir"].value.absolute())
 
 
 def _choose_door(chosen: Choices, environ: Mapping[str, str]) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
 
@@ -15,6 +16,9 @@ from engine import cgroup
 from engine.isolate.sandbox.layers import Mode
 from engine.limits import LimitPolicy, Limits
 from engine.placement import Placement, place
+from persistence.s3 import settings as bucket_settings
+from persistence.s3.objects import Refused
+from persistence.stores import Bucket, Directory, Place
 from transports.guard import ANY
 from transports.request import SESSION_NAME
 from transports.settings import HttpSettings
@@ -34,8 +38,8 @@ class Settings(Struct, frozen=True, kw_only=True):
     """0 for any free port; None to serve on stdin and stdout."""
     session_id: str | None
     """Session of a client on stdin that names none."""
-    store: Path | None
-    """Directory of the event log; None for a stateless server."""
+    store: Place | None
+    """Where the event log is; None for a stateless server."""
     cache_dir: Path
     max_workers: int
     max_executions: int
@@ -59,7 +63,7 @@ class Settings(Struct, frozen=True, kw_only=True):
 def settings(choices: Choices) -> Settings:
     """The settings that follow from the choices. Raises ConfigError."""
     chosen = {name: choice.value for name, choice in choices.items()}
-    store: Path | None = chosen["directory_path"]
+    store = place_of(chosen)
     port = chosen["http_port"] if chosen["sse_port"] is None else chosen["sse_port"]
     bound = chosen["bind_host"].strip().strip("[]")
     return Settings(
@@ -96,11 +100,30 @@ def settings(choices: Choices) -> Settings:
             all_tools=chosen["tools"] == "all",
             body_bytes=chosen["max_body_bytes"],
             connections=chosen["max_connections"],
-            store="none" if store is None else f"sqlite:{store}",
+            store="none" if store is None else str(store),
         ),
         log_level=chosen["log_level"],
         log_format=chosen["log_format"],
     )
+
+
+def place_of(chosen: Mapping[str, Any]) -> Place | None:
+    """Where the store is; None if there is none. Raises ConfigError."""
+    if chosen["directory_path"] is not None:
+        return Directory(chosen["directory_path"])
+    if chosen["s3_bucket"] is None:
+        return None
+    try:
+        bucket = bucket_settings.Settings(
+            bucket=chosen["s3_bucket"],
+            prefix=chosen["s3_prefix"],
+            path_style=chosen["s3_path_style"],
+            encryption=chosen["s3_encryption"],
+            kms_key=chosen["s3_kms_key"],
+        )
+    except Refused as refused:
+        raise ConfigError(str(refused)) from refused
+    return Bucket(bucket, chosen["cache_dir"], chosen["cache_max_bytes"])
 
 
 def _policy(chosen: dict[str, Any]) -> LimitPolicy:

@@ -177,14 +177,52 @@ GROUPS: dict[str, tuple[click.Option, ...]] = {
         ),
         _option(
             "--heap-store",
-            type=click.Choice(["dir", "none"]),
-            help="Another way to say it: none is --stateless, dir the contrary.",
+            type=click.Choice(["dir", "s3", "none"]),
+            help="Another way to say it: none is --stateless, dir a directory, s3 a bucket.",
         ),
         _option(
             "--heap-dir",
             type=Directory(path_type=Path, file_okay=False, readable=False),
             metavar="DIR",
             help="Another name of --directory-path.",
+        ),
+        _option(
+            "--s3-bucket",
+            metavar="BUCKET",
+            help="Keep log and checkpoints in this bucket of S3, or of what speaks it. Credentials, region "
+            "and endpoint are found as by all AWS tools: AWS_ACCESS_KEY_ID, AWS_ENDPOINT_URL and so on.",
+        ),
+        _option(
+            "--s3-prefix",
+            metavar="PREFIX",
+            default="",
+            help="What all keys in the bucket begin with; one for each store.",
+        ),
+        _option(
+            "--s3-path-style/--no-s3-path-style",
+            default=None,
+            help="Whether the bucket is in the path of URLs, not in the name of the host.  "
+            "[default: where an endpoint is given]",
+        ),
+        _option(
+            "--s3-encryption",
+            type=click.Choice(["AES256", "aws:kms", "aws:kms:dsse"]),
+            help="How S3 encrypts what is stored.  [default: as the bucket has it]",
+        ),
+        _option("--s3-kms-key", metavar="KEY", help="Its id or ARN, for aws:kms."),
+        _option(
+            "--cache-dir",
+            type=Directory(path_type=Path, file_okay=False),
+            metavar="DIR",
+            help="With a bucket: keep here what then need not be read from it again. Safe to delete.",
+        ),
+        _number(
+            "--cache-max-bytes",
+            0,
+            1 << 30,
+            1 << 50,
+            "What checkpoints in that cache may take; those used last are kept.",
+            "BYTES",
         ),
         _number(
             "--max-store-mb",

@@ -27,8 +27,7 @@ from engine.errors import EngineError, StoreCorrupt
 from engine.isolate.sandbox.layers import Layers
 from engine.observer import Observer
 from engine.supervisor import Stores, Supervisor, open_supervisor
-from persistence.directory_blobs import DirectoryBlobStore
-from persistence.sqlite import SqliteEventLog, open_sqlite_log
+from persistence.stores import Directory, Opened, Place, open_stores
 from transports.metrics import Metrics
 from transports.tokens import BrokenTokens, TokenFile
 
@@ -89,10 +88,10 @@ async def _serve(settings: Settings) -> None:
                 nursery.start_soon(tokens.watch)
             metrics = Metrics()
             observers = (ExecutionLog(), metrics)
-            async with _open_log(settings) as log:
+            async with _open_stores(settings) as stores:
                 imported = trio.Event()
                 nursery.start_soon(_import, settings, imported)
-                async with _open_engine(settings, log, observers) as engine:
+                async with _open_engine(settings, stores, observers) as engine:
 
                     def started() -> None:
                         _announce(settings, engine, listeners)
@@ -105,7 +104,7 @@ async def _serve(settings: Settings) -> None:
                     else:
                         from transports import app
 
-                        failing = (lambda: None) if log is None else (lambda: log.failing)
+                        failing = (lambda: None) if stores is None else (lambda: stores.log.failing)
                         await app.serve(engine, listeners, http, stop, started, failing, metrics, tokens)
             nursery.cancel_scope.cancel()
 
@@ -118,18 +117,14 @@ async def _import(settings: Settings, imported: trio.Event) -> None:
 
 
 def _open_engine(
-    settings: Settings, log: SqliteEventLog | None, observers: Sequence[Observer]
+    settings: Settings, stores: Opened | None, observers: Sequence[Observer]
 ) -> AbstractAsyncContextManager[Supervisor]:
     if settings.placement is not None:
         # This thread alone: the log's, which is there already, mostly waits and computes outside
         # of Python, and may do so anywhere.
         os.sched_setaffinity(0, settings.placement.server)
-    stores = None
-    if log is not None:
-        assert settings.store is not None
-        stores = Stores(log, DirectoryBlobStore(settings.store))
     return open_supervisor(
-        stores=stores,
+        stores=None if stores is None else Stores(*stores),
         policy=settings.policy,
         cache_dir=settings.cache_dir,
         max_workers=settings.max_workers,
@@ -146,12 +141,12 @@ def _open_engine(
 
 
 @asynccontextmanager
-async def _open_log(settings: Settings) -> AsyncIterator[SqliteEventLog | None]:
+async def _open_stores(settings: Settings) -> AsyncIterator[Opened | None]:
     if settings.store is None:
         yield None
         return
-    async with open_sqlite_log(settings.store) as log:
-        yield log
+    async with open_stores(settings.store) as stores:
+        yield stores
 
 
 async def _listen(settings: Settings) -> list[trio.SocketListener]:
@@ -209,7 +204,7 @@ def _announce(settings: Settings, engine: Supervisor, listeners: list[trio.Socke
         _log.info("listening", extra={FIELDS: msgspec.to_builtins(told)})
         return
     layers: Layers = engine.status()["sandbox"]
-    store = "none: stateless, nothing is kept" if settings.store is None else str(settings.store)
+    store = _described(settings.store)
     where = "Serving MCP on stdin and stdout"
     if urls:
         sse = f", over SSE at {urls[0]}/sse" if settings.http.sse else ""
@@ -219,6 +214,12 @@ def _announce(settings: Settings, engine: Supervisor, listeners: list[trio.Socke
         code = '{"code":"1 + 2"}'
         lines.append(f"Try: curl -X POST {urls[0]}/api/exec -H 'Content-Type: application/json' -d '{code}'")
     _tell("\n".join(lines))
+
+
+def _described(store: Place | None) -> str:
+    if store is None:
+        return "none: stateless, nothing is kept"
+    return str(store.path) if isinstance(store, Directory) else str(store)
 
 
 def _tell(text: str) -> None:
