@@ -1,70 +1,33 @@
-"""A bucket in memory, whose clock and whose faults a test decides."""
+"""A bucket in memory in which somebody else ages and alters objects, and which a test hears of in time."""
 
 from __future__ import annotations
 
-import threading
-from collections.abc import Callable, Collection, Iterator
-from datetime import UTC, datetime, timedelta
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import timedelta
 
-from persistence.s3.objects import Exists, Found, Missing
+from s3_memory import MemoryObjects, Operation, utc_now
 
 
-class Bucket:
-    """``Objects``. ``before`` and ``after`` each call, they are told of the operation and its keys."""
-
+class Bucket(MemoryObjects):
     def __init__(self) -> None:
-        self.stored: dict[str, tuple[bytes, datetime]] = {}
-        self.calls: list[tuple[str, str]] = []
-        """Operation and key, or the first of some."""
+        super().__init__(lambda: utc_now() - self.slow_by)
         self.slow_by = timedelta()
         """What the service's clock is behind that of this machine."""
-        self.before: Callable[[str, Collection[str]], None] = lambda operation, keys: None
-        self.after: Callable[[str, Collection[str]], None] = lambda operation, keys: None
-        self._lock = threading.Lock()
+        self.after_call: Callable[[Operation, str], None] = lambda operation, key: None
+        """Called in the thread of each call once it has taken effect, before it is answered."""
 
-    def put(self, key: str, data: bytes, *, new: bool = False) -> None:
-        self._begin("put", [key])
-        with self._lock:
-            if new and key in self.stored:
-                raise Exists(f"{key} is there")
-            self.stored[key] = data, datetime.now(UTC) - self.slow_by
-        self.after("put", [key])
-
-    def get(self, key: str) -> bytes:
-        self._begin("get", [key])
-        with self._lock:
-            found = self.stored.get(key)
-        if found is None:
-            raise Missing(f"{key} is not there")
-        self.after("get", [key])
-        return found[0]
-
-    def find(self, start: str, *, after: str = "") -> Iterator[Found]:
-        self._begin("find", [start])
-        with self._lock:
-            found = [
-                Found(key, len(data), modified)
-                for key, (data, modified) in sorted(self.stored.items())
-                if key.startswith(start) and key > after
-            ]
-        yield from found
-        self.after("find", [start])
-
-    def delete(self, keys: Collection[str]) -> None:
-        self._begin("delete", keys)
-        with self._lock:
-            for key in keys:
-                self.stored.pop(key, None)
-        self.after("delete", keys)
-
-    def _begin(self, operation: str, keys: Collection[str]) -> None:
-        self.calls.append((operation, min(keys)))
-        self.before(operation, keys)
+    @contextmanager
+    def _call(self, operation: Operation, key: str) -> Iterator[None]:
+        with super()._call(operation, key):
+            yield
+        self.after_call(operation, key)
 
     def alter(self, key: str, data: bytes) -> None:
-        """Somebody does, and the time stays as it was."""
+        """The time stays as it was."""
         self.stored[key] = data, self.stored[key][1]
 
     def age(self, key: str, seconds: float) -> None:
+        """It was put so much earlier."""
         data, modified = self.stored[key]
         self.stored[key] = data, modified - timedelta(seconds=seconds)

@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Collection
+from collections.abc import Callable
 from datetime import timedelta
 
 import pytest
 import trio
 from blob_places import HOUR, SMALL, key_of, name_of
 from bucket import Bucket
+from s3_memory import Fault, Operation
 
 from engine.errors import BlobMissing, BlobStoreFailed
 from persistence.s3 import blobs
 from persistence.s3.blobs import CLOCK, FOLDER, SWEEP_SECONDS, S3BlobStore
-from persistence.s3.objects import Refused, Unanswered
+from persistence.s3.objects import Unanswered
 
 NAME = name_of(SMALL)
 KEY = key_of(NAME)
@@ -36,13 +37,13 @@ async def put_long_ago(store: S3BlobStore, bucket: Bucket, data: bytes = SMALL) 
     return name
 
 
-def once(operation: str, key: str, work: Callable[[], object]) -> Callable[[str, Collection[str]], None]:
+def once(operation: Operation, key: str, work: Callable[[], object]) -> Callable[[Operation, str], None]:
     """Does it at the first such call."""
     is_done = False
 
-    def do(asked: str, keys: Collection[str]) -> None:
+    def do(asked: Operation, keys: str) -> None:
         nonlocal is_done
-        if not is_done and asked == operation and key in keys:
+        if not is_done and asked == operation and key in keys.split():
             is_done = True
             work()
 
@@ -54,14 +55,14 @@ def once(operation: str, key: str, work: Callable[[], object]) -> Callable[[str,
 
 async def test_what_is_put_again_after_a_sweep_has_seen_it_stays(store: S3BlobStore, bucket: Bucket) -> None:
     await put_long_ago(store, bucket)
-    bucket.after = once("find", FOLDER, lambda: trio.from_thread.run(store.put, SMALL))
+    bucket.after_call = once("find", FOLDER, lambda: trio.from_thread.run(store.put, SMALL))
     swept = await store.sweep((), older_than=HOUR)
     assert (swept.kept, swept.removed) == (1, 0)
     assert await store.get(NAME) == SMALL
     assert store.used_bytes == len(SMALL)
 
 
-@pytest.mark.parametrize("moment", ["before", "after"])
+@pytest.mark.parametrize("moment", ["before_call", "after_call"])
 async def test_what_is_being_put_while_a_sweep_goes_by_stays(
     store: S3BlobStore, bucket: Bucket, moment: str
 ) -> None:
@@ -78,7 +79,34 @@ async def test_what_is_being_put_while_a_sweep_goes_by_stays(
     assert store.used_bytes == len(SMALL)
 
 
-@pytest.mark.parametrize("moment", ["before", "after"])
+async def test_what_was_put_while_a_sweep_looked_stays(store: S3BlobStore, bucket: Bucket) -> None:
+    """The put had begun before, and is over when the sweep comes to remove what it saw."""
+    await put_long_ago(store, bucket)
+    begun, seen, over = trio.Event(), trio.Event(), trio.Event()
+
+    async def put() -> None:
+        await store.put(SMALL)
+        over.set()
+
+    def wait() -> None:
+        trio.from_thread.run_sync(begun.set)
+        trio.from_thread.run(seen.wait)
+
+    def let_it_end() -> None:
+        trio.from_thread.run_sync(seen.set)
+        trio.from_thread.run(over.wait)
+
+    bucket.before_call = once("put", KEY, wait)
+    bucket.after_call = once("find", FOLDER, let_it_end)
+    with trio.fail_after(10):
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(put)
+            await begun.wait()
+            assert (await store.sweep((), older_than=HOUR)).removed == 0
+    assert await store.get(NAME) == SMALL
+
+
+@pytest.mark.parametrize("moment", ["before_call", "after_call"])
 @pytest.mark.parametrize("how", ["sweep", "discard"])
 async def test_what_is_being_removed_is_put_after_that(
     store: S3BlobStore, bucket: Bucket, moment: str, how: str
@@ -98,7 +126,7 @@ async def test_what_is_being_removed_is_put_after_that(
     assert asked == ["put", "delete", "put", "get"]
 
 
-@pytest.mark.parametrize("moment", ["before", "after"])
+@pytest.mark.parametrize("moment", ["before_call", "after_call"])
 async def test_what_is_being_put_is_not_discarded(store: S3BlobStore, bucket: Bucket, moment: str) -> None:
     setattr(bucket, moment, once("put", KEY, lambda: trio.from_thread.run(store.discard, NAME)))
     await store.put(SMALL)
@@ -107,7 +135,7 @@ async def test_what_is_being_put_is_not_discarded(store: S3BlobStore, bucket: Bu
 
 async def test_others_are_put_while_some_are_removed(store: S3BlobStore, bucket: Bucket) -> None:
     await put_long_ago(store, bucket)
-    bucket.before = once("delete", KEY, lambda: trio.from_thread.run(store.put, b"another"))
+    bucket.before_call = once("delete", KEY, lambda: trio.from_thread.run(store.put, b"another"))
     assert (await store.sweep((), older_than=HOUR)).removed == 1
     assert await store.get(name_of(b"another")) == b"another"
     assert store.used_bytes == len(b"another")
@@ -119,7 +147,7 @@ async def test_what_another_server_puts_meanwhile_stays_until_it_is_old(
     """What nothing needs by the log of the one, that of the other may name."""
     other = S3BlobStore(bucket)
     await other.put(b"before")
-    bucket.after = once("put", CLOCK, lambda: trio.from_thread.run(other.put, SMALL))
+    bucket.after_call = once("put", CLOCK, lambda: trio.from_thread.run(other.put, SMALL))
     assert (await store.sweep((), older_than=HOUR)).removed == 0
     assert await other.get(NAME) == SMALL
     for data in (b"before", SMALL):
@@ -194,23 +222,10 @@ async def test_a_sweep_leaves_alone_what_is_no_blob(store: S3BlobStore, bucket: 
 # --- what fails -----------------------------------------------------------------------------------
 
 
-def failing(bucket: Bucket, moment: str, operation: str, error: Exception) -> None:
-    """The next such call fails, where it is ``after``, once it has taken effect."""
-
-    def fail() -> None:
-        raise error
-
-    key = FOLDER if operation == "find" else KEY
-    setattr(bucket, moment, once(operation, key, fail))
-
-
-ERRORS = pytest.mark.parametrize("error", [Refused("no such bucket: make it"), Unanswered("no answer: wait")])
-
-
-@ERRORS
+@pytest.mark.parametrize("fault", ["refused", "before"])
 @pytest.mark.parametrize("operation", ["put", "get", "discard", "survey", "sweep"])
 async def test_what_the_service_says_is_told_and_it_works_the_next_time(
-    store: S3BlobStore, bucket: Bucket, operation: str, error: Exception
+    store: S3BlobStore, bucket: Bucket, operation: str, fault: Fault
 ) -> None:
     await put_long_ago(store, bucket)
     work = {
@@ -220,9 +235,15 @@ async def test_what_the_service_says_is_told_and_it_works_the_next_time(
         "survey": lambda: store.survey([NAME], older_than=HOUR),
         "sweep": lambda: store.sweep((), older_than=HOUR),
     }[operation]
-    call = {"discard": "delete", "survey": "find", "sweep": "delete"}.get(operation, operation)
-    failing(bucket, "before", call, error)
-    with pytest.raises(BlobStoreFailed, match=str(error)) as failed:
+    calls: dict[str, Operation] = {
+        "put": "put",
+        "get": "get",
+        "discard": "delete",
+        "survey": "find",
+        "sweep": "delete",
+    }
+    bucket.plan(calls[operation], fault)
+    with pytest.raises(BlobStoreFailed, match=r"of '.*blobs/.*, as planned") as failed:
         await work()
     assert failed.value.code == "blob_store_failed"
     assert await store.get(NAME) == SMALL
@@ -236,7 +257,7 @@ async def test_what_the_service_says_is_told_and_it_works_the_next_time(
 async def test_a_put_that_was_not_answered_is_counted_once_it_is_seen(
     store: S3BlobStore, bucket: Bucket
 ) -> None:
-    failing(bucket, "after", "put", Unanswered("no answer"))
+    bucket.plan("put", "after")
     with pytest.raises(BlobStoreFailed):
         await store.put(SMALL)
     assert store.used_bytes == 0
@@ -248,7 +269,7 @@ async def test_a_removal_that_was_not_answered_is_counted_once_it_is_seen(
     store: S3BlobStore, bucket: Bucket
 ) -> None:
     await put_long_ago(store, bucket)
-    failing(bucket, "after", "delete", Unanswered("no answer"))
+    bucket.plan("delete", "after")
     with pytest.raises(BlobStoreFailed):
         await store.discard(NAME)
     assert store.used_bytes == len(SMALL)
@@ -261,7 +282,11 @@ async def test_a_list_that_breaks_off_ends_the_sweep_and_leaves_what_is_counted(
 ) -> None:
     """What was not seen may be there."""
     await store.put(SMALL)
-    failing(bucket, "after", "find", Unanswered("no answer"))
+
+    def break_off() -> None:
+        raise Unanswered("the list broke off")
+
+    bucket.after_call = once("find", FOLDER, break_off)
     with pytest.raises(BlobStoreFailed):
         await store.sweep((), older_than=HOUR)
     assert store.used_bytes == len(SMALL)
@@ -269,7 +294,7 @@ async def test_a_list_that_breaks_off_ends_the_sweep_and_leaves_what_is_counted(
 
 async def test_a_sweep_whose_clock_is_removed_removes_nothing(store: S3BlobStore, bucket: Bucket) -> None:
     await put_long_ago(store, bucket)
-    bucket.after = once("put", CLOCK, lambda: bucket.delete([CLOCK]))
+    bucket.after_call = once("put", CLOCK, lambda: bucket.delete([CLOCK]))
     with pytest.raises(BlobStoreFailed, match="somebody removed it"):
         await store.sweep((), older_than=HOUR)
     assert await store.get(NAME) == SMALL
@@ -277,7 +302,7 @@ async def test_a_sweep_whose_clock_is_removed_removes_nothing(store: S3BlobStore
 
 async def test_a_put_that_is_cancelled_meanwhile_is_waited_for(store: S3BlobStore, bucket: Bucket) -> None:
     with trio.CancelScope() as scope:
-        bucket.before = once("put", KEY, lambda: trio.from_thread.run_sync(scope.cancel))
+        bucket.before_call = once("put", KEY, lambda: trio.from_thread.run_sync(scope.cancel))
         await store.put(SMALL)
         await trio.lowlevel.checkpoint()
     assert scope.cancelled_caught
