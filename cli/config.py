@@ -16,9 +16,9 @@ from engine import cgroup
 from engine.isolate.sandbox.layers import Mode
 from engine.limits import LimitPolicy, Limits
 from engine.placement import Placement, place
+from persistence.place import Bucket, Directory, Place
 from persistence.s3 import settings as bucket_settings
 from persistence.s3.objects import Refused
-from persistence.stores import Bucket, Directory, Place
 from transports.guard import ANY
 from transports.request import SESSION_NAME
 from transports.settings import HttpSettings

@@ -27,7 +27,8 @@ from engine.errors import EngineError, StoreCorrupt
 from engine.isolate.sandbox.layers import Layers
 from engine.observer import Observer
 from engine.supervisor import Stores, Supervisor, open_supervisor
-from persistence.stores import Directory, Opened, Place, open_stores
+from persistence.place import Directory, Place
+from persistence.stores import Opened, open_stores
 from transports.metrics import Metrics
 from transports.tokens import BrokenTokens, TokenFile
 

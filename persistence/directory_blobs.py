@@ -22,7 +22,7 @@ import threading
 import time
 from collections.abc import Callable, Collection, Iterator
 from pathlib import Path
-from typing import Final, NoReturn, TypeVar
+from typing import Final, TypeVar
 
 import trio
 
@@ -187,25 +187,6 @@ class DirectoryBlobStore:
     def _folders(self, path: Path) -> tuple[Path, Path, Path]:
         """Those in which a blob's name stands, outermost first; the first is not made here."""
         return self._folder.parent, self._folder, path.parent
-
-
-class ReadOnlyBlobStore(DirectoryBlobStore):
-    """The blobs in a directory that others own: none is ever put or removed."""
-
-    async def put(self, data: bytes) -> str:  # noqa: ARG002
-        """Raises BlobStoreFailed."""
-        self._refuse()
-
-    async def discard(self, name: str) -> None:  # noqa: ARG002
-        """Raises BlobStoreFailed."""
-        self._refuse()
-
-    async def sweep(self, keep: Collection[str], *, older_than: float) -> Swept:  # noqa: ARG002
-        """Raises BlobStoreFailed."""
-        self._refuse()
-
-    def _refuse(self) -> NoReturn:
-        raise BlobStoreFailed(f"{self._folder} is open for reading only")
 
 
 def _write(path: Path, data: bytes) -> None:

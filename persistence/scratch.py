@@ -13,8 +13,9 @@ import trio
 
 from engine.checkpoints import Checkpoint
 from engine.errors import BlobStoreFailed
-from persistence.directory_blobs import ReadOnlyBlobStore
+from persistence.blobstore import BlobStore
 from persistence.readonly import ReadOnlyEventLog
+from persistence.readonly_blobs import ReadOnlyBlobStore
 
 MAX_BYTES = 256 << 20
 """What they may take together. When that is full, no more are made."""
@@ -51,8 +52,8 @@ class ScratchEventLog(ReadOnlyEventLog):
 class ScratchBlobStore(ReadOnlyBlobStore):
     """Blobs that are only read, and some more in memory."""
 
-    def __init__(self, directory: Path) -> None:
-        super().__init__(directory)
+    def __init__(self, inner: BlobStore) -> None:
+        super().__init__(inner)
         self._made: dict[str, bytes] = {}
         self._room = MAX_BYTES
 

@@ -1,23 +1,25 @@
-"""Where a store is, and the way from there to its log and its blobs."""
+"""The way from where a store is to its log and its blobs."""
 
 from __future__ import annotations
 
 import shutil
 import tempfile
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 import trio
-from msgspec import Struct
 
 from engine.errors import StoreFailed, StoreLocked
 from persistence import folders
 from persistence.blobstore import BlobStore
 from persistence.directory_blobs import DirectoryBlobStore
 from persistence.lock import own
-from persistence.s3.settings import Settings
+from persistence.place import Bucket, Directory, Place
+from persistence.readonly import ReadOnlyEventLog, open_sqlite_reader
+from persistence.readonly_blobs import ReadOnlyBlobStore
+from persistence.scratch import ScratchBlobStore, ScratchEventLog
 from persistence.sqlite import SqliteEventLog, open_sqlite_log
 
 if TYPE_CHECKING:  # boto3 takes as long to import as all the rest
@@ -29,31 +31,6 @@ _INDEX, _BLOBS = "index", "blobs"
 _TEMPORARY = "mcp-v8-index-"
 
 
-class Directory(Struct, frozen=True):
-    """A store in a directory of this machine."""
-
-    path: Path
-
-    def __str__(self) -> str:
-        return f"sqlite:{self.path}"
-
-
-class Bucket(Struct, frozen=True):
-    """A store in a bucket of S3."""
-
-    settings: Settings
-    cache: Path | None = None
-    """Directory for what need not be read again; None: nothing is kept here."""
-    cache_bytes: int = 1 << 30
-    """What the blobs in it may take."""
-
-    def __str__(self) -> str:
-        return f"s3://{self.settings.bucket}/{self.settings.key('')}".rstrip("/")
-
-
-Place = Directory | Bucket
-
-
 class Opened(NamedTuple):
     """A store that is owned."""
 
@@ -61,46 +38,93 @@ class Opened(NamedTuple):
     blobs: BlobStore
 
 
+class Seen(NamedTuple):
+    """A store that is only read."""
+
+    log: ReadOnlyEventLog
+    blobs: BlobStore
+
+
 @asynccontextmanager
-async def open_stores(place: Place, observe: Observer | None = None) -> AsyncIterator[Opened]:
+async def open_stores(
+    place: Place, observe: Observer | None = None, *, only_if_free: bool = False
+) -> AsyncIterator[Opened]:
     """Own the store there until the end of the block; ``observe`` is told of requests to S3.
 
-    Raises StoreLocked if another process owns it, StoreError if it cannot be used, OSError if a directory
-    cannot.
+    A bucket is taken over from whoever owns it; ``only_if_free``: unless that one may still run. Raises
+    StoreLocked if another process owns the store, StoreError if it cannot be used, OSError.
     """
     if isinstance(place, Directory):
         async with open_sqlite_log(place.path) as log:
             yield Opened(log, DirectoryBlobStore(place.path))
         return
-    from persistence.s3.blobs import S3BlobStore
-    from persistence.s3.cache import CachedBlobStore
     from persistence.s3.log import open_s3_log
 
     with _index(place) as index:
-        objects = await trio.to_thread.run_sync(_reach, place, observe)
-        with objects:
-            async with open_s3_log(objects, index) as log:
-                blobs = S3BlobStore(objects)
-                if place.cache is None:
-                    yield Opened(log, blobs)
-                    return
-                folder = place.cache / _BLOBS  # owned by who owns the index
-                await trio.to_thread.run_sync(folders.make, folder)
-                yield Opened(log, CachedBlobStore(blobs, folder, place.cache_bytes))
+        async with (
+            _reached(place, observe, owned=True) as objects,
+            open_s3_log(objects, index, only_if_free=only_if_free) as log,
+        ):
+            yield Opened(log, await _blobs(place, objects))
 
 
-def _reach(place: Bucket, observe: Observer | None) -> S3Objects:
-    """The objects in a bucket that can do what is asked of it. Raises StoreFailed."""
+@asynccontextmanager
+async def see_stores(
+    place: Place, tell: Callable[[str], object], *, revisits: bool = False
+) -> AsyncIterator[Seen]:
+    """Read the store there until the end of the block, also beside its owner.
+
+    ``revisits``: checkpoints can be made, which are in memory. ``tell`` hears, in a sentence, what has to be
+    copied. Raises StoreMissing if there is none, StoreError if it cannot be used, OSError.
+    """
+    log_kind, blob_kind = (ScratchEventLog, ScratchBlobStore) if revisits else (None, ReadOnlyBlobStore)
+    if isinstance(place, Directory):
+        async with open_sqlite_reader(place.path, tell, log_kind) as log:
+            yield Seen(log, blob_kind(DirectoryBlobStore(place.path)))
+        return
+    from persistence.s3.log import open_s3_index
+
+    with _index(place) as index:
+        async with _reached(place, None, owned=False) as objects:
+            await open_s3_index(objects, index)
+            async with open_sqlite_reader(index, tell, log_kind) as log:
+                yield Seen(log, blob_kind(await _blobs(place, objects)))
+
+
+@asynccontextmanager
+async def _reached(place: Bucket, observe: Observer | None, *, owned: bool) -> AsyncIterator[S3Objects]:
+    """The objects in a bucket; one to be ``owned`` is tried first. Raises StoreFailed."""
     from persistence.s3.checks import check_bucket
     from persistence.s3.client import S3Objects
     from persistence.s3.objects import ObjectsError
     from persistence.s3.requests import unobserved
 
+    def reach() -> S3Objects:
+        try:
+            if owned:
+                check_bucket(place.settings, observe=observe or unobserved)
+            return S3Objects(place.settings, observe=observe or unobserved)
+        except ObjectsError as failed:
+            raise StoreFailed(str(failed)) from failed
+
+    objects = await trio.to_thread.run_sync(reach)
     try:
-        check_bucket(place.settings, observe=observe or unobserved)
-        return S3Objects(place.settings, observe=observe or unobserved)
-    except ObjectsError as failed:
-        raise StoreFailed(str(failed)) from failed
+        yield objects
+    finally:
+        with trio.CancelScope(shield=True):
+            await trio.to_thread.run_sync(objects.close)
+
+
+async def _blobs(place: Bucket, objects: S3Objects) -> BlobStore:
+    from persistence.s3.blobs import S3BlobStore
+    from persistence.s3.cache import CachedBlobStore
+
+    blobs = S3BlobStore(objects)
+    if place.cache is None:
+        return blobs
+    folder = place.cache / _BLOBS  # which belongs to whoever owns the index
+    await trio.to_thread.run_sync(folders.make, folder)
+    return CachedBlobStore(blobs, folder, place.cache_bytes)
 
 
 @contextmanager

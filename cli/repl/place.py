@@ -99,6 +99,7 @@ def _warn(place: Place, why: str) -> None:
 async def _copied(target: Target, point: Point) -> AsyncIterator[Client]:
     """A client of a store of its own, in a temporary folder, that has the session."""
     from cli.target.store import open_store
+    from persistence.place import Directory
 
     with (
         tempfile.TemporaryDirectory(prefix="mcp-v8-") as folder,
@@ -110,7 +111,7 @@ async def _copied(target: Target, point: Point) -> AsyncIterator[Client]:
                 async for chunk in exported.chunks:
                     file.write(chunk)
         file.seek(0)
-        async with open_store(Path(folder), owner=owner, use="play") as (client,):
+        async with open_store(Directory(Path(folder)), owner=owner, use="play") as (client,):
             await client.send_file(ImportAnswer, "POST", "/api/import", _pieces(file))
             yield client
 

@@ -17,13 +17,16 @@ from msgspec import Struct
 
 from cli import environment
 from cli.entry import INTERRUPTED
-from cli.options import Directory
+from cli.options import Directory as DirectoryPath
 from cli.output import terminal
 from cli.output.text import visible
 from cli.target.client import Client
 from cli.target.failures import USAGE, Failed, failed_with, only
 from cli.target.use import Use
 from engine.errors import EngineError, StoreLocked
+from persistence.place import Bucket, Directory, Place
+from persistence.s3.objects import Refused
+from persistence.s3.settings import Settings
 
 P = ParamSpec("P")
 
@@ -92,10 +95,19 @@ _OPTIONS = (
     ),
     click.option(
         "--directory-path",
-        type=Directory(path_type=Path),
+        type=DirectoryPath(path_type=Path),
         metavar="DIR",
         envvar="MCP_V8_DIRECTORY_PATH",
         help="Ask the store there, without a server.  [default: the server's default store]",
+    ),
+    click.option(
+        "--s3-bucket",
+        metavar="BUCKET",
+        envvar="MCP_V8_S3_BUCKET",
+        help="Ask the store in this bucket of S3, without a server.",
+    ),
+    click.option(
+        "--s3-prefix", metavar="PREFIX", envvar="MCP_V8_S3_PREFIX", help="What its keys there begin with."
     ),
     click.option(
         "--owner",
@@ -106,12 +118,16 @@ _OPTIONS = (
 )
 
 
+_PLACES = {"url": "a server", "directory_path": "a store", "s3_bucket": "a store in S3"}
+"""The options of which one names whom to ask, and what each is for."""
+
+
 class Target(Struct, frozen=True):
     """Whom a command asks."""
 
     url: str | None
     token: str | None
-    directory: Path
+    store: Place
     owner: str | None
 
     @asynccontextmanager
@@ -129,7 +145,7 @@ class Target(Struct, frozen=True):
         from cli.target.store import open_store
 
         try:
-            async with open_store(self.directory, owner=self.owner, use=use) as clients:
+            async with open_store(self.store, owner=self.owner, use=use) as clients:
                 yield clients
         except* StoreLocked as locked:
             raise Failed(f"{locked.exceptions[0]}; or ask that one, by --url") from None
@@ -168,14 +184,11 @@ def with_target_blocking(
 
     @functools.wraps(command)
     def run(*args: Any, **options: Any) -> None:
-        url, token = options.pop("url"), options.pop("token")
-        directory, owner = options.pop("directory_path"), options.pop("owner")
-        if url is not None and directory is not None:
-            url, directory = _named(url, directory)
-        if url is not None and (directory is not None or owner is not None):
-            other = "--directory-path" if directory is not None else "--owner"
-            raise click.UsageError(f"{other} is for a store, --url for a server: give one of them")
-        target = Target(url, token, (directory or environment.state_directory()).absolute(), owner)
+        token, owner = options.pop("token"), options.pop("owner")
+        url, store = _one_of({name: options.pop(name) for name in (*_PLACES, "s3_prefix")})
+        if url is not None and owner is not None:
+            raise click.UsageError("--owner is for a store, --url for a server: give one of them")
+        target = Target(url, token, store, owner)
         raise SystemExit(_status(functools.partial(command, target, *args, **options)))
 
     for option in reversed(_OPTIONS):
@@ -183,17 +196,28 @@ def with_target_blocking(
     return run
 
 
-def _named(url: str, directory: Path) -> tuple[str | None, Path | None]:
-    """Which of the two holds: what the command line says goes before what a variable does."""
+def _one_of(given: dict[str, Any]) -> tuple[str | None, Place]:
+    """The server's address, or where the store is. The command line goes before variables, of which some are
+    a server's, too: among them an address goes before stores.
+    """
     source = click.get_current_context().get_parameter_source
-    if (
-        source("url") is ParameterSource.ENVIRONMENT
-        and source("directory_path") is ParameterSource.COMMANDLINE
-    ):
-        return None, directory
-    if source("directory_path") is ParameterSource.ENVIRONMENT:  # it is a server's variable, too
-        return url, None
-    return url, directory
+    named = [name for name in _PLACES if given[name] is not None]
+    typed = [name for name in named if source(name) is not ParameterSource.ENVIRONMENT]
+    if len(typed) > 1:
+        first, second = (f"--{name.replace('_', '-')}" for name in typed[:2])
+        raise click.UsageError(
+            f"{second} is for {_PLACES[typed[1]]}, {first} for {_PLACES[typed[0]]}: give one of them"
+        )
+    chosen = (typed or named or ["directory_path"])[0]
+    if source("s3_prefix") is ParameterSource.COMMANDLINE and chosen != "s3_bucket":
+        raise click.UsageError("--s3-prefix is for a store in S3: give --s3-bucket, too")
+    if chosen == "s3_bucket":
+        try:
+            return None, Bucket(Settings(bucket=given["s3_bucket"], prefix=given["s3_prefix"] or ""))
+        except Refused as refused:
+            raise click.UsageError(str(refused)) from refused
+    directory = given["directory_path"] or environment.state_directory()
+    return given["url"] if chosen == "url" else None, Directory(directory.absolute())
 
 
 def _status(main: Callable[[], int | None]) -> int:

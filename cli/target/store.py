@@ -6,7 +6,6 @@ import getpass
 import math
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
-from pathlib import Path
 
 import click
 import trio
@@ -19,10 +18,8 @@ from cli.target.inprocess import InProcess
 from cli.target.use import Use
 from engine.limits import LimitPolicy
 from engine.supervisor import Stores, open_supervisor
-from persistence.directory_blobs import DirectoryBlobStore, ReadOnlyBlobStore
-from persistence.readonly import open_sqlite_reader
-from persistence.scratch import ScratchBlobStore, ScratchEventLog
-from persistence.sqlite import open_sqlite_log
+from persistence.place import Directory, Place
+from persistence.stores import open_stores, see_stores
 from transports.identity import LOCAL, Identity
 from transports.rest.direct import DirectApp
 from transports.settings import HttpSettings
@@ -37,30 +34,25 @@ _NO_CHECKPOINTS = 1e9
 """Seconds that no replay takes."""
 _LIMITLESS = 1 << 40
 """Bytes: what is asked of a store comes from who has it."""
-_BLOBS: dict[Use, type[DirectoryBlobStore]] = {
-    "look": ReadOnlyBlobStore,
-    "revisit": ScratchBlobStore,
-    "write": DirectoryBlobStore,
-    "play": DirectoryBlobStore,
-}
 
 
 @asynccontextmanager
-async def open_store(directory: Path, *, owner: str | None, use: Use) -> AsyncIterator[Sequence[Client]]:
+async def open_store(place: Place, *, owner: str | None, use: Use) -> AsyncIterator[Sequence[Client]]:
     """A client for each owner who has sessions in the store, or for the one named, or for nobody's first.
 
     Raises StoreLocked if it is to be written to and a server has it, StoreMissing if there is none,
     StoreError, Failed for an owner without sessions in a store that is only read.
     """
-    where = f"the store in {directory}"
+    where = f"the store in {place.path if isinstance(place, Directory) else place}"
     writes = use in ("write", "play")
-    read = ScratchEventLog if use == "revisit" else None
     target_seconds = {"look": _NO_CHECKPOINTS, "revisit": REVISIT_SECONDS}.get(use, RESTORE_TARGET_SECONDS)
     async with (
         complaints_shown(),
-        open_sqlite_log(directory) if writes else open_sqlite_reader(directory, _tell, read) as log,
+        open_stores(place, only_if_free=True)
+        if writes
+        else see_stores(place, _tell, revisits=use == "revisit") as (log, blobs),
         open_supervisor(
-            stores=Stores(log, _BLOBS[use](directory)),
+            stores=Stores(log, blobs),
             policy=LimitPolicy(),
             cache_dir=environment.cache_directory(),
             max_workers=environment.default_max_workers(environment.memory_bytes()),

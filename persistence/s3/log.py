@@ -18,13 +18,14 @@ from typing import TypeVar
 
 import trio
 
-from engine.errors import StoreError, StoreFailed
+from engine.errors import StoreError, StoreFailed, StoreLocked, StoreMissing
 from persistence import folders
 from persistence.adoption import Lineage
 from persistence.changes import Change
 from persistence.eventlog import Purged
 from persistence.lock import own
 from persistence.s3 import imports
+from persistence.s3.batches import BEGINNING
 from persistence.s3.compaction import Compaction
 from persistence.s3.index import Index, keep
 from persistence.s3.journal import Journal, Patience
@@ -43,16 +44,19 @@ T = TypeVar("T")
 
 
 @asynccontextmanager
-async def open_s3_log(objects: Objects, directory: Path) -> AsyncIterator[S3EventLog]:
+async def open_s3_log(
+    objects: Objects, directory: Path, *, only_if_free: bool = False
+) -> AsyncIterator[S3EventLog]:
     """Own the log among ``objects`` until the end of the block, with its index in ``directory``.
 
-    Whoever owned it before does not any more. Raises StoreLocked if another process uses the directory,
+    Whoever owned it before does not any more; ``only_if_free``: it is refused where that one has not ended in
+    good order. Raises StoreLocked if another process uses the directory,
     StoreCorrupt or StoreError if the log cannot be used, OSError if the directory cannot.
     """
     await trio.to_thread.run_sync(folders.make, directory)
     with own(directory):
         index, journal = Index(objects, directory), Journal(objects)
-        manifest = await trio.to_thread.run_sync(_take_over, index, journal)
+        manifest = await trio.to_thread.run_sync(_take_over, index, journal, only_if_free)
         log = S3EventLog(objects, index, journal)
         async with log.running(), trio.open_nursery() as nursery:
             nursery.start_soon(log.compact, manifest)
@@ -63,18 +67,37 @@ async def open_s3_log(objects: Objects, directory: Path) -> AsyncIterator[S3Even
                 await trio.to_thread.run_sync(journal.close)
 
 
-def _take_over(index: Index, journal: Journal) -> Manifest:
-    """Bring both to the end of the log and let that be ours. Raises StoreError, OSError."""
+async def open_s3_index(objects: Objects, directory: Path) -> None:
+    """Bring the index in ``directory`` to the end of the log, to be read there, and own nothing.
+
+    Raises StoreMissing if there is no log, StoreLocked, StoreCorrupt, StoreError, OSError.
+    """
+
+    def bring() -> None:
+        journal = Journal(objects)
+        Index(objects, directory).open(journal)
+        if journal.position == BEGINNING:
+            raise StoreMissing("there is no store in the bucket below that prefix")
+
+    await trio.to_thread.run_sync(folders.make, directory)
+    with own(directory):
+        await trio.to_thread.run_sync(bring)
+
+
+def _take_over(index: Index, journal: Journal, only_if_free: bool) -> Manifest:
+    """Bring both to the end of the log and let that be ours. Raises StoreLocked, StoreError, OSError."""
     manifest = index.open(journal)
-    if journal.holder is not None:
-        _log.warning(
-            "the store was opened by %s, process %d on %s, which has not ended in good order: if it runs, "
-            "it takes nothing more",
-            journal.holder.program,
-            journal.holder.pid,
-            journal.holder.host,
-        )
     for _ in range(CLAIMS):
+        if (holder := journal.holder) is not None:
+            who = (
+                f"{holder.program}, process {holder.pid} on {holder.host}, which has not ended in good order"
+            )
+            if only_if_free:
+                raise StoreLocked(
+                    f"the store was opened by {who}: stop it, or start a server on the store and stop that, "
+                    "if that one does not run any more"
+                )
+            _log.warning("the store was opened by %s: if it still runs, it takes nothing more", who)
         if journal.claim():
             return manifest
         index.catch_up(journal)

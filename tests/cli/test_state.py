@@ -24,6 +24,7 @@ from cli.target.client import Client, Response
 from cli.target.comparing import compare
 from cli.target.point import Point
 from cli.target.store import open_store
+from persistence.place import Directory
 from transports.identity import LOCAL
 from transports.rest.past_shapes import EvaluatedAnswer
 
@@ -185,7 +186,7 @@ async def test_what_is_too_large_to_be_printed_is_compared_by_its_previews_and_s
             "big += 'z'; other += 'z'",
         ):
             await engine.run(code, session="a", owner=LOCAL.owner)
-    async with open_store(tmp_path, owner=None, use="look") as (client,):
+    async with open_store(Directory(tmp_path), owner=None, use="look") as (client,):
         assert isinstance(client, Client)
         found = await compare(client, Point("a", 1), Point("a", 2))
     assert found.notes == ["big is compared as far as its previews show it: there is too much"]
@@ -198,7 +199,7 @@ async def test_a_console_that_the_session_replaced_costs_only_long_values(
     async with opened(tmp_path, cache_dir) as engine:
         for code in ("let n = 1; const deep = [[[[1]]]]; console = null", "n++; deep[0][0][0][0] = 2"):
             await engine.run(code, session="a", owner=LOCAL.owner)
-    async with open_store(tmp_path, owner=None, use="look") as (client,):
+    async with open_store(Directory(tmp_path), owner=None, use="look") as (client,):
         found = await compare(client, Point("a", 1), Point("a", 2))
     assert [pair.before.name for pair in found.changes.changed] == ["n"]
     assert found.notes[0].startswith("long values are compared as far as previews show them: TypeError: ")

@@ -29,9 +29,10 @@ from engine.errors import (
     StoreMissing,
     StoreReadOnly,
 )
-from persistence.directory_blobs import DirectoryBlobStore, ReadOnlyBlobStore
+from persistence.directory_blobs import DirectoryBlobStore
 from persistence.eventlog import EventLog
 from persistence.readonly import open_sqlite_reader
+from persistence.readonly_blobs import ReadOnlyBlobStore
 from persistence.schema import DATABASE_NAME, STORE_VERSION
 from persistence.sqlite import open_sqlite_log
 
@@ -393,7 +394,7 @@ async def test_blobs_are_read_and_neither_made_nor_removed(directory: Path) -> N
     empty(directory)
     name = await DirectoryBlobStore(directory).put(b"blob")
     before = files(directory)
-    blobs = ReadOnlyBlobStore(directory)
+    blobs = ReadOnlyBlobStore(DirectoryBlobStore(directory))
     assert await blobs.get(name) == b"blob"
     for write in (partial(blobs.put, b"other"), partial(blobs.discard, name)):
         with pytest.raises(BlobStoreFailed, match="reading only"):

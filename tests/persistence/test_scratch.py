@@ -13,6 +13,8 @@ from cli.target import store
 from cli.target.evaluation import evaluate
 from engine.errors import BlobMissing, BlobStoreFailed, StoreReadOnly
 from persistence import scratch
+from persistence.directory_blobs import DirectoryBlobStore
+from persistence.place import Directory
 from persistence.readonly import open_sqlite_reader
 from transports.identity import LOCAL
 
@@ -41,7 +43,7 @@ async def test_who_goes_back_again_goes_on_from_a_checkpoint_that_no_file_holds(
     before = files(directory)
     replayed = count_replays(monkeypatch)
     with trio.fail_after(60):
-        async with store.open_store(directory, owner=None, use="revisit") as (client,):
+        async with store.open_store(Directory(directory), owner=None, use="revisit") as (client,):
             await evaluate(client, "a", EVENTS, "n")
             assert len(replayed) == EVENTS
             while len(replayed) >= EVENTS - 1:  # until one was made
@@ -54,7 +56,7 @@ async def test_it_is_read_only_in_all_else_and_has_room_for_so_much(
     directory: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(scratch, "MAX_BYTES", 10)
-    blobs = scratch.ScratchBlobStore(directory)
+    blobs = scratch.ScratchBlobStore(DirectoryBlobStore(directory))
     name = await blobs.put(b"12345678")
     assert await blobs.put(b"12345678") == name
     with pytest.raises(BlobStoreFailed):
