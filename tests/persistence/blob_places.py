@@ -12,6 +12,8 @@ from bucket import Bucket
 from persistence.blobstore import BlobStore
 from persistence.directory_blobs import DirectoryBlobStore
 from persistence.s3.blobs import CLOCK, S3BlobStore
+from persistence.s3.cache import CachedBlobStore
+from persistence.s3.cachefolder import FOLDER
 
 SMALL = bytes(range(97))
 HOUR = 3_600.0
@@ -94,8 +96,23 @@ class InBucket:
         return sum(len(data) for data, _ in self.bucket.stored.values())
 
 
+class Cached(InBucket):
+    """In a bucket, and in a cache of it. Who alters a blob alters both."""
+
+    def open(self) -> BlobStore:
+        return CachedBlobStore(super().open(), self.directory, 10_000_000)
+
+    def path(self, name: str) -> Path:
+        return self.directory / FOLDER / name[:2] / name
+
+    def alter(self, name: str, data: bytes) -> None:
+        super().alter(name, data)
+        if self.path(name).exists():
+            self.path(name).write_bytes(data)
+
+
 def key_of(name: str) -> str:
     return f"blobs/{name[:2]}/{name}"
 
 
-PLACES = [InDirectory, InBucket]
+PLACES = [InDirectory, InBucket, Cached]
