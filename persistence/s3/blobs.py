@@ -9,7 +9,8 @@ also where the blob is there: that mends one that was altered, and makes it new 
   ``older_than`` seconds, by the clock of the service, which gives objects their time: that of no server
   matters. What it removes it has asked for within ``SWEEP_SECONDS`` of its own beginning, also where the
   machine slept meanwhile. So with an hour it leaves all that was put within 50 minutes before ``keep`` was
-  read, or later, by this server or by one that has taken over from it; and no entry comes so late.
+  read, or later, by this server or by one that has taken over from it; and no entry comes so late. That no
+  other had taken over by then, the log makes sure of when it is asked for ``keep``.
 - An old one that nothing needed may be put again while it is about to be removed. In one server, the removal
   of a blob and its puts exclude each other: what is being put, or was since the sweep began, is not removed,
   and what is being removed is put once that was answered.

@@ -136,6 +136,15 @@ class S3EventLog(SqliteEventLog):
         self._removed_bytes += purged.size
         return purged
 
+    async def checkpoint_blobs(self) -> set[str]:
+        """See ``EventLog``. Raises Fenced where another server has taken the log over.
+
+        That shows only when something is written, and an idle server may not have noticed: by what it knows,
+        all blobs that the other has put for hours would be needed by nobody.
+        """
+        await self.append(())
+        return await super().checkpoint_blobs()
+
     def _run_query(self, query: Callable[[sqlite3.Connection], T]) -> T:
         """See ``SqliteQueries``. Raises Fenced where the index may be behind the log, for good."""
         if self._journal.fenced is not None:
