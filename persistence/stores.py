@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, NamedTuple
 import trio
 
 from engine.errors import StoreFailed, StoreLocked
-from persistence import folders
 from persistence.blobstore import BlobStore
 from persistence.directory_blobs import DirectoryBlobStore
 from persistence.lock import own
@@ -26,8 +25,8 @@ if TYPE_CHECKING:  # boto3 takes as long to import as all the rest
     from persistence.s3.client import S3Objects
     from persistence.s3.requests import Observer
 
-_INDEX, _BLOBS = "index", "blobs"
-"""Folders of the cache."""
+_INDEX = "index"
+"""Folder in the cache; whoever owns it owns all of the cache."""
 _TEMPORARY = "mcp-v8-index-"
 
 
@@ -65,7 +64,7 @@ async def open_stores(
             _reached(place, observe, owned=True) as objects,
             open_s3_log(objects, index, only_if_free=only_if_free) as log,
         ):
-            yield Opened(log, await _blobs(place, objects))
+            yield Opened(log, _blobs(place, objects))
 
 
 @asynccontextmanager
@@ -88,7 +87,7 @@ async def see_stores(
         async with _reached(place, None, owned=False) as objects:
             await open_s3_index(objects, index)
             async with open_sqlite_reader(index, tell, log_kind) as log:
-                yield Seen(log, blob_kind(await _blobs(place, objects)))
+                yield Seen(log, blob_kind(_blobs(place, objects)))
 
 
 @asynccontextmanager
@@ -115,16 +114,14 @@ async def _reached(place: Bucket, observe: Observer | None, *, owned: bool) -> A
             await trio.to_thread.run_sync(objects.close)
 
 
-async def _blobs(place: Bucket, objects: S3Objects) -> BlobStore:
+def _blobs(place: Bucket, objects: S3Objects) -> BlobStore:
     from persistence.s3.blobs import S3BlobStore
     from persistence.s3.cache import CachedBlobStore
 
     blobs = S3BlobStore(objects)
     if place.cache is None:
         return blobs
-    folder = place.cache / _BLOBS  # which belongs to whoever owns the index
-    await trio.to_thread.run_sync(folders.make, folder)
-    return CachedBlobStore(blobs, folder, place.cache_bytes)
+    return CachedBlobStore(blobs, place.cache, place.cache_bytes)
 
 
 @contextmanager
