@@ -44,6 +44,10 @@ class Place(Protocol):
         """Bytes of all blobs."""
         ...
 
+    def written(self) -> object:
+        """Something else once anything was written or removed."""
+        ...
+
 
 class InDirectory:
     def __init__(self, directory: Path) -> None:
@@ -68,6 +72,9 @@ class InDirectory:
         moment = self.path(name).stat().st_mtime - seconds
         os.utime(self.path(name), (moment, moment))
 
+    def written(self) -> object:
+        return {path: path.stat().st_mtime_ns for path in self.directory.rglob("*")}
+
     def size(self) -> int:
         return sum(path.stat().st_size for path in self.directory.glob("blobs/??/*"))
 
@@ -91,6 +98,9 @@ class InBucket:
 
     def age(self, name: str, seconds: float) -> None:
         self.bucket.age(key_of(name), seconds)
+
+    def written(self) -> object:
+        return [call for call in self.bucket.calls if call[0] in ("put", "delete")]
 
     def size(self) -> int:
         return sum(len(data) for data, _ in self.bucket.stored.values())

@@ -12,6 +12,8 @@ from blob_places import HOUR, PLACES, SMALL, Place, name_of
 
 from engine.errors import BlobCorrupt, BlobError, BlobMissing, BlobStoreFailed
 from persistence.blobstore import BlobStore, Swept
+from persistence.readonly_blobs import ReadOnlyBlobStore
+from persistence.scratch import ScratchBlobStore
 
 MANY = 30
 """Tasks: more than there are threads for them."""
@@ -187,6 +189,33 @@ async def test_sweeps_at_once_remove_a_blob_once(store: BlobStore, place: Place)
             nursery.start_soon(sweep)
     assert sorted(removed) == [0, 0, 1]
     assert store.used_bytes == 4
+
+
+# --- only read ------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("kind", [ReadOnlyBlobStore, ScratchBlobStore])
+async def test_a_store_that_is_only_read_is_left_as_it_is(
+    store: BlobStore, place: Place, kind: type[ReadOnlyBlobStore]
+) -> None:
+    name = await store.put(SMALL)
+    place.age(name, HOUR + 60)
+    before = place.written()
+    seen = kind(place.open())
+    assert await seen.get(name) == SMALL
+    assert (await seen.survey((), older_than=HOUR)).removed == 1
+    with pytest.raises(BlobStoreFailed, match="reading only"):
+        await seen.sweep((), older_than=HOUR)
+    if kind is ScratchBlobStore:
+        assert await seen.get(await seen.put(b"new")) == b"new"
+        await seen.discard(name)
+    else:
+        for write in (lambda: seen.put(SMALL), lambda: seen.discard(name)):
+            with pytest.raises(BlobStoreFailed, match="reading only"):
+                await write()
+    with pytest.raises(BlobMissing):
+        await seen.get(name_of(b""))
+    assert place.written() == before
 
 
 # --- what they take -------------------------------------------------------------------------------
