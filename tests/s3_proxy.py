@@ -20,6 +20,7 @@ from urllib.parse import urlsplit
 
 END_SECONDS = 10
 _LENGTH = re.compile(rb"^content-length: *(\d+)", re.IGNORECASE | re.MULTILINE)
+_EXPECT = re.compile(rb"\r\nexpect: [^\r]*", re.IGNORECASE)
 _CONNECTION = re.compile(rb"\r\nconnection: [^\r]*", re.IGNORECASE)
 
 
@@ -215,6 +216,10 @@ def _message(client: socket.socket) -> bytes:
         if not (more := client.recv(1 << 20)):
             return b""
         data += more
+    if _EXPECT.search(data[:end]):
+        client.sendall(b"HTTP/1.1 100 Continue\r\n\r\n")
+        data[:end] = (head := _EXPECT.sub(b"", data[:end]))
+        end = len(head)
     length = _LENGTH.search(data[:end])
     whole = end + 4 + (int(length[1]) if length else 0)
     while len(data) < whole:

@@ -77,7 +77,9 @@ def moto() -> Iterator[S3]:
     try:
         host, port = server.get_host_and_port()
         s3 = S3(f"http://{host}:{port}")
-        _make_bucket(s3)
+        client = s3.client()
+        client.create_bucket(Bucket=s3.bucket, CreateBucketConfiguration={"LocationConstraint": REGION})
+        client.close()
         yield s3
     finally:
         server.stop()
@@ -97,7 +99,6 @@ class SeaweedFS(S3):
         (folder / "data").mkdir()
         (folder / "identities.json").write_text(json.dumps(_IDENTITIES))
         self.start()
-        _make_bucket(self)
 
     @property
     def log(self) -> str:
@@ -151,6 +152,7 @@ class SeaweedFS(S3):
                     Path(f"/tmp/seaweedfs-{socket_name}.sock").unlink(missing_ok=True)
 
     def _wait(self) -> None:
+        """Until something can be written: a moment after the first answers."""
         from botocore.exceptions import BotoCoreError, ClientError
 
         client = self.client()
@@ -158,7 +160,9 @@ class SeaweedFS(S3):
         try:
             while True:
                 try:
-                    client.list_buckets()
+                    if not client.list_buckets()["Buckets"]:
+                        client.create_bucket(Bucket=self.bucket)
+                    client.put_object(Bucket=self.bucket, Key="ready", Body=b"")
                     break
                 except (BotoCoreError, ClientError) as failed:
                     assert self._process is not None
@@ -188,12 +192,6 @@ _IDENTITIES = {
         )
     ]
 }
-
-
-def _make_bucket(s3: S3) -> None:
-    client = s3.client()
-    client.create_bucket(Bucket=s3.bucket, CreateBucketConfiguration={"LocationConstraint": REGION})
-    client.close()
 
 
 def _free_ports(count: int) -> list[int]:

@@ -99,6 +99,11 @@ def _said(asked: Asked, response: Mapping[str, Any]) -> ObjectsError:
     status = int(metadata.get("HTTPStatusCode", 0))
     region = error.get("Region") or metadata.get("HTTPHeaders", {}).get("x-amz-bucket-region")
     where = f"the S3 bucket {asked.bucket!r} at {asked.endpoint}"
+    if not code or code.isdecimal():  # botocore's, of the status: what S3 says has a code of its own
+        return Unanswered(
+            f"{where} answered {asked.operation} with {status} and no word of S3: is it S3 that is there, and"
+            " nothing between that answers in its place?"
+        )
     if code == "PreconditionFailed":
         return Exists(f"there is an object {asked.key!r} in {where} already")
     if code == "NoSuchKey":
@@ -109,11 +114,11 @@ def _said(asked: Asked, response: Mapping[str, Any]) -> ObjectsError:
         )
     if code in _CREDENTIALS:
         return Refused(f"{where} refused {asked.operation}: {_CREDENTIALS[code]}")
-    if code in _ELSEWHERE or status in (301, 302, 307, 308):
+    if code in _ELSEWHERE:
         return Refused(f"{where} is in another region: {_region_to_set(region)}")
     if code in _AGAIN:
         return Unanswered(f"{where} did not do {asked.operation}: {_AGAIN[code]} ({code})")
-    if code == "NotImplemented" or status == 501:
+    if code == "NotImplemented":
         return Refused(
             f"{where} does not know how to do {asked.operation} as it is needed: another service that speaks"
             " S3 is needed, one with conditional writes (If-None-Match)"

@@ -12,7 +12,9 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import boto3
+import botocore.session
 from botocore.config import Config
+from botocore.loaders import create_loader
 
 from persistence.s3.failures import FOREIGN, Asked, failure, unusable
 from persistence.s3.objects import Exists, Missing, ObjectsError, Refused, Unanswered
@@ -25,6 +27,8 @@ if TYPE_CHECKING:
 
 PARTS_AT_ONCE = 4
 """Of objects that are put in parts, in all."""
+_LOADER = create_loader()
+"""What boto3 knows of S3 is read once: it takes far longer than all else before the first request."""
 _OUTCOMES: dict[type[ObjectsError], Outcome] = {
     Exists: "exists",
     Missing: "missing",
@@ -89,8 +93,11 @@ class Service:
 def _client(settings: Settings) -> S3Client:
     styles: Any = {None: "auto", True: "path", False: "virtual"}
     try:
+        core = botocore.session.Session()
+        core.register_component("data_loader", _LOADER)
         # boto3 itself knows only AWS_DEFAULT_REGION
-        session = boto3.session.Session(region_name=settings.region or os.environ.get("AWS_REGION") or None)
+        region = settings.region or os.environ.get("AWS_REGION") or None
+        session = boto3.session.Session(region_name=region, botocore_session=core)
         return session.client(
             "s3",
             endpoint_url=settings.endpoint,
