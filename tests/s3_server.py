@@ -54,6 +54,13 @@ class S3:
             config=Config(retries={"total_max_attempts": 1}, connect_timeout=2, read_timeout=10),
         )
 
+    def unfinished(self, prefix: str) -> list[str]:
+        """Keys of uploads in parts, below a prefix, that are neither completed nor aborted."""
+        client = self.client()
+        uploads = client.list_multipart_uploads(Bucket=self.bucket).get("Uploads", [])
+        client.close()
+        return [one["Key"] for one in uploads if one["Key"].startswith(prefix)]
+
 
 def environment(access_key: str = ACCESS_KEY, secret_key: str = SECRET_KEY) -> dict[str, str]:
     """For a process that uses one: its credentials, and nothing of what this machine or its user has."""
@@ -126,6 +133,7 @@ class SeaweedFS(S3):
                     "-s3.port.iceberg=0",
                     "-s3.port.lance=0",
                     "-s3.iam=false",
+                    "-s3.autoCreateBucket=false",
                     f"-s3.config={self._folder / 'identities.json'}",
                     "-master.telemetry=false",
                     "-master.electionTimeout=1s",

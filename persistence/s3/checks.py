@@ -70,11 +70,11 @@ def check_objects(
         on_time()
         _is_found(objects, key, where, now)
         on_time()
+        objects.delete([key])
     except ObjectsError:
         with contextlib.suppress(ObjectsError):  # what is wrong is told already
             objects.delete([key])
         raise
-    objects.delete([key])
     on_time()
     _is_gone(objects, key, where)
 

@@ -38,9 +38,14 @@ def objects(s3: S3, open_objects: OpenObjects) -> S3Objects:
 
 
 @pytest.fixture
-def through(proxy: Proxy, moto: S3, open_objects: OpenObjects) -> OpenObjects:
-    """Opens objects that are asked for through the proxy, with little patience."""
-    prefix = f"test-{uuid.uuid4().hex}"
+def prefix() -> str:
+    """One that nobody else uses."""
+    return f"test-{uuid.uuid4().hex}"
+
+
+@pytest.fixture
+def through(proxy: Proxy, moto: S3, prefix: str, open_objects: OpenObjects) -> OpenObjects:
+    """Opens objects below the prefix that are asked for through the proxy, with little patience."""
 
     def open_(**others: Any) -> S3Objects:
         defaults = {"connect_seconds": 1, "read_seconds": 1, "retry_seconds": 10}

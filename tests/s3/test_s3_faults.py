@@ -6,8 +6,6 @@ import random
 import time
 from collections.abc import Callable
 from itertools import repeat
-from typing import Any
-from urllib.parse import unquote, urlsplit
 
 import pytest
 from s3_proxy import DROPPED, DROPPED_AFTER, SILENCE, SILENCE_AFTER, Fault, Proxy, at_random, status
@@ -213,7 +211,7 @@ def test_parts_are_put_again(through: OpenObjects, proxy: Proxy, fault: Fault) -
 
 @pytest.mark.parametrize("new", [False, True])
 def test_an_upload_that_fails_leaves_no_parts_behind(
-    through: OpenObjects, proxy: Proxy, moto: S3, new: bool
+    through: OpenObjects, proxy: Proxy, moto: S3, prefix: str, new: bool
 ) -> None:
     objects = through(part_bytes=PART, retry_seconds=0)
     proxy.plan("PUT", None, status(403, "AccessDenied"))
@@ -224,11 +222,11 @@ def test_an_upload_that_fails_leaves_no_parts_behind(
         objects.put("a", bytes(PART + 1), new=new)
     with pytest.raises(Missing):
         objects.get("a")
-    assert _unfinished(moto, proxy) == []
+    assert moto.unfinished(prefix) == []
 
 
 def test_that_parts_are_left_behind_is_logged(
-    through: OpenObjects, proxy: Proxy, moto: S3, caplog: pytest.LogCaptureFixture
+    through: OpenObjects, proxy: Proxy, moto: S3, prefix: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     objects = through(part_bytes=PART, retry_seconds=0)
     proxy.plan("PUT", status(403, "AccessDenied"), status(403, "AccessDenied"))
@@ -236,7 +234,7 @@ def test_that_parts_are_left_behind_is_logged(
     with pytest.raises(Refused):
         objects.put("a", bytes(PART + 1))
     assert "are left in the bucket" in caplog.text
-    assert len(_unfinished(moto, proxy)) == 1
+    assert len(moto.unfinished(prefix)) == 1
 
 
 @pytest.mark.parametrize("seed", range(3))  # the name of a test that fails has it
@@ -272,24 +270,15 @@ def test_under_random_faults_all_that_is_acknowledged_is_there(
 def test_a_real_service_that_is_killed_has_all_that_it_acknowledged(
     seaweedfs: SeaweedFS, open_objects: OpenObjects
 ) -> None:
-    objects = open_objects(seaweedfs.settings(retry_seconds=0))
+    objects = open_objects(seaweedfs.settings(retry_seconds=30))
     for number in range(30):
         objects.put(f"log/{number:03d}", f"{number}".encode(), new=True)
     seaweedfs.kill()
     try:
         with pytest.raises(Unanswered):
-            objects.put("log/030", b"30", new=True)
+            objects.put("log/030", b"30", new=True)  # tried once
     finally:
         seaweedfs.start()
     keys = [f"log/{number:03d}" for number in range(30)]
     assert [objects.get(key) for key in keys] == [f"{number}".encode() for number in range(30)]
     assert [one.key for one in objects.find("log/")] == keys
-
-
-def _unfinished(moto: S3, proxy: Proxy) -> list[Any]:
-    """Uploads in parts that this test has left behind."""
-    paths = {unquote(urlsplit(path).path) for _, path in proxy.requests}
-    looking = moto.client()
-    uploads = looking.list_multipart_uploads(Bucket=moto.bucket).get("Uploads", [])
-    looking.close()
-    return [one for one in uploads if f"/{moto.bucket}/{one['Key']}" in paths]
