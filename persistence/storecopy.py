@@ -19,7 +19,7 @@ import trio
 
 from engine.errors import BlobCorrupt, BlobMissing, StoreError
 from persistence import duplicate, folders, pointers
-from persistence.directory_blobs import FOLDER, DirectoryBlobStore, ReadOnlyBlobStore
+from persistence.directory_blobs import FOLDER, DirectoryBlobStore
 from persistence.duplicate import Step
 from persistence.readonly import ReadOnlyEventLog, missing, settled
 from persistence.schema import DATABASE_NAME, READ_ERRORS, connect, read_error, version_of
@@ -68,7 +68,7 @@ class StoreCopy:
         BlobStoreFailed.
         """
         names = sorted(await self._copy.known_blobs())
-        original, copy = ReadOnlyBlobStore(self._source), DirectoryBlobStore(self.folder)
+        original, copy = DirectoryBlobStore(self._source), DirectoryBlobStore(self.folder)
         vanished = set()
         for number, name in enumerate(names, 1):
             try:

@@ -16,6 +16,7 @@ from cli.output.json import as_json, print_json
 from cli.output.progress import Progress
 from cli.target.failures import CORRUPT, USAGE, Failed
 from cli.target.options import Target, with_target
+from persistence.place import Directory
 
 
 class CopiedStore(Struct, frozen=True, kw_only=True):
@@ -77,14 +78,18 @@ async def copy(target: Target, to: Path, *, keep_damaged: bool, as_json: bool) -
         raise Failed("a store is copied where its files are: give --directory-path in place of --url", USAGE)
     if target.owner is not None:
         raise Failed("a copy has the whole store, whoever has sessions in it: leave out --owner", USAGE)
+    if not isinstance(target.store, Directory):
+        raise Failed(
+            "a store in S3 is not copied in this version: its log and blobs are durable there", USAGE
+        )
     from persistence.storecopy import copying  # of all commands only this one makes copies
 
-    async with until_interrupted() as scope, copying(target.directory, to) as made:
+    async with until_interrupted() as scope, copying(target.store.path, to) as made:
         with Progress("copying the log", 0, "pages") as progress:
             await made.copy_log(progress.within)
         with Progress("copying checkpoints", 0, "blobs") as progress:
             await made.copy_blobs(progress.within)
-        damaged, end = await verified(msgspec.structs.replace(target, directory=made.folder))
+        damaged, end = await verified(msgspec.structs.replace(target, store=Directory(made.folder)))
         if kept := end.sound or keep_damaged:
             made.keep()
     if scope.cancelled_caught:
