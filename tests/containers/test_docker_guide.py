@@ -150,4 +150,4 @@ def client_s_program_serves(text: str, shown: Shown) -> None:
 
     lines = trio.run(call)
     assert lines[0] == "=> 3"
-    assert re.fullmatch(r"\[demo@\d+\]", lines[-1])
+    assert re.fullmatch(r"\[mine@\d+\]", lines[-1])
