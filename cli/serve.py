@@ -89,7 +89,7 @@ async def _serve(settings: Settings) -> None:
                 nursery.start_soon(tokens.watch)
             metrics = Metrics()
             observers = (ExecutionLog(), metrics)
-            async with _open_stores(settings) as stores:
+            async with _open_stores(settings, metrics) as stores:
                 imported = trio.Event()
                 nursery.start_soon(_import, settings, imported)
                 async with _open_engine(settings, stores, observers) as engine:
@@ -142,11 +142,11 @@ def _open_engine(
 
 
 @asynccontextmanager
-async def _open_stores(settings: Settings) -> AsyncIterator[Opened | None]:
+async def _open_stores(settings: Settings, metrics: Metrics) -> AsyncIterator[Opened | None]:
     if settings.store is None:
         yield None
         return
-    async with open_stores(settings.store) as stores:
+    async with open_stores(settings.store, metrics.asked_s3) as stores:
         yield stores
 
 

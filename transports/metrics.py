@@ -23,6 +23,7 @@ from engine.replay import Diverged, ReplayFailed
 
 if TYPE_CHECKING:
     from engine.supervisor import Supervisor
+    from persistence.s3.requests import Request
 
 STAGES = ("queued", "restored", "ran", "appended")
 _BUCKETS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300)
@@ -112,6 +113,25 @@ class Metrics:
             ["status"],
             registry=self._registry,
         )
+        self._s3_requests = Counter(
+            "mcp_v8_s3_requests",
+            "Requests to S3, by operation and outcome: done, exists, missing, refused, unanswered",
+            ["operation", "outcome"],
+            registry=self._registry,
+        )
+        self._s3_seconds = Histogram(
+            "mcp_v8_s3_request_seconds",
+            "Time of requests to S3, by operation",
+            ["operation"],
+            buckets=_BUCKETS,
+            registry=self._registry,
+        )
+        self._s3_bytes = Counter(
+            "mcp_v8_s3_bytes",
+            "Bytes of objects in requests to S3 (sent) and in answers (received)",
+            ["direction"],
+            registry=self._registry,
+        )
         self._engine: Supervisor | None = None
         ProcessCollector(registry=self._registry)
 
@@ -145,6 +165,13 @@ class Metrics:
         self._diverged.inc(isinstance(recovered.failure, Diverged))
         self._failed.inc(isinstance(recovered.failure, ReplayFailed))
         self._drift.inc(0 if recovered.drift is None else recovered.drift.count)
+
+    def asked_s3(self, request: Request) -> None:
+        """Count a request to S3; called in the thread that made it."""
+        self._s3_requests.labels(request.operation, request.outcome).inc()
+        self._s3_seconds.labels(request.operation).observe(request.seconds)
+        self._s3_bytes.labels("sent").inc(request.sent)
+        self._s3_bytes.labels("received").inc(request.received)
 
     def _count_append(self, stored: bool, failure: Exception | None) -> None:
         if stored:
