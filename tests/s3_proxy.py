@@ -47,9 +47,13 @@ SILENCE = Fault(reaches=False, answer="silence")
 SILENCE_AFTER = Fault(answer="silence")
 
 
-def status(number: int, code: str = "", *, reaches: bool = False, message: str = "as planned") -> Fault:
+def status(
+    number: int, code: str = "", *, reaches: bool = False, message: str = "as planned", more: str = ""
+) -> Fault:
     """An answer that is an error, of S3's form if it has a code; by default of a request that is not done."""
-    body = f"<Error><Code>{code}</Code><Message>{message}</Message></Error>" if code else "<html>no</html>"
+    body = (
+        f"<Error><Code>{code}</Code><Message>{message}</Message>{more}</Error>" if code else "<html>no</html>"
+    )
     kind = "application/xml" if code else "text/html"
     head = f"HTTP/1.1 {number} Planned\r\nContent-Type: {kind}\r\nContent-Length: {len(body)}\r\n\r\n"
     return Fault(reaches=reaches, answer=(head + body).encode())

@@ -9,7 +9,7 @@ from contextlib import closing
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
-from persistence.s3.failures import said_of
+from persistence.s3.failures import not_of_s3, said_of
 from persistence.s3.multipart import put_in_parts
 from persistence.s3.objects import Found, Unanswered
 from persistence.s3.requests import Observer, unobserved
@@ -80,7 +80,9 @@ class S3Objects:
                 yield Found(key, one["Size"], one["LastModified"])
             if not page["IsTruncated"]:
                 return
-            place = {"ContinuationToken": page["NextContinuationToken"]}
+            if not (token := page.get("NextContinuationToken")):
+                raise Unanswered("the service has more keys and does not say from where on")
+            place = {"ContinuationToken": token}
 
     def delete(self, keys: Collection[str]) -> None:
         """See ``Objects``."""
@@ -104,6 +106,8 @@ class S3Objects:
     def _get(self, whole: str) -> bytes:
         """One attempt."""
         answer = self._service.client.get_object(Bucket=self._settings.bucket, Key=whole)
+        if "ETag" not in answer:
+            raise not_of_s3(self._service.asked("GetObject", whole))
         expected = answer.get("ContentLength", -1)
         end = time.monotonic() + self._settings.read_seconds + expected / SLOWEST
         pieces: list[bytes] = []
@@ -130,11 +134,15 @@ class S3Objects:
         def attempt() -> None:
             answer = self._service.client.delete_objects(
                 Bucket=self._settings.bucket,
-                Delete={"Objects": [{"Key": key} for key in whole], "Quiet": True},
+                Delete={"Objects": [{"Key": key} for key in whole]},
             )
+            gone = {one.get("Key") for one in answer.get("Deleted", ())}
             for error in answer.get("Errors", ()):
                 if error.get("Code") != "NoSuchKey":
                     asked = self._service.asked("DeleteObjects", error.get("Key", ""))
                     raise said_of(asked, error.get("Code", ""), error.get("Message", ""))
+                gone.add(error.get("Key"))
+            if not gone.issuperset(whole):
+                raise not_of_s3(self._service.asked("DeleteObjects", ""))
 
         self._service.ask_again("DeleteObjects", "", attempt)

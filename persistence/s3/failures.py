@@ -92,6 +92,14 @@ def said_of(asked: Asked, code: str, message: str) -> ObjectsError:
     return _said(asked, {"Error": {"Code": code, "Message": message}})
 
 
+def not_of_s3(asked: Asked) -> ObjectsError:
+    """What an answer comes to that is not S3's, or of which only the beginning came."""
+    return Unanswered(
+        f"the answer to {asked.operation} of the S3 bucket {asked.bucket!r} at {asked.endpoint} was no whole"
+        " one of S3: is it S3 that is there, and nothing between that answers in its place?"
+    )
+
+
 def _said(asked: Asked, response: Mapping[str, Any]) -> ObjectsError:
     error: Mapping[str, Any] = response.get("Error", {})
     metadata: Mapping[str, Any] = response.get("ResponseMetadata", {})
@@ -100,10 +108,7 @@ def _said(asked: Asked, response: Mapping[str, Any]) -> ObjectsError:
     region = error.get("Region") or metadata.get("HTTPHeaders", {}).get("x-amz-bucket-region")
     where = f"the S3 bucket {asked.bucket!r} at {asked.endpoint}"
     if not code or code.isdecimal():  # botocore's, of the status: what S3 says has a code of its own
-        return Unanswered(
-            f"{where} answered {asked.operation} with {status} and no word of S3: is it S3 that is there, and"
-            " nothing between that answers in its place?"
-        )
+        return not_of_s3(asked)
     if code == "PreconditionFailed":
         return Exists(f"there is an object {asked.key!r} in {where} already")
     if code == "NoSuchKey":

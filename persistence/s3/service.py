@@ -16,7 +16,7 @@ import botocore.session
 from botocore.config import Config
 from botocore.loaders import create_loader
 
-from persistence.s3.failures import FOREIGN, Asked, failure, unusable
+from persistence.s3.failures import FOREIGN, Asked, failure, not_of_s3, unusable
 from persistence.s3.objects import Exists, Missing, ObjectsError, Refused, Unanswered
 from persistence.s3.requests import Observer, Outcome, Request
 from persistence.s3.retrying import Retrying
@@ -29,6 +29,14 @@ PARTS_AT_ONCE = 4
 """Of objects that are put in parts, in all."""
 _LOADER = create_loader()
 """What boto3 knows of S3 is read once: it takes far longer than all else before the first request."""
+_ANSWERED_BY = {
+    "CompleteMultipartUpload": "ETag",
+    "CreateMultipartUpload": "UploadId",
+    "ListObjectsV2": "IsTruncated",
+    "PutObject": "ETag",
+    "UploadPart": "ETag",
+}
+"""What S3's answer to it always has: one without it is somebody else's, whatever its status."""
 _OUTCOMES: dict[type[ObjectsError], Outcome] = {
     Exists: "exists",
     Missing: "missing",
@@ -61,6 +69,8 @@ class Service:
         received = 0
         try:
             answer = call()
+            if isinstance(answer, dict) and _ANSWERED_BY.get(operation, "ResponseMetadata") not in answer:
+                raise not_of_s3(self.asked(operation, key))
             outcome = "done"
             received = len(answer) if isinstance(answer, bytes) else 0
         except FOREIGN as error:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
+from itertools import repeat
 from typing import Any
 
 import pytest
@@ -63,10 +64,10 @@ def told(code: str, http_status: int, /, operation: str = "PutObject", **error: 
         ("RequestTimeout", 400, Unanswered, "too slowly"),
         ("BadDigest", 400, Unanswered, "damaged on its way"),
         ("SomethingNew", 500, Unanswered, "failed at PutObject: SomethingNew"),
-        ("404", 404, Unanswered, "answered PutObject with 404 and no word of S3"),
-        ("412", 412, Unanswered, "no word of S3"),
-        ("501", 501, Unanswered, "no word of S3"),
-        ("", 200, Unanswered, "no word of S3"),
+        ("404", 404, Unanswered, "the answer to PutObject of .* was no whole one of S3"),
+        ("412", 412, Unanswered, "no whole one of S3"),
+        ("501", 501, Unanswered, "no whole one of S3"),
+        ("", 200, Unanswered, "no whole one of S3"),
     ],
 )
 def test_an_answer_is_told_in_a_sentence(
@@ -208,6 +209,21 @@ def test_a_real_service_says_what_is_wrong_with_credentials(
                 open_objects(seaweedfs.settings()).put("a", b"2")
     with pytest.raises(Refused, match="there is no S3 bucket 'nowhere' at http"):
         open_objects(seaweedfs.settings(bucket="nowhere")).put("a", b"1", new=True)
+
+
+@pytest.mark.usefixtures("aws")
+def test_a_service_that_speaks_no_tls_is_told_of(moto: S3, open_objects: OpenObjects) -> None:
+    secure = moto.endpoint.replace("http:", "https:")
+    with pytest.raises(Unanswered, match=r"could not be reached with TLS: .* or does it want http"):
+        open_objects(moto.settings(endpoint=secure, retry_seconds=0)).get("a")
+
+
+@pytest.mark.parametrize("code", ["PermanentRedirect", "TemporaryRedirect", "AuthorizationHeaderMalformed"])
+def test_a_bucket_that_is_elsewhere_is_told_of(through: OpenObjects, proxy: Proxy, code: str) -> None:
+    number = 400 if code == "AuthorizationHeaderMalformed" else 301
+    proxy.keep_failing(repeat(status(number, code, more="<Region>eu-south-2</Region>")))
+    with pytest.raises(Refused, match="is in another region: set AWS_REGION=eu-south-2"):
+        through().put("a", b"1", new=True)
 
 
 @pytest.mark.parametrize(

@@ -30,6 +30,8 @@ PASSING = {
     "429": status(429, "TooManyRequests"),
     "400 of a body that was cut off": status(400, "IncompleteBody"),
     "409": status(409, "ConditionalRequestConflict"),
+    "200 of another service": Fault(reaches=False, answer=b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"),
+    "204 of another service": Fault(reaches=False, answer=b"HTTP/1.1 204 No\r\nContent-Length: 0\r\n\r\n"),
     "no HTTP": Fault(answer=b"SSH-2.0-OpenSSH\r\n\r\n"),
 }
 
@@ -105,7 +107,7 @@ def test_no_object_comes_short_or_altered(through: OpenObjects, proxy: Proxy, fa
 
 
 def test_no_object_of_an_unknown_length_is_taken(through: OpenObjects, proxy: Proxy) -> None:
-    proxy.plan("GET", Fault(answer=b"HTTP/1.1 200 OK\r\nConnection: close\r\n\r\nsome", cut=4))
+    proxy.plan("GET", Fault(answer=b"HTTP/1.1 200 OK\r\nETag: x\r\nConnection: close\r\n\r\nsome", cut=4))
     objects = through(retry_seconds=0)
     with pytest.raises(Unanswered, match="4 bytes came"):
         objects.get("a")
@@ -173,9 +175,12 @@ def test_a_refusal_is_not_repeated(through: OpenObjects, proxy: Proxy) -> None:
         objects.get("a")
 
 
-def test_that_one_key_of_many_was_not_removed_is_an_error(through: OpenObjects, proxy: Proxy) -> None:
+def test_that_one_key_of_many_was_not_removed_is_an_error(
+    through: OpenObjects, proxy: Proxy, prefix: str
+) -> None:
     def answer(code: str) -> Fault:
-        body = f"<DeleteResult><Error><Key>b</Key><Code>{code}</Code></Error></DeleteResult>"
+        error = f"<Error><Key>{prefix}/b</Key><Code>{code}</Code></Error>" if code else ""
+        body = f"<DeleteResult><Deleted><Key>{prefix}/a</Key></Deleted>{error}</DeleteResult>"
         head = f"HTTP/1.1 200 OK\r\nContent-Type: application/xml\r\nContent-Length: {len(body)}\r\n\r\n"
         return Fault(answer=(head + body).encode())
 
@@ -183,9 +188,9 @@ def test_that_one_key_of_many_was_not_removed_is_an_error(through: OpenObjects, 
     proxy.plan("POST", answer("AccessDenied"))
     with pytest.raises(Refused, match="s3:DeleteObject"):
         objects.delete(["a", "b"])
-    proxy.plan("POST", answer("InternalError"), answer("NoSuchKey"))
+    proxy.plan("POST", answer("InternalError"), answer(""), answer("NoSuchKey"))
     objects.delete(["a", "b"])
-    assert len(proxy.requests) == 3
+    assert len(proxy.requests) == 4
 
 
 def test_a_connection_is_kept(through: OpenObjects, proxy: Proxy) -> None:
