@@ -14,7 +14,7 @@ from persistence.s3.multipart import put_in_parts
 from persistence.s3.objects import Found, Unanswered
 from persistence.s3.requests import Observer, unobserved
 from persistence.s3.retrying import Retrying
-from persistence.s3.service import PARTS_AT_ONCE, Service
+from persistence.s3.service import PARTS_AT_ONCE, Service, complete
 from persistence.s3.settings import Settings
 
 if TYPE_CHECKING:
@@ -125,8 +125,11 @@ class S3Objects:
         return self._service.ask_again(
             "ListObjectsV2",
             start,
-            lambda: self._service.client.list_objects_v2(
-                Bucket=self._settings.bucket, Prefix=start, MaxKeys=KEYS_AT_ONCE, **place
+            lambda: complete(
+                self._service.client.list_objects_v2(
+                    Bucket=self._settings.bucket, Prefix=start, MaxKeys=KEYS_AT_ONCE, **place
+                ),
+                "IsTruncated",
             ),
         )
 

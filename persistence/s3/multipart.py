@@ -11,7 +11,7 @@ from concurrent.futures import Executor, Future, wait
 from typing import TYPE_CHECKING, Any, cast
 
 from persistence.s3.objects import ObjectsError, Unanswered
-from persistence.s3.service import Service
+from persistence.s3.service import Service, complete
 from persistence.threads import NO_THREAD
 
 if TYPE_CHECKING:
@@ -29,8 +29,9 @@ def put_in_parts(service: Service, threads: Executor, key: str, data: bytes, *, 
     upload = service.ask_again(
         "CreateMultipartUpload",
         key,
-        lambda: service.client.create_multipart_upload(
-            Bucket=bucket, Key=key, **service.settings.encrypted()
+        lambda: complete(
+            service.client.create_multipart_upload(Bucket=bucket, Key=key, **service.settings.encrypted()),
+            "UploadId",
         ),
     )["UploadId"]
     try:
@@ -40,8 +41,11 @@ def put_in_parts(service: Service, threads: Executor, key: str, data: bytes, *, 
         ask(
             "CompleteMultipartUpload",
             key,
-            lambda: service.client.complete_multipart_upload(
-                Bucket=bucket, Key=key, UploadId=upload, MultipartUpload={"Parts": parts}, **condition
+            lambda: complete(
+                service.client.complete_multipart_upload(
+                    Bucket=bucket, Key=key, UploadId=upload, MultipartUpload={"Parts": parts}, **condition
+                ),
+                "ETag",
             ),
         )
     except BaseException:

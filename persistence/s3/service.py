@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import boto3
@@ -45,6 +45,7 @@ _OUTCOMES: dict[type[ObjectsError], Outcome] = {
 }
 
 T = TypeVar("T")
+A = TypeVar("A", bound=Mapping[str, object])
 
 
 class Service:
@@ -98,6 +99,17 @@ class Service:
     def close(self) -> None:
         """Close the connections."""
         self.client.close()
+
+
+def complete(answer: A, member: str) -> A:
+    """The answer, if it has what every such answer has.
+
+    To boto3 a body that was cut off at its very beginning is one that says nothing, and no error. Raises
+    Unanswered.
+    """
+    if member not in answer:
+        raise Unanswered("of an answer nothing came but that there is one: the connection broke")
+    return answer
 
 
 def _client(settings: Settings) -> S3Client:
