@@ -183,16 +183,19 @@ def test_it_needs_to_write_nothing_but_its_store(containers: Containers, options
         assert container.execute("xs", session="demo")["result"] == "[ 1, 2 ]"
         assert container.inside("mcp-v8", "healthcheck").endswith("is ready")
         # the base image was made with the image: for this engine, and not again
-        (made,) = container.inside("ls", "/var/cache/mcp-v8").split()
-        assert made.startswith(f"base-{ready['engine']}-")
-        assert "base image" not in container.log()
+        made = container.inside("ls", "/var/cache/mcp-v8").split()
+        assert len([name for name in made if name.startswith(f"base-{ready['engine']}-")]) == 1
+        assert len([name for name in made if name.startswith("base-")]) == 1
 
 
 def test_a_root_that_cannot_be_written_and_no_volume_is_told_in_a_sentence(containers: Containers) -> None:
     read_only = ["--read-only"] + ["--read-only-tmpfs=false"] * (containers.engine == "podman")
     ended = containers.ended("run", "--rm", *read_only, containers.image)
     assert ended.returncode == 1
-    assert ended.stderr.splitlines()[-1] == f"mcp-v8: {STORE}/lock: Read-only file system"
+    told = ended.stderr.splitlines()[-1]
+    assert told.startswith(
+        f"mcp-v8: the store in {STORE} cannot be written (Read-only file system): mount a volume there"
+    )
 
 
 @pytest.mark.parametrize(
