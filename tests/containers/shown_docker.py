@@ -27,6 +27,8 @@ _MOUNTED = re.compile(r"(?<=\bsource=)[\w.-]+|(?<=\bsrc=)[\w.-]+")
 _PUBLISHED = re.compile(r"(?:-p|--publish)[ =](?:[\d.]+:)?(\d+):\d+")
 _MAPPED = re.compile(r"^(\s*- \"?)(?:[\d.]+:)?(\d+)(:\d+\"?)$", re.MULTILINE)
 _ADDRESS = re.compile(r"\b(localhost|127\.0\.0\.1):(\d+)")
+_OF_THE_ENGINE = re.compile(r"^time=\"\S+\" level=.*\n", re.MULTILINE)
+"""Podman's log, such as that it has no systemd for health checks, or that it had to kill."""
 _PUBLISH = ("-p", "--publish")
 _MAKES_CONTAINER = ("run", "create")
 
@@ -65,9 +67,11 @@ class Stage:
         return _MAPPED.sub(lambda found: f"{found[1]}127.0.0.1:{self._port(found[2])}{found[3]}", text)
 
     def told(self, text: str) -> str:
-        """What a command printed, in the names of the documents."""
+        """What a command printed, in the names of the documents, without the engine's own log."""
         shown = {str(used): str(port) for port, used in self.ports.items()}
-        text = text.replace(f"localhost/{self.image}", IMAGE).replace(self.image, IMAGE)
+        text = (
+            _OF_THE_ENGINE.sub("", text).replace(f"localhost/{self.image}", IMAGE).replace(self.image, IMAGE)
+        )
         text = text.replace(f"{self.prefix}-", "")
         return _ADDRESS.sub(lambda found: f"{found[1]}:{shown.get(found[2], found[2])}", text)
 

@@ -87,7 +87,7 @@ services:
 
 
 def test_what_is_printed_is_read_in_the_names_of_the_document() -> None:
-    printed = "localhost/t:latest t-m 127.0.0.1:40003 t:latest localhost:1"
+    printed = 'time="2026-11-29T06:38:25Z" level=error msg="no systemd"\nlocalhost/t:latest t-m 127.0.0.1:40003 t:latest localhost:1'
     assert STAGE.told(printed) == "mcp-v8:latest m 127.0.0.1:9090 mcp-v8:latest localhost:1"
 
 
