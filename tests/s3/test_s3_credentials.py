@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from itertools import repeat
 from pathlib import Path
 
@@ -27,10 +28,11 @@ def test_no_credential_is_in_a_log_an_answer_an_event_a_metric_or_a_worker(
         shown["answer"] = client.post("/api/exec", json={"session": "demo", "code": "1 + 2"}).text
         assert '"result":"3"' in shown["answer"]
         workers = _descendants(server.process.pid)
-        assert len(workers) >= 2, "the zygote and a worker"
         for pid in workers:
-            shown[f"environment of {pid}"] = Path(f"/proc/{pid}/environ").read_bytes().decode()
-            shown[f"command of {pid}"] = Path(f"/proc/{pid}/cmdline").read_bytes().decode()
+            for file in ("environ", "cmdline"):
+                with suppress(ProcessLookupError, FileNotFoundError):  # a spare worker may have ended
+                    shown[f"{file} of {pid}"] = Path(f"/proc/{pid}/{file}").read_bytes().decode()
+        assert len([where for where in shown if "cmdline of" in where]) >= 2, "the zygote and a worker"
         proxy.keep_failing(repeat(status(403, "AccessDenied", message=f"no: {' '.join(SECRETS)}")))
         failed = client.post("/api/exec", json={"session": "demo", "code": "2"})
         assert failed.status_code >= 500
@@ -49,9 +51,8 @@ def test_no_credential_is_in_a_log_an_answer_an_event_a_metric_or_a_worker(
 
 def _descendants(pid: int) -> list[int]:
     """Processes that were started by it, or by those."""
-    children = [
-        int(child)
-        for task in Path(f"/proc/{pid}/task").iterdir()
-        for child in (task / "children").read_text().split()
-    ]
+    children: list[int] = []
+    with suppress(ProcessLookupError, FileNotFoundError):
+        for task in Path(f"/proc/{pid}/task").iterdir():
+            children += map(int, (task / "children").read_text().split())
     return children + [one for child in children for one in _descendants(child)]
