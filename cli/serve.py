@@ -28,6 +28,7 @@ from engine.isolate.sandbox.layers import Layers
 from engine.observer import Observer
 from engine.supervisor import Stores, Supervisor, open_supervisor
 from persistence.place import Directory, Place
+from persistence.s3.cache import CachedBlobStore
 from persistence.stores import Opened, open_stores
 from transports.metrics import Metrics
 from transports.tokens import BrokenTokens, TokenFile
@@ -90,6 +91,8 @@ async def _serve(settings: Settings) -> None:
             metrics = Metrics()
             observers = (ExecutionLog(), metrics)
             async with _open_stores(settings, metrics) as stores:
+                if stores is not None and isinstance(stores.blobs, CachedBlobStore):
+                    metrics.watch_cache(stores.blobs)
                 imported = trio.Event()
                 nursery.start_soon(_import, settings, imported)
                 async with _open_engine(settings, stores, observers) as engine:

@@ -20,6 +20,7 @@ from engine.errors import AppendConflict, StoreFailed
 from engine.execution import Execution
 from engine.recovery import Recovered
 from engine.replay import Diverged, ReplayFailed
+from transports.cachemetrics import Cache, CacheCollector
 
 if TYPE_CHECKING:
     from engine.supervisor import Supervisor
@@ -185,6 +186,10 @@ class Metrics:
         build.info({"version": version("mcp-v8"), "engine": engine.engine_id})
         self._registry.register(_Gauges(engine))
         self._engine = engine
+
+    def watch_cache(self, cache: Cache) -> None:
+        """Tell of this cache of blobs, too."""
+        self._registry.register(CacheCollector(cache))
 
     def text(self, accept: str, owner: str) -> tuple[bytes, str]:
         """Everything, in the format that ``accept`` (a header) asks for, and its content type.
