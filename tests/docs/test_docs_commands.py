@@ -31,7 +31,7 @@ CHECKED_ELSEWHERE = re.compile(
     r"|^just "  # the Justfile, below
     r"|^claude mcp add "  # test_docs_clients.py
     r"|^\.venv/bin/mcp-v8 (store|verify|replay) "  # test_docs_deploy.py
-    r"|^docker "  # test_shown_docker.py: they are in docs/docker.md, too
+    r"|^docker "  # tests/containers
 )
 
 OPERATIONS = ROOT / "docs" / "operations.md"
