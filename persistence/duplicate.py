@@ -30,7 +30,7 @@ def back_up(db: sqlite3.Connection, copy: Path, step: Step) -> None:
     between two steps. What is copied again takes the place of what was. ``step`` hears of pages. Raises
     OSError where there is no room, sqlite3.Error, and what ``step`` raises.
     """
-    _make(copy)
+    make(copy)
     with room(copy), closing(sqlite3.connect(copy)) as target:
         db.execute("BEGIN")
         try:
@@ -44,7 +44,7 @@ def copy_files(path: Path, copy: Path) -> None:
     """Copy the files of a database that nobody has open, and that only SQLite can put in order: whoever opens
     the copy does. Raises OSError.
     """
-    _make(copy)
+    make(copy)
     shutil.copyfile(path, copy)
     for end in _BESIDE:
         with suppress(FileNotFoundError):
@@ -62,6 +62,6 @@ def room(copy: Path) -> Iterator[None]:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(copy)) from failed
 
 
-def _make(copy: Path) -> None:
-    """Made here for its mode, which SQLite copies to the files beside it."""
+def make(copy: Path) -> None:
+    """An empty file. Made here for its mode, which SQLite copies to the files beside it."""
     os.close(os.open(copy, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600))

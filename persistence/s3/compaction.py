@@ -4,7 +4,8 @@ What is in the log up to a batch is written once more, as a segment; a manifest 
 removed. Interrupted anywhere, it leaves a log that is whole, and some objects that nobody needs, which a
 later run removes. Segments of about the same size are merged, so that each batch is written again some times
 only, by the logarithm of their number. What need not be written again (``persistence.s3.superfluous``) is
-left out; once that would be much, all segments are written again for that.
+left out; once that would be much, all segments are written again for that. Where they come after a base
+(``persistence.s3.bases``), a new base takes its place and theirs.
 """
 
 from __future__ import annotations
@@ -12,9 +13,10 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 from datetime import UTC, datetime, timedelta
 
-from persistence.changes import Adopted, Appended
-from persistence.s3 import batches, imports, segments, superfluous
+from persistence.changes import Adopted, Appended, Part
+from persistence.s3 import bases, batches, imports, segments, superfluous
 from persistence.s3.batches import Batch, Opened, Position
+from persistence.s3.index import Index
 from persistence.s3.journal import Journal
 from persistence.s3.objects import Objects
 from persistence.s3.segments import Manifest, Segment
@@ -35,14 +37,19 @@ GRACE = timedelta(hours=1)
 """How long an object is kept that nothing names: somebody may read it, or be about to name it."""
 
 
-class Compaction:
-    """Of one log, by the process that owns it; ``manifest`` is the newest one.
+_BASE = "base.db"
+"""File beside the index, in which a base is made."""
 
-    What it does blocks, and raises StoreError, Refused, Unanswered.
+
+class Compaction:
+    """Of one log, by the process that owns it and has its ``index``; ``manifest`` is the newest one.
+
+    What it does blocks, and raises StoreError, Refused, Unanswered, OSError.
     """
 
-    def __init__(self, objects: Objects, manifest: Manifest) -> None:
+    def __init__(self, objects: Objects, index: Index, manifest: Manifest) -> None:
         self._objects = objects
+        self._index = index
         self.manifest = manifest
 
     def is_long(self, end: Position) -> bool:
@@ -51,7 +58,7 @@ class Compaction:
 
     def is_wasteful(self, removed: int) -> bool:
         """Whether it is time for ``rewrite``, where so many bytes are in segments of events that are not."""
-        size = sum(one.part.size for one in self.manifest.segments)
+        size = sum(part.size for part in (*self.manifest.base, *_parts(self.manifest.segments)))
         return size > 0 and removed >= max(REWRITE_LEAST_BYTES, REWRITE_SHARE * size)
 
     def extend(self, end: Position) -> None:
@@ -69,10 +76,17 @@ class Compaction:
             before, last = made[-2:]
             both = [*segments.get(self._objects, before), *segments.get(self._objects, last)]
             made[-2:] = [self._put(both, before.first, last.last)]
-        self._publish(upto, journal.holder, made, [*self.manifest.imports, *_imports(found)])
+        named = [*self.manifest.imports, *_imports(found)]
+        if self._publish(upto, journal.holder, made, named, self.manifest.base):
+            # not those that a later batch names: they were put before it, but after this one
+            at = datetime.fromtimestamp(found[-1].at / 1e6, UTC)
+            self._collect(imports.IMPORTS, {*named}, min(at, datetime.now(UTC)) - GRACE)
 
     def rewrite(self) -> None:
-        """Write all segments again without what need not be there."""
+        """Write all again without what need not be there."""
+        if self.manifest.base:
+            self.rebase()
+            return
         stretch = Stretch()
         for segment in self.manifest.segments:
             stretch.add(segments.get(self._objects, segment))
@@ -82,7 +96,19 @@ class Compaction:
             left = superfluous.without(segments.get(self._objects, segment), over)
             made.append(segments.put(self._objects, left, segment.first, segment.last))
             named += _imports(left)
-        self._publish(self.manifest.end, self.manifest.holder, made, named)
+        self._publish(self.manifest.end, self.manifest.holder, made, named, ())
+
+    def rebase(self) -> None:
+        """Let a base take the place of all that the index has by now."""
+        copy = self._index.path.with_name(_BASE)
+        try:
+            end, holder = self._index.snapshot(copy)
+            if end.number < self.manifest.end.number:
+                return  # the manifest is of another server, which has taken the log over
+            base = bases.put(self._objects, copy)
+        finally:
+            copy.unlink(missing_ok=True)
+        self._publish(end, holder, (), (), base)
 
     def _put(self, found: Sequence[Batch], first: int, last: int) -> Segment:
         stretch = Stretch()
@@ -90,28 +116,44 @@ class Compaction:
         return segments.put(self._objects, superfluous.without(found, stretch.over()), first, last)
 
     def _publish(
-        self, end: Position, holder: Opened | None, made: Sequence[Segment], named: Sequence[str]
-    ) -> None:
-        """Let the segments be the log up to ``end``; remove what nothing names any more."""
-        manifest = Manifest(self.manifest.number + 1, end, tuple(made), holder, tuple(named))
+        self,
+        end: Position,
+        holder: Opened | None,
+        made: Sequence[Segment],
+        named: Sequence[str],
+        base: tuple[Part, ...],
+    ) -> bool:
+        """Let the base and the segments be the log up to ``end``, and remove what nothing names any more.
+
+        False if another manifest came before: our own, of an earlier attempt, or another server's.
+        """
+        manifest = Manifest(self.manifest.number + 1, end, tuple(made), holder, tuple(named), base)
         if not segments.publish(self._objects, manifest):
-            self.manifest = segments.newest(
-                self._objects
-            )  # our own, of an earlier attempt, or another server's
-            return
+            self.manifest = segments.newest(self._objects)
+            return False
         self.manifest = manifest
         self._objects.delete([*segments.older(self._objects, manifest)])
         self._objects.delete([*batches.upto(self._objects, end)])
-        self._collect(segments.SEGMENTS, {one.part.name for one in made})
-        self._collect(imports.IMPORTS, set(named))
-
-    def _collect(self, folder: str, named: Collection[str]) -> None:
         before = datetime.now(UTC) - GRACE
+        self._collect(segments.SEGMENTS, _names(_parts(made)), before)
+        self._collect(bases.BASES, _names(base), before)
+        return True
+
+    def _collect(self, folder: str, named: Collection[str], before: datetime) -> None:
+        """Remove what is in a folder, was put before that time, and has no name that is ``named``."""
         found = self._objects.find(folder)
         names = [
             one.key for one in found if one.key.removeprefix(folder) not in named and one.modified < before
         ]
         self._objects.delete(names)
+
+
+def _parts(made: Sequence[Segment]) -> list[Part]:
+    return [one.part for one in made]
+
+
+def _names(parts: Sequence[Part]) -> set[str]:
+    return {part.name for part in parts}
 
 
 def _fit(before: Segment, last: Segment) -> bool:

@@ -16,14 +16,14 @@ from pathlib import Path
 import msgspec
 
 from engine.errors import AppendConflict, Conflict, EngineError, StoreCorrupt
-from persistence import changes
+from persistence import changes, duplicate
 from persistence.changes import Adopted
-from persistence.s3 import batches, imports, segments
+from persistence.s3 import bases, batches, imports, segments
 from persistence.s3.batches import BEGINNING, Batch, Opened, Position
 from persistence.s3.journal import Journal
 from persistence.s3.objects import Objects
 from persistence.s3.segments import Manifest
-from persistence.schema import DATABASE_NAME, READ_ERRORS, connect, prepare
+from persistence.schema import DATABASE_NAME, READ_ERRORS, connect, prepare, read_error
 
 _log = logging.getLogger(__name__)
 
@@ -71,6 +71,24 @@ class Index:
         with closing(connect(self.path)) as db:
             self._apply(db, (batch for batch, _ in journal.read()), journal)
 
+    def snapshot(self, copy: Path) -> tuple[Position, Opened | None]:
+        """Make a base, in its file alone, of what the index is at one moment; beside who writes to it.
+
+        The place in the log that it stands for, and who has the log there. What was deleted is not in it.
+        Raises StoreCorrupt if an event in it is not as it was written, StoreError, OSError.
+        """
+        duplicate.make(copy)
+        try:
+            with closing(connect(self.path)) as db:
+                db.execute("VACUUM INTO ?", (str(copy),))
+            with closing(connect(copy)) as db:
+                stands_for = _kept(db)
+        except READ_ERRORS as failed:
+            raise read_error(failed, self.path) from failed
+        bases.strip(copy)
+        bases.check(copy)
+        return stands_for
+
     def _bring(self, journal: Journal, manifest: Manifest) -> None:
         _prepare(self._directory)
         with closing(connect(self.path)) as db:
@@ -82,7 +100,11 @@ class Index:
                     "%s is of no use: it is behind the log, or of another one, and made again", self.path
                 )
             _remove(self.path)
-            _prepare(self._directory)
+            if manifest.base:
+                bases.get(self._objects, manifest.base, self.path)
+                _make_tables(self._directory)
+            else:
+                _prepare(self._directory)
             journal.position, journal.holder = manifest.end, manifest.holder
             with closing(connect(self.path)) as db:
                 self._apply(db, self._archived(manifest), journal)

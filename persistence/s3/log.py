@@ -110,13 +110,14 @@ class S3EventLog(SqliteEventLog):
     def __init__(self, objects: Objects, index: Index, journal: Journal) -> None:
         super().__init__(index.path, _Shipping(objects, journal))
         self._objects = objects
+        self._index = index
         self._journal = journal
         self._removed_bytes = 0
-        """Of events that are still in segments."""
+        """Of events that are still in a base or in segments."""
 
     async def compact(self, manifest: Manifest) -> None:
         """Make segments of what is appended, for ever; what fails is logged, and tried again."""
-        compaction = Compaction(self._objects, manifest)
+        compaction = Compaction(self._objects, self._index, manifest)
         while self._journal.fenced is None:
             removed = self._removed_bytes
             try:
@@ -126,7 +127,7 @@ class S3EventLog(SqliteEventLog):
                 if compaction.is_wasteful(removed):
                     await trio.to_thread.run_sync(compaction.rewrite)
                     self._removed_bytes -= removed
-            except (StoreError, Refused, Unanswered) as failed:
+            except (StoreError, Refused, Unanswered, OSError) as failed:
                 _log.warning("no segment could be made of the log: %s", failed)
             await trio.sleep(COMPACT_SECONDS)
 

@@ -43,6 +43,10 @@ class Manifest(Struct, frozen=True):
     """Who had the log at the end."""
     imports: tuple[str, ...] = ()
     """Names of the parts of imports that changes in them name."""
+    base: tuple[Part, ...] = ()
+    """Parts of the index (``persistence.s3.bases``) that the segments come after, or ``end`` where there are
+    none; empty: they come after nothing.
+    """
 
 
 NONE = Manifest(-1, BEGINNING, ())

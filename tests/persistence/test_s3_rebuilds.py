@@ -5,17 +5,20 @@ from __future__ import annotations
 import random
 import sqlite3
 from contextlib import closing
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
 import trio
+from bucket import Bucket
 from log_samples import History, checkpoint_of
 from s3_memory import MemoryObjects
 
 from engine.chain import Record
-from engine.errors import StoreError, StoreFailed
-from persistence.s3 import compaction, journal, segments
+from engine.errors import StoreCorrupt, StoreError, StoreFailed
+from engine.timestamps import now_us
+from persistence.s3 import bases, compaction, journal, segments
 from persistence.s3.compaction import Compaction
 from persistence.s3.log import S3EventLog, open_s3_log
 from persistence.s3.objects import Refused, Unanswered
@@ -150,7 +153,8 @@ class Life:
 
 @pytest.fixture(autouse=True)
 def small(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Segments after a few batches, and no waiting."""
+    """Segments after a few batches, bases of some parts, and no waiting."""
+    monkeypatch.setattr(bases, "PART_BYTES", 50_000)
     monkeypatch.setattr(compaction, "DUE_BATCHES", 7)
     monkeypatch.setattr(compaction, "REWRITE_LEAST_BYTES", 1)
     monkeypatch.setattr(journal, "FIRST_PAUSE_SECONDS", 0.0)
@@ -164,13 +168,15 @@ def small(monkeypatch: pytest.MonkeyPatch) -> None:
 async def compacted(log: S3EventLog, objects: MemoryObjects, chance: random.Random) -> None:
     """Some work at segments, which may fail anywhere."""
     manifest = await trio.to_thread.run_sync(segments.newest, objects)
-    work = Compaction(objects, manifest)
+    work = Compaction(objects, log._index, manifest)
     if chance.random() < 0.3:
         objects.plan(chance.choice(["put", "delete", "get"]), *[None] * chance.randrange(4), "before")
     try:
         if work.is_long(log._journal.position):
             await trio.to_thread.run_sync(work.extend, log._journal.position)
-        elif manifest.segments and chance.random() < 0.5:
+        elif manifest.segments and chance.random() < 0.15:
+            await trio.to_thread.run_sync(work.rebase)
+        elif (manifest.segments or manifest.base) and chance.random() < 0.5:
             await trio.to_thread.run_sync(work.rewrite)
     except (StoreError, Refused, Unanswered) as failed:
         if "as planned" not in str(failed):
@@ -195,4 +201,83 @@ async def test_an_index_made_from_the_bucket_is_the_one_that_the_server_has(
         async with open_s3_log(objects, fresh):
             pass
         assert content(fresh) == known
-    assert (await trio.to_thread.run_sync(segments.newest, objects)).segments
+    newest = await trio.to_thread.run_sync(segments.newest, objects)
+    assert newest.segments or newest.base
+
+
+async def test_a_base_has_nothing_of_what_was_deleted_and_what_comes_after_it_is_added(
+    objects: MemoryObjects, tmp_path: Path
+) -> None:
+    deleted, kept = History("s1", name="deleted"), History("s2", name="kept")
+    async with open_s3_log(objects, tmp_path / "index") as log:
+        await log.append([deleted.created(), deleted.executed(code="a secret" * 1_000), deleted.closed()])
+        await log.append([kept.created(), kept.executed()])
+        await log.purge("s1", BEFORE)
+        work = Compaction(objects, log._index, segments.NONE)
+        await trio.to_thread.run_sync(work.rebase)
+        assert [key for key in objects.stored if key.startswith("log/")] == []
+        await log.append([kept.executed()])
+        await trio.to_thread.run_sync(work.extend, log._journal.position)
+        assert work.manifest.base
+        assert len(work.manifest.segments) == 1
+        await log.append([kept.executed()])
+    async with open_s3_log(objects, tmp_path / "fresh") as log:
+        assert [record async for record in log.read("s2")] == kept.records
+    assert content(tmp_path / "fresh") == content(tmp_path / "index")
+    bases.get(objects, work.manifest.base, tmp_path / "base.db")
+    assert b"a secret" not in (tmp_path / "base.db").read_bytes()
+
+
+async def test_a_base_of_a_server_that_lost_the_log_takes_the_place_of_nothing_newer(
+    objects: MemoryObjects, tmp_path: Path
+) -> None:
+    history = History("s1")
+    async with open_s3_log(objects, tmp_path / "old") as old:
+        await old.append([history.created(), history.executed()])
+        async with open_s3_log(objects, tmp_path / "new") as new:
+            await new.append([history.executed()])
+            await trio.to_thread.run_sync(
+                Compaction(objects, new._index, segments.NONE).extend, new._journal.position
+            )
+            manifest = segments.newest(objects)
+            await trio.to_thread.run_sync(Compaction(objects, old._index, manifest).rebase)
+            assert segments.newest(objects) == manifest
+    async with open_s3_log(objects, tmp_path / "fresh") as log:
+        assert [record async for record in log.read("s1")] == history.records
+
+
+async def test_an_altered_event_of_the_index_gets_into_no_base(
+    objects: MemoryObjects, tmp_path: Path
+) -> None:
+    history = History("s1")
+    async with open_s3_log(objects, tmp_path / "index") as log:
+        await log.append([history.created(), history.executed()])
+        with closing(sqlite3.connect(tmp_path / "index" / DATABASE_NAME)) as db:
+            db.execute("UPDATE events SET body = zeroblob(length(body)) WHERE seq = 1")
+            db.commit()
+        with pytest.raises(StoreCorrupt, match=r"session s1, event 1: .* does not hash to its name"):
+            await trio.to_thread.run_sync(Compaction(objects, log._index, segments.NONE).rebase)
+    assert segments.newest(objects) == segments.NONE
+
+
+async def test_an_import_is_kept_until_the_batch_that_names_it_is_in_a_segment(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bucket, long_ago = Bucket(), 2 * compaction.GRACE
+    monkeypatch.setattr(journal, "now_us", lambda: now_us() - long_ago // timedelta(microseconds=1))
+    first, taken = History("s1"), History("s2", name="taken")
+    taken.created()
+    taken.executed()
+    async with open_s3_log(bucket, tmp_path / "index") as log:
+        await log.append([first.created()])
+        end = log._journal.position
+        async with log.adoption() as adoption:
+            await adoption.add(taken.records)
+            await adoption.commit()
+        for key in bucket.stored:
+            bucket.age(key, long_ago.total_seconds())
+        work = Compaction(bucket, log._index, segments.NONE)
+        await trio.to_thread.run_sync(work.extend, end)
+        await trio.to_thread.run_sync(work.rewrite)
+    async with open_s3_log(bucket, tmp_path / "fresh") as log:
+        assert [record async for record in log.read("s2")] == taken.records
