@@ -82,9 +82,9 @@ async def _serve(settings: Settings) -> None:
     expected = (signal.SIGTERM, signal.SIGINT, *(() if tokens is None else (signal.SIGHUP,)))
     with trio.open_signal_receiver(*expected) as signals:
         listeners = await _listen(settings)
-        stop = trio.Event()
+        serving, stop = trio.Event(), trio.Event()
         async with trio.open_nursery() as nursery:
-            nursery.start_soon(_watch, signals, stop, nursery.cancel_scope, tokens)
+            nursery.start_soon(_watch, signals, serving, stop, nursery.cancel_scope, tokens)
             nursery.start_soon(orphans.watch)
             if tokens is not None:
                 nursery.start_soon(tokens.watch)
@@ -98,6 +98,7 @@ async def _serve(settings: Settings) -> None:
                 async with _open_engine(settings, stores, observers) as engine:
 
                     def started() -> None:
+                        serving.set()
                         _announce(settings, engine, listeners)
 
                     await imported.wait()
@@ -180,14 +181,20 @@ def _tokens(settings: Settings) -> TokenFile | None:
 
 
 async def _watch(
-    signals: AsyncIterator[int], stop: trio.Event, scope: trio.CancelScope, tokens: TokenFile | None
+    signals: AsyncIterator[int],
+    serving: trio.Event,
+    stop: trio.Event,
+    scope: trio.CancelScope,
+    tokens: TokenFile | None,
 ) -> None:
-    """SIGHUP reads the tokens again. The first other signal asks for a drain, the second cuts it short."""
+    """SIGHUP reads the tokens again. The first other signal asks for a drain, the second cuts it short; one
+    that comes before anything is served ends the start.
+    """
     async for number in signals:
         if number == signal.SIGHUP and tokens is not None:
             await tokens.reload()
             continue
-        if stop.is_set():
+        if stop.is_set() or not serving.is_set():
             scope.cancel()
             return
         stop.set()

@@ -75,7 +75,7 @@ def test_every_resource_is_there() -> None:
     shown = {words(cells[0])[0] for cells in rows_of(TOOLS.read_text(), "resource")}
     documents = [README, *rest_documents(None, [])]  # type: ignore[arg-type]
     assert shown == {
-        *(one.resource.uri for one in documents),
+        *(one.uri for one in documents),
         *(one.uri_template for one in TEMPLATES),
     }
 
