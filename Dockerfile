@@ -33,12 +33,13 @@ COPY --from=build /usr/local /usr/local
 COPY deploy/entrypoint.sh /usr/local/bin/entrypoint
 RUN ldconfig
 
-# Whoever publishes the port decides who can reach it; a port that is chosen by a flag wins over PORT.
-ENV MCP_V8_DIRECTORY_PATH=/tmp/mcp-v8-heaps \
+# Whoever publishes the port decides who can reach it; a port that is chosen by a flag wins over PORT. The folders are
+# those of a service of systemd: defaults, so that a variable is enough to choose another store.
+ENV STATE_DIRECTORY=/tmp/mcp-v8-heaps \
+    CACHE_DIRECTORY=/var/cache/mcp-v8 \
     MCP_V8_BIND_HOST=0.0.0.0 \
     MCP_V8_ALLOWED_HOSTS=* \
     PORT=8080 \
-    XDG_CACHE_HOME=/var/cache \
     LANG=C.UTF-8
 # By number, so that a platform that allows no root sees that this is not root.
 USER 1000

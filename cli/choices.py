@@ -122,7 +122,8 @@ def _choose_store(chosen: Choices) -> None:
         raise ConfigError(f"{choice.origin} s3 needs a bucket: give --s3-bucket")
     if store != "s3":
         for name in _OF_BUCKETS:
-            if chosen[name].rank > _FILE and chosen[name].value not in (None, ""):
+            # what a later place says of the bucket that it meant is passed over together with that
+            if chosen[name].rank >= max(first, _FILE) and chosen[name].value not in (None, ""):
                 raise ConfigError(f"{chosen[name].origin} is for a store in S3: give --s3-bucket, too")
     path = directory.value or environment.state_directory()
     chosen["stateless"] = choice._replace(value=store == "none")

@@ -14,12 +14,14 @@ MIB_PER_WORKER = 64
 
 def state_directory(environ: Mapping[str, str] = os.environ) -> Path:
     """Where the log is kept by default."""
-    return _xdg("XDG_STATE_HOME", ".local/state", environ) / "mcp-v8"
+    of_service = _of_service("STATE_DIRECTORY", environ)
+    return of_service or _xdg("XDG_STATE_HOME", ".local/state", environ) / "mcp-v8"
 
 
 def cache_directory(environ: Mapping[str, str] = os.environ) -> Path:
     """Where what can be made again is kept."""
-    return _xdg("XDG_CACHE_HOME", ".cache", environ) / "mcp-v8"
+    of_service = _of_service("CACHE_DIRECTORY", environ)
+    return of_service or _xdg("XDG_CACHE_HOME", ".cache", environ) / "mcp-v8"
 
 
 def memory_bytes() -> int:
@@ -31,6 +33,14 @@ def memory_bytes() -> int:
 def default_max_workers(memory: int) -> int:
     """Live sessions that fit in half of so many bytes, from 4 to 256."""
     return max(4, min(256, memory // 2 // (MIB_PER_WORKER << 20)))
+
+
+def _of_service(variable: str, environ: Mapping[str, str]) -> Path | None:
+    """A directory that systemd, or the image, has made for this service: the first, where there are several
+    (see systemd.exec(5)).
+    """
+    path = Path((environ.get(variable) or "").partition(":")[0])
+    return path if path.is_absolute() else None
 
 
 def _xdg(variable: str, fallback: str, environ: Mapping[str, str]) -> Path:

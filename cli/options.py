@@ -170,7 +170,8 @@ GROUPS: dict[str, tuple[click.Option, ...]] = {
             "--directory-path",
             type=Directory(path_type=Path, file_okay=False, readable=False),
             metavar="DIR",
-            help="Where the event log is.  [default: $XDG_STATE_HOME/mcp-v8, or ~/.local/state/mcp-v8]",
+            help="Where the event log is.  [default: $STATE_DIRECTORY, $XDG_STATE_HOME/mcp-v8, or "
+            "~/.local/state/mcp-v8]",
         ),
         _option(
             "--stateless", is_flag=True, help="Keep nothing: every execution in a fresh V8, no sessions."

@@ -49,7 +49,7 @@ class Settings(Struct, frozen=True, kw_only=True):
             )
         if self.endpoint is not None:
             check_endpoint(self.endpoint)
-        if self.kms_key is not None and self.encryption != "aws:kms":
+        if self.kms_key is not None and not (self.encryption or "").startswith("aws:kms"):
             raise Refused("a KMS key is for the encryption aws:kms: choose that too")
 
     def key(self, key: str) -> str:

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from click.testing import CliRunner, Result
 
-from cli import rustlog
+from cli import environment, rustlog
 from cli.main import main
 from cli.options import GROUPS, SETTINGS, variable
 from engine.limits import LimitPolicy, Limits
@@ -18,7 +18,7 @@ from engine.limits import LimitPolicy, Limits
 
 @pytest.fixture(autouse=True)
 def _plain_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    for name in ("PORT", "RUST_LOG", *map(variable, SETTINGS)):
+    for name in ("PORT", "RUST_LOG", "STATE_DIRECTORY", *map(variable, SETTINGS)):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
     monkeypatch.chdir(tmp_path)
@@ -165,6 +165,37 @@ def test_what_is_said_about_the_store_at_the_first_place_decides(tmp_path: Path)
             "--max-workers and --max-concurrent-executions are two names of one setting: give one, not 2 and 3",
         ),
         (
+            ("--s3-bucket", "sessions", "--directory-path", "d"),
+            "--s3-bucket keeps sessions in a bucket, so --directory-path cannot be given with it",
+        ),
+        (
+            ("--heap-store", "s3", "--heap-dir", "d"),
+            "--heap-store keeps sessions in a bucket, so --heap-dir cannot be given with it",
+        ),
+        (
+            ("--s3-bucket", "sessions", "--heap-store", "dir"),
+            "--s3-bucket keeps sessions in a bucket, so --heap-store cannot be given with it",
+        ),
+        (
+            ("--stateless", "--s3-bucket", "sessions"),
+            "--stateless keeps nothing, so --s3-bucket cannot be given with it",
+        ),
+        (("--heap-store", "s3"), "--heap-store s3 needs a bucket: give --s3-bucket"),
+        (("--cache-dir", "d"), "--cache-dir is for a store in S3: give --s3-bucket, too"),
+        (("--s3-prefix", "p"), "--s3-prefix is for a store in S3: give --s3-bucket, too"),
+        (
+            ("--stateless", "--s3-encryption", "AES256"),
+            "--s3-encryption is for a store in S3: give --s3-bucket, too",
+        ),
+        (
+            ("--s3-bucket", "s3://b/p"),
+            "'s3://b/p' is no name of a bucket: give the name alone, without s3:// or a path",
+        ),
+        (
+            ("--s3-bucket", "sessions", "--s3-kms-key", "k"),
+            "a KMS key is for the encryption aws:kms: choose that too",
+        ),
+        (
             ("--execution-timeout", "400"),
             "--execution-timeout 400 is over --max-execution-timeout 300",
         ),
@@ -306,7 +337,65 @@ def test_help_fits_80_columns_and_shows_each_setting_once() -> None:
     assert "Examples:" in told
 
 
-def test_a_flag_goes_before_what_an_image_sets() -> None:
+def test_a_bucket_that_a_flag_names_goes_before_a_directory_that_a_variable_names() -> None:
+    found = settings("--s3-bucket", "sessions", MCP_V8_DIRECTORY_PATH="d", MCP_V8_CACHE_DIR="c")
+    assert found["s3_bucket"] == ("sessions", "--s3-bucket")
+    assert found["directory_path"] == (None, "--s3-bucket")
+    assert found["cache_dir"] == (str(Path.cwd() / "c"), "MCP_V8_CACHE_DIR")
+
+
+def test_what_variables_say_of_a_bucket_is_passed_over_with_it() -> None:
+    bucket = {"MCP_V8_S3_BUCKET": "sessions", "MCP_V8_S3_PREFIX": "p", "MCP_V8_CACHE_DIR": "c"}
+    assert settings("--directory-path", "d", **bucket)["s3_bucket"] == (None, "--directory-path")
+    assert settings("--stateless", **bucket)["directory_path"] == (None, "--stateless")
+    Path("c.toml").write_text("cache-dir = 'c'")
+    assert refusal("--config", "c.toml") == "cache_dir in c.toml is for a store in S3: give --s3-bucket, too"
+    assert settings("--config", "c.toml", "--stateless")["stateless"] == (True, "--stateless")
+
+
+def test_a_key_may_be_given_for_each_encryption_that_has_one() -> None:
+    for encryption in ("aws:kms", "aws:kms:dsse"):
+        found = settings(
+            "--s3-bucket", "sessions", "--s3-encryption", encryption, "--s3-kms-key", "alias/mine"
+        )
+        assert found["s3_kms_key"] == ("alias/mine", "--s3-kms-key")
+
+
+def test_credentials_are_no_settings_and_are_not_shown() -> None:
+    secret = "Secret/that/nobody/may/ever/see"
+    ended = invoke(
+        "--s3-bucket",
+        "sessions",
+        AWS_ACCESS_KEY_ID="AKIATESTS",
+        AWS_SECRET_ACCESS_KEY=secret,
+        MCP_V8_S3_PREFIX="p",
+    )
+    assert ended.exit_code == 0
+    assert "s3_bucket" in ended.stdout
+    assert secret not in ended.output
+    assert "AKIATESTS" not in ended.output
+
+
+def test_a_service_of_systemd_has_its_store_where_that_says() -> None:
+    def default(directory: str) -> tuple[str, str]:
+        found: tuple[str, str] = settings(STATE_DIRECTORY=directory)["directory_path"]
+        return found
+
+    assert default("/var/lib/mcp-v8") == ("/var/lib/mcp-v8", "default")
+    assert default("/var/lib/one:/var/lib/two") == ("/var/lib/one", "default")
+    assert default("relative") == default("") == settings()["directory_path"]
+    assert environment.cache_directory({"CACHE_DIRECTORY": "/var/cache/a"}) == Path("/var/cache/a")
+    assert environment.cache_directory({"XDG_CACHE_HOME": "/var/cache"}) == Path("/var/cache/mcp-v8")
+
+
+def test_in_the_image_one_variable_chooses_another_store() -> None:
+    image = {"STATE_DIRECTORY": "/tmp/mcp-v8-heaps", "PORT": "8080"}
+    assert settings(**image)["directory_path"] == ("/tmp/mcp-v8-heaps", "default")
+    assert settings(**image, MCP_V8_STATELESS="1")["directory_path"] == (None, "MCP_V8_STATELESS")
+    assert settings(**image, MCP_V8_S3_BUCKET="sessions")["directory_path"] == (None, "MCP_V8_S3_BUCKET")
+
+
+def test_a_flag_goes_before_what_a_container_sets() -> None:
     image = {"MCP_V8_DIRECTORY_PATH": "/tmp/mcp-v8-heaps", "PORT": "8080"}
     assert settings("--stateless", **image)["directory_path"] == (None, "--stateless")
     assert settings("--stateless", **image)["http_port"] == (8080, "PORT")

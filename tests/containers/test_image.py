@@ -67,8 +67,9 @@ def test_the_server_is_told_where_it_is(config: dict[str, Any]) -> None:
     environment = dict(line.split("=", 1) for line in config["Env"])
     assert environment["MCP_V8_BIND_HOST"] == "0.0.0.0"
     assert environment["MCP_V8_ALLOWED_HOSTS"] == "*"
-    assert environment["MCP_V8_DIRECTORY_PATH"] == STORE
-    assert (environment["PORT"], environment["XDG_CACHE_HOME"]) == ("8080", "/var/cache")
+    assert (environment["STATE_DIRECTORY"], environment["CACHE_DIRECTORY"]) == (STORE, "/var/cache/mcp-v8")
+    assert environment["PORT"] == "8080"
+    assert "MCP_V8_DIRECTORY_PATH" not in environment  # so that a variable chooses another store
 
 
 def test_the_image_adds_little_to_debian(containers: Containers, config: dict[str, Any]) -> None:

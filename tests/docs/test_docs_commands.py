@@ -20,7 +20,7 @@ from benchmarks.processes import COMMAND, Server, free_port, mcp_v8, serving
 from cli.target.failures import DIFFERS
 from transports import tokens
 
-SERVER_COMMAND = re.compile(r"^\.venv/bin/mcp-v8 .*--(http|sse)-port 8080\b(?!.*--tokens)")
+SERVER_COMMAND = re.compile(r"^\.venv/bin/mcp-v8 .*--(http|sse)-port 8080\b(?!.*--(tokens|s3-bucket))")
 MCP_ADD = re.compile(r"^claude mcp add --transport http js '(http://localhost:8080/mcp\S*)'$")
 ENDING_COMMAND = re.compile(r"^\.venv/bin/mcp-v8 (config|selftest|--help)\b")
 OF_TOKENS = re.compile(r"\.venv/bin/mcp-v8 token |--tokens tokens\.txt$|\"Authorization: Bearer \$TOKEN\"$")
@@ -31,6 +31,7 @@ CHECKED_ELSEWHERE = re.compile(
     r"|^just "  # the Justfile, below
     r"|^claude mcp add "  # test_docs_clients.py
     r"|^\.venv/bin/mcp-v8 (store|verify|replay) "  # test_docs_deploy.py
+    r"|^\.venv/bin/mcp-v8 .*--s3-bucket "  # test_docs_s3.py, all of which are in docs/s3.md
     r"|^docker "  # tests/containers
 )
 
