@@ -16,7 +16,7 @@ import s3_server
 from documents import ROOT, command_lines, fenced
 
 from benchmarks.processes import COMMAND, free_port, serving
-from persistence.s3 import batches, blobs, checks, imports, segments
+from persistence.s3 import bases, batches, blobs, checks, imports, segments
 
 S3_DOCUMENT = ROOT / "docs" / "s3.md"
 BUCKET = "my-sessions"
@@ -91,7 +91,7 @@ def test_the_policy_allows_what_the_client_asks_for_and_nothing_else() -> None:
 
 def test_every_folder_in_the_bucket_is_told() -> None:
     text = S3_DOCUMENT.read_text()
-    folders = (batches.PREFIX, segments.SEGMENTS, segments.MANIFESTS, imports.IMPORTS, blobs.FOLDER)
-    for folder in (*folders, checks._FOLDER):
+    of_the_log = (batches.PREFIX, segments.SEGMENTS, segments.MANIFESTS, bases.BASES, imports.IMPORTS)
+    for folder in (*of_the_log, blobs.FOLDER, checks._FOLDER):
         assert f"| `{folder}" in text
     assert f"| `{batches.key(42)}` |" in text
