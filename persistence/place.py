@@ -31,4 +31,15 @@ class Bucket(Struct, frozen=True):
         return f"s3://{self.settings.bucket}/{self.settings.key('')}".rstrip("/")
 
 
+class Staged(Struct, frozen=True):
+    """A store that is being copied to a bucket, to be read: no manifest there says yet that it is one."""
+
+    path: Path
+    """Directory with its log; its blobs are in the bucket."""
+    bucket: Bucket
+
+    def __str__(self) -> str:
+        return f"the copy for {self.bucket}"
+
+
 Place = Directory | Bucket

@@ -15,7 +15,7 @@ from engine.errors import StoreFailed, StoreLocked
 from persistence.blobstore import BlobStore
 from persistence.directory_blobs import DirectoryBlobStore
 from persistence.lock import own
-from persistence.place import Bucket, Directory, Place
+from persistence.place import Bucket, Directory, Place, Staged
 from persistence.readonly import ReadOnlyEventLog, open_sqlite_reader
 from persistence.readonly_blobs import ReadOnlyBlobStore
 from persistence.scratch import ScratchBlobStore, ScratchEventLog
@@ -59,9 +59,9 @@ async def open_stores(
         return
     from persistence.s3.log import open_s3_log
 
-    with _index(place) as index:
+    with index_folder(place) as index:
         async with (
-            _reached(place, observe, owned=True) as objects,
+            reached(place, observe, owned=True) as objects,
             open_s3_log(objects, index, only_if_free=only_if_free) as log,
         ):
             yield Opened(log, _blobs(place, objects))
@@ -69,7 +69,7 @@ async def open_stores(
 
 @asynccontextmanager
 async def see_stores(
-    place: Place, tell: Callable[[str], object], *, revisits: bool = False
+    place: Place | Staged, tell: Callable[[str], object], *, revisits: bool = False
 ) -> AsyncIterator[Seen]:
     """Read the store there until the end of the block, also beside its owner.
 
@@ -81,17 +81,24 @@ async def see_stores(
         async with open_sqlite_reader(place.path, tell, log_kind) as log:
             yield Seen(log, blob_kind(DirectoryBlobStore(place.path)))
         return
+    if isinstance(place, Staged):
+        async with (
+            reached(place.bucket, None, owned=False) as objects,
+            open_sqlite_reader(place.path, tell, log_kind) as log,
+        ):
+            yield Seen(log, blob_kind(_blobs(place.bucket, objects)))
+        return
     from persistence.s3.log import open_s3_index
 
-    with _index(place) as index:
-        async with _reached(place, None, owned=False) as objects:
+    with index_folder(place) as index:
+        async with reached(place, None, owned=False) as objects:
             await open_s3_index(objects, index)
             async with open_sqlite_reader(index, tell, log_kind) as log:
                 yield Seen(log, blob_kind(_blobs(place, objects)))
 
 
 @asynccontextmanager
-async def _reached(place: Bucket, observe: Observer | None, *, owned: bool) -> AsyncIterator[S3Objects]:
+async def reached(place: Bucket, observe: Observer | None, *, owned: bool) -> AsyncIterator[S3Objects]:
     """The objects in a bucket; one to be ``owned`` is tried first. Raises StoreFailed."""
     from persistence.s3.checks import check_bucket
     from persistence.s3.client import S3Objects
@@ -125,7 +132,7 @@ def _blobs(place: Bucket, objects: S3Objects) -> BlobStore:
 
 
 @contextmanager
-def _index(place: Bucket) -> Iterator[Path]:
+def index_folder(place: Bucket) -> Iterator[Path]:
     """A directory for the index: in the cache, or one that is removed at the end of the block."""
     if place.cache is not None:
         yield place.cache / _INDEX

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractAsyncContextManager
 
 import click
 
@@ -13,6 +14,7 @@ from cli.output.quantities import counted
 from cli.output.styles import BAD, GOOD, STRONG, Styled, paint
 from cli.output.table import Column, Table
 from cli.output.text import one_line
+from cli.target.client import Client
 from cli.target.failures import CORRUPT
 from cli.target.options import Target, with_target
 from transports.rest.storage import FaultAnswer, VerifiedSession, VerifyEnd
@@ -35,7 +37,8 @@ async def verify(target: Target, *, as_json: bool) -> int:
     mcp-v8 verify
     mcp-v8 verify --directory-path backup --json
     """
-    damaged, end = await verified(target, print_line if as_json else None)
+    whole = target.url is None and target.owner is None
+    damaged, end = await verified(target.clients(), print_line if as_json else None, whole=whole)
     if as_json:
         print_line(end)
     else:
@@ -45,15 +48,18 @@ async def verify(target: Target, *, as_json: bool) -> int:
 
 
 async def verified(
-    target: Target, tell: Callable[[VerifiedSession], object] | None = None
+    asked: AbstractAsyncContextManager[Sequence[Client]],
+    tell: Callable[[VerifiedSession], object] | None = None,
+    *,
+    whole: bool,
 ) -> tuple[list[VerifiedSession], VerifyEnd]:
-    """Look at all that is meant: the sessions that are damaged, and what it came to; ``tell`` hears of
-    each.
+    """Look at all that is meant, or at the ``whole`` store: the sessions that are damaged, and what it came
+    to; ``tell`` hears of each.
     """
-    body = {"store": target.url is None and target.owner is None}
+    body = {"store": whole}
     damaged: list[VerifiedSession] = []
     async with (
-        target.clients() as clients,
+        asked as clients,
         clients[0].lines(VerifiedSession, VerifyEnd, "POST", "/api/verify", body=body) as lines,
     ):
         with Progress("verifying", 0, "sessions") as progress:

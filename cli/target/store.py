@@ -5,7 +5,7 @@ from __future__ import annotations
 import getpass
 import math
 from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 
 import click
 import trio
@@ -18,8 +18,8 @@ from cli.target.inprocess import InProcess
 from cli.target.use import Use
 from engine.limits import LimitPolicy
 from engine.supervisor import Stores, open_supervisor
-from persistence.place import Directory, Place
-from persistence.stores import open_stores, see_stores
+from persistence.place import Directory, Place, Staged
+from persistence.stores import Opened, Seen, open_stores, see_stores
 from transports.identity import LOCAL, Identity
 from transports.rest.direct import DirectApp
 from transports.settings import HttpSettings
@@ -32,25 +32,26 @@ REVISIT_SECONDS = 0.2
 """The same for a command that goes back again and again."""
 _NO_CHECKPOINTS = 1e9
 """Seconds that no replay takes."""
+_WRITING = ("write", "play")
 _LIMITLESS = 1 << 40
 """Bytes: what is asked of a store comes from who has it."""
 
 
 @asynccontextmanager
-async def open_store(place: Place, *, owner: str | None, use: Use) -> AsyncIterator[Sequence[Client]]:
+async def open_store(
+    place: Place | Staged, *, owner: str | None, use: Use
+) -> AsyncIterator[Sequence[Client]]:
     """A client for each owner who has sessions in the store, or for the one named, or for nobody's first.
 
     Raises StoreLocked if it is to be written to and a server has it, StoreMissing if there is none,
     StoreError, Failed for an owner without sessions in a store that is only read.
     """
     where = f"the store in {place.path if isinstance(place, Directory) else place}"
-    writes = use in ("write", "play")
+    writes = use in _WRITING
     target_seconds = {"look": _NO_CHECKPOINTS, "revisit": REVISIT_SECONDS}.get(use, RESTORE_TARGET_SECONDS)
     async with (
         complaints_shown(),
-        open_stores(place, only_if_free=True)
-        if writes
-        else see_stores(place, _tell, revisits=use == "revisit") as (log, blobs),
+        _stores(place, use) as (log, blobs),
         open_supervisor(
             stores=Stores(log, blobs),
             policy=LimitPolicy(),
@@ -74,6 +75,12 @@ async def open_store(place: Place, *, owner: str | None, use: Use) -> AsyncItera
         yield [Client(InProcess(app, where, Identity(one, subject=user), agent), one) for one in owners]
         if use == "write":
             await engine.drain(DRAIN_SECONDS)
+
+
+def _stores(place: Place | Staged, use: Use) -> AbstractAsyncContextManager[Opened | Seen]:
+    if isinstance(place, Staged) or use not in _WRITING:
+        return see_stores(place, _tell, revisits=use == "revisit")
+    return open_stores(place, only_if_free=True)
 
 
 def _tell(sentence: str) -> None:

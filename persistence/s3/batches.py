@@ -20,6 +20,7 @@ PREFIX = "log/"
 KIND, VERSION = b"mcpv8lg", 1
 NOTHING = bytes(32)
 """What the first batch comes after."""
+NONCE_BYTES = 16
 
 
 class Opened(Struct, frozen=True, kw_only=True):

@@ -32,7 +32,6 @@ LONGEST_PAUSE_SECONDS = 5.0
 """Between two attempts to write a batch."""
 READERS = 8
 """Batches that are read at once."""
-_NONCE_BYTES = 16
 _CHUNK = 8 * READERS
 """Batches that are in memory at once while the log is read."""
 
@@ -120,7 +119,7 @@ class Journal:
         return Batch(
             number=self.position.number + 1,
             prev=self.position.digest,
-            nonce=os.urandom(_NONCE_BYTES),
+            nonce=os.urandom(batches.NONCE_BYTES),
             at=now_us(),
             changes=changes,
             opened=opened,

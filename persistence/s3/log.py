@@ -77,11 +77,16 @@ async def open_s3_index(objects: Objects, directory: Path) -> None:
         journal = Journal(objects)
         Index(objects, directory).open(journal)
         if journal.position == BEGINNING:
-            raise StoreMissing("there is no store in the bucket below that prefix")
+            raise missing_in_bucket()
 
     await trio.to_thread.run_sync(folders.make, directory)
     with own(directory):
         await trio.to_thread.run_sync(bring)
+
+
+def missing_in_bucket() -> StoreMissing:
+    """What is raised where there is none."""
+    return StoreMissing("there is no store in the bucket below that prefix")
 
 
 def _take_over(index: Index, journal: Journal, only_if_free: bool) -> Manifest:

@@ -15,7 +15,7 @@ from msgspec import Struct
 from engine.errors import StoreCorrupt, StoreError
 from persistence.changes import Part
 from persistence.s3 import envelope, named
-from persistence.s3.batches import BEGINNING, Batch, Opened, Position
+from persistence.s3.batches import BEGINNING, PREFIX, Batch, Opened, Position
 from persistence.s3.objects import Exists, Objects, Refused, Unanswered
 
 SEGMENTS, MANIFESTS = "segments/", "manifests/"
@@ -102,6 +102,11 @@ def publish(objects: Objects, manifest: Manifest) -> bool:
     except Exists:
         return False
     return True
+
+
+def is_begun(objects: Objects) -> bool:
+    """Whether there is a log, or some of one. Raises Refused, Unanswered."""
+    return any(True for folder in (MANIFESTS, PREFIX) for _ in objects.find(folder))
 
 
 def older(objects: Objects, manifest: Manifest) -> Iterator[str]:

@@ -210,7 +210,12 @@ def test_a_checkpoint_that_is_lost_is_told_of(store: Path, tmp_path: Path) -> No
 @pytest.mark.parametrize(
     ("to", "flags", "status", "said"),
     [
-        ("s3://backups/monday", (), 2, "s3://backups/monday is no folder of this machine"),
+        (
+            "http://backups/monday",
+            (),
+            2,
+            "http://backups/monday is neither a folder of this machine nor s3://",
+        ),
         ("copy", ("--owner", "ann"), 2, "a copy has the whole store"),
         ("store", (), 1, "is something already: a copy gets a new folder, or an empty one"),
         ("/proc/copy", (), 1, "/proc/.copy."),

@@ -20,6 +20,7 @@ from test_readonly import copied, files, fill, killed
 from engine.errors import BlobStoreFailed, StoreCorrupt, StoreError, StoreMissing
 from persistence import duplicate, folders
 from persistence.directory_blobs import DirectoryBlobStore
+from persistence.place import Directory
 from persistence.readonly import open_sqlite_reader
 from persistence.schema import DATABASE_NAME
 from persistence.sqlite import open_sqlite_log
@@ -37,7 +38,7 @@ async def copy(
     source: Path, to: Path, *, before_blobs: Callable[[StoreCopy], Awaitable[None]] | None = None
 ) -> None:
     with trio.fail_after(60):
-        async with copying(source, to) as made:
+        async with copying(Directory(source), Directory(to)) as made:
             await made.copy_log(quiet)
             if before_blobs is not None:
                 await before_blobs(made)
@@ -94,7 +95,7 @@ async def test_it_has_what_was_written_before_it_began_and_not_what_was_written_
             trio.from_thread.run(writer.append)
 
         with trio.fail_after(60):
-            async with copying(directory, to) as made:
+            async with copying(Directory(directory), Directory(to)) as made:
                 await made.copy_log(step)
                 await made.copy_blobs(quiet)
                 made.keep()
@@ -128,7 +129,7 @@ async def test_checkpoints_are_copied_with_their_blobs_and_others_are_not(
     name = await with_blob(directory)
     other = await DirectoryBlobStore(directory).put(b"nobody's")
     heard = []
-    async with copying(directory, tmp_path / "copy") as made:
+    async with copying(Directory(directory), Directory(tmp_path / "copy")) as made:
         await made.copy_log(quiet)
         await made.copy_blobs(lambda done, of: heard.append((done, of)))
         made.keep()
@@ -241,11 +242,11 @@ async def test_a_copy_that_is_given_up_or_not_kept_leaves_nothing(directory: Pat
             steps.append(done)
             trio.from_thread.run_sync(scope.cancel)
 
-        async with copying(directory, to) as made:
+        async with copying(Directory(directory), Directory(to)) as made:
             await made.copy_log(step)
     assert scope.cancelled_caught
     assert steps == [duplicate.STEP_PAGES], "it ended with the next step"
-    async with copying(directory, to) as made:
+    async with copying(Directory(directory), Directory(to)) as made:
         await made.copy_log(quiet)
 
     async def fail(_: StoreCopy) -> None:
