@@ -55,6 +55,10 @@ golden:
 cut:
     PYTHONPATH=tests {{bin}}/python tests/golden/cut.py
 
+# The golden bucket of the formats in S3, once for new ones
+cut-bucket:
+    PYTHONPATH=tests:tests/persistence {{bin}}/python tests/golden/cut_bucket.py
+
 # The bundled JavaScript libraries again, from npm
 vendor:
     node engine/isolate/base/vendor/build.mjs
