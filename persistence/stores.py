@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 import tempfile
+import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
@@ -28,6 +29,8 @@ if TYPE_CHECKING:  # boto3 takes as long to import as all the rest
 _INDEX = "index"
 """Folder in the cache; whoever owns it owns all of the cache."""
 _TEMPORARY = "mcp-v8-index-"
+_NEW_SECONDS = 10
+"""A temporary directory is left alone for so long: who has made it may be just about to own it."""
 
 
 class Opened(NamedTuple):
@@ -138,14 +141,19 @@ def index_folder(place: Bucket) -> Iterator[Path]:
         yield place.cache / _INDEX
         return
     _sweep()
-    with tempfile.TemporaryDirectory(prefix=_TEMPORARY, ignore_cleanup_errors=True) as directory:
-        yield Path(directory)
+    with (
+        tempfile.TemporaryDirectory(prefix=_TEMPORARY, ignore_cleanup_errors=True) as directory,
+        own(Path(directory)),
+    ):
+        yield Path(directory) / _INDEX
 
 
 def _sweep() -> None:
     """Remove the directories that processes have left that were killed."""
     for path in Path(tempfile.gettempdir()).glob(f"{_TEMPORARY}*"):
         try:
+            if path.stat().st_mtime > time.time() - _NEW_SECONDS:
+                continue
             with own(path):
                 shutil.rmtree(path, ignore_errors=True)
         except (StoreLocked, OSError):  # in use, or somebody else's

@@ -290,10 +290,7 @@ class Writer:
         except sqlite3.Error as failure:
             self._roll_back()
             if self._elsewhere is not None:  # which has it: only a new start can bring the index there
-                raise StoreError(
-                    f"what was stored could not be written to its index {self._path} ({failure}): "
-                    f"look at the disk of {self._path.parent} and start mcp-v8 again"
-                ) from failure
+                raise behind(self._path, failure) from failure
             certain = failure.sqlite_errorcode in _UNWRITTEN or all(map(_is_beside, written))
             if certain or not self._has_committed(written, failure):
                 self._fail(written, failure)
@@ -365,6 +362,14 @@ class Writer:
         if self._db is not None:
             db, self._db = self._db, None
             db.close()
+
+
+def behind(path: Path, failure: sqlite3.Error) -> StoreError:
+    """The index at ``path`` could not be brought to what is durable elsewhere."""
+    return StoreError(
+        f"what was stored could not be written to its index {path} ({failure}): "
+        f"look at the disk of {path.parent} and start mcp-v8 again"
+    )
 
 
 def _told(append: Append) -> Sequence[Change | Lineage]:

@@ -17,6 +17,10 @@ from persistence.s3 import envelope
 from persistence.s3.objects import Objects
 
 PREFIX = "log/"
+CLAIMS = "claims/"
+"""Says which batches are never removed: those by which a log was taken over from a server that may still run.
+Where such a one was removed, that server would find its place free, and answer for what nobody reads.
+"""
 KIND, VERSION = b"mcpv8lg", 1
 NOTHING = bytes(32)
 """What the first batch comes after."""
@@ -97,9 +101,16 @@ def behind(batch: Batch, body: bytes) -> Position:
     return Position(batch.number, envelope.digest(body))
 
 
+def keep(objects: Objects, number: int) -> None:
+    """Let the batch of that number, which is yet to be put, never be removed. Raises Refused, Unanswered."""
+    objects.put(f"{CLAIMS}{number:020d}", b"")
+
+
 def upto(objects: Objects, end: Position) -> Iterator[str]:
-    """Keys of the batches up to a place. Raises Refused, Unanswered."""
+    """Keys of the batches up to a place that may be removed. Raises Refused, Unanswered."""
+    kept = {PREFIX + found.key.removeprefix(CLAIMS) for found in objects.find(CLAIMS)}
     for found in objects.find(PREFIX):
         if found.key > key(end.number):
             return
-        yield found.key
+        if found.key not in kept:
+            yield found.key

@@ -145,7 +145,9 @@ class Compaction:
         names = [
             one.key for one in found if one.key.removeprefix(folder) not in named and one.modified < before
         ]
-        self._objects.delete(names)
+        # Another server may have gone on long since, and have made what this one does not know.
+        if names and segments.newest(self._objects).number == self.manifest.number:
+            self._objects.delete(names)
 
 
 def _parts(made: Sequence[Segment]) -> list[Part]:

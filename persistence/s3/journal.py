@@ -21,7 +21,7 @@ from importlib.metadata import version
 from engine.errors import StoreCorrupt, StoreError, StoreFailed
 from engine.timestamps import now_us
 from persistence.changes import Change
-from persistence.s3 import batches, envelope, named
+from persistence.s3 import batches, envelope, named, segments
 from persistence.s3.batches import Batch, Opened, Position
 from persistence.s3.objects import Exists, Missing, Objects, Refused, Unanswered
 
@@ -90,12 +90,19 @@ class Journal:
 
         Raises StoreError.
         """
+        number = self.position.number + 1
+        if self.holder is not None:
+            try:
+                batches.keep(self._objects, number)
+            except (Refused, Unanswered) as failed:
+                raise StoreError(f"the log cannot be taken over: {failed}") from failed
         opened = Opened(host=socket.gethostname(), pid=os.getpid(), program=f"mcp-v8 {version('mcp-v8')}")
         try:
             self._put(self._next(opened=opened), _impatient)
         except Fenced:
             return False
-        return True
+        # There was room, too, where others went on long ago and what they wrote is in segments by now.
+        return segments.newest(self._objects).end.number < number
 
     def ship(self, changes: Sequence[Change], patience: Patience) -> None:
         """Make changes durable. Blocks until it is certain.
@@ -135,9 +142,13 @@ class Journal:
                 self._objects.put(where, data, new=True)
                 break
             except Exists:
-                if self._is_ours(where, data, patience):
+                found = self._found_at(where, patience)
+                if found == data:
                     break
-                raise Fenced(_FENCED) from None
+                if found is not None:
+                    raise Fenced(_FENCED) from None
+                # ours, of an earlier attempt: another server has taken over, and has made a segment of it
+                reason = f"{where} was there and is not"
             except Refused as refused:
                 if not is_open:
                     raise StoreFailed(str(refused)) from refused
@@ -152,15 +163,15 @@ class Journal:
         self.position = batches.behind(batch, body)
         self.holder = None if batch.closed else batch.opened or self.holder
 
-    def _is_ours(self, where: str, data: bytes, patience: Patience) -> bool:
-        """Whether what is there was written by an earlier attempt."""
+    def _found_at(self, where: str, patience: Patience) -> bytes | None:
+        """What is there by now."""
         while True:
             try:
-                return self._objects.get(where) == data
+                return self._objects.get(where)
             except (Unanswered, Refused) as failed:
                 patience(str(failed), LONGEST_PAUSE_SECONDS)
             except Missing:
-                raise StoreCorrupt(f"{where} is there and is not: the service is not consistent") from None
+                return None
 
     def _ahead(self) -> Iterator[tuple[int, bytes]]:
         """Number and body of each batch behind the position; several of them are asked for at once."""

@@ -32,6 +32,7 @@ from persistence.s3.journal import Journal, Patience
 from persistence.s3.objects import Objects, Refused, Unanswered
 from persistence.s3.segments import Manifest
 from persistence.sqlite import SqliteEventLog
+from persistence.writer import behind
 
 _log = logging.getLogger(__name__)
 
@@ -91,8 +92,8 @@ def missing_in_bucket() -> StoreMissing:
 
 def _take_over(index: Index, journal: Journal, only_if_free: bool) -> Manifest:
     """Bring both to the end of the log and let that be ours. Raises StoreLocked, StoreError, OSError."""
-    manifest = index.open(journal)
     for _ in range(CLAIMS):
+        manifest = index.open(journal)
         if (holder := journal.holder) is not None:
             who = (
                 f"{holder.program}, process {holder.pid} on {holder.host}, which has not ended in good order"
@@ -105,7 +106,6 @@ def _take_over(index: Index, journal: Journal, only_if_free: bool) -> Manifest:
             _log.warning("the store was opened by %s: if it still runs, it takes nothing more", who)
         if journal.claim():
             return manifest
-        index.catch_up(journal)
     raise StoreError("another server goes on writing to the store: stop it, or choose another --s3-prefix")
 
 
@@ -113,7 +113,7 @@ class S3EventLog(SqliteEventLog):
     """An ``EventLog``; made by ``open_s3_log``."""
 
     def __init__(self, objects: Objects, index: Index, journal: Journal) -> None:
-        super().__init__(index.path, _Shipping(objects, journal))
+        super().__init__(index.path, _Shipping(objects, journal, index.path))
         self._objects = objects
         self._index = index
         self._journal = journal
@@ -161,14 +161,18 @@ class S3EventLog(SqliteEventLog):
 class _Shipping:
     """The journal as the writer sees it."""
 
-    def __init__(self, objects: Objects, journal: Journal) -> None:
+    def __init__(self, objects: Objects, journal: Journal, index_path: Path) -> None:
         self._objects = objects
         self._journal = journal
+        self._index_path = index_path
 
     def ship(self, db: sqlite3.Connection, written: Sequence[Change | Lineage], patience: Patience) -> None:
         """See ``Elsewhere``."""
         self._journal.ship([*map(self._change, written)], patience)
-        keep(db, self._journal)
+        try:
+            keep(db, self._journal)
+        except sqlite3.Error as failure:
+            raise behind(self._index_path, failure) from failure
 
     def _change(self, one: Change | Lineage) -> Change:
         """With all that it names. Raises StoreFailed."""

@@ -73,14 +73,18 @@ def get(objects: Objects, segment: Segment) -> tuple[Batch, ...]:
 
 def newest(objects: Objects) -> Manifest:
     """The manifest that counts. Raises StoreCorrupt, StoreError."""
-    try:
-        found = [one.key for one in objects.find(MANIFESTS)]
-    except (Refused, Unanswered) as failed:
-        raise StoreError(str(failed)) from failed
-    if not found:
+    name = _last(objects)
+    if name is None:
         return NONE
-    name = found[-1]
-    body = envelope.unseal(_MANIFEST, _VERSION, named.read(objects, name), name)
+    while True:
+        try:
+            data = named.read(objects, name)
+            break
+        except StoreCorrupt:  # it is missing: a newer one has just taken its place, or it was lost
+            if (newer := _last(objects)) is None or newer == name:
+                raise
+            name = newer
+    body = envelope.unseal(_MANIFEST, _VERSION, data, name)
     try:
         manifest = _manifest.decode(body)
     except msgspec.DecodeError as broken:
@@ -88,6 +92,14 @@ def newest(objects: Objects) -> Manifest:
     if _key(manifest.number) != name:
         raise StoreCorrupt(f"{name} is another manifest")
     return manifest
+
+
+def _last(objects: Objects) -> str | None:
+    """Key of the manifest that counts. Raises StoreError."""
+    try:
+        return max((one.key for one in objects.find(MANIFESTS)), default=None)
+    except (Refused, Unanswered) as failed:
+        raise StoreError(str(failed)) from failed
 
 
 def publish(objects: Objects, manifest: Manifest) -> bool:

@@ -1,0 +1,232 @@
+"""Of servers that believe that the log is theirs one goes on, however late the others learn of it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import trio
+from bucket import Bucket
+from log_samples import History, collect
+from s3_memory import Operation
+
+from engine.errors import StoreCorrupt, StoreFailed, StoreLocked
+from persistence.s3 import batches, compaction, journal, segments
+from persistence.s3.compaction import GRACE, Compaction
+from persistence.s3.index import Index
+from persistence.s3.journal import Fenced, Journal
+from persistence.s3.log import S3EventLog, open_s3_index, open_s3_log
+from persistence.s3.objects import Unanswered
+
+RECENT = 30
+"""Seconds; less than any grace."""
+
+
+@pytest.fixture
+def bucket() -> Bucket:
+    return Bucket()
+
+
+@pytest.fixture(autouse=True)
+def small(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Segments when the test says so, and no waiting."""
+    monkeypatch.setattr(compaction, "DUE_BATCHES", 3)
+    monkeypatch.setattr(journal, "FIRST_PAUSE_SECONDS", 0.0)
+    monkeypatch.setattr(journal, "LONGEST_PAUSE_SECONDS", 0.0)
+
+    async def nothing(*_: object) -> None:
+        """No segments by themselves."""
+
+    monkeypatch.setattr(S3EventLog, "compact", nothing)
+
+
+def compact(bucket: Bucket, log: S3EventLog) -> None:
+    """Make one segment of all that there is."""
+    work = Compaction(bucket, log._index, segments.newest(bucket))
+    work.extend(log._journal.position)
+
+
+async def grow(log: S3EventLog, name: str, batch_count: int = 5) -> History:
+    """A session with an event in each of so many batches."""
+    history = History(name, name=name)
+    await log.append([history.created()])
+    for _ in range(batch_count - 1):
+        await log.append([history.executed()])
+    return history
+
+
+async def test_a_server_that_slept_while_another_took_over_and_made_segments_is_fenced(
+    bucket: Bucket, tmp_path: Path
+) -> None:
+    async with open_s3_log(bucket, tmp_path / "sleeper") as sleeper:
+        before = await grow(sleeper, "before")
+        async with open_s3_log(bucket, tmp_path / "new") as new:
+            after = await grow(new, "after")
+            compact(bucket, new)
+            with pytest.raises(Fenced, match="another server has taken over the store"):
+                await sleeper.append([before.executed()])
+            before.records.pop()
+    async with open_s3_log(bucket, tmp_path / "last") as last:
+        assert await collect(last.read("before")) == before.records
+        assert await collect(last.read("after")) == after.records
+
+
+async def test_so_is_one_after_several_others(bucket: Bucket, tmp_path: Path) -> None:
+    async with open_s3_log(bucket, tmp_path / "0") as first, open_s3_log(bucket, tmp_path / "1") as second:
+        await grow(second, "second")
+        async with open_s3_log(bucket, tmp_path / "2") as third:
+            await grow(third, "third")
+            compact(bucket, third)
+            for fenced in (first, second):
+                with pytest.raises(Fenced):
+                    await fenced.append([History("late").created()])
+
+
+async def test_takeovers_after_a_good_end_leave_nothing_for_ever(bucket: Bucket, tmp_path: Path) -> None:
+    for turn in range(4):
+        async with open_s3_log(bucket, tmp_path / "index") as log:
+            await grow(log, f"s{turn}")
+            compact(bucket, log)
+    assert not [key for key in bucket.stored if key.startswith(batches.CLAIMS)]
+    assert len([key for key in bucket.stored if key.startswith(batches.PREFIX)]) == 1
+
+
+async def test_who_slept_between_reading_the_end_and_taking_over_reads_again(
+    bucket: Bucket, tmp_path: Path
+) -> None:
+    """Its batch finds room where those of the other server are in a segment by now."""
+    async with open_s3_log(bucket, tmp_path / "old") as old:
+        await grow(old, "s1")
+        late, index = Journal(bucket), Index(bucket, tmp_path / "late")
+        (tmp_path / "late").mkdir()
+        index.open(late)
+        await grow(old, "s2")
+        compact(bucket, old)
+        assert not late.claim()
+        index.open(late)
+        assert late.position == old._journal.position
+        assert late.claim()
+        with pytest.raises(Fenced):
+            await old.append([History("s3").created()])
+
+
+async def test_an_event_whose_answer_was_lost_and_that_became_part_of_a_segment_is_acknowledged(
+    bucket: Bucket, tmp_path: Path
+) -> None:
+    """It is in the log, put twice; what comes after is not."""
+    async with open_s3_log(bucket, tmp_path / "old") as old:
+        history = await grow(old, "s1")
+        where = batches.key(old._journal.position.number + 1)
+        entered, go_on = trio.Event(), trio.Event()
+        token = trio.lowlevel.current_trio_token()
+
+        def wait(operation: Operation, key: str) -> None:
+            if operation == "get" and key == where:  # what is there: ours?
+                bucket.before_call = lambda operation, key: None
+                trio.from_thread.run_sync(entered.set, trio_token=token)
+                trio.from_thread.run(go_on.wait, trio_token=token)
+
+        bucket.plan("put", "after", None)
+        bucket.before_call = wait
+        with trio.fail_after(10):
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(old.append, [history.executed()])
+                await entered.wait()
+                async with open_s3_log(bucket, tmp_path / "new") as new:
+                    await grow(new, "s2")
+                    compact(bucket, new)
+                    assert where not in bucket.stored
+                    go_on.set()
+        with pytest.raises(Fenced):
+            await old.append([History("late").created()])
+    async with open_s3_log(bucket, tmp_path / "last") as last:
+        assert await collect(last.read("s1")) == history.records
+
+
+async def test_a_reader_goes_on_with_the_newer_manifest_when_its_own_is_replaced(
+    bucket: Bucket, tmp_path: Path
+) -> None:
+    async with open_s3_log(bucket, tmp_path / "owner") as owner:
+        history = await grow(owner, "s1")
+        compact(bucket, owner)
+        await grow(owner, "s2")
+        replaced = []
+
+        def replace_first(operation: Operation, key: str) -> None:
+            if operation == "get" and key.startswith(segments.MANIFESTS) and not replaced:
+                replaced.append(key)
+                compact(bucket, owner)
+
+        bucket.before_call = replace_first
+        await open_s3_index(bucket, tmp_path / "reader")
+        assert replaced
+        assert replaced[0] not in bucket.stored
+        assert len(history.records) == 5
+
+
+async def test_a_manifest_that_was_lost_is_told(bucket: Bucket, tmp_path: Path) -> None:
+    async with open_s3_log(bucket, tmp_path / "owner") as owner:
+        await grow(owner, "s1")
+        compact(bucket, owner)
+
+    (key,) = [key for key in bucket.stored if key.startswith(segments.MANIFESTS)]
+    kept = bucket.stored[key]
+
+    def lose(operation: Operation, _: str) -> None:
+        """It is still in lists."""
+        if operation == "get":
+            del bucket.stored[key]
+        else:
+            bucket.stored[key] = kept
+
+    bucket.before_call = lose
+    with pytest.raises(StoreCorrupt, match=f"{key} is missing: a part of the log was lost"):
+        segments.newest(bucket)
+
+
+async def test_who_sleeps_in_the_midst_of_making_segments_removes_none_of_the_new_server(
+    bucket: Bucket, tmp_path: Path
+) -> None:
+    async with open_s3_log(bucket, tmp_path / "old") as old:
+        await grow(old, "s1")
+        work = Compaction(bucket, old._index, segments.newest(bucket))
+        async with open_s3_log(bucket, tmp_path / "new") as new:
+
+            def sleep(operation: Operation, _: str) -> None:
+                """Between the manifest and the removal: the others go on for hours."""
+                if operation == "delete":
+                    bucket.before_call = lambda operation, key: None
+                    compact(bucket, new)
+                    for one in [*bucket.stored]:
+                        bucket.age(one, 3 * GRACE.total_seconds())
+
+            await grow(new, "s2")
+            bucket.before_call = sleep
+            work.extend(old._journal.position)
+    async with open_s3_log(bucket, tmp_path / "last") as last:
+        assert [await last.session(name) is not None for name in ("s1", "s2")] == [True, True]
+
+
+async def test_a_command_that_writes_is_refused_where_a_server_may_still_run(
+    bucket: Bucket, tmp_path: Path
+) -> None:
+    async with open_s3_log(bucket, tmp_path / "server") as server:
+        history = await grow(server, "s1")
+        with pytest.raises(
+            StoreLocked, match=r"opened by mcp-v8 .*, process \d+ on .*has not ended in good order"
+        ):
+            async with open_s3_log(bucket, tmp_path / "command", only_if_free=True):
+                pass
+        await server.append([history.executed()])
+    async with open_s3_log(bucket, tmp_path / "command", only_if_free=True) as command:
+        assert await collect(command.read("s1")) == history.records
+
+
+async def test_a_takeover_whose_answer_is_lost_does_not_begin(bucket: Bucket, tmp_path: Path) -> None:
+    bucket.plan("put", "after")
+    with pytest.raises(Exception, match="cannot be written to") as failed:
+        async with open_s3_log(bucket, tmp_path / "index"):
+            pass
+    assert not isinstance(failed.value, (Unanswered, StoreFailed))
+    async with open_s3_log(bucket, tmp_path / "index") as log:
+        await grow(log, "s1")
