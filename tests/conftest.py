@@ -13,7 +13,7 @@ import pytest
 import s3_proxy
 import s3_server
 import trio
-from engines import Engine, OpenEngine, opened
+from engines import Engine, OpenEngine, StoreKind, buckets, opened
 
 from engine.events import Line, Outcome
 
@@ -24,17 +24,30 @@ def cache_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tmp_path_factory.mktemp("cache")
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """``--store bucket`` runs what opens an engine on a bucket in memory."""
+    parser.addoption("--store", choices=("directory", "bucket"), default="directory")
+
+
 @pytest.fixture
-def open_engine(cache_dir: Path) -> OpenEngine:
+def store(request: pytest.FixtureRequest) -> StoreKind:
+    """The kind of store that engines are opened on."""
+    kind: StoreKind = request.config.getoption("--store")
+    return kind
+
+
+@pytest.fixture
+def open_engine(cache_dir: Path, store: StoreKind) -> Iterator[OpenEngine]:
     """Opens an engine on a store (a directory; None: stateless)."""
 
     @asynccontextmanager
     async def open_(directory: Path | None, **options: Any) -> AsyncIterator[Engine]:
         with trio.fail_after(120):
-            async with opened(directory, cache_dir, **options) as engine:
+            async with opened(directory, cache_dir, store=store, **options) as engine:
                 yield engine
 
-    return open_
+    yield open_
+    buckets.clear()
 
 
 @pytest.fixture(scope="session")

@@ -5,20 +5,28 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, aclosing, asynccontextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from msgspec.structs import replace
+from s3_memory import MemoryObjects
 
 from engine import chain
 from engine.events import Caller, Executed
 from engine.execution import Execution, Report, Submission
 from engine.limits import LimitPolicy
 from engine.supervisor import Stores, Supervisor, open_supervisor
+from persistence.blobstore import BlobStore
 from persistence.directory_blobs import DirectoryBlobStore
+from persistence.s3.blobs import S3BlobStore
+from persistence.s3.log import open_s3_log
 from persistence.sqlite import SqliteEventLog, open_sqlite_log
 
 OWNER = "tester"
 CALLER = Caller(transport="test", client="pytest")
+
+StoreKind = Literal["directory", "bucket"]
+buckets: dict[Path, MemoryObjects] = {}
+"""By the directory that a test gives, where the index is: a bucket outlives whoever opens it."""
 
 
 class Engine:
@@ -59,6 +67,7 @@ async def opened(
     *,
     policy: LimitPolicy | None = None,
     max_workers: int = 8,
+    store: StoreKind = "directory",
     **options: Any,
 ) -> AsyncIterator[Engine]:
     """An engine on a store (``directory`` None: stateless)."""
@@ -72,10 +81,22 @@ async def opened(
         async with open_supervisor(stores=None, **common) as supervisor:
             yield Engine(supervisor, None)
     else:
+        async with (
+            _stores(directory, store) as (log, blobs),
+            open_supervisor(stores=Stores(log, blobs), **common) as supervisor,
+        ):
+            yield Engine(supervisor, log)
+
+
+@asynccontextmanager
+async def _stores(directory: Path, store: StoreKind) -> AsyncIterator[tuple[SqliteEventLog, BlobStore]]:
+    if store == "directory":
         async with open_sqlite_log(directory) as log:
-            stores = Stores(log, DirectoryBlobStore(directory))
-            async with open_supervisor(stores=stores, **common) as supervisor:
-                yield Engine(supervisor, log)
+            yield log, DirectoryBlobStore(directory)
+    else:
+        bucket = buckets.setdefault(directory, MemoryObjects())
+        async with open_s3_log(bucket, directory) as log:
+            yield log, S3BlobStore(bucket)
 
 
 async def append_altered(
