@@ -10,11 +10,13 @@ from pathlib import Path
 import httpx2
 import pytest
 from documents import ROOT, command_lines
+from s3_server import REGION, S3
 
 from benchmarks.processes import COMMAND, free_port, serving
 
 DEPLOY = ROOT / "docs" / "deploy.md"
-ON_STORES = re.compile(r"^\.venv/bin/mcp-v8 (store|verify|replay) ")
+ON_STORES = re.compile(r"^\.venv/bin/mcp-v8 (store|verify|replay) (?!.*(s3:|--s3-))")
+IN_BUCKETS = re.compile(r"^\.venv/bin/mcp-v8 .*(s3:|--s3-)")
 BEHIND_NGINX = re.compile(r"--allowed-hosts mcp\.example\.com")
 
 
@@ -50,6 +52,26 @@ def test_a_store_is_backed_up_beside_its_server_and_comes_back_as_shown(place: P
         assert run(port, "n = 0") == "0"
     with serving([COMMAND, "--http-port", str(port), "--directory-path", str(place / "restored")], port):
         assert run(port, "n + 1") == "42"
+
+
+def test_a_store_is_copied_to_a_bucket_and_back_and_moves_there_as_shown(
+    place: Path, moto: S3, aws: pytest.MonkeyPatch
+) -> None:
+    *commands, move = lines(IN_BUCKETS)
+    assert len(commands) == 3
+    aws.setenv("AWS_ENDPOINT_URL_S3", moto.endpoint)
+    client = moto.client()
+    client.create_bucket(Bucket="backups", CreateBucketConfiguration={"LocationConstraint": REGION})
+    client.close()
+    port = free_port()
+    with serving([COMMAND, "--http-port", str(port)], port):
+        assert run(port, "let n = 41") == "undefined"
+        for line in commands:
+            ended = subprocess.run(shlex.split(line), capture_output=True, text=True, timeout=60, check=False)
+            assert ended.returncode == 0, (line, ended)
+    with serving(shlex.split(move.replace("8080", str(port))), port):
+        assert run(port, "n + 1") == "42"
+    assert (place / "fetched" / "events.db").exists()
 
 
 def test_the_server_behind_nginx_takes_requests_under_its_name_from_who_has_a_token(place: Path) -> None:

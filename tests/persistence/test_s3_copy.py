@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 from log_samples import History, checkpoint_of, every_kind, faults_of
 from s3_memory import Fault, MemoryObjects
+from s3_server import S3
 from test_s3_rebuilds import content
 from test_storecopy import BLOB, names, with_blob
 
@@ -18,7 +19,7 @@ from persistence import copytargets
 from persistence.copysources import Source, from_bucket, from_directory
 from persistence.copytargets import Target, to_bucket, to_directory
 from persistence.directory_blobs import DirectoryBlobStore
-from persistence.place import Bucket
+from persistence.place import Bucket, Directory
 from persistence.readonly import open_sqlite_reader
 from persistence.s3 import bases
 from persistence.s3.blobs import S3BlobStore
@@ -26,13 +27,18 @@ from persistence.s3.log import open_s3_log
 from persistence.s3.segments import is_begun
 from persistence.s3.settings import Settings
 from persistence.sqlite import open_sqlite_log
-from persistence.storecopy import StoreCopy
+from persistence.storecopy import StoreCopy, copying
+from persistence.stores import see_stores
 
 PLACE = Bucket(Settings(bucket="backups", prefix="monday"))
 
 
 def quiet(_done: int, _of: int) -> None:
     """Nobody wants to hear of it."""
+
+
+def quiet_of_copies(_: str) -> None:
+    """Nor of what is read through a copy."""
 
 
 async def copy(
@@ -95,6 +101,31 @@ async def test_what_went_into_a_bucket_and_came_back_is_what_was_there(
     async with open_sqlite_reader(tmp_path / "back") as log:
         assert await faults_of(log) == []
     assert len([key for key in objects.stored if key.startswith("bases/")]) > 1
+
+
+async def test_a_store_goes_through_a_real_bucket_and_is_seen_there_before_it_is_one(
+    directory: Path, tmp_path: Path, s3: S3
+) -> None:
+    await with_blob(directory)
+    place, back = Bucket(s3.settings()), Directory(tmp_path / "back")
+    async with copying(Directory(directory), place) as made:
+        await made.copy_log(quiet)
+        await made.copy_blobs(quiet)
+        await made.send_log(quiet)
+        async with see_stores(made.place, quiet_of_copies) as (log, blobs):
+            (known,) = await log.checkpoints("s1")
+            assert await blobs.get(known.blob) == BLOB
+        with pytest.raises(StoreMissing):
+            async with see_stores(place, quiet_of_copies):
+                pass
+        made.keep()
+    async with copying(place, back) as made:
+        await made.copy_log(quiet)
+        await made.copy_blobs(quiet)
+        await made.send_log(quiet)
+        made.keep()
+    assert content(back.path) == content(directory)
+    assert names(tmp_path) == ["back", directory.name]
 
 
 async def test_a_server_goes_on_where_the_copy_ends_and_later_copies_have_that_too(
