@@ -116,7 +116,7 @@ class Zygote:
                 f"the zygote was not ready within {BOOT_SECONDS:.0f} s: is the machine overloaded?"
             )
         if not packet:
-            raise WorkerFailed("the zygote ended while it started; its standard error says why")
+            raise WorkerFailed(f"the zygote ended while it started; {await self._why_ended()}")
         match _decode(packet):
             case wire.Booted() as booted:
                 self.engine_id, self.image_id = booted.engine_id, booted.image_id
@@ -127,6 +127,16 @@ class Zygote:
                 raise WorkerFailed(f"the zygote could not start: {reason}")
             case unexpected:
                 raise WorkerFailed(f"the zygote began with {type(unexpected).__name__}")
+
+    async def _why_ended(self) -> str:
+        """Where to look for the cause: who was killed could say nothing. It is left to be reaped."""
+        with trio.move_on_after(CLOSE_SECONDS):
+            await trio.lowlevel.wait_readable(self._pidfd)
+        look = os.WEXITED | os.WNOWAIT | os.WNOHANG
+        ended = os.waitid(os.P_PIDFD, self._pidfd, look)  # noqa: ASYNC222 (it does not wait)
+        if ended is not None and (ended.si_code, ended.si_status) == (os.CLD_KILLED, signal.SIGKILL):
+            return "it was killed from outside, perhaps since memory ran out"
+        return "its standard error says why"
 
     def _adopt(self, number: int, pid: int, descriptor: int, pidfd: int) -> Worker:
         sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM, 0, fileno=descriptor)

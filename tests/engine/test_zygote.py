@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import array
 import os
+import signal
 import socket
 import subprocess
 import sys
@@ -47,7 +48,8 @@ class Script:
 async def script() -> AsyncIterator[Script]:
     script = Script()
     yield script
-    script.process.kill()
+    if script.process.returncode is None:
+        os.kill(script.process.pid, signal.SIGKILL)  # Popen's own would bury it first
     script.socket.close()
     await script.zygote.aclose()
     assert script.process.returncode is not None
@@ -71,7 +73,15 @@ async def test_a_broken_start_names_the_reason(script: Script) -> None:
 
 async def test_a_zygote_that_ends_in_its_start_is_an_error(script: Script) -> None:
     script.socket.close()
-    with pytest.raises(WorkerFailed, match="ended while it started"):
+    os.kill(script.process.pid, signal.SIGTERM)
+    with pytest.raises(WorkerFailed, match="ended while it started; its standard error says why"):
+        await script.zygote.boot()
+
+
+async def test_a_zygote_that_is_killed_in_its_start_cannot_have_said_why(script: Script) -> None:
+    os.kill(script.process.pid, signal.SIGKILL)
+    script.socket.close()
+    with pytest.raises(WorkerFailed, match="it was killed from outside, perhaps since memory ran out"):
         await script.zygote.boot()
 
 
