@@ -8,6 +8,8 @@ import tempfile
 from pathlib import Path
 
 from benchmarks import (
+    bucket,
+    bucket_report,
     checkpoint_report,
     commands,
     commands_report,
@@ -21,7 +23,7 @@ from benchmarks.load import LoadError
 from benchmarks.processes import ServerError, mcp_v8, noop_server
 
 RESULTS = Path(__file__).with_name("RESULTS.md")
-SECTIONS = ("executions", "doors", "checkpoints", "security", "replay_cli")
+SECTIONS = ("executions", "doors", "checkpoints", "security", "replay_cli", "s3")
 
 
 def arguments() -> argparse.Namespace:
@@ -70,6 +72,10 @@ def measured(options: argparse.Namespace, folder: Path) -> str:
     if options.only in (None, "replay_cli"):
         sizes = commands.QUICK if options.quick else commands.Sizes()
         sections.append(commands_report.section(commands.measured(folder, options.rounds, sizes)))
+    if options.only in (None, "s3"):
+        events = 100 if options.quick else bucket.EVENTS
+        found_there = bucket.measured(folder / "bucket", options.rounds, options.seconds, events=events)
+        sections.append(bucket_report.section(found_there))
     return report.document(*sections)
 
 
