@@ -13,6 +13,7 @@ from benchmarks import (
     checkpoint_report,
     commands,
     commands_report,
+    container_report,
     doors_report,
     image,
     measure,
@@ -23,7 +24,7 @@ from benchmarks.load import LoadError
 from benchmarks.processes import ServerError, mcp_v8, noop_server
 
 RESULTS = Path(__file__).with_name("RESULTS.md")
-SECTIONS = ("executions", "doors", "checkpoints", "security", "replay_cli", "s3")
+SECTIONS = ("executions", "doors", "checkpoints", "security", "replay_cli", "s3", "container")
 
 
 def arguments() -> argparse.Namespace:
@@ -76,6 +77,10 @@ def measured(options: argparse.Namespace, folder: Path) -> str:
         events = 100 if options.quick else bucket.EVENTS
         found_there = bucket.measured(folder / "bucket", options.rounds, options.seconds, events=events)
         sections.append(bucket_report.section(found_there))
+    if options.only in (None, "container"):
+        sections.append(
+            container_report.section(container_report.measured(folder / "container", options.rounds))
+        )
     return report.document(*sections)
 
 

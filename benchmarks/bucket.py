@@ -25,7 +25,8 @@ PUTS = 200
 EVENTS = 1_000
 """Events of the session that is restored."""
 _TOOK = re.compile(
-    r'^mcp_v8_(execution_stage|s3_request)_seconds_(sum|count)\{(?:operation="PutObject"|stage="appended")\} (\S+)$',
+    r"^mcp_v8_(execution_stage|s3_request)_seconds_(sum|count)"
+    r'\{(?:operation="PutObject"|stage="appended")\} (\S+)$',
     re.MULTILINE,
 )
 _COUNTED = re.compile(
@@ -122,8 +123,8 @@ def _puts(s3: SeaweedFS) -> list[int]:
 def _durable(
     folder: Path, s3: SeaweedFS, rounds: int, seconds: float
 ) -> tuple[list[Durable], dict[str, float], float, float]:
-    """Rates on each store, in turns; for the most clients what S3 was asked, and milliseconds of an append and
-    of a put.
+    """Rates on each store, in turns; of the most clients what S3 was asked, and the means of an append and a
+    put, in milliseconds.
     """
     tallies: dict[tuple[str, int], list[Tally]] = {}
     asked: list[dict[str, float]] = []

@@ -6,10 +6,10 @@ from benchmarks.bucket import CLIENTS, EVENTS, PUTS, Bucket
 from benchmarks.figures import Figure, table
 
 LEGEND = (
-    "SeaweedFS on this machine, whose processors it shares with the server. An append waits for the put under "
-    "way, if there is one, and for its own, with all that came meanwhile: means of both, of the same seconds. "
-    f"Below the rates, {PUTS} puts of 1 KB by a client of their own, one after the other. A restart is from the "
-    "start of the process to the first answer of the session, which has a checkpoint."
+    "SeaweedFS on this machine, whose processors it shares with the server. An append waits for the put "
+    "under way, if there is one, and for its own, with all that came meanwhile: means of both, of the same "
+    f"seconds. Below the rates, {PUTS} puts of 1 KB by a client of their own, one after the other. A restart "
+    "is from the start of the process to the first answer of the session, which has a checkpoint."
 )
 
 
