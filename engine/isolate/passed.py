@@ -92,11 +92,14 @@ def _mapped() -> list[tuple[str, int, int]]:
 
 
 def _restrictions() -> tuple[object, ...]:
-    """What the kernel lets this process do, as far as V8 may need it."""
+    """What the kernel lets this process do, as far as V8 may need it.
+
+    That it gets no new privileges is no part of it: this is about programs that are executed, and V8 executes
+    none. So what passed while an image was built has passed in a container that is not to get any.
+    """
     personality = Path("/proc/self/personality").read_text("ascii")
     try:
         label = Path("/proc/self/attr/current").read_bytes()
     except OSError:  # there is no security module
         label = b""
-    filtered = tuple(process.status(field) for field in ("NoNewPrivs", "Seccomp"))
-    return personality, label, filtered, tuple(map(resource.getrlimit, _LIMITS))
+    return personality, label, process.status("Seccomp"), tuple(map(resource.getrlimit, _LIMITS))

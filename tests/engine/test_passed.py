@@ -121,6 +121,21 @@ def test_with_another_machine_or_program_it_is_tested_again(tests, tmp_path, mon
     assert tests.run == 2
 
 
+def test_a_process_that_gets_no_new_privileges_needs_no_test_of_its_own():
+    code = """
+import ctypes
+from engine.isolate import passed, process
+before = passed._restrictions()
+assert ctypes.CDLL(None).prctl(38, 1, 0, 0, 0) == 0  # PR_SET_NO_NEW_PRIVS
+assert process.status("NoNewPrivs") == "1"
+print(passed._restrictions() == before)
+"""
+    ended = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=True
+    )
+    assert ended.stdout == "True\n"
+
+
 @pytest.mark.parametrize("what", IMAGES)
 def test_with_another_engine_or_image_it_is_tested_again(tests, tmp_path, what):
     passed.check(IMAGE, tmp_path)
