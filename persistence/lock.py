@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from engine.errors import StoreLocked
+from engine.errors import StoreError, StoreLocked
 
 LOCK_NAME = "lock"
 _MAX_BYTES = 300
@@ -22,7 +22,8 @@ def own(directory: Path) -> Iterator[None]:
 
     The kernel drops the lock when its holder dies, so there is never a stale one. The process id in
     the file is for the message only, and so is the host's name: a container has processes of its own, and
-    mostly its id for a name. Raises StoreLocked at once if another process is the owner.
+    mostly its id for a name. Raises StoreLocked at once if another process is the owner, and
+    StoreError where the file system has no locks.
     """
     descriptor = os.open(directory / LOCK_NAME, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     try:
@@ -35,6 +36,10 @@ def own(directory: Path) -> Iterator[None]:
                 f"the store in {directory} is in use by another mcp-v8 (process {process}{where}): "
                 "stop that one, or choose another directory"
             ) from None
+        except OSError as error:  # such as a network's file system without its lock service
+            raise StoreError(
+                f"the store in {directory} cannot be locked ({error.strerror}): it belongs on a local disk"
+            ) from error
         os.ftruncate(descriptor, 0)
         os.pwrite(descriptor, f"{os.getpid()} {socket.gethostname()}\n".encode(), 0)
         yield

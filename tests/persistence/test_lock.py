@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import socket
 import subprocess
@@ -11,7 +12,7 @@ from pathlib import Path
 import pytest
 import trio
 
-from engine.errors import StoreLocked
+from engine.errors import StoreError, StoreLocked
 from persistence.lock import holder, own
 from persistence.sqlite import open_sqlite_log
 
@@ -49,6 +50,18 @@ async def test_a_second_process_is_told_who_owns_the_store_until_that_one_dies(d
     assert "another directory" in refused.value.message
     async with open_sqlite_log(directory) as log:
         assert (await log.sessions("ann", limit=100)).items == ()
+
+
+def test_a_file_system_without_locks_is_told_in_a_sentence(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: int) -> None:
+        raise OSError(errno.ENOLCK, os.strerror(errno.ENOLCK))
+
+    monkeypatch.setattr("fcntl.flock", refuse)
+    with pytest.raises(StoreError, match=r"No locks available.*local disk") as refused, own(tmp_path):
+        raise AssertionError("owned")
+    assert not isinstance(refused.value, StoreLocked)
 
 
 def test_the_owner_is_one_even_within_a_process(tmp_path: Path) -> None:
