@@ -20,7 +20,7 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from benchmarks.processes import COMMAND, ServerError, all_stats, descendants, free_port, smaps, stop
+from benchmarks.processes import COMMAND, Server, ServerError, free_port, smaps, stop
 
 ROOT = Path(__file__).parent.parent
 BASE = "debian:bookworm-slim"
@@ -168,8 +168,7 @@ def _idle(engine: str, image: str) -> Idle:
         name = _name(image)
         first = int(_told(engine, "inspect", "--format", "{{.State.Pid}}", name))
         try:
-            pids = {first} | descendants(first, all_stats())
-            proportional = 1024 * sum(smaps(pid)["Pss"] for pid in pids)
+            proportional = 1024 * (smaps(first)["Pss"] + Server(port, first).memory().proportional)
         except PermissionError:
             proportional = None
         charged = _told(engine, "exec", name, "sh", "-c", f"cat {' '.join(_USED)} 2>/dev/null; true")
