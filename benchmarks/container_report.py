@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import statistics
 from pathlib import Path
 
@@ -11,6 +12,8 @@ from benchmarks.figures import table
 
 HEAD = "## Container"
 NO_ENGINE = "Nothing was measured here: there is neither podman nor docker on this machine."
+SHOWN_BYTES = 50_000
+"""Of a layer that has a line of its own."""
 MB, MIB = 1_000_000, 1 << 20
 
 
@@ -40,7 +43,7 @@ def size_rows(found: Measured) -> list[list[str]]:
     """The sizes, from the base upwards."""
     return [
         [f"`{container.BASE}`", _mb(found.base)],
-        *([f"`{_short(layer.step)}`", _mb(layer.size)] for layer in found.layers),
+        *([f"`{_short(layer.step)}`", _mb(layer.size)] for layer in found.layers if layer.size > SHOWN_BYTES),
         ["all of it", _mb(found.size)],
         ["without the base", _mb(found.size - found.base)],
     ]
@@ -63,11 +66,14 @@ def legend(found: Measured) -> str:
     return (
         f"With {found.engine}; sizes are before compression. Times are medians of "
         f"{len(found.inside)} starts with an empty store and their range, files being in memory. "
-        "Idle is a server with one live session, after MCP was spoken."
+        "Idle is a server with one live session, after MCP was spoken; "
+        "its group is not charged with files that another container had read before."
     )
 
 
 def _short(step: str, most: int = 60) -> str:
+    """The first command of a step, which has no more to it in a table: ``|`` would end the cell."""
+    step = re.split(r" (?:&&|\|\|) ", step)[0]
     return step if len(step) <= most else f"{step[: most - 1]}…"
 
 

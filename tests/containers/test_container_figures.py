@@ -37,13 +37,18 @@ def test_the_report_tells_the_base_from_what_is_on_it() -> None:
         engine="podman",
         size=329_000_000,
         base=127_000_000,
-        layers=[Layer(step="COPY /usr/local", size=187_000_000.0)],
+        layers=[
+            Layer(step="COPY /usr/local", size=187_000_000.0),
+            Layer(step="RUN ldconfig", size=15_900.0),
+            Layer(step="RUN mcp-v8 selftest || echo later", size=2_830_000.0),
+        ],
         inside=[1.5, 1.25, 2.0],
         outside=[1.0, 1.0, 1.0],
         idle=Idle(proportional=None, charged=100 << 20),
     )
     rows = dict([*container_report.size_rows(found), *container_report.life_rows(found)])
     assert (rows["all of it"], rows["without the base"]) == ("329.0", "202.0")
-    assert rows["`COPY /usr/local`"] == "187.0"
+    assert (rows["`COPY /usr/local`"], rows["`RUN mcp-v8 selftest`"]) == ("187.0", "2.8")
+    assert "`RUN ldconfig`" not in rows
     assert rows["`run` to the first answer of `/api/exec`"] == "1.50 s (1.25 to 2.00)"
     assert rows["idle memory: PSS of all processes"] == "not measured: run as root"
