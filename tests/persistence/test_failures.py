@@ -5,8 +5,8 @@ from __future__ import annotations
 import os
 import sqlite3
 import sys
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import closing, contextmanager
+from collections.abc import Iterable
+from contextlib import closing
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 import trio
 from log_samples import History, Stranger, collect
+from statement_faults import Faults
 
 from engine.chain import Record
 from engine.errors import StoreError, StoreFailed
@@ -21,53 +22,6 @@ from persistence import schema, sqlite, writer
 from persistence.sqlite import SqliteEventLog, open_sqlite_log
 
 PAGE = 4_096
-
-
-class Faults:
-    """Fails the statements that ``chosen`` picks, by number and text, until the end of the block.
-
-    Such a statement is not executed; or it is, and is reported as failed nevertheless.
-    """
-
-    def __init__(
-        self,
-        chosen: Callable[[int, str], bool],
-        *,
-        executed: bool = False,
-        code: int = sqlite3.SQLITE_IOERR_FSYNC,
-    ) -> None:
-        self.count = 0
-        self.failed = 0
-        self._chosen = chosen
-        self._executed = executed
-        self._code = code
-
-    @contextmanager
-    def __call__(self, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-        faults = self
-
-        class Faulty(sqlite3.Connection):
-            def execute(self, sql: str, *args: Any) -> sqlite3.Cursor:
-                return faults._pass(sql, lambda: super(Faulty, self).execute(sql, *args))
-
-            def executemany(self, sql: str, *args: Any) -> sqlite3.Cursor:
-                return faults._pass(sql, lambda: super(Faulty, self).executemany(sql, *args))
-
-        with monkeypatch.context() as patched:
-            patched.setattr(sqlite3, "connect", partial(sqlite3.connect, factory=Faulty))
-            yield
-        self._chosen = lambda _number, _sql: False
-
-    def _pass(self, sql: str, execute: Callable[[], sqlite3.Cursor]) -> sqlite3.Cursor:
-        self.count += 1
-        if not self._chosen(self.count, sql):
-            return execute()
-        self.failed += 1
-        if self._executed:
-            execute()
-        failure = sqlite3.OperationalError("disk I/O error (simulated)")
-        failure.sqlite_errorcode = self._code
-        raise failure
 
 
 async def ids(log: SqliteEventLog, sessions: Iterable[str]) -> set[bytes]:
