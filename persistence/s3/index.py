@@ -169,6 +169,7 @@ def _prepare(directory: Path) -> None:
     """Make a database with the tables, empty if what was there is of no use."""
     try:
         _make_tables(directory)
+        _check(directory / DATABASE_NAME)
     except (EngineError, *READ_ERRORS) as failed:
         path = directory / DATABASE_NAME
         _log.warning("%s is of no use as an index, and made again: %s", path, failed)
@@ -179,6 +180,17 @@ def _prepare(directory: Path) -> None:
 def _make_tables(directory: Path) -> None:
     with closing(connect(prepare(directory))) as db:
         db.execute(_TABLE)
+
+
+def _check(path: Path) -> None:
+    """Raise StoreCorrupt if the database is damaged: what it says would be written into the log.
+
+    It takes far less time than to make it again from the log.
+    """
+    with closing(connect(path)) as db:
+        (found,) = db.execute("PRAGMA integrity_check(1)").fetchone()
+    if found != "ok":
+        raise StoreCorrupt(f"it is damaged: {found}")
 
 
 def _remove(path: Path) -> None:
