@@ -12,7 +12,7 @@ import subprocess
 import sys
 import time
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -31,9 +31,9 @@ START_SECONDS = 60
 class S3:
     """Where one is. Credentials are told by ``environment``."""
 
-    def __init__(self, endpoint: str) -> None:
+    def __init__(self, endpoint: str, bucket: str = BUCKET) -> None:
         self.endpoint = endpoint
-        self.bucket = BUCKET
+        self.bucket = bucket
 
     def settings(self, **others: Any) -> Settings:
         """Of a part of the bucket that nobody else uses."""
@@ -53,6 +53,29 @@ class S3:
             region_name=REGION,
             config=Config(retries={"total_max_attempts": 1}, connect_timeout=2, read_timeout=10),
         )
+
+    def wait_until_written(self, runs: Callable[[], bool]) -> None:
+        """Until something can be put, which is a moment after the first answers; the bucket is made.
+
+        Raises AssertionError if it does not come to that.
+        """
+        from botocore.exceptions import BotoCoreError, ClientError
+
+        client = self.client()
+        end = time.monotonic() + START_SECONDS
+        try:
+            while True:
+                try:
+                    if not client.list_buckets()["Buckets"]:
+                        client.create_bucket(Bucket=self.bucket)
+                    client.put_object(Bucket=self.bucket, Key="ready", Body=b"")
+                    break
+                except (BotoCoreError, ClientError) as failed:
+                    if not runs() or time.monotonic() > end:
+                        raise AssertionError(f"{self.endpoint} did not start") from failed
+                    time.sleep(0.05)
+        finally:
+            client.close()
 
     def unfinished(self, prefix: str) -> list[str]:
         """Keys of uploads in parts, below a prefix, that are neither completed nor aborted."""
@@ -104,7 +127,7 @@ class SeaweedFS(S3):
         super().__init__(f"http://127.0.0.1:{self._ports['s3'][0]}")
         self._process: subprocess.Popen[bytes] | None = None
         (folder / "data").mkdir()
-        (folder / "identities.json").write_text(json.dumps(_IDENTITIES))
+        self._identities = write_identities(folder)
         self.start()
 
     @property
@@ -134,7 +157,7 @@ class SeaweedFS(S3):
                     "-s3.port.lance=0",
                     "-s3.iam=false",
                     "-s3.autoCreateBucket=false",
-                    f"-s3.config={self._folder / 'identities.json'}",
+                    f"-s3.config={self._identities}",
                     "-master.telemetry=false",
                     "-master.electionTimeout=1s",
                     "-master.volumeSizeLimitMB=256",
@@ -147,7 +170,12 @@ class SeaweedFS(S3):
                 stdout=log,
                 stderr=log,
             )
-        self._wait()
+        process = self._process
+        try:
+            self.wait_until_written(lambda: process.poll() is None)
+        except AssertionError as failed:
+            self.kill()
+            raise AssertionError(f"{failed}:\n{self.log[-4000:]}") from failed
 
     def kill(self) -> None:
         """As a crash would; asked to end it takes long."""
@@ -159,27 +187,12 @@ class SeaweedFS(S3):
                 for socket_name in (f"{name}-{port}", f"{name}-grpc-{grpc}"):
                     Path(f"/tmp/seaweedfs-{socket_name}.sock").unlink(missing_ok=True)
 
-    def _wait(self) -> None:
-        """Until something can be written: a moment after the first answers."""
-        from botocore.exceptions import BotoCoreError, ClientError
 
-        client = self.client()
-        end = time.monotonic() + START_SECONDS
-        try:
-            while True:
-                try:
-                    if not client.list_buckets()["Buckets"]:
-                        client.create_bucket(Bucket=self.bucket)
-                    client.put_object(Bucket=self.bucket, Key="ready", Body=b"")
-                    break
-                except (BotoCoreError, ClientError) as failed:
-                    assert self._process is not None
-                    if self._process.poll() is not None or time.monotonic() > end:
-                        self.kill()
-                        raise AssertionError(f"SeaweedFS did not start:\n{self.log[-4000:]}") from failed
-                    time.sleep(0.05)
-        finally:
-            client.close()
+def write_identities(folder: Path) -> Path:
+    """The file that tells SeaweedFS who may do what."""
+    file = folder / "identities.json"
+    file.write_text(json.dumps(_IDENTITIES))
+    return file
 
 
 def seaweedfs_command() -> str | None:

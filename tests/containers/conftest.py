@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator, Sequence
 
 import container_engine
 import pytest
+import s3_container
 from container_engine import Containers, Shown
 from documents import ROOT
 
@@ -21,6 +22,13 @@ def containers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Containers]
         yield made
     finally:
         made.remove_all()
+
+
+@pytest.fixture(scope="session")
+def in_s3(containers: Containers, tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]]:
+    """The variables with which containers use a service of S3 that has one empty bucket."""
+    with s3_container.bucket_service(containers, tmp_path_factory.mktemp("s3")) as variables:
+        yield variables
 
 
 @pytest.fixture(scope="session")

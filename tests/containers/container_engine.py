@@ -238,6 +238,10 @@ class Shown:
         program.write_text(f"#!/bin/sh\n{script}\n")
         program.chmod(0o755)
 
+    def set(self, variables: Mapping[str, str]) -> None:
+        """Let shown commands have these variables."""
+        self._environment |= variables
+
     def url(self, port: int) -> str:
         """Where that port of the document answers."""
         return f"http://127.0.0.1:{self.stage.ports[port]}"

@@ -6,7 +6,7 @@ import json
 import platform
 import re
 import shlex
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 
 import guide
@@ -41,9 +41,11 @@ _ARCHITECTURES = {"x86_64": "linux/amd64", "aarch64": "linux/arm64"}
 
 
 @pytest.fixture(scope="module")
-def shown(shown_of: Callable[[Sequence[str]], Shown]) -> Shown:
+def shown(shown_of: Callable[[Sequence[str]], Shown], in_s3: Mapping[str, str]) -> Shown:
     """Runs the guide's commands."""
-    return shown_of([text for _, text in FENCE.findall(guide.GUIDE.read_text())])
+    shown = shown_of([text for _, text in FENCE.findall(guide.GUIDE.read_text())])
+    shown.set(in_s3)
+    return shown
 
 
 @pytest.mark.parametrize("section", guide.sections(), ids=lambda section: section.title)
