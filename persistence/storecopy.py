@@ -13,18 +13,14 @@ from pathlib import Path
 import trio
 
 from engine.errors import BlobCorrupt, BlobMissing
-from persistence import duplicate, pointers
+from persistence import duplicate, folders, pointers
 from persistence.copysources import Source, from_bucket, from_directory
 from persistence.copytargets import Target, to_bucket, to_directory
 from persistence.duplicate import Step
-from persistence.lock import own
 from persistence.place import Bucket, Directory, Place, Staged
 from persistence.readonly import ReadOnlyEventLog
 from persistence.schema import DATABASE_NAME, READ_ERRORS, connect, read_error
 from persistence.stores import index_folder, reached
-
-_COPY = "copy"
-"""Folder in a temporary one, for the log."""
 
 
 class StoreCopy:
@@ -99,10 +95,8 @@ async def copying(source: Place, to: Place) -> AsyncIterator[StoreCopy]:
             origin = await stack.enter_async_context(from_directory(source.path))
         if isinstance(to, Bucket):
             written = await stack.enter_async_context(reached(to, None, owned=True))
-            temporary = stack.enter_context(index_folder(to))
-            stack.enter_context(own(temporary))
-            folder = temporary / _COPY
-            folder.mkdir(mode=0o700)
+            folder = stack.enter_context(index_folder(to))
+            await trio.to_thread.run_sync(folders.make, folder)
             target = await stack.enter_async_context(to_bucket(written, to, folder))
         else:
             target = await stack.enter_async_context(to_directory(to.path))
