@@ -6,7 +6,6 @@ import json
 import re
 import shlex
 import subprocess
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -35,15 +34,13 @@ https://docs.aws.amazon.com/AmazonS3/latest/userguide/using-with-s3-policy-actio
 """
 
 
-@pytest.fixture(scope="module")
-def service() -> Iterator[s3_server.S3]:
+@pytest.fixture
+def service(moto: s3_server.S3) -> s3_server.S3:
     """With the bucket that the document names."""
-    with s3_server.moto() as made:
-        client = made.client()
-        region = {"LocationConstraint": s3_server.REGION}
-        client.create_bucket(Bucket=BUCKET, CreateBucketConfiguration=region)
-        client.close()
-        yield made
+    client = moto.client()
+    client.create_bucket(Bucket=BUCKET, CreateBucketConfiguration={"LocationConstraint": s3_server.REGION})
+    client.close()
+    return moto
 
 
 def policy() -> dict[str, Any]:
@@ -53,11 +50,10 @@ def policy() -> dict[str, Any]:
 
 
 def test_every_command_shown_works_on_a_bucket(
-    service: s3_server.S3, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    service: s3_server.S3, tmp_path: Path, aws: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.chdir(tmp_path)
-    for name, value in (s3_server.environment() | {"AWS_ENDPOINT_URL": service.endpoint}).items():
-        monkeypatch.setenv(name, value)
+    aws.chdir(tmp_path)
+    aws.setenv("AWS_ENDPOINT_URL", service.endpoint)
     served = 0
     for line in command_lines(S3_DOCUMENT):
         port = free_port()
