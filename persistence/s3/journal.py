@@ -21,7 +21,7 @@ from importlib.metadata import version
 from engine.errors import StoreCorrupt, StoreError, StoreFailed
 from engine.timestamps import now_us
 from persistence.changes import Change
-from persistence.s3 import batches, envelope, named, segments
+from persistence.s3 import batches, envelope, named
 from persistence.s3.batches import Batch, Opened, Position
 from persistence.s3.objects import Exists, Missing, Objects, Refused, Unanswered
 
@@ -30,6 +30,8 @@ _log = logging.getLogger(__name__)
 FIRST_PAUSE_SECONDS = 0.1
 LONGEST_PAUSE_SECONDS = 5.0
 """Between two attempts to write a batch."""
+CHASED_BATCHES = 32
+"""How many batches of a server that goes on a takeover may be late for, until it begins anew."""
 READERS = 8
 """Batches that are read at once."""
 _CHUNK = 8 * READERS
@@ -68,13 +70,7 @@ class Journal:
         Raises StoreCorrupt if one is missing or altered, or does not follow the one before it; StoreError.
         """
         for number, body in self._ahead():
-            batch = batches.decode(body, number)
-            if batch.prev != self.position.digest:
-                raise StoreCorrupt(
-                    f"{batches.key(number)} does not follow the batch that is there before it: "
-                    "one of them was altered"
-                )
-            self._passed(batch, body)
+            batch = self._follow(number, body)
             yield batch, self.position
 
     def holds(self, position: Position) -> bool:
@@ -85,24 +81,27 @@ class Journal:
             return False
         return batches.behind(batches.decode(body, position.number), body) == position
 
-    def claim(self) -> bool:
-        """Take the log over at ``position``; False if there is more behind it, to be read first.
+    def claim(self, *, late_for: int = CHASED_BATCHES) -> bool:
+        """Take the log over at its end, so many batches behind ``position`` at most.
 
-        Raises StoreError.
+        False if others go on writing. Where they did so long ago, and what they wrote is in segments by now,
+        there is room, too: it counts only if it is the end of the log when that is read again. Raises
+        StoreCorrupt, StoreError.
         """
-        number = self.position.number + 1
-        if self.holder is not None:
-            try:
-                batches.keep(self._objects, number)
-            except (Refused, Unanswered) as failed:
-                raise StoreError(f"the log cannot be taken over: {failed}") from failed
         opened = Opened(host=socket.gethostname(), pid=os.getpid(), program=f"mcp-v8 {version('mcp-v8')}")
-        try:
-            self._put(self._next(opened=opened), _impatient)
-        except Fenced:
-            return False
-        # There was room, too, where others went on long ago and what they wrote is in segments by now.
-        return segments.newest(self._objects).end.number < number
+        kept = -1
+        # Whoever goes on writing leaves little time between two batches, and none to bring an index up to them.
+        for step in range(1 + late_for):
+            batch = self._next(opened=opened)
+            if self.holder is not None and batch.number > kept:
+                kept = batch.number + (late_for if step else 0)
+                self._keep(range(batch.number, kept + 1))
+            found = self._put(batch, _impatient)
+            if found is None:
+                return True
+            name = batches.key(batch.number)
+            self._follow(batch.number, envelope.unseal(batches.KIND, batches.VERSION, found, name))
+        return False
 
     def ship(self, changes: Sequence[Change], patience: Patience) -> None:
         """Make changes durable. Blocks until it is certain.
@@ -110,11 +109,9 @@ class Journal:
         Raises StoreFailed if they are not written and will not be, Fenced if another server has taken the
         log over, and what ``patience`` does: then it is not known.
         """
-        try:
-            self._put(self._next(changes=tuple(changes)), patience)
-        except Fenced as fenced:
-            self.fenced = fenced
-            raise
+        if self._put(self._next(changes=tuple(changes)), patience) is not None:
+            self.fenced = Fenced(_FENCED)
+            raise self.fenced
 
     def close(self) -> None:
         """Say that this server has ended in good order. Raises StoreError."""
@@ -133,7 +130,16 @@ class Journal:
             closed=closed,
         )
 
-    def _put(self, batch: Batch, patience: Patience) -> None:
+    def _keep(self, numbers: range) -> None:
+        """Let these batches never be removed: one of them may be ours."""
+        try:
+            with ThreadPoolExecutor(READERS, thread_name_prefix="s3-keep") as keepers:
+                list(keepers.map(lambda number: batches.keep(self._objects, number), numbers))
+        except (Refused, Unanswered) as failed:
+            raise StoreError(f"the log cannot be taken over: {failed}") from failed
+
+    def _put(self, batch: Batch, patience: Patience) -> bytes | None:
+        """Make a batch durable; if another server's is in its place, that object."""
         body, where = batches.encode(batch), batches.key(batch.number)
         data = envelope.seal(batches.KIND, batches.VERSION, body)
         pause, is_open = FIRST_PAUSE_SECONDS, False
@@ -146,7 +152,7 @@ class Journal:
                 if found == data:
                     break
                 if found is not None:
-                    raise Fenced(_FENCED) from None
+                    return found
                 # ours, of an earlier attempt: another server has taken over, and has made a segment of it
                 reason = f"{where} was there and is not"
             except Refused as refused:
@@ -158,6 +164,18 @@ class Journal:
             patience(reason, random.uniform(0.5, 1) * pause)  # noqa: S311 (not for secrets)
             pause = min(2 * pause, LONGEST_PAUSE_SECONDS)
         self._passed(batch, body)
+        return None
+
+    def _follow(self, number: int, body: bytes) -> Batch:
+        """The next batch, whose place is the position then. Raises StoreCorrupt."""
+        batch = batches.decode(body, number)
+        if batch.prev != self.position.digest:
+            raise StoreCorrupt(
+                f"{batches.key(number)} does not follow the batch that is there before it: "
+                "one of them was altered"
+            )
+        self._passed(batch, body)
+        return batch
 
     def _passed(self, batch: Batch, body: bytes) -> None:
         self.position = batches.behind(batch, body)

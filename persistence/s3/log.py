@@ -92,8 +92,8 @@ def missing_in_bucket() -> StoreMissing:
 
 def _take_over(index: Index, journal: Journal, only_if_free: bool) -> Manifest:
     """Bring both to the end of the log and let that be ours. Raises StoreLocked, StoreError, OSError."""
+    index.open(journal)
     for _ in range(CLAIMS):
-        manifest = index.open(journal)
         if (holder := journal.holder) is not None:
             who = (
                 f"{holder.program}, process {holder.pid} on {holder.host}, which has not ended in good order"
@@ -104,7 +104,10 @@ def _take_over(index: Index, journal: Journal, only_if_free: bool) -> Manifest:
                     "if that one does not run any more"
                 )
             _log.warning("the store was opened by %s: if it still runs, it takes nothing more", who)
-        if journal.claim():
+        claimed = journal.claim(late_for=0) if only_if_free else journal.claim()
+        end = journal.position
+        manifest = index.open(journal)
+        if claimed and journal.position == end:
             return manifest
     raise StoreError("another server goes on writing to the store: stop it, or choose another --s3-prefix")
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -18,8 +19,8 @@ from persistence.s3.journal import Fenced, Journal
 from persistence.s3.log import S3EventLog, open_s3_index, open_s3_log
 from persistence.s3.objects import Unanswered
 
-RECENT = 30
-"""Seconds; less than any grace."""
+PAUSE_SECONDS = 0.005
+"""Between two events of a busy server; far less than it takes to read the log."""
 
 
 @pytest.fixture
@@ -102,9 +103,9 @@ async def test_who_slept_between_reading_the_end_and_taking_over_reads_again(
         index.open(late)
         await grow(old, "s2")
         compact(bucket, old)
-        assert not late.claim()
+        assert late.claim()
         index.open(late)
-        assert late.position == old._journal.position
+        assert late.position == old._journal.position, "what it has claimed is not the end of the log"
         assert late.claim()
         with pytest.raises(Fenced):
             await old.append([History("s3").created()])
@@ -205,6 +206,47 @@ async def test_who_sleeps_in_the_midst_of_making_segments_removes_none_of_the_ne
             work.extend(old._journal.position)
     async with open_s3_log(bucket, tmp_path / "last") as last:
         assert [await last.session(name) is not None for name in ("s1", "s2")] == [True, True]
+
+
+async def test_a_server_that_goes_on_writing_is_taken_over(bucket: Bucket, tmp_path: Path) -> None:
+    history = History("busy")
+    written = []
+
+    async def write(log: S3EventLog) -> None:
+        await log.append([history.created()])
+        with suppress(Fenced):
+            while True:
+                await log.append([history.executed()])
+                written.append(history.head)
+                await trio.sleep(PAUSE_SECONDS)
+
+    with trio.fail_after(60):
+        async with open_s3_log(bucket, tmp_path / "busy") as busy, trio.open_nursery() as nursery:
+            nursery.start_soon(write, busy)
+            while len(written) < 3:
+                await trio.lowlevel.checkpoint()
+            async with open_s3_log(bucket, tmp_path / "new") as new:
+                (*_, last) = await collect(new.read("busy"))
+                compact(bucket, new)
+    assert last == written[-1]
+    async with open_s3_log(bucket, tmp_path / "last") as log:
+        assert await collect(log.read("busy")) == history.records[:-1]
+
+
+async def test_a_command_never_takes_over_from_a_server_that_starts_just_then(
+    bucket: Bucket, tmp_path: Path
+) -> None:
+    rival = Journal(bucket)
+
+    def start(operation: Operation, _: str) -> None:
+        if operation == "put":
+            bucket.before_call = lambda operation, key: None
+            assert rival.claim()
+
+    bucket.before_call = start
+    with pytest.raises(StoreLocked, match="has not ended in good order"):
+        async with open_s3_log(bucket, tmp_path / "command", only_if_free=True):
+            pass
 
 
 async def test_a_command_that_writes_is_refused_where_a_server_may_still_run(
