@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import signal
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -14,7 +14,8 @@ from server_process import ServerProcess
 
 from engine.chain import Record
 from engine.events import Aborted, Executed, Forked
-from persistence.sqlite import open_sqlite_log
+from persistence.place import Bucket, Directory
+from persistence.stores import open_stores
 
 OWNER = "local"
 RETRY = (429, 503)
@@ -22,10 +23,13 @@ RETRY = (429, 503)
 
 
 class RestartingServer:
-    """A server that comes back. Each start takes a free port."""
+    """A server that comes back. Each start takes a free port. ``environment`` is added to this process's."""
 
-    def __init__(self, directory: Path, *flags: str) -> None:
-        self._flags = ("--directory-path", str(directory), *flags)
+    def __init__(
+        self, store: Path | Bucket, *flags: str, environment: Mapping[str, str] | None = None
+    ) -> None:
+        self._flags = (*_flags(store), *flags)
+        self._environment = environment
         self._process: ServerProcess | None = None
         self._up = trio.Event()
         self.log = ""
@@ -45,7 +49,9 @@ class RestartingServer:
 
     async def start(self) -> None:
         """Start it, and wait until it serves."""
-        self._process = await trio.to_thread.run_sync(lambda: ServerProcess(*self._flags))
+        self._process = await trio.to_thread.run_sync(
+            lambda: ServerProcess(*self._flags, environment=self._environment)
+        )
         self._up.set()
 
     async def kill(self) -> None:
@@ -80,9 +86,11 @@ class RestartingServer:
 
 
 @asynccontextmanager
-async def restarting(directory: Path, *flags: str) -> AsyncIterator[RestartingServer]:
-    """A server on the store in ``directory`` that can be killed and started until the end of the block."""
-    server = RestartingServer(directory, *flags)
+async def restarting(
+    store: Path | Bucket, *flags: str, environment: Mapping[str, str] | None = None
+) -> AsyncIterator[RestartingServer]:
+    """A server on the store there that can be killed and started until the end of the block."""
+    server = RestartingServer(store, *flags, environment=environment)
     try:
         await server.start()
         yield server
@@ -122,10 +130,18 @@ async def insist(
         return answer
 
 
-async def recorded(directory: Path) -> dict[str, list[Record]]:
+def _flags(store: Path | Bucket) -> tuple[str, ...]:
+    if isinstance(store, Path):
+        return "--directory-path", str(store)
+    cache = () if store.cache is None else ("--cache-dir", str(store.cache))
+    return "--s3-bucket", store.settings.bucket, "--s3-prefix", store.settings.prefix, *cache
+
+
+async def recorded(store: Path | Bucket) -> dict[str, list[Record]]:
     """Every session of a store at rest by name, its records verified on the way."""
     found = {}
-    async with open_sqlite_log(directory) as log:
+    place = Directory(store) if isinstance(store, Path) else store
+    async with open_stores(place) as (log, _):
         for row in (await log.sessions(OWNER, limit=100_000)).items:
             records = [record async for record in log.read(row.session)]
             first = records[0].event

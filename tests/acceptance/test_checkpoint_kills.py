@@ -14,9 +14,10 @@ from pathlib import Path
 
 import pytest
 import trio
+from counting import Load, check, sessions
 from engines import Engine, opened
 from restarts import OWNER, RestartingServer, execute, restarting
-from test_kills import CLIENTS, MAX_DELAY_SECONDS, Load, check, sessions
+from test_kills import CLIENTS, MAX_DELAY_SECONDS
 
 from cli import environment
 from engine.isolate.wire import Look, Seen

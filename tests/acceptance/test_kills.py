@@ -6,65 +6,18 @@ import os
 import random
 import secrets
 import signal
-from collections import Counter
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
-import httpx2
 import pytest
 import trio
-from restarts import RestartingServer, execute, executions, insist, recorded, restarting
+from counting import Load, check, sessions
+from restarts import execute, restarting
 
 from benchmarks.processes import all_stats, descendants
-from engine.events import Executed
 
-COUNT = "globalThis.n = (globalThis.n ?? 0) + 1"
-SESSIONS = 4
 CLIENTS = 8
-RESEND_CHANCE = 0.1
 MAX_DELAY_SECONDS = 0.02
 """A kill comes up to that long after the acknowledgement that it was set for."""
-
-
-class Load:
-    """What the clients were told: answers by idempotency key."""
-
-    def __init__(self, code: str = COUNT) -> None:
-        self._code = code
-        """What counts: its result is the number of times that it has run in its session."""
-        self.told: dict[str, dict[str, Any]] = {}
-        self.sessions: dict[str, str] = {}
-        """Session by key, of every key that was ever sent."""
-        self._changed = trio.Condition()
-
-    async def count(
-        self, server: RestartingServer, chance: random.Random, name: str, going: Callable[[int], bool]
-    ) -> None:
-        """A client that counts one up, in one of the sessions, as long as ``going(step)``."""
-        async with httpx2.AsyncClient() as client:
-            step = 0
-            while going(step):
-                key, session = f"{name}-{step}", f"counter-{chance.randrange(SESSIONS)}"
-                self.sessions[key] = session
-                answer = await insist(client, server, key, session=session, code=self._code)
-                await self._note(key, answer)
-                if chance.random() < RESEND_CHANCE:
-                    again = await insist(client, server, key, session=session, code=self._code)
-                    assert again == answer
-                step += 1
-
-    async def acknowledged(self, count: int) -> None:
-        """Wait until that many answers have come."""
-        async with self._changed:
-            while len(self.told) < count:
-                await self._changed.wait()
-
-    async def _note(self, key: str, answer: dict[str, Any]) -> None:
-        assert answer["status"] == "completed", answer
-        async with self._changed:
-            self.told[key] = answer
-            self._changed.notify_all()
 
 
 async def kill_loop(directory: Path, *, kills: int, steps: int) -> None:
@@ -91,31 +44,6 @@ async def kill_loop(directory: Path, *, kills: int, steps: int) -> None:
     assert len(load.told) == CLIENTS * steps
     assert totals == {name: str(count) for name, count in sessions(load).items()}
     await check(directory, load)
-
-
-def sessions(load: Load) -> Counter[str]:
-    """How many keys were sent to each session."""
-    return Counter(load.sessions.values())
-
-
-async def check(directory: Path, load: Load) -> None:
-    """Every answer is in the log, at the place that it named, once; and nothing else is."""
-    found = await recorded(directory)
-    events = {name: executions(records) for name, records in found.items()}
-    keys = Counter(r.event.idempotency_key for records in events.values() for r in records)
-    assert max(keys[key] for key in load.told) == 1
-    assert set(load.told) <= set(keys)
-    assert set(keys) - {None} <= set(load.sessions), "something ran that nobody sent"
-    for key, answer in load.told.items():
-        record = found[answer["session"]][answer["event"]]
-        assert isinstance(record.event, Executed)
-        assert answer["session"] == load.sessions[key]
-        assert (record.event.execution_id, record.event.idempotency_key) == (answer["execution_id"], key)
-        assert record.id.hex() == answer["heap"]
-        assert record.event.outcome.result == answer["result"]
-    for name, records in events.items():
-        counted = [r.event.outcome.result for r in records if r.event.idempotency_key is not None]
-        assert counted == [str(n + 1) for n in range(len(counted))], f"{name} counted wrong"
 
 
 async def test_what_was_acknowledged_survives_kills_and_nothing_runs_twice(tmp_path: Path) -> None:
