@@ -90,7 +90,7 @@ class Journal:
         """
         opened = Opened(host=socket.gethostname(), pid=os.getpid(), program=f"mcp-v8 {version('mcp-v8')}")
         kept = -1
-        # Whoever goes on writing leaves little time between two batches, and none to bring an index up to them.
+        # Whoever goes on writing leaves little time between two batches: none to bring an index up to them.
         for step in range(1 + late_for):
             batch = self._next(opened=opened)
             if self.holder is not None and batch.number > kept:
