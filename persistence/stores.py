@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import tempfile
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
+from stat import S_ISDIR
 from typing import TYPE_CHECKING, NamedTuple
 
 import trio
@@ -152,7 +154,11 @@ def _sweep() -> None:
     """Remove the directories that processes have left that were killed."""
     for path in Path(tempfile.gettempdir()).glob(f"{_TEMPORARY}*"):
         try:
-            if path.stat().st_mtime > time.time() - _NEW_SECONDS:
+            found = path.lstat()
+            # Where everybody may write, one of another user may be a trap: its lock a link to a file of ours.
+            if not S_ISDIR(found.st_mode) or found.st_uid != os.geteuid():
+                continue
+            if found.st_mtime > time.time() - _NEW_SECONDS:
                 continue
             with own(path):
                 shutil.rmtree(path, ignore_errors=True)
