@@ -15,7 +15,7 @@ from pathlib import Path
 
 import msgspec
 
-from engine.errors import AppendConflict, Conflict, EngineError, StoreCorrupt
+from engine.errors import AppendConflict, Conflict, EngineError, StoreCorrupt, StoreError
 from persistence import changes, duplicate
 from persistence.changes import Adopted
 from persistence.s3 import bases, batches, imports, segments
@@ -53,7 +53,8 @@ class Index:
     def open(self, journal: Journal) -> Manifest:
         """Bring the index, made if need be, and the journal to the end of the log; what of it is in segments.
 
-        Raises StoreCorrupt if the log has a gap or does not fit, StoreError, OSError.
+        Raises StoreCorrupt if the log has a gap or does not fit, StoreError, also where there is no room for
+        the index, OSError.
         """
         for left in reversed(range(ATTEMPTS)):
             manifest = segments.newest(self._objects)
@@ -62,6 +63,14 @@ class Index:
             except StoreCorrupt:
                 if not left or segments.newest(self._objects).number == manifest.number:
                     raise
+            except READ_ERRORS as failed:
+                if not left or not isinstance(read_error(failed, self.path), StoreCorrupt):
+                    raise StoreError(
+                        f"the index {self.path} of the log could not be written ({failed}): free space in "
+                        f"{self._directory}, or choose a folder on another disk with --cache-dir"
+                    ) from failed
+                _log.warning("%s is damaged, and made again: %s", self.path, failed)
+                _remove(self.path)
             else:
                 break
         return manifest

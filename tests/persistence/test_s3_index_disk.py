@@ -1,0 +1,58 @@
+"""What the disk of the index does to a server on a bucket: nothing that cannot be told, or mended."""
+
+from __future__ import annotations
+
+import sqlite3
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+from bucket import Bucket
+from log_samples import History, collect
+
+from engine.errors import StoreError
+from persistence import schema
+from persistence.s3 import index
+from persistence.s3.log import open_s3_log
+
+
+async def test_a_disk_without_room_for_the_index_ends_the_start_in_a_sentence(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bucket, history = Bucket(), History()
+    async with open_s3_log(bucket, tmp_path / "roomy") as log:
+        await log.append([history.created(), history.executed(code="z" * 1_000_000)])
+
+    def connect(path: Path) -> sqlite3.Connection:
+        db = schema.connect(path)
+        db.execute("PRAGMA max_page_count = 60")
+        return db
+
+    with monkeypatch.context() as small:
+        small.setattr(index, "connect", connect)
+        with pytest.raises(StoreError, match=f"is full.: free space in {tmp_path}/small"):
+            async with open_s3_log(bucket, tmp_path / "small"):
+                pass
+    async with open_s3_log(bucket, tmp_path / "small", only_if_free=True) as log:
+        assert await collect(log.read("s1")) == history.records
+
+
+async def test_an_index_whose_damage_shows_while_the_log_is_read_is_made_again(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    bucket, history = Bucket(), History()
+    async with open_s3_log(bucket, tmp_path / "one") as log:
+        await log.append([history.created()])
+    async with open_s3_log(bucket, tmp_path / "other") as log:
+        await log.append([history.executed()])
+    path = tmp_path / "one" / schema.DATABASE_NAME
+    with closing(sqlite3.connect(path)) as db:
+        db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        page = db.execute("SELECT rootpage FROM sqlite_master WHERE name = 'events'").fetchone()[0]
+        size = db.execute("PRAGMA page_size").fetchone()[0]
+    with path.open("r+b") as file:
+        file.seek((page - 1) * size)
+        file.write(b"\xff" * size)
+    async with open_s3_log(bucket, tmp_path / "one") as log:
+        assert await collect(log.read("s1")) == history.records
+    assert f"{path} is damaged, and made again" in caplog.text
