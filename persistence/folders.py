@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -30,6 +31,12 @@ def sync(folder: Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
+
+
+def has_room(folder: Path, size: int) -> bool:
+    """Whether so many bytes may be written there, as far as the file system says. Raises OSError."""
+    disk = shutil.disk_usage(folder)
+    return disk.free >= size or disk.total == 0  # that has no limit, as a tmpfs may
 
 
 @contextlib.contextmanager

@@ -13,6 +13,8 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 from datetime import UTC, datetime, timedelta
 
+from engine.errors import StoreFailed
+from persistence import folders
 from persistence.changes import Adopted, Appended, Part
 from persistence.s3 import bases, batches, imports, segments, superfluous
 from persistence.s3.batches import Batch, Opened, Position
@@ -100,6 +102,10 @@ class Compaction:
 
     def rebase(self) -> None:
         """Let a base take the place of all that the index has by now."""
+        size = self._index.path.stat().st_size
+        if not folders.has_room(self._index.path.parent, 2 * size):
+            # it would take the room that the index itself needs, without which the server ends
+            raise StoreFailed(f"a base needs {2 * size:,} bytes free in {self._index.path.parent}")
         copy = self._index.path.with_name(_BASE)
         try:
             end, holder = self._index.snapshot(copy)

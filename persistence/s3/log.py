@@ -38,6 +38,11 @@ _log = logging.getLogger(__name__)
 
 CLAIMS = 20
 """Attempts to take over a log that somebody goes on writing to."""
+ROOM_BYTES = 8 << 20
+"""What must be free on the disk of the index before a batch is put: once it is, the index has to have it, or
+the server ends. A commit writes less, of however much: what SQLite's cache of 2 MB does not hold, is written
+before.
+"""
 COMPACT_SECONDS = 10.0
 """How often it is looked whether there is enough for a segment."""
 
@@ -171,6 +176,12 @@ class _Shipping:
 
     def ship(self, db: sqlite3.Connection, written: Sequence[Change | Lineage], patience: Patience) -> None:
         """See ``Elsewhere``."""
+        directory = self._index_path.parent
+        if not folders.has_room(directory, ROOM_BYTES):
+            raise StoreFailed(
+                "the event could not be stored, and was not: there is no room for the index of the log: "
+                f"free space in {directory}"
+            )
         self._journal.ship([*map(self._change, written)], patience)
         try:
             keep(db, self._journal)

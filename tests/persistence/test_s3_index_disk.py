@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import shutil
 import sqlite3
+from collections import namedtuple
 from contextlib import closing
 from pathlib import Path
 
@@ -10,9 +12,11 @@ import pytest
 from bucket import Bucket
 from log_samples import History, collect
 
-from engine.errors import StoreError
+from engine.errors import StoreError, StoreFailed
 from persistence import schema
-from persistence.s3 import index
+from persistence.s3 import index, segments
+from persistence.s3 import log as s3_log
+from persistence.s3.compaction import Compaction
 from persistence.s3.log import open_s3_log
 
 
@@ -56,3 +60,48 @@ async def test_an_index_whose_damage_shows_while_the_log_is_read_is_made_again(
     async with open_s3_log(bucket, tmp_path / "one") as log:
         assert await collect(log.read("s1")) == history.records
     assert f"{path} is damaged, and made again" in caplog.text
+
+
+Usage = namedtuple("Usage", "total used free")
+
+
+async def test_what_the_index_has_no_room_for_is_not_put_in_the_bucket_and_the_server_goes_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bucket, history = Bucket(), History()
+    async with open_s3_log(bucket, tmp_path) as log:
+        await log.append([history.created()])
+        before = {*bucket.stored}
+        executed = history.executed()
+        with monkeypatch.context() as full:
+            full.setattr(shutil, "disk_usage", lambda _: Usage(64 << 20, 64 << 20, s3_log.ROOM_BYTES - 1))
+            with pytest.raises(StoreFailed, match=f"was not: .* free space in {tmp_path}"):
+                await log.append([executed])
+            assert {*bucket.stored} == before
+            assert log.failing is not None
+            assert await collect(log.read("s1")) == history.records[:1]
+        await log.append([executed])
+        assert log.failing is None
+
+
+async def test_a_file_system_without_limits_has_room(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: Usage(0, 0, 0))
+    async with open_s3_log(Bucket(), tmp_path) as log:
+        await log.append([History().created()])
+
+
+async def test_no_base_is_made_where_it_would_take_the_room_of_the_index(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bucket = Bucket()
+    async with open_s3_log(bucket, tmp_path) as log:
+        await log.append([History().created()])
+        work = Compaction(bucket, log._index, segments.newest(bucket))
+        size = log._index.path.stat().st_size
+        monkeypatch.setattr(shutil, "disk_usage", lambda _: Usage(2 * size, 1, 2 * size - 1))
+        with pytest.raises(StoreFailed, match="a base needs"):
+            work.rebase()
+        assert not any(key.startswith("bases/") for key in bucket.stored)
+        monkeypatch.setattr(shutil, "disk_usage", lambda _: Usage(2 * size, 0, 2 * size))
+        work.rebase()
+        assert any(key.startswith("bases/") for key in bucket.stored)
