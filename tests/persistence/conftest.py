@@ -7,7 +7,9 @@ from pathlib import Path
 
 import pytest
 from log_samples import Stranger
+from s3_memory import MemoryObjects
 
+from persistence.s3.log import open_s3_log
 from persistence.schema import DATABASE_NAME
 from persistence.sqlite import SqliteEventLog, open_sqlite_log
 
@@ -17,9 +19,14 @@ def directory(tmp_path: Path) -> Path:
     return tmp_path / "store"
 
 
-@pytest.fixture
-async def log(directory: Path) -> AsyncIterator[SqliteEventLog]:
-    async with open_sqlite_log(directory) as log:
+@pytest.fixture(params=["directory", "bucket"])
+async def log(directory: Path, request: pytest.FixtureRequest) -> AsyncIterator[SqliteEventLog]:
+    """Of either kind: what it does is the same."""
+    async with (
+        open_sqlite_log(directory)
+        if request.param == "directory"
+        else open_s3_log(MemoryObjects(), directory)
+    ) as log:
         yield log
 
 

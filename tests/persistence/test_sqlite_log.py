@@ -372,6 +372,7 @@ async def test_what_is_queued_at_the_end_is_written_and_what_comes_later_refused
         assert len((await log.sessions("ann", limit=100)).items) == 5
 
 
+@pytest.mark.parametrize("log", ["directory"], indirect=True)  # memory is too quick to be watched
 async def test_appends_wait_their_turn_when_the_queue_is_full(
     log: SqliteEventLog, monkeypatch: pytest.MonkeyPatch
 ) -> None:
