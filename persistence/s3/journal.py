@@ -24,6 +24,7 @@ from persistence.changes import Change
 from persistence.s3 import batches, envelope, named
 from persistence.s3.batches import Batch, Opened, Position
 from persistence.s3.objects import Exists, Missing, Objects, Refused, Unanswered
+from persistence.threads import NO_THREAD
 
 _log = logging.getLogger(__name__)
 
@@ -35,7 +36,9 @@ CHASED_BATCHES = 32
 READERS = 8
 """Batches that are read at once."""
 _CHUNK = 8 * READERS
-"""Batches that are in memory at once while the log is read."""
+"""Batches that are in memory at once, at most, while the log is read."""
+_CHUNK_BYTES = 4 << 20
+"""As they are kept; fewer of them where these are more. Even one may be."""
 
 _FENCED = (
     "another server has taken over the store, and this one takes nothing more: stop one of them, or give "
@@ -195,23 +198,32 @@ class Journal:
         """Number and body of each batch behind the position; several of them are asked for at once."""
         with ThreadPoolExecutor(READERS, thread_name_prefix="s3-read") as readers:
             for numbers in self._found():
-                yield from zip(numbers, readers.map(self._get, numbers), strict=True)
+                try:
+                    bodies = readers.map(self._get, numbers)
+                except RuntimeError as failed:  # the process has all the threads that it may have
+                    raise StoreError(f"the log cannot be read: {NO_THREAD}") from failed
+                yield from zip(numbers, bodies, strict=True)
 
     def _found(self) -> Iterator[list[int]]:
         """Numbers of the batches behind the position, some at a time."""
         expected = self.position.number + 1
         chunk: list[int] = []
+        size = 0
         try:
             for found in self._objects.find(
                 batches.PREFIX, after=batches.key(expected - 1) if expected else ""
             ):
                 if batches.number_of(found.key) != expected:
                     raise StoreCorrupt(f"{batches.key(expected)} is missing: a part of the log was lost")
+                if chunk and size + found.size > _CHUNK_BYTES:
+                    yield chunk
+                    chunk, size = [], 0
                 chunk.append(expected)
+                size += found.size
                 expected += 1
                 if len(chunk) == _CHUNK:
                     yield chunk
-                    chunk = []
+                    chunk, size = [], 0
         except (Refused, Unanswered) as failed:
             raise StoreError(str(failed)) from failed
         if chunk:

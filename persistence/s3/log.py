@@ -13,13 +13,14 @@ import logging
 import sqlite3
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
+from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
 import trio
 
 from engine.errors import StoreError, StoreFailed, StoreLocked, StoreMissing
-from persistence import folders
+from persistence import folders, threads
 from persistence.adoption import Lineage
 from persistence.changes import Change
 from persistence.eventlog import Purged
@@ -130,17 +131,17 @@ class S3EventLog(SqliteEventLog):
 
     async def compact(self, manifest: Manifest) -> None:
         """Make segments of what is appended, for ever; what fails is logged, and tried again."""
-        compaction = Compaction(self._objects, self._index, manifest)
+        compaction, thread = Compaction(self._objects, self._index, manifest), trio.CapacityLimiter(1)
         while self._journal.fenced is None:
             removed = self._removed_bytes
             try:
                 if compaction.is_long(self._journal.position):
-                    await trio.to_thread.run_sync(compaction.extend, self._journal.position)
+                    await threads.run(partial(compaction.extend, self._journal.position), thread)
                     continue
                 if compaction.is_wasteful(removed):
-                    await trio.to_thread.run_sync(compaction.rewrite)
+                    await threads.run(compaction.rewrite, thread)
                     self._removed_bytes -= removed
-            except (StoreError, Refused, Unanswered, OSError) as failed:
+            except (StoreError, Refused, Unanswered, OSError, threads.NoThread) as failed:
                 _log.warning("no segment could be made of the log: %s", failed)
             await trio.sleep(COMPACT_SECONDS)
 

@@ -1,0 +1,73 @@
+"""What reading a log takes of the machine: no more than it has."""
+
+from __future__ import annotations
+
+import random
+import threading
+from pathlib import Path
+
+import pytest
+import trio
+from bucket import Bucket
+from log_samples import History, collect
+
+from engine.errors import StoreError
+from persistence.s3 import compaction, journal
+from persistence.s3 import log as s3_log
+from persistence.s3.journal import Journal
+from persistence.s3.log import S3EventLog, open_s3_log
+
+KILOBYTES = 100
+BOUND_SECONDS = 10
+NO_SEGMENT = "no segment could be made of the log: the log cannot be read: no thread"
+
+
+async def grow(log: S3EventLog, count: int) -> History:
+    """A session whose events fill as many batches, each of 100 KB that cannot be compressed."""
+    noise, history = random.Random(1), History()
+    await log.append([history.created()])
+    for _ in range(count - 1):
+        await log.append([history.executed(code=noise.randbytes(KILOBYTES << 9).hex())])
+    return history
+
+
+async def test_few_of_large_batches_are_in_memory_at_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(journal, "_CHUNK_BYTES", 4 * KILOBYTES << 10)
+    bucket = Bucket()
+    async with open_s3_log(bucket, tmp_path) as log:
+        await grow(log, 20)
+        bucket.calls.clear()
+        ahead = 0
+        for count, _ in enumerate(Journal(bucket).read(), 1):
+            ahead = max(ahead, sum(operation == "get" for operation, _ in bucket.calls) - count)
+        assert count == 21, "all come, the one that opened the log too"
+        assert 0 < ahead < 12
+
+
+async def test_a_server_without_threads_to_make_segments_with_goes_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(compaction, "DUE_BATCHES", 3)
+    monkeypatch.setattr(s3_log, "COMPACT_SECONDS", 0.01)
+    bucket, start = Bucket(), threading.Thread.start
+
+    def none(thread: threading.Thread) -> None:
+        if thread.name.startswith("s3-read"):
+            raise RuntimeError("can't start new thread")
+        start(thread)
+
+    async with open_s3_log(bucket, tmp_path) as log:
+        with monkeypatch.context() as full:
+            full.setattr(threading.Thread, "start", none)
+            history = await grow(log, 5)
+            with trio.fail_after(BOUND_SECONDS):
+                while NO_SEGMENT not in caplog.text:  # noqa: ASYNC110 (nobody tells)
+                    await trio.sleep(0.01)
+            with pytest.raises(StoreError, match="no thread could be started"):
+                [*Journal(bucket).read()]
+        assert await collect(log.read("s1")) == history.records
+        with trio.fail_after(BOUND_SECONDS):
+            while not any(key.startswith("segments/") for key in bucket.stored):  # noqa: ASYNC110
+                await trio.sleep(0.01)
