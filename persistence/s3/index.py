@@ -64,13 +64,10 @@ class Index:
                 if not left or segments.newest(self._objects).number == manifest.number:
                     raise
             except READ_ERRORS as failed:
-                if not left or not isinstance(read_error(failed, self.path), StoreCorrupt):
-                    raise StoreError(
-                        f"the index {self.path} of the log could not be written ({failed}): free space in "
-                        f"{self._directory}, or choose a folder on another disk with --cache-dir"
-                    ) from failed
-                _log.warning("%s is damaged, and made again: %s", self.path, failed)
-                _remove(self.path)
+                raise StoreError(
+                    f"the index {self.path} of the log could not be written ({failed}): free space in "
+                    f"{self._directory}, or choose a folder on another disk with --cache-dir"
+                ) from failed
             else:
                 break
         return manifest

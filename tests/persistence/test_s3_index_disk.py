@@ -5,7 +5,6 @@ from __future__ import annotations
 import shutil
 import sqlite3
 from collections import namedtuple
-from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -18,6 +17,8 @@ from persistence.s3 import index, segments
 from persistence.s3 import log as s3_log
 from persistence.s3.compaction import Compaction
 from persistence.s3.log import open_s3_log
+
+Usage = namedtuple("Usage", "total used free")
 
 
 async def test_a_disk_without_room_for_the_index_ends_the_start_in_a_sentence(
@@ -39,30 +40,6 @@ async def test_a_disk_without_room_for_the_index_ends_the_start_in_a_sentence(
                 pass
     async with open_s3_log(bucket, tmp_path / "small", only_if_free=True) as log:
         assert await collect(log.read("s1")) == history.records
-
-
-async def test_an_index_whose_damage_shows_while_the_log_is_read_is_made_again(
-    tmp_path: Path, caplog: pytest.LogCaptureFixture
-) -> None:
-    bucket, history = Bucket(), History()
-    async with open_s3_log(bucket, tmp_path / "one") as log:
-        await log.append([history.created()])
-    async with open_s3_log(bucket, tmp_path / "other") as log:
-        await log.append([history.executed()])
-    path = tmp_path / "one" / schema.DATABASE_NAME
-    with closing(sqlite3.connect(path)) as db:
-        db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
-        page = db.execute("SELECT rootpage FROM sqlite_master WHERE name = 'events'").fetchone()[0]
-        size = db.execute("PRAGMA page_size").fetchone()[0]
-    with path.open("r+b") as file:
-        file.seek((page - 1) * size)
-        file.write(b"\xff" * size)
-    async with open_s3_log(bucket, tmp_path / "one") as log:
-        assert await collect(log.read("s1")) == history.records
-    assert f"{path} is damaged, and made again" in caplog.text
-
-
-Usage = namedtuple("Usage", "total used free")
 
 
 async def test_what_the_index_has_no_room_for_is_not_put_in_the_bucket_and_the_server_goes_on(
