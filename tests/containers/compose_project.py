@@ -13,9 +13,8 @@ from pathlib import Path
 
 import pytest
 from container_engine import COMMAND_SECONDS, READY_SECONDS, Container, Containers
+from ports import port_for_long
 from shown_docker import IMAGE
-
-from benchmarks.processes import free_port
 
 PORT_INSIDE = 8080
 IN_COMMENTS = ("    # secrets: ", "# secrets:", "#   tokens:", "#     file: ")
@@ -79,7 +78,7 @@ class Project:
         **variables: str,
     ) -> None:
         self.name = containers.name(secrets.token_hex(4))
-        self.port = free_port()
+        self.port = port_for_long()
         self._containers, self._compose, self._folder = containers, compose, folder
         text = file.read_text().replace(f"image: {IMAGE}", f"image: {containers.image}")
         assert containers.image in text

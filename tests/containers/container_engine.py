@@ -25,8 +25,7 @@ import httpx2
 import pytest
 import shown_docker
 from documents import ROOT
-
-from benchmarks.processes import free_port
+from ports import port_for_long
 
 _log = logging.getLogger(__name__)
 
@@ -105,7 +104,7 @@ class Containers:
 
         ``options`` are those of ``docker run``, without name and ports; ``command`` is what follows the image.
         """
-        container = Container(self, self.name(secrets.token_hex(4)), {port: free_port()})
+        container = Container(self, self.name(secrets.token_hex(4)), {port: port_for_long()})
         published = f"127.0.0.1:{container.ports[port]}:{port}"
         run = ("run", "-d", "--name", container.name, "-p", published, *options, self.image, *command)
         try:
@@ -212,7 +211,7 @@ class Shown:
     """Runs the commands of ``texts`` (a document's blocks) exactly as they are shown, in a folder of its own."""
 
     def __init__(self, containers: Containers, texts: Sequence[str], bin: Path) -> None:
-        ports = {port: free_port() for port in shown_docker.ports_in(texts)}
+        ports = {port: port_for_long() for port in shown_docker.ports_in(texts)}
         names = shown_docker.names_in(texts)
         self.stage = shown_docker.Stage(containers.prefix, containers.image, names, ports)
         self._containers = containers

