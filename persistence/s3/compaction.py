@@ -60,8 +60,12 @@ class Compaction:
 
     def is_wasteful(self, removed: int) -> bool:
         """Whether it is time for ``rewrite``, where so many bytes are in segments of events that are not."""
-        size = sum(part.size for part in (*self.manifest.base, *_parts(self.manifest.segments)))
-        return size > 0 and removed >= max(REWRITE_LEAST_BYTES, REWRITE_SHARE * size)
+        return self.size > 0 and removed >= max(REWRITE_LEAST_BYTES, REWRITE_SHARE * self.size)
+
+    @property
+    def size(self) -> int:
+        """Bytes of base and segments, uncompressed: those of the index, about, and of what was removed."""
+        return sum(part.size for part in (*self.manifest.base, *_parts(self.manifest.segments)))
 
     def extend(self, end: Position) -> None:
         """Make a segment of the next batches before ``end``, not of all where they are large."""
@@ -84,11 +88,13 @@ class Compaction:
             at = datetime.fromtimestamp(found[-1].at / 1e6, UTC)
             self._collect(imports.IMPORTS, {*named}, min(at, datetime.now(UTC)) - GRACE)
 
-    def rewrite(self) -> None:
-        """Write all again without what need not be there."""
+    def rewrite(self, end: Position) -> None:
+        """Write all before ``end`` again without what need not be there."""
         if self.manifest.base:
             self.rebase()
             return
+        while self.manifest.end.number < end.number:  # what says that something was removed is last
+            self.extend(end)
         stretch = Stretch()
         for segment in self.manifest.segments:
             stretch.add(segments.get(self._objects, segment))

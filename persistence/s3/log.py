@@ -127,11 +127,12 @@ class S3EventLog(SqliteEventLog):
         self._index = index
         self._journal = journal
         self._removed_bytes = 0
-        """Of events that are still in a base or in segments."""
+        """Of events that are still in a base or in segments; what earlier owners removed is estimated."""
 
     async def compact(self, manifest: Manifest) -> None:
         """Make segments of what is appended, for ever; what fails is logged, and tried again."""
         compaction, thread = Compaction(self._objects, self._index, manifest), trio.CapacityLimiter(1)
+        self._removed_bytes += max(0, compaction.size - self.used_bytes)
         while self._journal.fenced is None:
             removed = self._removed_bytes
             try:
@@ -139,7 +140,7 @@ class S3EventLog(SqliteEventLog):
                     await threads.run(partial(compaction.extend, self._journal.position), thread)
                     continue
                 if compaction.is_wasteful(removed):
-                    await threads.run(compaction.rewrite, thread)
+                    await threads.run(partial(compaction.rewrite, self._journal.position), thread)
                     self._removed_bytes -= removed
             except (StoreError, Refused, Unanswered, OSError, threads.NoThread) as failed:
                 _log.warning("no segment could be made of the log: %s", failed)

@@ -62,7 +62,7 @@ async def test_its_owner_goes_on_with_it(golden: MemoryObjects, tmp_path: Path) 
         await log.add_checkpoint(known)
         work = Compaction(golden, log._index, newest(golden))
         work.extend(log._journal.position)
-        work.rewrite()
+        work.rewrite(log._journal.position)
     assert not newest(golden).segments
     await open_s3_index(golden, tmp_path / "fresh")
     assert content(tmp_path / "fresh" / DATABASE_NAME) == json.loads(CONTENT.read_text())

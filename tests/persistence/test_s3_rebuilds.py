@@ -177,7 +177,7 @@ async def compacted(log: S3EventLog, objects: MemoryObjects, chance: random.Rand
         elif manifest.segments and chance.random() < 0.15:
             await trio.to_thread.run_sync(work.rebase)
         elif (manifest.segments or manifest.base) and chance.random() < 0.5:
-            await trio.to_thread.run_sync(work.rewrite)
+            await trio.to_thread.run_sync(work.rewrite, log._journal.position)
     except (StoreError, Refused, Unanswered) as failed:
         if "as planned" not in str(failed):
             raise
@@ -278,6 +278,6 @@ async def test_an_import_is_kept_until_the_batch_that_names_it_is_in_a_segment(
             bucket.age(key, long_ago.total_seconds())
         work = Compaction(bucket, log._index, segments.NONE)
         await trio.to_thread.run_sync(work.extend, end)
-        await trio.to_thread.run_sync(work.rewrite)
+        await trio.to_thread.run_sync(work.rewrite, log._journal.position)
     async with open_s3_log(bucket, tmp_path / "fresh") as log:
         assert [record async for record in log.read("s2")] == taken.records
