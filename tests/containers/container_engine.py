@@ -31,6 +31,8 @@ _log = logging.getLogger(__name__)
 
 BUILD_SECONDS = 900
 COMMAND_SECONDS = 120
+_LAST = 8_081
+"""The highest port of a server that is shown."""
 READY_SECONDS = 60
 """For an image that finds its base image made; it shares its processors with other tests."""
 PORT_INSIDE = 8080
@@ -126,9 +128,11 @@ class Containers:
         assert not left, f"left in {self.engine}: {left}"
 
     def published(self) -> list[int]:
-        """The ports of this machine that lead to this run's containers."""
+        """The ports of this machine that lead to servers of this run, which have the image's own ports inside
+        or one that a command chose; what else runs is for the tests themselves, above these.
+        """
         listed = self.told("ps", "--filter", f"name={self.prefix}", "--format", "{{.Ports}}")
-        return [int(port) for port in re.findall(r":(\d+)->", listed)]
+        return [int(port) for port, inside in re.findall(r":(\d+)->(\d+)", listed) if int(inside) <= _LAST]
 
     def made(self, kind: str) -> list[str]:
         """The names of this run's containers (``ps``), of its ``volume``, ``network`` or ``images``."""
