@@ -6,8 +6,8 @@ import json
 import platform
 import re
 import shlex
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import ExitStack
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
 
 import guide
 import httpx2
@@ -53,7 +53,7 @@ def test_every_block_of_the_guide_does_what_it_shows(
     section: Section, shown: Shown, containers: Containers
 ) -> None:
     tokens: list[str] = []
-    with ExitStack() as foreground:
+    with leaving_nothing(containers), ExitStack() as foreground:
         for language, text in section.blocks:
             if language == "sh":
                 for command in guide.commands(text):
@@ -73,6 +73,17 @@ def test_every_block_of_the_guide_does_what_it_shows(
                 (containers.folder / "docker-compose.yml").write_text(shown.stage.compose_file(text))
             else:
                 client_s_program_serves(text, shown)
+
+
+@contextmanager
+def leaving_nothing(containers: Containers) -> Iterator[None]:
+    """Remove the containers that are left at the end: where one section fails, the next has its ports."""
+    before = containers.made("ps")
+    try:
+        yield
+    finally:
+        if left := [name for name in containers.made("ps") if name not in before]:
+            containers.ended("rm", "-f", *left)
 
 
 def succeeds(shown: Shown, command: str) -> str:
