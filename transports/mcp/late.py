@@ -6,6 +6,9 @@ gone before anybody speaks MCP to it. Whoever comes before the doors are open wa
 
 from __future__ import annotations
 
+import errno
+import logging
+import os
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from functools import partial
@@ -23,6 +26,8 @@ from transports.settings import HttpSettings
 if TYPE_CHECKING:
     from engine.supervisor import Supervisor
 
+_log = logging.getLogger(__name__)
+
 OpenDoors = Callable[
     ["Supervisor", HttpSettings, Sequence[Document]],
     AbstractAsyncContextManager[Mapping[str, asgi.Application]],
@@ -30,6 +35,9 @@ OpenDoors = Callable[
 
 OPEN_AFTER_SECONDS: Final = 2.0
 """Time that the first requests of a server have for themselves: an import slows down what runs beside it."""
+RETRY_SECONDS: Final = 2.0
+"""Between two attempts to import the SDK, where one has failed."""
+_SHORTAGE: Final = os.strerror(errno.EMFILE)
 PATIENCE_SECONDS: Final = 30.0
 """What a request waits for the doors."""
 
@@ -65,7 +73,7 @@ class LateDoors:
     async def _open(self) -> None:
         with trio.move_on_after(OPEN_AFTER_SECONDS):
             await self._wanted.wait()
-        open_doors = await trio.to_thread.run_sync(_import)
+        open_doors = await _imported()
         async with open_doors(self._engine, self._settings, self._documents) as self._doors:
             self._opened.set()
             await self._closing.wait()
@@ -79,6 +87,21 @@ class LateDoors:
         else:
             late = errors.engine_answer(Unavailable("MCP is not there yet: try again later"))
             await asgi.send_answer(scope, send, as_json_rpc(late))
+
+
+async def _imported() -> OpenDoors:
+    """What opens the doors, as soon as it can be had: while no more files may be open nothing is imported.
+
+    Raises ImportError where that is not what is wrong.
+    """
+    while True:
+        try:
+            return await trio.to_thread.run_sync(_import)
+        except (OSError, ImportError) as failed:  # a library that cannot be opened is an ImportError
+            if isinstance(failed, ImportError) and _SHORTAGE not in str(failed):
+                raise
+            _log.error("MCP cannot be served yet, and its clients wait: %s", failed)
+        await trio.sleep(RETRY_SECONDS)
 
 
 def _import() -> OpenDoors:

@@ -12,6 +12,7 @@ from cli.config import settings
 from cli.options import SETTINGS, SettingsCommand
 from fuzz import jsons
 from fuzz.data import Data
+from persistence.place import Directory
 
 _COMMAND: Final = SettingsCommand("serve")
 _VALUES: Final = (
@@ -64,7 +65,7 @@ def configurations(raw: bytes) -> None:
         except (click.ClickException, ConfigError, click.exceptions.Exit):
             return
     assert chosen.policy.default.time_ms >= 1
-    assert chosen.store is None or chosen.store.is_absolute()
+    assert not isinstance(chosen.store, Directory) or chosen.store.path.is_absolute()
     assert "\0" not in str(chosen.store)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import subprocess
 import sys
@@ -112,6 +113,30 @@ async def test_who_has_waited_long_is_told_so_in_json_rpc(importing, monkeypatch
         status, told = await ask(served)
         importing.done.set()
     assert (status, told["jsonrpc"], told["error"]["data"]["code"]) == (503, "2.0", "unavailable")
+
+
+@pytest.mark.parametrize(
+    "failed",
+    [
+        OSError(errno.EMFILE, "Too many open files", "doors.py"),
+        ImportError("core.so: cannot open shared object file: Too many open files"),
+    ],
+    ids=["module", "library"],
+)
+async def test_where_no_more_files_may_be_open_it_is_tried_again(importing, monkeypatch, failed):
+    importing.done.set()
+    attempts = iter([failed])
+
+    def import_once_there_is_room() -> Any:
+        for error in attempts:
+            raise error
+        return importing()
+
+    monkeypatch.setattr(late, "_import", import_once_there_is_room)
+    monkeypatch.setattr(late, "RETRY_SECONDS", 0)
+    served = doors()
+    async with served.run():
+        assert await ask(served) == (200, {"door": "/mcp"})
 
 
 async def test_what_goes_wrong_with_the_import_ends_the_server(monkeypatch):
