@@ -77,6 +77,8 @@ class ServerProcess:
             raise AssertionError(f"the server did not end:\n{self.log[-4000:]}") from None
         finally:
             self._reader.join()
+            if self.process.stdout is not None:  # nobody reads it any more
+                self.process.stdout.close()
         return status
 
     def _read(self) -> None:

@@ -38,6 +38,7 @@ class Target:
                     nursery.start_soon(execute, asking, f"warm-{number}", WARM_UP)
             for number in range(2 * AT_ONCE):
                 await asking.delete(f"/api/sessions/warm-{number}")
+            await asking.post("/mcp", json={})  # whatever the answer: MCP's SDK is imported for it
             # a zygote, two workers that are ready
             idle = Footprint(processes=3, descriptors=1_000, memory_mib=0)
             with trio.fail_after(60):
