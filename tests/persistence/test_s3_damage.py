@@ -175,7 +175,9 @@ async def test_an_index_behind_the_segments_is_made_again(bucket: Bucket, tmp_pa
         assert await collect(log.read("s1")) == history.records
 
 
-@pytest.mark.parametrize("seed", range(12))
+@pytest.mark.parametrize(
+    "seed", [*range(3), *(pytest.param(seed, marks=pytest.mark.torture) for seed in range(3, 40))]
+)
 async def test_an_index_with_damaged_pages_is_made_again(bucket: Bucket, tmp_path: Path, seed: int) -> None:
     """What shows in its structure; what an event says is verified when it is read."""
     chance = random.Random(seed)

@@ -184,7 +184,9 @@ async def compacted(log: S3EventLog, objects: MemoryObjects, chance: random.Rand
     objects._planned.clear()
 
 
-@pytest.mark.parametrize("seed", range(12))
+@pytest.mark.parametrize(
+    "seed", [*range(3), *(pytest.param(seed, marks=pytest.mark.torture) for seed in range(3, 40))]
+)
 async def test_an_index_made_from_the_bucket_is_the_one_that_the_server_has(
     objects: MemoryObjects, tmp_path: Path, seed: int
 ) -> None:
