@@ -335,7 +335,9 @@ def test_a_copy_of_a_store_s_past_leaves_the_store_as_it_is(
     assert piped("exec", "n", "--session", "demo", *to).out == "=> 3\n"
 
 
-@pytest.mark.parametrize("how", ["ctrl-d", "sigterm", "sighup"])
+@pytest.mark.parametrize(
+    "how", ["ctrl-d", *(pytest.param(how, marks=pytest.mark.torture) for how in ("sigterm", "sighup"))]
+)
 def test_a_copy_on_a_server_is_deleted_at_the_end(
     repl: Open, served: ServerProcess, name: str, how: str
 ) -> None:
