@@ -219,6 +219,7 @@ def test_ten_thousand_events_go_in_and_out_in_bounded_memory(tmp_path: Path) -> 
         httpx2.Client(base_url=server.url, timeout=120) as client,
     ):
         import_(client, file_of(long_history(1, 100), session="x"))  # what it takes at all
+        client.post("/mcp", json={})  # whatever the answer: MCP's SDK is imported for it
         before = high_water(server.process.pid)
         assert import_(client, file).status_code == 201
         again = export(client, "long")
