@@ -39,19 +39,28 @@ def heard() -> Iterator[None]:
 
     Python only notes a signal; what the main thread waits for in C (a key, a lock) is then to be interrupted.
     A signal that comes just before such a wait begins interrupts nothing, and would be noticed with the next
-    key. So another, which means nothing, follows each.
+    key. So others, which mean nothing, follow each until it is handled.
     """
+    is_handled = True
+
+    def handle(_number: int, _frame: object) -> None:
+        nonlocal is_handled
+        is_handled = True  # as is each that was noted before: Python handles them by their numbers
+
     reader, writer = os.pipe2(os.O_CLOEXEC)
     os.set_blocking(writer, False)
     main = threading.get_ident()
-    before = signal.signal(_NUDGE, lambda number, frame: None)
+    before = signal.signal(_NUDGE, handle)
     wakeup = signal.set_wakeup_fd(writer, warn_on_full_buffer=False)
 
     def nudge() -> None:
+        nonlocal is_handled
         while numbers := os.read(reader, 64):
             if numbers.strip(bytes([_NUDGE])):
-                time.sleep(_NUDGE_SECONDS)
-                signal.pthread_kill(main, _NUDGE)
+                is_handled = False
+                while not is_handled:
+                    time.sleep(_NUDGE_SECONDS)
+                    signal.pthread_kill(main, _NUDGE)
 
     thread = threading.Thread(target=nudge, name="signals", daemon=True)
     thread.start()

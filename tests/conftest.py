@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import AsyncIterator, Callable, Iterator
+import signal
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -22,6 +23,18 @@ from engine.events import Line, Outcome
 def cache_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Where the base image of this test run is kept."""
     return tmp_path_factory.mktemp("cache")
+
+
+def pytest_configure() -> None:
+    """A shell lets what it runs in the background ignore Ctrl-C; what is tested here inherits that and must not."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+def pytest_collection_modifyitems(items: Sequence[pytest.Item]) -> None:
+    """What may take as long as it takes has limits of its own."""
+    for item in items:
+        if item.get_closest_marker("torture") or item.get_closest_marker("containers"):
+            item.add_marker(pytest.mark.timeout(0))
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

@@ -6,14 +6,14 @@ import os
 import re
 import signal
 import subprocess
-import sys
 import threading
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-COMMAND = str(Path(sys.executable).with_name("mcp-v8"))
+from command_forks import COMMAND, Forked
+
 START_SECONDS = 60
 STOP_SECONDS = 20
 
@@ -36,14 +36,10 @@ class ServerProcess:
         port_flag: str = "--http-port",
         environment: Mapping[str, str] | None = None,
     ) -> None:
-        self.process = subprocess.Popen(
-            [*before, *command, port_flag, "0", *flags],
-            env={**os.environ, **(environment or {})},
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-        )
+        reading, writing = os.pipe()
+        self.process = _started([*before, *command, port_flag, "0", *flags], environment or {}, writing)
+        os.close(writing)
+        self._stderr = os.fdopen(reading, encoding="utf-8")
         self.port = 0
         self.log = ""
         self._started = threading.Event()
@@ -53,8 +49,6 @@ class ServerProcess:
             self.process.kill()
             self.process.wait()
             self._reader.join()
-            assert self.process.stdout is not None
-            self.process.stdout.close()
             raise AssertionError(f"the server did not start:\n{self.log}")
 
     @property
@@ -77,20 +71,30 @@ class ServerProcess:
             raise AssertionError(f"the server did not end:\n{self.log[-4000:]}") from None
         finally:
             self._reader.join()
-            if self.process.stdout is not None:  # nobody reads it any more
-                self.process.stdout.close()
         return status
 
     def _read(self) -> None:
-        assert self.process.stderr is not None
-        for line in self.process.stderr:
-            self.log += line
-            if match := _LISTENING.search(line):
-                self.port = int(match[2])
-            if line.startswith("Try: ") or '"event": "listening"' in line:  # the end of the announcement
-                self._started.set()
-        self.process.stderr.close()
+        with self._stderr:
+            for line in self._stderr:
+                self.log += line
+                if match := _LISTENING.search(line):
+                    self.port = int(match[2])
+                if line.startswith("Try: ") or '"event": "listening"' in line:  # the end of the announcement
+                    self._started.set()
         self._started.set()
+
+
+def _started(
+    words: list[str], environment: Mapping[str, str], stderr: int
+) -> Forked | subprocess.Popen[bytes]:
+    """The process; a fork if it is the command as it stands, in an environment that Python need not start in."""
+    added = {**os.environ, **environment}
+    if words[0] == COMMAND and not any(name.startswith(("LD_", "PYTHON")) for name in environment):
+        with Path(os.devnull).open("r+") as nothing:
+            return Forked(words[1:], (nothing.fileno(), nothing.fileno(), stderr), added)
+    return subprocess.Popen(
+        words, env=added, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=stderr
+    )
 
 
 @contextmanager
@@ -102,5 +106,3 @@ def running(*flags: str, **how: Any) -> Iterator[ServerProcess]:
     finally:
         if server.process.poll() is None:
             assert server.terminate() == 0, server.log[-4000:]
-        assert server.process.stdout is not None
-        server.process.stdout.close()

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import os
 import pty
 import re
 import struct
-import subprocess
 import termios
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import IO
 
+from command_forks import Forked
 from msgspec import Struct
-from server_process import COMMAND
 
 SECONDS = 60
 COLOUR = re.compile(r"\x1b\[[0-9;]*m")
@@ -44,16 +46,19 @@ def environment(**variables: str) -> dict[str, str]:
 
 def piped(*arguments: str | Path, status: int = 0, stdin: str = "", **variables: str) -> Ended:
     """Run it with pipes."""
-    ended = subprocess.run(
-        [COMMAND, *map(str, arguments)],
-        input=stdin,
-        capture_output=True,
-        text=True,
-        timeout=SECONDS,
-        env=environment(**variables),
-        check=False,
-    )
-    told = Ended(ended.returncode, ended.stdout, ended.stderr)
+    reading, writing = zip(os.pipe(), os.pipe()[::-1], os.pipe()[::-1], strict=True)
+    process = Forked([*map(str, arguments)], reading, environment(**variables))
+    for number in reading:
+        os.close(number)
+    to, out, err = (os.fdopen(number, mode + "b") for number, mode in zip(writing, "wrr", strict=True))
+    with to, out, err, ThreadPoolExecutor(3) as threads:
+        threads.submit(_write, to, stdin.encode())
+        read = [threads.submit(file.read) for file in (out, err)]
+        try:
+            ended = process.wait(SECONDS)
+        finally:
+            process.kill()
+    told = Ended(ended, *(text.result().decode() for text in read))
     assert told.status == status, told
     assert "Traceback" not in told.err
     return told
@@ -63,13 +68,7 @@ def in_terminal(*arguments: str | Path, columns: int = 80, status: int = 0, **va
     """Run it with stdout and stderr in a terminal of that width; both are ``out``."""
     master, slave = pty.openpty()
     fcntl.ioctl(slave, termios.TIOCSWINSZ, struct.pack("HHHH", 24, columns, 0, 0))
-    process = subprocess.Popen(
-        [COMMAND, *map(str, arguments)],
-        stdin=slave,
-        stdout=slave,
-        stderr=slave,
-        env=environment(**variables),
-    )
+    process = Forked([*map(str, arguments)], (slave, slave, slave), environment(**variables))
     os.close(slave)
     data = b""
     try:
@@ -86,3 +85,8 @@ def _read(master: int) -> bytes:
         return os.read(master, 1 << 16)
     except OSError:  # as Linux says that nobody has the terminal open any more
         return b""
+
+
+def _write(file: IO[bytes], text: bytes) -> None:
+    with contextlib.suppress(BrokenPipeError), file:  # it need not read all of it
+        file.write(text)

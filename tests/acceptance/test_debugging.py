@@ -49,8 +49,6 @@ async def serving(home: dict[str, str]) -> AsyncIterator[ServerProcess]:
     finally:
         if server.process.poll() is None:
             await trio.to_thread.run_sync(server.terminate, signal.SIGKILL)
-        assert server.process.stdout is not None
-        server.process.stdout.close()
 
 
 async def work(server: ServerProcess) -> list[str]:

@@ -31,8 +31,6 @@ def first(tmp_path: Path) -> Iterator[ServerProcess]:
     yield server
     server.process.kill()
     server.wait()
-    assert server.process.stdout is not None
-    server.process.stdout.close()
 
 
 def processes() -> dict[int, tuple[str, int]]:

@@ -245,7 +245,7 @@ def test_a_store_is_as_it_was_after_a_replay_of_all(store: Path, tmp_path: Path)
 
 def test_ctrl_c_ends_a_replay_with_what_was_done_so_far(tmp_path: Path, cache_dir: Path) -> None:
     slow = "for (const end = Date.now() + 400; Date.now() < end;);"
-    trio.run(lambda: record(tmp_path, cache_dir, long=("1", *[slow] * 100), short=("1",)))
+    trio.run(lambda: record(tmp_path, cache_dir, long=("1", *[slow] * 15), short=("1",)))
     for arguments, said in (
         (("long", "-v"), "mcp-v8: interrupted after "),
         (("--all",), "mcp-v8: interrupted: 1 session was not"),

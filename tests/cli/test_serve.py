@@ -167,8 +167,6 @@ def test_a_file_of_another_user_in_the_store_is_named(
     server = ServerProcess("--directory-path", str(store))
     httpx2.post(f"{server.url}/api/exec", json={"code": "1"}, timeout=30).raise_for_status()
     assert server.terminate(signal.SIGKILL) == -signal.SIGKILL
-    assert server.process.stdout is not None
-    server.process.stdout.close()
     for path in (store, *store.iterdir()):
         os.chown(path, 64_001, 64_001)
     os.chown(store / name, 0, 0)
@@ -412,8 +410,6 @@ def test_what_was_answered_survives_a_kill(tmp_path: Path) -> None:
     server = ServerProcess("--directory-path", str(tmp_path))
     httpx2.post(f"{server.url}/api/exec", json={"code": "let xs = [1, 2]", "session": "demo"}, timeout=30)
     assert server.terminate(signal.SIGKILL) == -signal.SIGKILL
-    assert server.process.stdout is not None
-    server.process.stdout.close()
     with running("--directory-path", str(tmp_path)) as server:
         fields = {"code": "xs.push(3); xs", "session": "demo"}
         answer = httpx2.post(f"{server.url}/api/exec", json=fields, timeout=30).json()

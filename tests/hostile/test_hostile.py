@@ -14,6 +14,8 @@ from footprint import Footprint, settled
 from judging import client, execute, judge, neighbour, told
 from server_process import ServerProcess, running
 
+EVERY = 3
+"""Of the scripts of a kind the usual run has the first of so many, and torture the others."""
 AT_ONCE = 3
 """Scripts that run at the same time, each in a session of its own."""
 MAX_GROWTH_MIB = 48
@@ -56,6 +58,11 @@ def target(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Target]:
     assert [line for line in lines if line["level"] not in ("debug", "info") and "death" not in line] == []
 
 
+def quick(kind: str) -> list[tuple[str, Script]]:
+    """Scripts that take a moment, by name."""
+    return [(name, script) for name, script in KINDS[kind].items() if not script.is_slow]
+
+
 async def judge_all(target: Target, kind: str, scripts: dict[str, Script]) -> None:
     """Run scripts, some at once, with a neighbour beside them; fail if anything is not as it should be."""
     complaints = {}
@@ -85,8 +92,15 @@ async def judge_all(target: Target, kind: str, scripts: dict[str, Script]) -> No
 async def test_every_script_ends_as_documented_beside_a_neighbour_and_leaves_nothing(
     target: Target, kind: str
 ) -> None:
-    quick = {name: script for name, script in KINDS[kind].items() if not script.is_slow}
-    await judge_all(target, kind, quick)
+    await judge_all(target, kind, dict(quick(kind)[::EVERY]))
+
+
+@pytest.mark.torture
+@pytest.mark.parametrize("kind", KINDS)
+async def test_so_do_those_between(target: Target, kind: str) -> None:
+    others = quick(kind)
+    del others[::EVERY]
+    await judge_all(target, kind, dict(others))
 
 
 @pytest.mark.torture

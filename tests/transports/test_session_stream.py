@@ -267,8 +267,6 @@ async def test_the_end_of_the_server_is_told_as_going_away(tmp_path: Path) -> No
             server.process.send_signal(signal.SIGTERM)
             assert await code_of_close(socket) == 1001
     assert await trio.to_thread.run_sync(server.wait) == 0
-    assert server.process.stdout is not None
-    server.process.stdout.close()
 
 
 async def test_many_follow_while_code_runs_and_workers_die_and_none_misses_or_repeats_an_event(
