@@ -28,6 +28,8 @@ from pathlib import Path
 COMMAND = str(Path(sys.executable).with_name("mcp-v8"))
 IMPORTED = ("cli.main", "cli.serve", "cli.target.store", "cli.target.server", "transports.mcp.server")
 """What a command or a server may import while it runs, beside the modules of all commands."""
+_STARTED_IN = ("PYTHON", "LD_", "LANG", "LC_")
+"""How the names of variables begin that matter when the interpreter starts."""
 _REQUEST_BYTES = 1 << 20
 
 
@@ -66,9 +68,24 @@ class Forked:
         if self.poll() is None:
             os.kill(self.pid, number)
 
+    def terminate(self) -> None:
+        """Ask it to end."""
+        self.send_signal(signal.SIGTERM)
+
     def kill(self) -> None:
         """End it at once."""
         self.send_signal(signal.SIGKILL)
+
+
+def start(
+    arguments: Sequence[str], files: tuple[int, int, int], environment: Mapping[str, str]
+) -> Forked | subprocess.Popen[bytes]:
+    """Start ``mcp-v8``: as a fork, unless the environment is one that the interpreter must start in."""
+    given = {name: value for name, value in environment.items() if name.startswith(_STARTED_IN)}
+    if given.items() <= os.environ.items():
+        return Forked(arguments, files, environment)
+    stdin, stdout, stderr = files
+    return subprocess.Popen([COMMAND, *arguments], stdin=stdin, stdout=stdout, stderr=stderr, env=environment)
 
 
 @cache

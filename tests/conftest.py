@@ -131,7 +131,7 @@ def seaweedfs(tmp_path_factory: pytest.TempPathFactory) -> Iterator[s3_server.Se
         server.kill()
 
 
-@pytest.fixture(params=["moto", "seaweedfs"])
+@pytest.fixture(params=["seaweedfs", pytest.param("moto", marks=pytest.mark.torture)])
 def s3(request: pytest.FixtureRequest, aws: pytest.MonkeyPatch) -> s3_server.S3:  # noqa: ARG001
     """Either S3, with credentials."""
     server: s3_server.S3 = request.getfixturevalue(request.param)

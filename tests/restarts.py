@@ -79,8 +79,6 @@ class RestartingServer:
         process, self._process = self.process, None
         with trio.CancelScope(shield=True):
             status = await trio.to_thread.run_sync(process.terminate, number)
-        assert process.process.stdout is not None
-        process.process.stdout.close()
         self.log += process.log
         return status
 

@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from command_forks import COMMAND, Forked
+from command_forks import COMMAND, Forked, start
 
 START_SECONDS = 60
 STOP_SECONDS = 20
@@ -87,14 +87,12 @@ class ServerProcess:
 def _started(
     words: list[str], environment: Mapping[str, str], stderr: int
 ) -> Forked | subprocess.Popen[bytes]:
-    """The process; a fork if it is the command as it stands, in an environment that Python need not start in."""
+    """The process."""
     added = {**os.environ, **environment}
-    if words[0] == COMMAND and not any(name.startswith(("LD_", "PYTHON")) for name in environment):
-        with Path(os.devnull).open("r+") as nothing:
-            return Forked(words[1:], (nothing.fileno(), nothing.fileno(), stderr), added)
-    return subprocess.Popen(
-        words, env=added, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=stderr
-    )
+    with Path(os.devnull).open("r+") as nothing:
+        if words[0] == COMMAND:
+            return start(words[1:], (nothing.fileno(), nothing.fileno(), stderr), added)
+        return subprocess.Popen(words, env=added, stdin=nothing, stdout=nothing, stderr=stderr)
 
 
 @contextmanager

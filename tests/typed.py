@@ -13,7 +13,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import IO
 
-from command_forks import Forked
+from command_forks import start
 from msgspec import Struct
 
 SECONDS = 60
@@ -47,7 +47,7 @@ def environment(**variables: str) -> dict[str, str]:
 def piped(*arguments: str | Path, status: int = 0, stdin: str = "", **variables: str) -> Ended:
     """Run it with pipes."""
     reading, writing = zip(os.pipe(), os.pipe()[::-1], os.pipe()[::-1], strict=True)
-    process = Forked([*map(str, arguments)], reading, environment(**variables))
+    process = start([*map(str, arguments)], reading, environment(**variables))
     for number in reading:
         os.close(number)
     to, out, err = (os.fdopen(number, mode + "b") for number, mode in zip(writing, "wrr", strict=True))
@@ -68,7 +68,7 @@ def in_terminal(*arguments: str | Path, columns: int = 80, status: int = 0, **va
     """Run it with stdout and stderr in a terminal of that width; both are ``out``."""
     master, slave = pty.openpty()
     fcntl.ioctl(slave, termios.TIOCSWINSZ, struct.pack("HHHH", 24, columns, 0, 0))
-    process = Forked([*map(str, arguments)], (slave, slave, slave), environment(**variables))
+    process = start([*map(str, arguments)], (slave, slave, slave), environment(**variables))
     os.close(slave)
     data = b""
     try:

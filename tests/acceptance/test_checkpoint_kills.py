@@ -225,7 +225,7 @@ async def replayed(engine: Engine, points: Sequence[ForkPoint]) -> list[Seen]:
 
 async def test_no_kill_of_any_process_costs_an_acknowledged_execution(tmp_path: Path) -> None:
     with trio.fail_after(240):
-        await storm(tmp_path, rounds=20)
+        await storm(tmp_path, rounds=8)
 
 
 @pytest.mark.torture

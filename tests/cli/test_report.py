@@ -185,6 +185,11 @@ def test_a_session_with_too_many_events_is_refused_with_what_to_ask_for(tmp_path
     assert refused.err == (
         "mcp-v8: a report has at most 20,000 events, and these are 20,001: choose, as by --from 1 --to 20000\n"
     )
+
+
+@pytest.mark.torture
+def test_a_report_of_as_many_events_as_there_may_be_is_a_page(tmp_path: Path) -> None:
+    made_sessions.make(tmp_path, "long", (executed("1") for _ in range(20_000)))
     page = written("long", "--directory-path", tmp_path, "--no-replay", "--from", "1")
     assert page.count("<article ") == 20_000
     assert len(page) < 40_000_000

@@ -386,7 +386,7 @@ def play(cache_dir: Path, how: hypothesis.settings) -> None:
 
 
 def test_a_session_is_what_its_model_says_whatever_happens(cache_dir: Path) -> None:
-    play(cache_dir, settings(max_examples=5, stateful_step_count=20, derandomize=True, **COMMON))
+    play(cache_dir, settings(max_examples=3, stateful_step_count=20, derandomize=True, **COMMON))
 
 
 @pytest.mark.torture

@@ -25,7 +25,7 @@ from restarts import RestartingServer, executions, recorded, restarting
 
 HONEST, HOSTILE = 4, 2
 """Clients at once."""
-QUICK_SECONDS, QUICK_SAMPLES = 12.0, 12
+QUICK_SECONDS, QUICK_SAMPLES = 6.0, 6
 LONG_SECONDS, LONG_SAMPLES = 1_800.0, 360
 RESEND_CHANCE, FORK_CHANCE, DELETE_CHANCE, LOOK_CHANCE = 0.1, 0.05, 0.02, 0.05
 

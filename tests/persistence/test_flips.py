@@ -23,7 +23,7 @@ from persistence.sqlite import SqliteEventLog, open_sqlite_log
 
 FILES = (DATABASE_NAME, f"{DATABASE_NAME}-wal")
 SEED = 1
-SHARE = 150
+SHARE = 60
 """So many of the offsets of each file are looked at, where it is not all of them."""
 
 Damage = Callable[[bytes, int], bytes]
