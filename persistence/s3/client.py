@@ -47,8 +47,9 @@ class S3Objects:
     def put(self, key: str, data: bytes, *, new: bool = False) -> None:
         """See ``Objects``."""
         whole = self._settings.key(key)
-        if len(data) > self._settings.part_bytes:
-            put_in_parts(self._service, self._parts, whole, data, new=new)
+        # Not every service that refuses to put what is there refuses to complete an upload to its key.
+        if len(data) > self._settings.part_bytes and not new:
+            put_in_parts(self._service, self._parts, whole, data)
             return
         condition: Any = {"IfNoneMatch": "*"} if new else {}
         ask = self._service.ask if new else self._service.ask_again

@@ -20,11 +20,8 @@ if TYPE_CHECKING:
 _log = logging.getLogger(__name__)
 
 
-def put_in_parts(service: Service, threads: Executor, key: str, data: bytes, *, new: bool) -> None:
-    """Put an object under the whole ``key``; see ``Objects.put``.
-
-    Its parts may be tried again, with ``new`` too: only what completes it decides whether there is one.
-    """
+def put_in_parts(service: Service, threads: Executor, key: str, data: bytes) -> None:
+    """Put an object under the whole ``key``, whether there is one or not; see ``Objects.put``."""
     bucket = service.settings.bucket
     upload = service.ask_again(
         "CreateMultipartUpload",
@@ -36,14 +33,12 @@ def put_in_parts(service: Service, threads: Executor, key: str, data: bytes, *, 
     )["UploadId"]
     try:
         parts = _put_parts(service, threads, key, upload, data)
-        condition: Any = {"IfNoneMatch": "*"} if new else {}
-        ask = service.ask if new else service.ask_again
-        ask(
+        service.ask_again(
             "CompleteMultipartUpload",
             key,
             lambda: complete(
                 service.client.complete_multipart_upload(
-                    Bucket=bucket, Key=key, UploadId=upload, MultipartUpload={"Parts": parts}, **condition
+                    Bucket=bucket, Key=key, UploadId=upload, MultipartUpload={"Parts": parts}
                 ),
                 "ETag",
             ),

@@ -55,8 +55,8 @@ class Objects(Protocol):
     def put(self, key: str, data: bytes, *, new: bool = False) -> None:
         """Write an object, whole or not at all; ``new``: only if there is none of that key.
 
-        With ``new`` it is tried once. Else it is tried again, for a bounded time. Raises Exists, Refused,
-        Unanswered.
+        With ``new`` it is tried once, in one request, however large. Else it is tried again, for a bounded
+        time. Raises Exists, Refused, Unanswered.
         """
         ...
 

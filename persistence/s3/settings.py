@@ -40,7 +40,9 @@ class Settings(Struct, frozen=True, kw_only=True):
     retry_seconds: float = 15
     """How long after the first attempt another may begin."""
     part_bytes: int = 16 << 20
-    """What is larger is put in parts of this size; S3 takes no parts of less than 5 MiB but the last."""
+    """What is larger, and need not be new, is put in parts of this size; S3 takes no parts of less than 5 MiB
+    but the last.
+    """
 
     def __post_init__(self) -> None:
         if not _BUCKET.fullmatch(self.bucket):

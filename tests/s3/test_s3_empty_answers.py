@@ -26,18 +26,18 @@ def test_a_list_without_an_end_is_no_empty_list(through: OpenObjects, proxy: Pro
     assert proxy.planned == 0
 
 
-@pytest.mark.parametrize(("before", "new"), [(0, False), (1, False), (1, True)])
+@pytest.mark.parametrize("before", [0, 1])
 def test_an_upload_in_parts_is_begun_and_completed_only_where_the_service_says_so(
-    through: OpenObjects, proxy: Proxy, moto: S3, before: int, new: bool
+    through: OpenObjects, proxy: Proxy, moto: S3, before: int
 ) -> None:
     objects = through(part_bytes=PART, retry_seconds=0, read_seconds=30)
     proxy.plan("POST", *[None] * before, EMPTY)
     with pytest.raises(Unanswered, match="the connection broke"):
-        objects.put("large", bytes(PART + 1), new=new)
+        objects.put("large", bytes(PART + 1))
     assert proxy.planned == 0
     remove_uploads(moto)  # whoever was not told of one cannot
     objects.delete(["large"])
-    objects.put("large", bytes(PART + 1), new=new)
+    objects.put("large", bytes(PART + 1))
     assert len(objects.get("large")) == PART + 1
 
 

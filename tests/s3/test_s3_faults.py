@@ -214,22 +214,21 @@ def test_parts_are_put_again(through: OpenObjects, proxy: Proxy, fault: Fault) -
     data = random.Random(3).randbytes(PART + 7)
     proxy.plan("POST", fault)
     proxy.plan("PUT", fault, fault)
-    objects.put("a", data, new=True)
+    objects.put("a", data)
     assert objects.get("a") == data
     assert proxy.planned == 0
 
 
-@pytest.mark.parametrize("new", [False, True])
 def test_an_upload_that_fails_leaves_no_parts_behind(
-    through: OpenObjects, proxy: Proxy, moto: S3, prefix: str, new: bool
+    through: OpenObjects, proxy: Proxy, moto: S3, prefix: str
 ) -> None:
     objects = through(part_bytes=PART, retry_seconds=0)
     proxy.plan("PUT", None, status(403, "AccessDenied"))
     with pytest.raises(Refused):
-        objects.put("a", bytes(PART + 1), new=new)
+        objects.put("a", bytes(PART + 1))
     proxy.plan("POST", None, DROPPED)
     with pytest.raises(Unanswered):
-        objects.put("a", bytes(PART + 1), new=new)
+        objects.put("a", bytes(PART + 1))
     with pytest.raises(Missing):
         objects.get("a")
     assert moto.unfinished(prefix) == []
