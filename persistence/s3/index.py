@@ -64,13 +64,21 @@ class Index:
                 if not left or segments.newest(self._objects).number == manifest.number:
                     raise
             except READ_ERRORS as failed:
-                raise StoreError(
-                    f"the index {self.path} of the log could not be written ({failed}): free space in "
-                    f"{self._directory}, or choose a folder on another disk with --cache-dir"
-                ) from failed
+                raise self._unwritten(failed) from failed
             else:
                 break
         return manifest
+
+    def keep(self, journal: Journal) -> None:
+        """Say that the index is as far as the journal: what that has passed since has no changes.
+
+        Raises StoreError.
+        """
+        try:
+            with closing(connect(self.path)) as db:
+                keep(db, journal)
+        except READ_ERRORS as failed:
+            raise self._unwritten(failed) from failed
 
     def catch_up(self, journal: Journal) -> None:
         """Take over what is behind the index in the log. Raises StoreCorrupt, StoreError."""
@@ -94,6 +102,12 @@ class Index:
         bases.strip(copy)
         bases.check(copy)
         return stands_for
+
+    def _unwritten(self, failed: Exception) -> StoreError:
+        return StoreError(
+            f"the index {self.path} of the log could not be written ({failed}): free space in "
+            f"{self._directory}, or choose a folder on another disk with --cache-dir"
+        )
 
     def _bring(self, journal: Journal, manifest: Manifest) -> None:
         _prepare(self._directory)

@@ -25,7 +25,7 @@ from persistence.adoption import Lineage
 from persistence.changes import Change
 from persistence.eventlog import Purged
 from persistence.lock import own
-from persistence.s3 import imports
+from persistence.s3 import imports, segments
 from persistence.s3.batches import BEGINNING
 from persistence.s3.compaction import Compaction
 from persistence.s3.index import Index, keep
@@ -63,7 +63,7 @@ async def open_s3_log(
     await trio.to_thread.run_sync(folders.make, directory)
     with own(directory):
         index, journal = Index(objects, directory), Journal(objects)
-        manifest = await trio.to_thread.run_sync(_take_over, index, journal, only_if_free)
+        manifest = await trio.to_thread.run_sync(_take_over, objects, index, journal, only_if_free)
         log = S3EventLog(objects, index, journal)
         async with log.running(), trio.open_nursery() as nursery:
             nursery.start_soon(log.compact, manifest)
@@ -71,7 +71,7 @@ async def open_s3_log(
             nursery.cancel_scope.cancel()
         if journal.fenced is None:
             with contextlib.suppress(StoreError):  # the next one only learns that it was not said
-                await trio.to_thread.run_sync(journal.close)
+                await trio.to_thread.run_sync(_give_up, index, journal)
 
 
 async def open_s3_index(objects: Objects, directory: Path) -> None:
@@ -96,9 +96,9 @@ def missing_in_bucket() -> StoreMissing:
     return StoreMissing("there is no store in the bucket below that prefix")
 
 
-def _take_over(index: Index, journal: Journal, only_if_free: bool) -> Manifest:
+def _take_over(objects: Objects, index: Index, journal: Journal, only_if_free: bool) -> Manifest:
     """Bring both to the end of the log and let that be ours. Raises StoreLocked, StoreError, OSError."""
-    index.open(journal)
+    manifest = index.open(journal)
     for _ in range(CLAIMS):
         if (holder := journal.holder) is not None:
             who = (
@@ -110,12 +110,24 @@ def _take_over(index: Index, journal: Journal, only_if_free: bool) -> Manifest:
                     "if that one does not run any more"
                 )
             _log.warning("the store was opened by %s: if it still runs, it takes nothing more", who)
+        begin = journal.position
         claimed = journal.claim(late_for=0) if only_if_free else journal.claim()
         end = journal.position
+        is_next = claimed and end.number == begin.number + 1
+        if is_next and segments.newest(objects, manifest).number == manifest.number:
+            # nobody wrote in between, and nothing behind the beginning has become a segment
+            index.keep(journal)
+            return manifest
         manifest = index.open(journal)
         if claimed and journal.position == end:
             return manifest
     raise StoreError("another server goes on writing to the store: stop it, or choose another --s3-prefix")
+
+
+def _give_up(index: Index, journal: Journal) -> None:
+    """Say that nobody has the log any more; the index knows it. Raises StoreError."""
+    journal.close()
+    index.keep(journal)
 
 
 class S3EventLog(SqliteEventLog):

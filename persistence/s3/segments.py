@@ -71,11 +71,13 @@ def get(objects: Objects, segment: Segment) -> tuple[Batch, ...]:
         raise StoreCorrupt(f"segment {segment.part.name} cannot be decoded: {broken}") from broken
 
 
-def newest(objects: Objects) -> Manifest:
-    """The manifest that counts. Raises StoreCorrupt, StoreError."""
+def newest(objects: Objects, known: Manifest = NONE) -> Manifest:
+    """The manifest that counts, not read again if it is ``known``. Raises StoreCorrupt, StoreError."""
     name = _last(objects)
     if name is None:
         return NONE
+    if name == _key(known.number):
+        return known
     while True:
         try:
             data = named.read(objects, name)

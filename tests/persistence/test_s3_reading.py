@@ -1,4 +1,4 @@
-"""What reading a log takes of the machine: no more than it has."""
+"""What reading a log takes: of the machine no more than it has, of the bucket nothing twice."""
 
 from __future__ import annotations
 
@@ -12,8 +12,11 @@ from bucket import Bucket
 from log_samples import History, collect
 
 from engine.errors import StoreError
-from persistence.s3 import compaction, journal
+from persistence.s3 import batches, compaction, journal, segments
 from persistence.s3 import log as s3_log
+from persistence.s3.blobs import S3BlobStore
+from persistence.s3.cache import CachedBlobStore
+from persistence.s3.compaction import Compaction
 from persistence.s3.journal import Journal
 from persistence.s3.log import S3EventLog, open_s3_log
 
@@ -71,3 +74,32 @@ async def test_a_server_without_threads_to_make_segments_with_goes_on(
         with trio.fail_after(BOUND_SECONDS):
             while not any(key.startswith("segments/") for key in bucket.stored):  # noqa: ASYNC110
                 await trio.sleep(0.01)
+
+
+def cached(bucket: Bucket, directory: Path) -> CachedBlobStore:
+    return CachedBlobStore(S3BlobStore(bucket), directory, 1_000_000)
+
+
+async def test_a_warm_restart_reads_the_last_batch_and_no_other_nor_a_segment_or_blob(
+    tmp_path: Path,
+) -> None:
+    """By that batch it knows the log again, also where the server before it was killed."""
+    bucket = Bucket()
+    async with open_s3_log(bucket, tmp_path) as log:
+        history = await grow(log, 5)
+        await trio.to_thread.run_sync(
+            Compaction(bucket, log._index, segments.NONE).extend, log._journal.position
+        )
+        blob = await cached(bucket, tmp_path).put(b"a snapshot")
+    for is_killed in (False, True, False, False):
+        last = max(key for key in bucket.stored if key.startswith(batches.PREFIX))
+        bucket.calls.clear()
+        with trio.CancelScope() as life:
+            async with open_s3_log(bucket, tmp_path) as log:
+                assert await collect(log.read("s1")) == history.records
+                assert await cached(bucket, tmp_path).get(blob) == b"a snapshot"
+                read = [key for operation, key in bucket.calls if operation == "get"]
+                assert read == [segments._key(0), last]
+                await log.append([history.executed()])
+                if is_killed:
+                    life.cancel()
