@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import random
 import secrets
 import shutil
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import AsyncExitStack
+from functools import partial
 from pathlib import Path
 
 import httpx2
@@ -20,8 +22,11 @@ from s3_server import S3, SeaweedFS, environment, seaweedfs_command
 from server_process import COMMAND
 
 from persistence.place import Bucket
+from persistence.s3.cachefolder import FOLDER
 
 CLIENTS = 4
+ROOM = 20_000
+"""Bytes: for six checkpoints of the sessions here, of which each keeps some."""
 
 pytestmark = pytest.mark.usefixtures("aws")
 
@@ -54,22 +59,25 @@ def unharmed(_cache: Path, _chance: random.Random) -> None:
 
 
 def removed(cache: Path, _chance: random.Random) -> None:
-    shutil.rmtree(cache)
+    """At once, though a server may be writing there."""
+    shutil.rmtree(cache.rename(cache.with_name("removed")))
 
 
 def damaged(cache: Path, chance: random.Random) -> None:
     """Some bytes of each checkpoint, and of what was last written to the index, are others."""
     for path in sorted(one for one in cache.rglob("*") if one.is_file() and one.suffix != ".db"):
-        data = bytearray(path.read_bytes())
-        for _ in range(20 if data else 0):
-            data[chance.randrange(len(data))] ^= 1 << chance.randrange(8)
-        path.write_bytes(data)
+        with contextlib.suppress(FileNotFoundError):  # a server has removed it
+            data = bytearray(path.read_bytes())
+            for _ in range(20 if data else 0):
+                data[chance.randrange(len(data))] ^= 1 << chance.randrange(8)
+            path.write_bytes(data)
 
 
 def cut(cache: Path, chance: random.Random) -> None:
     """Each file ends earlier."""
     for path in sorted(one for one in cache.rglob("*") if one.is_file()):
-        os.truncate(path, chance.randrange(path.stat().st_size + 1))
+        with contextlib.suppress(FileNotFoundError):
+            os.truncate(path, chance.randrange(path.stat().st_size + 1))
 
 
 async def count_through(
@@ -135,6 +143,42 @@ async def test_what_was_acknowledged_survives_many_kills_of_the_server(
     cache = None if harm is None else tmp_path / "cache"
     with trio.fail_after(1_800):
         await kill_loop(seaweedfs, cache, harm or unharmed, kills=10 + turn, steps=150)
+
+
+async def test_a_cache_that_is_full_damaged_cut_and_removed_while_it_is_used_changes_no_answer(
+    seaweedfs: SeaweedFS, tmp_path: Path
+) -> None:
+    """There are workers for two of four sessions: those that wake need their checkpoints."""
+    chance, load, steps = seeded(), Load(), 10
+    store = Bucket(seaweedfs.settings(), tmp_path / "cache")
+    flags = ("--cache-max-bytes", str(ROOM), "--max-workers", "2", "--restore-target", "0")
+
+    async def befall(harm: Callable[[Path, random.Random], None]) -> None:
+        await trio.to_thread.run_sync(harm, tmp_path / "cache" / FOLDER, chance)
+
+    with trio.fail_after(240):
+        async with restarting(store, *flags, environment=of(seaweedfs)) as server:
+            troubles = [partial(befall, harm) for harm in (damaged, removed, cut)]
+            await count_through(server, load, chance, steps, troubles)
+            await befall(removed)
+            told: dict[str, float] = {}
+            while not told.get('reads_total{result="hit"}'):
+                for name in sessions(load):
+                    await execute(server, session=name, code="n")
+                told = await told_of_the_cache(server)
+            assert told['reads_total{result="miss"}'] > 0
+            assert told["evictions_total"] > 0
+            assert told["bytes"] <= ROOM
+            await all_there(server, store, load, steps)
+
+
+async def told_of_the_cache(server: RestartingServer) -> dict[str, float]:
+    """What /metrics says."""
+    async with httpx2.AsyncClient() as client:
+        lines = (await client.get(f"{await server.url()}/metrics")).text.splitlines()
+    start = "mcp_v8_blob_cache_"
+    pairs = (line.removeprefix(start).split(" ") for line in lines if line.startswith(start))
+    return {name: float(value) for name, value in pairs}
 
 
 async def test_what_was_acknowledged_survives_kills_of_the_service(seaweedfs_alone: SeaweedFS) -> None:
