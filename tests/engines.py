@@ -1,14 +1,17 @@
-"""A real engine for tests: a supervisor and its log, with short ways to run code."""
+"""A real engine for tests: a supervisor and its stores, with short ways to run code."""
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, aclosing, asynccontextmanager
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
+import pytest
 from msgspec.structs import replace
 from s3_memory import MemoryObjects
+from stored_blobs import InBucket, InDirectory, StoredBlobs
 
 from engine import chain
 from engine.events import Caller, Executed
@@ -25,16 +28,23 @@ OWNER = "tester"
 CALLER = Caller(transport="test", client="pytest")
 
 StoreKind = Literal["directory", "bucket"]
+both_stores = pytest.mark.parametrize("store", get_args(StoreKind))
+"""A test that is run on each, whatever ``--store`` says."""
+in_directory = pytest.mark.parametrize("store", ["directory"])
+"""A test of what there is in a directory alone."""
 buckets: dict[Path, MemoryObjects] = {}
 """By the directory that a test gives, where the index is: a bucket outlives whoever opens it."""
 
 
 class Engine:
-    """A supervisor and its log, with short ways to run code."""
+    """A supervisor and its stores, with short ways to run code."""
 
-    def __init__(self, supervisor: Supervisor, log: SqliteEventLog | None) -> None:
+    def __init__(
+        self, supervisor: Supervisor, log: SqliteEventLog | None = None, blobs: BlobStore | None = None
+    ) -> None:
         self.supervisor = supervisor
         self.log = log
+        self.blobs = blobs
 
     async def run(self, code: str, **options: Any) -> Report:
         """Submit and wait to the end."""
@@ -79,17 +89,18 @@ async def opened(
     }
     if directory is None:
         async with open_supervisor(stores=None, **common) as supervisor:
-            yield Engine(supervisor, None)
+            yield Engine(supervisor)
     else:
         async with (
-            _stores(directory, store) as (log, blobs),
+            stores_of(directory, store) as (log, blobs),
             open_supervisor(stores=Stores(log, blobs), **common) as supervisor,
         ):
-            yield Engine(supervisor, log)
+            yield Engine(supervisor, log, blobs)
 
 
 @asynccontextmanager
-async def _stores(directory: Path, store: StoreKind) -> AsyncIterator[tuple[SqliteEventLog, BlobStore]]:
+async def stores_of(directory: Path, store: StoreKind) -> AsyncIterator[tuple[SqliteEventLog, BlobStore]]:
+    """Log and blobs of the store that engines are opened on with that directory."""
     if store == "directory":
         async with open_sqlite_log(directory) as log:
             yield log, DirectoryBlobStore(directory)
@@ -97,6 +108,19 @@ async def _stores(directory: Path, store: StoreKind) -> AsyncIterator[tuple[Sqli
         bucket = buckets.setdefault(directory, MemoryObjects())
         async with open_s3_log(bucket, directory) as log:
             yield log, S3BlobStore(bucket)
+
+
+def stored_blobs(directory: Path, store: StoreKind) -> StoredBlobs:
+    """The blobs of that store, to harm them."""
+    return InDirectory(directory) if store == "directory" else InBucket(buckets[directory])
+
+
+def copy_store(directory: Path, copy: Path) -> None:
+    """Make a copy of a store, of either kind, at rest."""
+    shutil.copytree(directory, copy)
+    if directory in buckets:
+        buckets[copy] = MemoryObjects()
+        buckets[copy].stored = {**buckets[directory].stored}
 
 
 async def append_altered(

@@ -15,7 +15,6 @@ from engine.comparison import Difference
 from engine.errors import Conflict, NotFound, StoreFailed, Unavailable
 from engine.events import Accepted
 from engine.replay import Diverged, ReplayFailed
-from persistence.directory_blobs import DirectoryBlobStore
 
 
 async def accept(engine: Engine, name: str = "a"):
@@ -238,19 +237,21 @@ async def test_a_checkpoint_of_a_state_that_was_not_accepted_serves_only_to_go_b
         recorded = await engine.run("let n = 1000", session="other")
         await kept.of(recorded.event)
         await accept(engine)
-        await _keep_as(engine, DirectoryBlobStore(tmp_path), "other", "a", 3)
+        await _keep_as(engine, "other", "a", 3)
     async with open_engine(tmp_path) as engine:
         assert await engine.value("n", session="a") == "71"
         assert await engine.value("n", session="a", at=3) == "1000"
 
 
-async def _keep_as(engine: Engine, blobs: DirectoryBlobStore, of: str, name: str, seq: int) -> None:
+async def _keep_as(engine: Engine, of: str, name: str, seq: int) -> None:
     """Give a session a checkpoint of one of its states that holds the state of another session."""
     other, row = [await engine.log.session_named(OWNER, one) for one in (of, name)]
     checkpoint = (await engine.log.checkpoints(other.session))[0]
-    snapshot = checkpoints.unseal(await blobs.get(checkpoint.blob), checkpoint.state, checkpoint.engine)
+    snapshot = checkpoints.unseal(
+        await engine.blobs.get(checkpoint.blob), checkpoint.state, checkpoint.engine
+    )
     state = (await engine.supervisor.event(OWNER, name, seq)).id
-    blob = await blobs.put(checkpoints.seal(state, checkpoint.engine, snapshot))
+    blob = await engine.blobs.put(checkpoints.seal(state, checkpoint.engine, snapshot))
     await engine.log.forget_checkpoints(await engine.log.checkpoints(row.session))
     await engine.log.add_checkpoint(replace(checkpoint, session=row.session, seq=seq, state=state, blob=blob))
 

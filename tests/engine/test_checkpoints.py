@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
 import signal
 from pathlib import Path
 
@@ -11,7 +10,7 @@ import pytest
 import trio
 import trio.testing
 from checkpointing import Checkpoints, count_replays
-from engines import CALLER, OWNER, Engine
+from engines import CALLER, OWNER, Engine, in_directory, stored_blobs
 from msgspec.structs import replace
 
 from engine import checkpoints, debt, places, replay
@@ -20,7 +19,7 @@ from engine.errors import NotFound, Unavailable
 from engine.recovery import Recovery
 from engine.session import ForkPoint
 from engine.worker import Worker
-from persistence.directory_blobs import FOLDER, DirectoryBlobStore
+from persistence.directory_blobs import FOLDER
 
 EVERY_EVENT = {"restore_target_seconds": 0.0}
 NEVER = {"restore_target_seconds": 3_600.0}
@@ -373,7 +372,7 @@ async def test_what_came_due_while_a_checkpoint_was_made_gets_one_without_anothe
         await told.of(5)
 
 
-async def test_blobs_of_checkpoints_that_are_forgotten_are_removed_at_once(open_engine, tmp_path):
+async def test_blobs_of_checkpoints_that_are_forgotten_are_removed_at_once(open_engine, tmp_path, store):
     told = Checkpoints()
     async with open_engine(tmp_path, observers=[told], **EVERY_EVENT) as engine:
         for seq in range(1, 13):
@@ -382,7 +381,7 @@ async def test_blobs_of_checkpoints_that_are_forgotten_are_removed_at_once(open_
         row = await engine.log.session_named(OWNER, "a")
         needed = {checkpoint.blob for checkpoint in await engine.log.checkpoints(row.session)}
         assert len(needed) < 12
-        assert {path.name for path in blob_files(tmp_path)} == needed
+        assert {*stored_blobs(tmp_path, store)} == needed
 
 
 async def test_of_another_engines_checkpoints_the_newest_is_kept(open_engine, tmp_path):
@@ -484,10 +483,6 @@ async def checkpointed_session(open_engine, directory: Path, events: int = 3) ->
             await told.of(seq)
 
 
-def blob_files(directory: Path) -> list[Path]:
-    return [path for path in (directory / FOLDER).glob("??/*") if path.is_file()]
-
-
 async def known(engine: Engine) -> list[int]:
     """Numbers of the states of session ``a`` that the log knows checkpoints of."""
     row = await engine.log.session_named(OWNER, "a")
@@ -496,22 +491,22 @@ async def known(engine: Engine) -> list[int]:
 
 @pytest.mark.parametrize("harm", ["altered", "cut", "emptied", "removed", "all removed"])
 async def test_blobs_that_are_damaged_or_gone_are_left_out_down_to_the_beginning(
-    open_engine, tmp_path, monkeypatch, caplog, harm
+    open_engine, tmp_path, store, monkeypatch, caplog, harm
 ):
     await checkpointed_session(open_engine, tmp_path)
+    stored = stored_blobs(tmp_path, store)
     if harm == "all removed":
-        shutil.rmtree(tmp_path / FOLDER)
-    for path in blob_files(tmp_path):
-        data = path.read_bytes()
+        stored.clear()
+    for name, data in [*stored.items()]:
         match harm:
             case "altered":
-                path.write_bytes(bytes([data[0] ^ 1]) + data[1:])
+                stored[name] = bytes([data[0] ^ 1]) + data[1:]
             case "cut":
-                path.write_bytes(data[:-1])
+                stored[name] = data[:-1]
             case "emptied":
-                path.write_bytes(b"")
+                stored[name] = b""
             case "removed":
-                path.unlink()
+                del stored[name]
     replayed = count_replays(monkeypatch)
     async with open_engine(tmp_path, **NEVER) as engine:
         assert await engine.value("n", session="a") == "3"
@@ -521,13 +516,13 @@ async def test_blobs_that_are_damaged_or_gone_are_left_out_down_to_the_beginning
 
 
 async def test_the_newest_usable_checkpoint_is_taken_where_a_newer_one_is_damaged(
-    open_engine, tmp_path, monkeypatch
+    open_engine, tmp_path, store, monkeypatch
 ):
     await checkpointed_session(open_engine, tmp_path)
     async with open_engine(tmp_path, **NEVER) as engine:
         row = await engine.log.session_named(OWNER, "a")
         newest = (await engine.log.checkpoints(row.session))[0]
-    (tmp_path / FOLDER / newest.blob[:2] / newest.blob).unlink()
+    del stored_blobs(tmp_path, store)[newest.blob]
     replayed = count_replays(monkeypatch)
     async with open_engine(tmp_path, **NEVER) as engine:
         assert await engine.value("n", session="a") == "3"
@@ -547,7 +542,7 @@ async def test_a_checkpoint_of_another_engine_is_left_alone(open_engine, tmp_pat
             return worker
 
         with engine.supervisor.scheduler.work("replay", OWNER, "a") as work:
-            recovery = Recovery(engine.log, DirectoryBlobStore(tmp_path), "0" * 32, work)
+            recovery = Recovery(engine.log, engine.blobs, "0" * 32, work)
             worker = await recovery.restore(ForkPoint(row.session, row.state_seq, row.state_id), acquire)
         await worker.aclose()
         assert await known(engine) != []
@@ -574,11 +569,10 @@ async def test_a_checkpoint_from_which_the_replay_differs_gives_way_to_the_log(
     replayed = count_replays(monkeypatch)
     async with open_engine(tmp_path, **NEVER) as engine:
         row = await engine.log.session_named(OWNER, "a")
-        blobs = DirectoryBlobStore(tmp_path)
         newest, older, oldest = await engine.log.checkpoints(row.session)
         # a snapshot of the wrong state, in an envelope that says it is the right one
-        wrong = checkpoints.unseal(await blobs.get(oldest.blob), oldest.state, oldest.engine)
-        blob = await blobs.put(checkpoints.seal(older.state, older.engine, wrong))
+        wrong = checkpoints.unseal(await engine.blobs.get(oldest.blob), oldest.state, oldest.engine)
+        blob = await engine.blobs.put(checkpoints.seal(older.state, older.engine, wrong))
         await engine.log.forget_checkpoints([newest])
         await engine.log.add_checkpoint(replace(older, blob=blob))
         assert await engine.value("n", session="a") == "3"
@@ -616,6 +610,7 @@ async def test_an_undone_execution_goes_back_to_the_checkpoint(open_engine, tmp_
 # --- where something fails ------------------------------------------------------------------------
 
 
+@in_directory
 async def test_a_blob_store_that_fails_costs_checkpoints_and_nothing_else_and_works_again(
     open_engine, tmp_path
 ):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
 import signal
 from collections.abc import Callable
 from contextlib import asynccontextmanager, contextmanager
@@ -12,7 +11,7 @@ from typing import Any
 import pytest
 import trio
 import trio.testing
-from engines import CALLER, OWNER, Engine, first_line, submission
+from engines import CALLER, OWNER, Engine, copy_store, first_line, stores_of, submission
 
 from engine import labels, looking
 from engine.errors import (
@@ -31,7 +30,6 @@ from engine.history import history
 from engine.isolate import wire
 from engine.limits import LimitPolicy
 from engine.live import LiveSession
-from persistence.sqlite import open_sqlite_log
 
 LOOP = "console.log(1); for (;;);"
 
@@ -694,13 +692,13 @@ async def test_a_client_that_leaves_at_any_moment_leaves_nothing_half_done(engin
     pytest.fail("it was never answered")
 
 
-async def test_an_engine_that_ends_at_any_moment_has_done_what_it_told(open_engine, tmp_path):
+async def test_an_engine_that_ends_at_any_moment_has_done_what_it_told(open_engine, tmp_path, store):
     """It is cancelled after the n-th step of the sessions' actors, for every n until all was done first."""
     async with open_engine(tmp_path / "begun") as engine:
         await engine.run("1", session="a")
     for steps in range(1, 100):
         directory = tmp_path / str(steps)
-        shutil.copytree(tmp_path / "begun", directory)
+        copy_store(tmp_path / "begun", directory)
         told: list[str] = []
         scope = trio.CancelScope()
         with scope:
@@ -712,7 +710,7 @@ async def test_an_engine_that_ends_at_any_moment_has_done_what_it_told(open_engi
                     told.append("fork")
                     await delete(engine, "a")
                     told.append("delete")
-        async with open_sqlite_log(directory) as log:
+        async with stores_of(directory, store) as (log, _):
             rows = {row.name: row for row in (await log.sessions(OWNER, limit=9)).items}
             assert "delete" not in told or "a" not in rows
             assert "fork" not in told or "b" in rows

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import trio
 from checkpointing import Checkpoints
-from engines import CALLER, OWNER, Engine, OpenEngine, submission
+from engines import CALLER, OWNER, Engine, OpenEngine, StoreKind, stored_blobs, submission
 from trio.testing import wait_all_tasks_blocked
 
 from engine import upkeep
@@ -130,7 +130,7 @@ async def test_an_execution_whose_turn_comes_when_it_is_full_is_not_run(
 
 
 async def test_a_checkpoint_that_there_is_no_room_for_is_declined_with_the_reason(
-    open_engine: OpenEngine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    open_engine: OpenEngine, tmp_path: Path, store: StoreKind, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Before a copy is made, where the last one says how large it will be, or else when it would be stored."""
     copies = []
@@ -150,7 +150,7 @@ async def test_a_checkpoint_that_there_is_no_room_for_is_declined_with_the_reaso
         first = await seen.wait(lambda made: made.seq == 1)
         assert "--max-store-mb" in (first.declined or "")
         assert len(copies) == 1
-        assert list((tmp_path / "store").glob("blobs/??/*")) == []
+        assert [*stored_blobs(tmp_path / "store", store)] == []
         space.limit = limit
         await engine.run("n.length", session="a")
         kept = await seen.of(2)
@@ -164,7 +164,9 @@ async def test_a_checkpoint_that_there_is_no_room_for_is_declined_with_the_reaso
         assert (await engine.supervisor.session(OWNER, "a")).checkpoint_declined is not None
 
 
-async def test_a_full_store_is_full_after_a_restart(open_engine: OpenEngine, tmp_path: Path) -> None:
+async def test_a_full_store_is_full_after_a_restart(
+    open_engine: OpenEngine, tmp_path: Path, store: StoreKind
+) -> None:
     """Blobs are counted then, which takes a moment."""
     seen = Checkpoints()
     options = {"restore_target_seconds": 0.0, "observers": [seen]}
@@ -172,7 +174,7 @@ async def test_a_full_store_is_full_after_a_restart(open_engine: OpenEngine, tmp
         await engine.run("let n = Array.from({ length: 20000 }, Math.random)", session="a")
         await seen.of(1)
         used = engine.supervisor._space.used
-    blobs = sum(path.stat().st_size for path in (tmp_path / "store").glob("blobs/??/*"))
+    blobs = sum(map(len, stored_blobs(tmp_path / "store", store).values()))
     assert 20_000 < blobs < used
     async with open_engine(tmp_path / "store", max_store_bytes=used - 8_192) as engine:
         with trio.fail_after(20):

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import shutil
 import signal
 import tempfile
 from copy import deepcopy
@@ -18,7 +17,7 @@ from typing import Any
 import hypothesis
 import pytest
 import trio
-from engines import CALLER, OWNER, Engine, first_line, submission
+from engines import CALLER, OWNER, Engine, StoreKind, first_line, submission
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import (
@@ -36,7 +35,6 @@ from engine.recovery import Recovery
 from engine.session import ForkPoint
 from engine.timestamps import now_us
 from engine.upkeep import Upkeep
-from persistence.directory_blobs import FOLDER
 
 BEGIN = (
     "const xs = []; const inc = ((k) => () => ++k)(0); class P { #v = 0; add(d) { return (this.#v += d) } };"
@@ -89,11 +87,12 @@ class Sessions(RuleBasedStateMachine):
 
     sessions = Bundle("sessions")
     cache_dir: Path
+    store: StoreKind
 
     def __init__(self) -> None:
         super().__init__()
         self.folder = tempfile.TemporaryDirectory()
-        self.world = World(Path(self.folder.name), self.cache_dir)
+        self.world = World(Path(self.folder.name), self.cache_dir, self.store)
         self.models: dict[str, Model] = {}
         self.made = 0
 
@@ -314,23 +313,21 @@ class Sessions(RuleBasedStateMachine):
 
     @rule(which=st.integers(0, 99), where=st.integers(0, 9_999), flip=st.integers(0, 255))
     def harm_a_blob(self, which: int, where: int, flip: int) -> None:
-        blobs = sorted((self.world.directory / FOLDER).glob("??/*"))
-        if not blobs:
+        blobs = self.world.stored_blobs()
+        if not (names := [*blobs]):
             return
-        path = blobs[which % len(blobs)]
-        try:
-            if flip == 0:
-                path.unlink()
-            else:
-                content = bytearray(path.read_bytes())
-                content[where % len(content)] ^= flip
-                path.write_bytes(content)
-        except FileNotFoundError:
-            return  # it was only being written
+        name = names[which % len(names)]
+        if flip == 0:
+            with contextlib.suppress(KeyError):  # it was only being written
+                del blobs[name]
+        elif (data := blobs.get(name)) is not None:
+            content = bytearray(data)
+            content[where % len(content)] ^= flip
+            blobs[name] = bytes(content)
 
     @rule()
     def lose_all_blobs(self) -> None:
-        shutil.rmtree(self.world.directory / FOLDER, ignore_errors=True)
+        self.world.stored_blobs().clear()
 
     @rule()
     def forget_all_checkpoints(self) -> None:
@@ -366,7 +363,7 @@ class Sessions(RuleBasedStateMachine):
             return (await engine.supervisor.state(OWNER, model.name, at=at)).globals
 
         shown = self.world.call(told)
-        assert self.world.call(lambda engine: variables(engine, self.world.blobs)) == shown
+        assert self.world.call(lambda engine: variables(engine, engine.blobs)) == shown
         assert self.world.call(lambda engine: variables(engine, None)) == shown
 
 
@@ -380,16 +377,16 @@ COMMON = {
 }
 
 
-def play(cache_dir: Path, how: hypothesis.settings) -> None:
-    machine = type("Machine", (Sessions,), {"cache_dir": cache_dir})
+def play(cache_dir: Path, store: StoreKind, how: hypothesis.settings) -> None:
+    machine = type("Machine", (Sessions,), {"cache_dir": cache_dir, "store": store})
     run_state_machine_as_test(machine, settings=how)
 
 
-def test_a_session_is_what_its_model_says_whatever_happens(cache_dir: Path) -> None:
-    play(cache_dir, settings(max_examples=3, stateful_step_count=20, derandomize=True, **COMMON))
+def test_a_session_is_what_its_model_says_whatever_happens(cache_dir: Path, store: StoreKind) -> None:
+    play(cache_dir, store, settings(max_examples=3, stateful_step_count=20, derandomize=True, **COMMON))
 
 
 @pytest.mark.torture
-def test_sessions_are_what_their_models_say_over_long_histories(cache_dir: Path) -> None:
+def test_sessions_are_what_their_models_say_over_long_histories(cache_dir: Path, store: StoreKind) -> None:
     """The environment variable ``EXAMPLES`` gives another number of them."""
-    play(cache_dir, settings(max_examples=EXAMPLES, stateful_step_count=80, **COMMON))
+    play(cache_dir, store, settings(max_examples=EXAMPLES, stateful_step_count=80, **COMMON))

@@ -18,7 +18,6 @@ from engine import chain, checkpoints, looking
 from engine.errors import Conflict, InvalidField, NotFound, TooLarge
 from engine.events import Line
 from engine.verification import Step
-from persistence.directory_blobs import DirectoryBlobStore
 from transports.identity import LOCAL
 
 
@@ -352,13 +351,12 @@ async def test_what_differs_by_a_checkpoints_doing_is_no_difference(
     async with open_engine(tmp_path, restore_target_seconds=1e6) as engine:
         row = await engine.log.session_named(OWNER, "a")
         assert row is not None
-        blobs = DirectoryBlobStore(tmp_path)
         known = await engine.log.checkpoints(row.session)
         base = next(one for one in known if one.seq < 3)
         other = next(one for one in known if one.seq != base.seq)
         # a snapshot of the wrong state, in an envelope that says it is the right one
-        wrong = checkpoints.unseal(await blobs.get(other.blob), other.state, other.engine)
-        blob = await blobs.put(checkpoints.seal(base.state, base.engine, wrong))
+        wrong = checkpoints.unseal(await engine.blobs.get(other.blob), other.state, other.engine)
+        blob = await engine.blobs.put(checkpoints.seal(base.state, base.engine, wrong))
         await engine.log.forget_checkpoints([one for one in known if one.seq != base.seq])
         await engine.log.add_checkpoint(replace(base, blob=blob))
         replayed = count_replays(monkeypatch)

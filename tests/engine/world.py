@@ -8,12 +8,8 @@ from pathlib import Path
 from typing import TypeVar
 
 import trio
-from engines import Engine
-
-from engine.limits import LimitPolicy
-from engine.supervisor import Stores, open_supervisor
-from persistence.directory_blobs import DirectoryBlobStore
-from persistence.sqlite import open_sqlite_log
+from engines import Engine, StoreKind, buckets, opened, stored_blobs
+from stored_blobs import StoredBlobs
 
 T = TypeVar("T")
 CALL_SECONDS = 60.0
@@ -22,10 +18,10 @@ CALL_SECONDS = 60.0
 class World:
     """An engine on the store in ``directory``, with a checkpoint after every event."""
 
-    def __init__(self, directory: Path, cache_dir: Path) -> None:
-        self.directory = directory
-        self.blobs = DirectoryBlobStore(directory)
+    def __init__(self, directory: Path, cache_dir: Path, store: StoreKind) -> None:
+        self._directory = directory
         self._cache_dir = cache_dir
+        self._store = store
         self._up = threading.Event()
         self._over = False
         self._thread = threading.Thread(target=trio.run, args=(self._main,), daemon=True)
@@ -54,6 +50,11 @@ class World:
         self._over = True
         self._token.run_sync_soon(self._scope.cancel)
         self._thread.join(CALL_SECONDS)
+        buckets.pop(self._directory, None)
+
+    def stored_blobs(self) -> StoredBlobs:
+        """What somebody may harm."""
+        return stored_blobs(self._directory, self._store)
 
     def _wait(self) -> None:
         assert self._up.wait(CALL_SECONDS), "the engine did not open"
@@ -62,16 +63,12 @@ class World:
         self._token = trio.lowlevel.current_trio_token()
         while not self._over:
             with trio.CancelScope() as self._scope:
-                async with (
-                    open_sqlite_log(self.directory) as log,
-                    open_supervisor(
-                        stores=Stores(log, self.blobs),
-                        policy=LimitPolicy(),
-                        cache_dir=self._cache_dir,
-                        max_workers=2,
-                        restore_target_seconds=0.0,
-                    ) as supervisor,
-                ):
-                    self._engine = Engine(supervisor, log)
+                async with opened(
+                    self._directory,
+                    self._cache_dir,
+                    store=self._store,
+                    max_workers=2,
+                    restore_target_seconds=0.0,
+                ) as self._engine:
                     self._up.set()
                     await trio.sleep_forever()
