@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 from checkpointing import Checkpoints, count_replays
-from engines import CALLER, OWNER, Engine, append_altered
+from engines import CALLER, OWNER, Engine, append_altered, both_stores
 from msgspec.structs import replace
 
 from engine import chain, checkpoints, comparison
@@ -55,6 +55,7 @@ async def append_accepted(engine: Engine, digests: dict[int, bytes], engine_id: 
 # --- accepting --------------------------------------------------------------------------------------
 
 
+@both_stores
 async def test_an_accepted_session_goes_on_with_a_new_heap_now_and_after_a_restart(open_engine, tmp_path):
     await diverge(open_engine, tmp_path)
     async with open_engine(tmp_path) as engine:

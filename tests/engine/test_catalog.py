@@ -6,7 +6,7 @@ from functools import partial
 
 import pytest
 import trio
-from engines import CALLER, OWNER, Engine, first_line, submission
+from engines import CALLER, OWNER, Engine, both_stores, first_line, submission
 
 from engine import looking
 from engine.catalog import Page
@@ -218,6 +218,7 @@ async def test_a_made_up_cursor_or_limit_is_refused(engine: Engine):
         await engine.supervisor.sessions(OWNER, limit=0)
 
 
+@both_stores
 async def test_a_restarted_engine_lists_the_same(open_engine, tmp_path):
     async with open_engine(tmp_path) as engine:
         await engine.run("1", session="a")

@@ -10,7 +10,7 @@ import pytest
 import trio
 import trio.testing
 from checkpointing import Checkpoints, count_replays
-from engines import CALLER, OWNER, Engine, in_directory, stored_blobs
+from engines import CALLER, OWNER, Engine, both_stores, in_directory, stored_blobs
 from msgspec.structs import replace
 
 from engine import checkpoints, debt, places, replay
@@ -28,6 +28,7 @@ NEVER = {"restore_target_seconds": 3_600.0}
 # --- when -----------------------------------------------------------------------------------------
 
 
+@both_stores
 async def test_a_restart_begins_from_the_checkpoint_and_replays_what_came_after_it(
     open_engine, tmp_path, monkeypatch
 ):
@@ -372,6 +373,7 @@ async def test_what_came_due_while_a_checkpoint_was_made_gets_one_without_anothe
         await told.of(5)
 
 
+@both_stores
 async def test_blobs_of_checkpoints_that_are_forgotten_are_removed_at_once(open_engine, tmp_path, store):
     told = Checkpoints()
     async with open_engine(tmp_path, observers=[told], **EVERY_EVENT) as engine:
@@ -515,6 +517,7 @@ async def test_blobs_that_are_damaged_or_gone_are_left_out_down_to_the_beginning
     assert "is not used" in caplog.text
 
 
+@both_stores
 async def test_the_newest_usable_checkpoint_is_taken_where_a_newer_one_is_damaged(
     open_engine, tmp_path, store, monkeypatch
 ):

@@ -7,7 +7,7 @@ import signal
 
 import pytest
 import trio
-from engines import OWNER, first_line, submission
+from engines import OWNER, both_stores, first_line, submission
 
 from engine.errors import Conflict, InvalidField, KeyReused, NotFound, TooLarge
 from engine.events import Aborted, Created, Executed
@@ -461,6 +461,7 @@ async def test_half_a_surrogate_pair_is_refused_in_either_mode(engine, open_engi
             assert refused.value.field == "code"
 
 
+@both_stores
 async def test_retries_under_one_key_at_the_same_time_all_get_the_recorded_execution(open_engine, tmp_path):
     keyed = {"session": "a", "idempotency_key": "k", "request_hash": "h"}
     async with open_engine(tmp_path) as engine:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 import trio
-from engines import CALLER, OWNER, Engine, OpenEngine, submission
+from engines import CALLER, OWNER, Engine, OpenEngine, both_stores, submission
 
 from engine.errors import Conflict, StoreFailed, TooManySessions
 from engine.limits import LimitPolicy
@@ -133,6 +133,7 @@ async def test_an_execution_that_could_not_be_recorded_leaves_no_count(
     await fill(engine)
 
 
+@both_stores
 async def test_sessions_are_counted_again_after_a_restart(open_engine: OpenEngine, tmp_path: Path) -> None:
     async with open_engine(tmp_path / "store", policy=POLICY) as engine:
         await fill(engine)

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 import trio
-from engines import CALLER, OWNER, append_altered, first_line, submission
+from engines import CALLER, OWNER, append_altered, both_stores, first_line, submission
 from msgspec.structs import replace
 
 from engine import chain
@@ -19,6 +19,7 @@ from engine.limits import LimitPolicy
 from engine.replay import Diverged, ReplayFailed
 
 
+@both_stores
 async def test_a_session_survives_the_end_of_the_engine(open_engine, tmp_path):
     async with open_engine(tmp_path) as engine:
         await engine.run(
@@ -94,6 +95,7 @@ async def test_a_past_event_can_be_gone_on_from_and_the_session_is_left_alone(en
     assert await engine.value("n", session=fork.session) == "12"
 
 
+@both_stores
 async def test_a_fork_of_a_fork_goes_back_through_both(open_engine, tmp_path):
     async with open_engine(tmp_path) as engine:
         await engine.run("const path = ['root']", session="a")

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import trio
 from checkpointing import Checkpoints
-from engines import CALLER, OWNER, Engine, OpenEngine, StoreKind, stored_blobs, submission
+from engines import CALLER, OWNER, Engine, OpenEngine, StoreKind, both_stores, stored_blobs, submission
 from trio.testing import wait_all_tasks_blocked
 
 from engine import upkeep
@@ -164,6 +164,7 @@ async def test_a_checkpoint_that_there_is_no_room_for_is_declined_with_the_reaso
         assert (await engine.supervisor.session(OWNER, "a")).checkpoint_declined is not None
 
 
+@both_stores
 async def test_a_full_store_is_full_after_a_restart(
     open_engine: OpenEngine, tmp_path: Path, store: StoreKind
 ) -> None:

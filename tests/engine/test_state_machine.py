@@ -17,7 +17,7 @@ from typing import Any
 import hypothesis
 import pytest
 import trio
-from engines import CALLER, OWNER, Engine, StoreKind, first_line, submission
+from engines import CALLER, OWNER, Engine, StoreKind, both_stores, first_line, submission
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import (
@@ -387,6 +387,7 @@ def test_a_session_is_what_its_model_says_whatever_happens(cache_dir: Path, stor
 
 
 @pytest.mark.torture
+@both_stores
 def test_sessions_are_what_their_models_say_over_long_histories(cache_dir: Path, store: StoreKind) -> None:
     """The environment variable ``EXAMPLES`` gives another number of them."""
     play(cache_dir, store, settings(max_examples=EXAMPLES, stateful_step_count=80, **COMMON))

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 import trio
 import trio.testing
-from engines import CALLER, OWNER, Engine, OpenEngine, append_altered, submission
+from engines import CALLER, OWNER, Engine, OpenEngine, append_altered, both_stores, submission
 from msgspec.structs import asdict, replace
 from portable_files import check, lines_of, packed, pieces
 
@@ -88,6 +88,7 @@ def lasting(info: SessionInfo) -> dict[str, Any]:
     return asdict(replace(info, **passing))
 
 
+@both_stores
 async def test_sessions_are_the_same_in_another_store_and_replay_there(
     open_engine: OpenEngine, tmp_path: Path
 ) -> None:

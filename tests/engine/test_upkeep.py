@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 import trio
-from engines import CALLER, OWNER, Engine, OpenEngine, first_line, submission
+from engines import CALLER, OWNER, Engine, OpenEngine, both_stores, first_line, submission
 
 from engine import upkeep
 from engine.errors import NotFound, StoreFailed
@@ -169,6 +169,7 @@ async def test_many_expire_a_few_at_a_time(engine: Engine, monkeypatch: pytest.M
     assert not engine.supervisor._sessions.owners._counts
 
 
+@both_stores
 async def test_what_a_deleted_session_leaves_can_be_read_for_an_hour_and_no_longer(
     engine: Engine, caplog: pytest.LogCaptureFixture
 ) -> None:
