@@ -23,6 +23,7 @@ from persistence.s3.journal import Journal
 from persistence.s3.objects import Objects
 from persistence.s3.segments import Manifest, Segment
 from persistence.s3.superfluous import Stretch
+from persistence.s3.written import Written
 
 DUE_BATCHES = 512
 """So many make a segment."""
@@ -46,12 +47,16 @@ _BASE = "base.db"
 class Compaction:
     """Of one log, by the process that owns it and has its ``index``; ``manifest`` is the newest one.
 
-    What it does blocks, and raises StoreError, Refused, Unanswered, OSError.
+    Batches that are among those ``written`` are not asked for. What it does blocks, and raises StoreError,
+    Refused, Unanswered, OSError.
     """
 
-    def __init__(self, objects: Objects, index: Index, manifest: Manifest) -> None:
+    def __init__(
+        self, objects: Objects, index: Index, manifest: Manifest, written: Written | None = None
+    ) -> None:
         self._objects = objects
         self._index = index
+        self._written = written or Written()
         self.manifest = manifest
 
     def is_long(self, end: Position) -> bool:
@@ -69,7 +74,7 @@ class Compaction:
 
     def extend(self, end: Position) -> None:
         """Make a segment of the next batches before ``end``, not of all where they are large."""
-        journal, found, size = Journal(self._objects), [], 0
+        journal, found, size = Journal(self._objects, self._written), [], 0
         journal.position, journal.holder = self.manifest.end, self.manifest.holder
         for batch, _ in journal.read():
             found.append(batch)
@@ -78,10 +83,11 @@ class Compaction:
                 break
         upto = Position(found[-1].number, journal.position.digest)
         made = [*self.manifest.segments, self._put(found, found[0].number, upto.number)]
+        merged = found
         while len(made) > 1 and _fit(*made[-2:]):
             before, last = made[-2:]
-            both = [*segments.get(self._objects, before), *segments.get(self._objects, last)]
-            made[-2:] = [self._put(both, before.first, last.last)]
+            merged = [*segments.get(self._objects, before), *merged]
+            made[-2:] = [self._put(merged, before.first, last.last)]
         named = [*self.manifest.imports, *_imports(found)]
         if self._publish(upto, journal.holder, made, named, self.manifest.base):
             # not those that a later batch names: they were put before it, but after this one
@@ -144,6 +150,7 @@ class Compaction:
             self.manifest = segments.newest(self._objects)
             return False
         self.manifest = manifest
+        self._written.forget(end.number)
         self._objects.delete([*segments.older(self._objects, manifest)])
         self._objects.delete([*batches.upto(self._objects, end)])
         before = datetime.now(UTC) - GRACE

@@ -24,6 +24,7 @@ from persistence.changes import Change
 from persistence.s3 import batches, envelope, named
 from persistence.s3.batches import Batch, Opened, Position
 from persistence.s3.objects import Exists, Missing, Objects, Refused, Unanswered
+from persistence.s3.written import Written
 from persistence.threads import NO_THREAD
 
 _log = logging.getLogger(__name__)
@@ -56,10 +57,12 @@ class Fenced(StoreFailed):
 
 
 class Journal:
-    """The end of the log, to one thread at a time."""
+    """The end of the log, to one thread at a time. ``written``: what need not be asked for to be read."""
 
-    def __init__(self, objects: Objects) -> None:
+    def __init__(self, objects: Objects, written: Written | None = None) -> None:
         self._objects = objects
+        self.written = written or Written()
+        """With what this one has written itself."""
         self.position = batches.BEGINNING
         """How far it is known."""
         self.holder: Opened | None = None
@@ -166,6 +169,7 @@ class Journal:
                 reason, is_open = str(unanswered), True
             patience(reason, random.uniform(0.5, 1) * pause)  # noqa: S311 (not for secrets)
             pause = min(2 * pause, LONGEST_PAUSE_SECONDS)
+        self.written.add(batch.number, data)
         self._passed(batch, body)
         return None
 
@@ -199,7 +203,7 @@ class Journal:
         with ThreadPoolExecutor(READERS, thread_name_prefix="s3-read") as readers:
             for numbers in self._found():
                 try:
-                    bodies = readers.map(self._get, numbers)
+                    bodies = readers.map(self._recall, numbers)
                 except RuntimeError as failed:  # the process has all the threads that it may have
                     raise StoreError(f"the log cannot be read: {NO_THREAD}") from failed
                 yield from zip(numbers, bodies, strict=True)
@@ -228,6 +232,13 @@ class Journal:
             raise StoreError(str(failed)) from failed
         if chunk:
             yield chunk
+
+    def _recall(self, number: int) -> bytes:
+        """A batch's body, of one that is there. Raises what ``_get`` does."""
+        data = self.written.get(number)
+        if data is None:
+            return self._get(number)
+        return envelope.unseal(batches.KIND, batches.VERSION, data, batches.key(number))
 
     def _get(self, number: int) -> bytes:
         """A batch's body. Raises StoreCorrupt if there is none, StoreError."""

@@ -143,7 +143,8 @@ class S3EventLog(SqliteEventLog):
 
     async def compact(self, manifest: Manifest) -> None:
         """Make segments of what is appended, for ever; what fails is logged, and tried again."""
-        compaction, thread = Compaction(self._objects, self._index, manifest), trio.CapacityLimiter(1)
+        compaction = Compaction(self._objects, self._index, manifest, self._journal.written)
+        thread = trio.CapacityLimiter(1)
         self._removed_bytes += max(0, compaction.size - self.used_bytes)
         while self._journal.fenced is None:
             removed = self._removed_bytes

@@ -168,7 +168,7 @@ def small(monkeypatch: pytest.MonkeyPatch) -> None:
 async def compacted(log: S3EventLog, objects: MemoryObjects, chance: random.Random) -> None:
     """Some work at segments, which may fail anywhere."""
     manifest = await trio.to_thread.run_sync(segments.newest, objects)
-    work = Compaction(objects, log._index, manifest)
+    work = Compaction(objects, log._index, manifest, chance.choice([None, log._journal.written]))
     if chance.random() < 0.3:
         objects.plan(chance.choice(["put", "delete", "get"]), *[None] * chance.randrange(4), "before")
     try:
