@@ -569,7 +569,7 @@ async def open_supervisor(
     ):
         processors = processors or usable(placement)
         looks_back = LooksBack(processors, processors, math.inf) if for_command else LooksBack()
-        yield Supervisor(
+        engine = Supervisor(
             nursery,
             workers,
             stores,
@@ -590,4 +590,9 @@ async def open_supervisor(
             for_command=for_command,
             observers=Observers(observers),
         )
+        try:
+            yield engine
+        finally:
+            if stores is not None:
+                stores.log.leave()  # sessions wait for their last events
         nursery.cancel_scope.cancel()

@@ -178,6 +178,12 @@ class EventLog(Protocol):
         """
         ...
 
+    def leave(self) -> None:
+        """Nobody has anything to append any more: appends that are not decided soon get a StoreError, which
+        says that it is not known what became of them. Where there are such, the log ends with that.
+        """
+        ...
+
     def adoption(self) -> AbstractAsyncContextManager[Adoption]:
         """Begin to take in a session of another log; what is not committed in the block is forgotten.
 

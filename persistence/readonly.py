@@ -168,6 +168,9 @@ class ReadOnlyEventLog(SqliteQueries):
         """Raises StoreReadOnly."""
         self._refuse()
 
+    def leave(self) -> None:
+        """See ``EventLog``."""
+
     def adoption(self) -> AbstractAsyncContextManager[Adoption]:
         """Raises StoreReadOnly."""
         self._refuse()

@@ -8,6 +8,7 @@ the write. Reads go on beside it (``persistence.queries``).
 from __future__ import annotations
 
 import contextlib
+import math
 import sqlite3
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import ExitStack, asynccontextmanager
@@ -28,7 +29,7 @@ from persistence.eventlog import Purged
 from persistence.lock import own
 from persistence.queries import SqliteQueries
 from persistence.schema import READ_ERRORS, connect, prepare, read_error, used_bytes
-from persistence.writer import Append, Elsewhere, Note, Writer
+from persistence.writer import Append, Elsewhere, Note, Writer, unknown
 
 MAX_QUEUED_BYTES = 64 << 20
 """Appends wait for room, in order of arrival, once this much is in the queue."""
@@ -56,9 +57,14 @@ async def open_sqlite_log(directory: Path) -> AsyncIterator[SqliteEventLog]:
 
 
 class SqliteEventLog(SqliteQueries):
-    """An ``EventLog``; made by ``open_sqlite_log``. ``elsewhere``: see ``Writer``."""
+    """An ``EventLog``; made by ``open_sqlite_log``. ``elsewhere``: see ``Writer``.
 
-    def __init__(self, path: Path, elsewhere: Elsewhere | None = None) -> None:
+    ``leave_seconds``: how long appends are waited for once nobody will have any more.
+    """
+
+    def __init__(
+        self, path: Path, elsewhere: Elsewhere | None = None, *, leave_seconds: float = math.inf
+    ) -> None:
         super().__init__(path)
         self._token = trio.lowlevel.current_trio_token()
         self._idle: list[sqlite3.Connection] = []
@@ -72,7 +78,12 @@ class SqliteEventLog(SqliteQueries):
         """While the last append was not stored, as on a full disk: what is wrong and what to do."""
         self._failed = trio.Event()
         self._probing = trio.CancelScope()
+        self._leave_seconds = leave_seconds
+        self._is_left = False
+        self._writing = trio.CancelScope(shield=True)
+        self._undecided: set[Append] = set()
         self._queued = 0
+        """Bytes of those."""
         self._door = trio.Lock()
         self._room = trio.Event()
 
@@ -90,6 +101,17 @@ class SqliteEventLog(SqliteQueries):
                     self._close()
         finally:
             await self._disconnect()
+
+    def leave(self) -> None:
+        """See ``EventLog``."""
+        self._is_left = True
+        self._bound()
+
+    def _bound(self) -> None:
+        """Let the writer have so much time from now on for what is to be decided."""
+        if self._is_left:
+            seconds = self._leave_seconds if self._undecided else math.inf
+            self._writing.deadline = trio.current_time() + seconds
 
     @property
     def queued_bytes(self) -> int:
@@ -111,6 +133,9 @@ class SqliteEventLog(SqliteQueries):
         if self._closed:
             raise StoreFailed("the event log is closed: the server is stopping")
         self._queued += append.size
+        self._undecided.add(append)
+        if len(self._undecided) == 1:
+            self._bound()
         self._writer.put(append)
         await trio.lowlevel.wait_task_rescheduled(_not_now)
 
@@ -188,16 +213,23 @@ class SqliteEventLog(SqliteQueries):
         """Run the writer's thread until ``_close``; answer what it left unanswered if it failed."""
         task_status.started()
         try:
-            with trio.CancelScope(shield=True):
-                await trio.to_thread.run_sync(self._writer.run, limiter=trio.CapacityLimiter(1))
+            with self._writing:
+                await trio.to_thread.run_sync(
+                    self._writer.run, limiter=trio.CapacityLimiter(1), abandon_on_cancel=True
+                )
         finally:
             self._closed = True
-            for append in self._writer.unanswered:
-                append.failure = StoreError("the writer died: whether the event was stored is unknown")
-            rest = self._writer.abandon()
-            for append in rest:
-                append.failure = StoreFailed("the event was not stored: the writer died before")
-            self._settle([*self._writer.unanswered, *rest])
+            if self._writing.cancelled_caught:
+                self._writer.give_up()
+                lost = unknown(self.failing or "it takes too long")
+                self._fail([*self._undecided], lost)
+            else:
+                died = "the writer died: whether the event was stored is unknown"
+                self._fail(self._writer.unanswered, StoreError(died))
+                died = "the event was not stored: the writer died before"
+                self._fail(self._writer.abandon(), StoreFailed(died))
+        if self._writing.cancelled_caught:
+            raise lost
 
     async def _probe(self) -> None:
         """While appends fail, append nothing now and then: no client may be sent here to try it."""
@@ -212,9 +244,17 @@ class SqliteEventLog(SqliteQueries):
         """What is being written is not stored yet; the writer tries again."""
         self.failing = reason
 
-    def _settle(self, batch: list[Append]) -> None:
-        """Wake the tasks whose appends are decided."""
+    def _fail(self, batch: Sequence[Append], failure: StoreError) -> None:
         for append in batch:
+            append.failure = failure
+        self._settle(batch)
+
+    def _settle(self, batch: Sequence[Append]) -> None:
+        """Wake the tasks whose appends are decided, unless they have been woken."""
+        for append in batch:
+            if append not in self._undecided:
+                continue
+            self._undecided.remove(append)
             self._queued -= append.size
             if append.failure is None:
                 if self.failing is not None:
@@ -224,6 +264,8 @@ class SqliteEventLog(SqliteQueries):
                 self._failed.set()
             answer = outcome.Value(None) if append.failure is None else outcome.Error(append.failure)
             trio.lowlevel.reschedule(append.task, answer)
+        if not self._undecided:
+            self._bound()
         self._room.set()
 
     async def _wait_for_room(self, size: int) -> None:
@@ -237,6 +279,7 @@ class SqliteEventLog(SqliteQueries):
         self._closed = True
         self._probing.cancel()
         self._writer.stop()
+        self.leave()
 
 
 def _not_now(_: object) -> trio.lowlevel.Abort:

@@ -21,6 +21,46 @@ async def run(work: Callable[[], T], limiter: trio.CapacityLimiter) -> T:
 
     Raises NoThread.
     """
+    return await _run(work, limiter, abandon=False)
+
+
+async def run_awhile(work: Callable[[], T], limiter: trio.CapacityLimiter, seconds: float) -> T:
+    """The same, but a cancellation waits only for so long: then the work goes on, and nobody hears of it.
+
+    What ends in time is returned as if nobody had cancelled.
+    """
+    begun = False
+    result: list[T] = []
+    failure: Exception | None = None
+    working = trio.CancelScope(shield=True)
+
+    def begin() -> T:
+        nonlocal begun
+        begun = True
+        return work()
+
+    async def watch() -> None:
+        try:
+            await trio.sleep_forever()
+        except trio.Cancelled:  # is not raised here: whoever called meets it at its next checkpoint
+            working.deadline = trio.current_time() + (seconds if begun else 0)
+
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(watch)
+        with working:
+            try:
+                result.append(await _run(begin, limiter, abandon=True))
+            except Exception as failed:  # noqa: BLE001 (raised again, outside of the nursery)
+                failure = failed
+        nursery.cancel_scope.cancel()
+    if failure is not None:
+        raise failure
+    if not result:
+        await trio.lowlevel.checkpoint_if_cancelled()
+    return result[0]
+
+
+async def _run(work: Callable[[], T], limiter: trio.CapacityLimiter, *, abandon: bool) -> T:
     begun = False
 
     def begin() -> T:
@@ -29,7 +69,7 @@ async def run(work: Callable[[], T], limiter: trio.CapacityLimiter) -> T:
         return work()
 
     try:
-        return await trio.to_thread.run_sync(begin, limiter=limiter)
+        return await trio.to_thread.run_sync(begin, limiter=limiter, abandon_on_cancel=abandon)
     except RuntimeError as failed:  # of Python's threads; one that ``work`` raises is a bug
         if begun:
             raise

@@ -11,6 +11,7 @@ StoreError: then only a restart can tell.
 from __future__ import annotations
 
 import sqlite3
+import threading
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
@@ -132,6 +133,9 @@ class Writer:
         self._waiting: deque[Append] = deque()
         """Those that were taken from the queue while an earlier batch could not be written."""
         self._stopping = False
+        self._deciding = threading.Lock()
+        """Held while a transaction is committed, so that none is after ``give_up``."""
+        self._given_up = False
         self._db: sqlite3.Connection | None = None
         self._heads: dict[str, SessionRow] = {}
         self.used_bytes = 0
@@ -148,6 +152,11 @@ class Writer:
     def stop(self) -> None:
         """Let ``run`` end after what is queued now (any thread)."""
         self._queue.put(None)
+
+    def give_up(self) -> None:
+        """Commit nothing more, whatever ``run`` is waiting for; what it settles then is of no interest."""
+        with self._deciding:
+            self._given_up = True
 
     def run(self) -> None:
         """Write what is queued until ``stop``. Raises StoreError when it cannot answer."""
@@ -210,9 +219,7 @@ class Writer:
             refused.append(append)
         self._settle(refused)
         if self._stopping:
-            raise StoreError(
-                f"the server stops, and whether the last events were stored is not known: {reason}"
-            )
+            raise unknown(reason)
 
     def _write(self, batch: list[Append]) -> None:
         heads: dict[str, SessionRow] = {}
@@ -234,7 +241,12 @@ class Writer:
             self._roll_back()
             self._fail([append for append in batch if append.failure is None], failure)
             return
-        if self._commit(db, written):
+        with self._deciding:
+            if self._given_up:
+                self._roll_back()
+                raise unknown("nobody waits for it any more")
+            is_committed = self._commit(db, written)
+        if is_committed:
             self._remember(heads)
             self.used_bytes, self._unmeasured = used, 0 if is_measured else size
 
@@ -362,6 +374,11 @@ class Writer:
         if self._db is not None:
             db, self._db = self._db, None
             db.close()
+
+
+def unknown(reason: str) -> StoreError:
+    """The end of a log that had something to write, and cannot say what became of it."""
+    return StoreError(f"the server stops, and whether the last events were stored is not known: {reason}")
 
 
 def behind(path: Path, failure: sqlite3.Error) -> StoreError:

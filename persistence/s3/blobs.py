@@ -48,6 +48,8 @@ THREADS: Final = 8
 """Calls that go on at once."""
 REMOVED_AT_ONCE: Final = 500
 """Blobs that a sweep asks to be removed together."""
+LEAVE_SECONDS: Final = 1.0
+"""Whoever is cancelled waits so long for what has begun; then it goes on without."""
 SWEEP_SECONDS: Final = 600.0
 """What a sweep removes it has asked for within that time; it is much less than it is asked to leave alone."""
 _NAME: Final = re.compile(r"[0-9a-f]{64}")
@@ -87,7 +89,7 @@ class S3BlobStore:
         return self._used
 
     async def put(self, data: bytes) -> str:
-        """See ``BlobStore``. Once it has begun, a cancellation waits for its end."""
+        """See ``BlobStore``. Once it has begun, a cancellation waits for its end, but not for long."""
         return await self._run(lambda: self._put(data))
 
     async def get(self, name: str) -> bytes:
@@ -110,7 +112,7 @@ class S3BlobStore:
 
     async def _run(self, work: Callable[[], T]) -> T:
         try:
-            return await threads.run(work, self._threads)
+            return await threads.run_awhile(work, self._threads, LEAVE_SECONDS)
         except (ObjectsError, threads.NoThread) as failed:
             raise BlobStoreFailed(str(failed)) from failed
 

@@ -36,7 +36,8 @@ class S3Objects:
     ) -> None:
         """Asks nothing yet (``persistence.s3.checks`` does). Raises Refused for settings of no use."""
         self._settings = settings
-        self._service = Service(settings, retrying or Retrying(settings.retry_seconds), observe)
+        self._retrying = retrying or Retrying(settings.retry_seconds)
+        self._service = Service(settings, self._retrying, observe)
         self._parts = ThreadPoolExecutor(PARTS_AT_ONCE, thread_name_prefix="parts")
 
     @property
@@ -92,8 +93,9 @@ class S3Objects:
             self._delete(whole[at : at + KEYS_AT_ONCE])
 
     def close(self) -> None:
-        """Close the connections. No call may be under way."""
-        self._parts.shutdown()
+        """Close the connections. A call that is under way ends as its request does."""
+        self._retrying.stop()
+        self._parts.shutdown(wait=False, cancel_futures=True)
         self._service.close()
 
     def __enter__(self) -> S3Objects:

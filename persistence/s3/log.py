@@ -44,6 +44,8 @@ ROOM_BYTES = 8 << 20
 the server ends. A commit writes less, of however much: what SQLite's cache of 2 MB does not hold, is written
 before.
 """
+LEAVE_SECONDS = 1.0
+"""What is under way when the log is closed is waited for so long."""
 COMPACT_SECONDS = 10.0
 """How often it is looked whether there is enough for a segment."""
 
@@ -70,8 +72,10 @@ async def open_s3_log(
             yield log
             nursery.cancel_scope.cancel()
         if journal.fenced is None:
-            with contextlib.suppress(StoreError):  # the next one only learns that it was not said
-                await trio.to_thread.run_sync(_give_up, index, journal)
+            # the next one only learns that it was not said
+            with contextlib.suppress(StoreError), trio.move_on_after(LEAVE_SECONDS):
+                await trio.to_thread.run_sync(journal.close, abandon_on_cancel=True)
+                await trio.to_thread.run_sync(index.keep, journal)
 
 
 async def open_s3_index(objects: Objects, directory: Path) -> None:
@@ -124,17 +128,12 @@ def _take_over(objects: Objects, index: Index, journal: Journal, only_if_free: b
     raise StoreError("another server goes on writing to the store: stop it, or choose another --s3-prefix")
 
 
-def _give_up(index: Index, journal: Journal) -> None:
-    """Say that nobody has the log any more; the index knows it. Raises StoreError."""
-    journal.close()
-    index.keep(journal)
-
-
 class S3EventLog(SqliteEventLog):
     """An ``EventLog``; made by ``open_s3_log``."""
 
     def __init__(self, objects: Objects, index: Index, journal: Journal) -> None:
-        super().__init__(index.path, _Shipping(objects, journal, index.path))
+        shipping = _Shipping(objects, journal, index.path)
+        super().__init__(index.path, shipping, leave_seconds=LEAVE_SECONDS)
         self._objects = objects
         self._index = index
         self._journal = journal
@@ -150,10 +149,12 @@ class S3EventLog(SqliteEventLog):
             removed = self._removed_bytes
             try:
                 if compaction.is_long(self._journal.position):
-                    await threads.run(partial(compaction.extend, self._journal.position), thread)
+                    extend = partial(compaction.extend, self._journal.position)
+                    await threads.run_awhile(extend, thread, LEAVE_SECONDS)
                     continue
                 if compaction.is_wasteful(removed):
-                    await threads.run(partial(compaction.rewrite, self._journal.position), thread)
+                    rewrite = partial(compaction.rewrite, self._journal.position)
+                    await threads.run_awhile(rewrite, thread, LEAVE_SECONDS)
                     self._removed_bytes -= removed
             except (StoreError, Refused, Unanswered, OSError, threads.NoThread) as failed:
                 _log.warning("no segment could be made of the log: %s", failed)

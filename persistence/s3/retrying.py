@@ -36,6 +36,11 @@ class Retrying:
         self._clock = clock
         self._sleep = sleep
         self._fraction = fraction
+        self._is_stopped = False
+
+    def stop(self) -> None:
+        """Try nothing again any more, also what is being tried."""
+        self._is_stopped = True
 
     def run(self, attempt: Callable[[], T]) -> T:
         """What the first attempt that is answered comes to. Raises the last one's Unanswered."""
@@ -45,7 +50,7 @@ class Retrying:
                 return attempt()
             except Unanswered:
                 pause = self._fraction() * min(LONGEST_PAUSE, FIRST_PAUSE * 2 ** min(number, 16))
-                if self._clock() + pause >= end:
+                if self._is_stopped or self._clock() + pause >= end:
                     raise
             self._sleep(pause)
         raise AssertionError("counting has no end")

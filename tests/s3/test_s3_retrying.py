@@ -48,6 +48,15 @@ def test_it_goes_on_until_there_is_an_answer() -> None:
     assert time.pauses == [FIRST_PAUSE, 2 * FIRST_PAUSE, 4 * FIRST_PAUSE]
 
 
+def test_once_stopped_nothing_is_tried_again() -> None:
+    time = Time()
+    retrying = time.retrying(60)
+    retrying.stop()
+    with pytest.raises(Unanswered, match="1"):
+        retrying.run(time.attempt([Unanswered("1"), "done"]))
+    assert retrying.run(time.attempt(["done"])) == "done"
+
+
 def test_pauses_stop_growing_and_no_attempt_begins_too_late() -> None:
     time = Time(attempt_seconds=1)
     failures = [Unanswered(f"{number}") for number in range(100)]
