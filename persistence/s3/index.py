@@ -1,7 +1,8 @@
 """The local database that is derived from the log in a bucket: made from it, and brought up to date.
 
-How far it is, is a row of its own in it, written in the transactions of what it is about. What is damaged, of
-another log, or behind what has become segments (which may have lost what was removed since) is made again.
+How far it is, is a row of its own in it, written in the transactions of what it is about. What is damaged, or
+behind what has become segments (which may have lost what was removed since) is made again. One that has what
+the log does not have is left alone: it may be all that is left of what was answered.
 """
 
 from __future__ import annotations
@@ -53,8 +54,8 @@ class Index:
     def open(self, journal: Journal) -> Manifest:
         """Bring the index, made if need be, and the journal to the end of the log; what of it is in segments.
 
-        Raises StoreCorrupt if the log has a gap or does not fit, StoreError, also where there is no room for
-        the index, OSError.
+        Raises StoreCorrupt if the log has a gap, does not fit, or is not the one of which the index is;
+        StoreError, also where there is no room for the index; OSError.
         """
         for left in reversed(range(ATTEMPTS)):
             manifest = segments.newest(self._objects)
@@ -114,11 +115,16 @@ class Index:
         with closing(connect(self.path)) as db:
             position, holder = _kept(db)
         journal.position, journal.holder = position, holder
-        if position.number < manifest.end.number or not _is_of(position, manifest, journal):
+        if position.number >= manifest.end.number and not _is_of(position, manifest, journal):
+            raise StoreCorrupt(
+                f"the index {self.path} has events that the log does not have: the bucket has lost what was "
+                "answered, or was set back, or has another store than the one that this folder was used for. "
+                "Bring back the objects of the bucket; or, to go on with what it has, remove "
+                f"{self._directory}"
+            )
+        if position.number < manifest.end.number:
             if position != BEGINNING:
-                _log.info(
-                    "%s is of no use: it is behind the log, or of another one, and made again", self.path
-                )
+                _log.info("%s is of no use: it is too far behind the log, and made again", self.path)
             _remove(self.path)
             if manifest.base:
                 bases.get(self._objects, manifest.base, self.path)
@@ -179,7 +185,7 @@ def _kept(db: sqlite3.Connection) -> tuple[Position, Opened | None]:
 
 
 def _is_of(position: Position, manifest: Manifest, journal: Journal) -> bool:
-    """Whether there is that place in the log."""
+    """Whether there is that place in the log, which is not before the manifest's."""
     if position.number == manifest.end.number:
         return position == manifest.end
     return journal.holds(position)

@@ -80,11 +80,18 @@ class Journal:
             yield batch, self.position
 
     def holds(self, position: Position) -> bool:
-        """Whether the log has the batch behind which that is. Raises StoreError."""
+        """Whether the log has the batch behind which that is.
+
+        Raises StoreCorrupt if that is damaged, StoreError.
+        """
+        name = batches.key(position.number)
         try:
-            body = self._get(position.number)
-        except StoreCorrupt:
+            data = self._objects.get(name)
+        except Missing:
             return False
+        except (Refused, Unanswered) as failed:
+            raise StoreError(str(failed)) from failed
+        body = envelope.unseal(batches.KIND, batches.VERSION, data, name)
         return batches.behind(batches.decode(body, position.number), body) == position
 
     def claim(self, *, late_for: int = CHASED_BATCHES) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 import re
+import shutil
 import sqlite3
 from contextlib import closing
 from pathlib import Path
@@ -153,12 +154,61 @@ async def test_where_there_is_no_log_a_reader_is_told(bucket: Bucket, tmp_path: 
         await open_s3_index(bucket, tmp_path / "index")
 
 
-@pytest.mark.parametrize("segmented", [False, True])
-async def test_an_index_of_another_log_is_made_again(bucket: Bucket, tmp_path: Path, segmented: bool) -> None:
+async def refused_until_removed(bucket: Bucket, index: Path) -> None:
+    """Neither a server nor a reader takes the index, and neither changes anything."""
+    before = dict(bucket.stored)
+    for _ in range(2):
+        with pytest.raises(StoreCorrupt, match="has events that the log does not have: the bucket has lost"):
+            async with open_s3_log(bucket, index):
+                pass
+    with pytest.raises(StoreCorrupt, match=f"to go on with what it has, remove {index}"):
+        await open_s3_index(bucket, index)
+    assert bucket.stored == before
+    shutil.rmtree(index)
+
+
+async def test_an_index_of_another_log_is_refused_until_it_is_removed(bucket: Bucket, tmp_path: Path) -> None:
     other = Bucket()
     async with open_s3_log(other, tmp_path / "index") as log:
         await log.append([History("other").created()])
-    history = await filled(bucket, tmp_path / "of the bucket", segmented=segmented)
+    history = await filled(bucket, tmp_path / "of the bucket")
+    await refused_until_removed(bucket, tmp_path / "index")
+    async with open_s3_log(bucket, tmp_path / "index") as log:
+        assert await log.session("other") is None
+        assert await collect(log.read("s1")) == history.records
+
+
+@pytest.mark.parametrize("segmented", [False, True])
+@pytest.mark.parametrize("goes_on", [False, True])
+async def test_what_a_bucket_that_was_set_back_has_lost_is_told_and_not_thrown_away(
+    bucket: Bucket, tmp_path: Path, segmented: bool, goes_on: bool
+) -> None:
+    """Also where another server, which had no index, goes on with what it has."""
+    history = await filled(bucket, tmp_path / "index", segmented=segmented)
+    earlier, known = dict(bucket.stored), len(history.records)
+    async with open_s3_log(bucket, tmp_path / "index") as log:
+        for _ in range(10):
+            await log.append([history.executed()])
+    bucket.stored = earlier
+    if goes_on:
+        async with open_s3_log(bucket, tmp_path / "another") as log:
+            another = History("s2")
+            await log.append([another.created()])
+            for _ in range(20):
+                await log.append([another.executed()])
+    await refused_until_removed(bucket, tmp_path / "index")
+    async with open_s3_log(bucket, tmp_path / "index") as log:
+        assert await collect(log.read("s1")) == history.records[:known]
+
+
+async def test_an_index_of_another_log_that_is_not_as_far_as_the_segments_is_made_again(
+    bucket: Bucket, tmp_path: Path
+) -> None:
+    """It may as well be one of this log: what it has is in segments."""
+    other = Bucket()
+    async with open_s3_log(other, tmp_path / "index") as log:
+        await log.append([History("other").created()])
+    history = await filled(bucket, tmp_path / "of the bucket", segmented=True)
     async with open_s3_log(bucket, tmp_path / "index") as log:
         assert await log.session("other") is None
         assert await collect(log.read("s1")) == history.records
