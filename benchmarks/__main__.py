@@ -1,30 +1,96 @@
-"""``python -m benchmarks``: start the servers, measure, print, and write ``RESULTS.md``."""
+"""``python -m benchmarks``: start the servers, measure, print, and keep the results."""
 
 from __future__ import annotations
 
 import argparse
 import sys
 import tempfile
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 
 from benchmarks import (
     bucket,
     bucket_report,
     checkpoint_report,
+    circumstances,
     commands,
     commands_report,
     container_report,
     doors_report,
-    image,
-    measure,
-    report,
+    executions_report,
+    markdown,
+    results,
     security_report,
 )
+from benchmarks.figures import Part
 from benchmarks.load import LoadError
-from benchmarks.processes import ServerError, mcp_v8, noop_server
+from benchmarks.processes import ServerError
+from benchmarks.results import RESULTS, Section
 
-RESULTS = Path(__file__).with_name("RESULTS.md")
-SECTIONS = ("executions", "doors", "checkpoints", "security", "replay_cli", "s3", "container")
+REPORT = Path(__file__).with_name("RESULTS.md")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Effort:
+    """What a section may take."""
+
+    folder: Path
+    """For its stores."""
+    rounds: int
+    seconds: float
+    quick: bool
+
+
+def executions(effort: Effort) -> tuple[Part, ...]:
+    """The section on executions."""
+    found = executions_report.measured(effort.folder, effort.rounds, effort.seconds)
+    return executions_report.parts(found)
+
+
+def doors(effort: Effort) -> tuple[Part, ...]:
+    """The section on doors and crowds."""
+    return doors_report.parts(doors_report.measured(effort.folder, effort.rounds, effort.seconds))
+
+
+def checkpoints(effort: Effort) -> tuple[Part, ...]:
+    """The section on checkpoints and recovery."""
+    found = checkpoint_report.measured(effort.folder, effort.rounds, effort.seconds, quick=effort.quick)
+    return checkpoint_report.parts(found)
+
+
+def security(effort: Effort) -> tuple[Part, ...]:
+    """The section on the sandbox and hostile code."""
+    return security_report.parts(security_report.measured(effort.folder, effort.rounds, effort.seconds))
+
+
+def replay_cli(effort: Effort) -> tuple[Part, ...]:
+    """The section on the replay and debug commands."""
+    sizes = commands.QUICK if effort.quick else commands.Sizes()
+    return commands_report.parts(commands.measured(effort.folder, effort.rounds, sizes))
+
+
+def s3(effort: Effort) -> tuple[Part, ...]:
+    """The section on stores in S3."""
+    events = 100 if effort.quick else bucket.EVENTS
+    return bucket_report.parts(bucket.measured(effort.folder, effort.rounds, effort.seconds, events=events))
+
+
+def container(effort: Effort) -> tuple[Part, ...]:
+    """The section on the image."""
+    return container_report.parts(container_report.measured(effort.folder, effort.rounds))
+
+
+SECTIONS: dict[str, tuple[str, Callable[[Effort], tuple[Part, ...]]]] = {
+    "executions": (executions_report.TITLE, executions),
+    "doors": (doors_report.TITLE, doors),
+    "checkpoints": (checkpoint_report.TITLE, checkpoints),
+    "security": (security_report.TITLE, security),
+    "replay_cli": (commands_report.TITLE, replay_cli),
+    "container": (container_report.TITLE, container),
+    "s3": (bucket_report.TITLE, s3),
+}
+"""Title and measurement of each section, by name."""
 
 
 def arguments() -> argparse.Namespace:
@@ -32,71 +98,40 @@ def arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
     parser.add_argument("--seconds", type=float, default=3.0, help="length of each measurement")
     parser.add_argument("--rounds", type=int, default=5, help="measurements of each kind")
-    parser.add_argument(
-        "--quick", action="store_true", help="less than a minute in all; does not write RESULTS.md"
-    )
-    parser.add_argument(
-        "--only", choices=SECTIONS, help="one section of the report; does not write RESULTS.md"
-    )
+    parser.add_argument("--quick", action="store_true", help="tiny sizes, about a minute; keeps no results")
+    parser.add_argument("--only", choices=SECTIONS, help="one section, which alone is replaced")
     return parser.parse_args()
 
 
 def main() -> None:
-    """Measure and report. Exits with 1 if a server failed or gave a wrong answer."""
+    """Measure and report. Exits with 1 if a server failed or gave a wrong answer; those before are kept."""
     options = arguments()
     if options.quick:
         options.seconds, options.rounds = 0.7, 2
-    with tempfile.TemporaryDirectory(prefix="mcp-v8-bench-") as folder:
-        try:
-            text = measured(options, Path(folder))
-        except (LoadError, ServerError) as broken:
-            sys.exit(f"benchmarks: {broken}")
-    sys.stdout.write(text)
-    if not options.quick and options.only is None:
-        RESULTS.write_text(text)
+    run = circumstances.now(options.rounds, options.seconds)
+    sys.stdout.write(f"{markdown.circumstances(run)}.\n\n")
+    for name in SECTIONS if options.only is None else [options.only]:
+        title, measured = SECTIONS[name]
+        with tempfile.TemporaryDirectory(prefix="mcp-v8-bench-") as folder:
+            effort = Effort(
+                folder=Path(folder), rounds=options.rounds, seconds=options.seconds, quick=options.quick
+            )
+            try:
+                parts = measured(effort)
+            except (LoadError, ServerError) as broken:
+                sys.exit(f"benchmarks: {broken}")
+        section = Section(name=name, title=title, run=run, parts=parts)
+        sys.stdout.write("\n".join([*markdown.section(section), ""]))
+        sys.stdout.flush()
+        if not options.quick:
+            keep(section)
 
 
-def measured(options: argparse.Namespace, folder: Path) -> str:
-    """The report of one whole run, with stores in ``folder``."""
-    sections = []
-    if options.only in (None, "executions"):
-        sections.append(executions(options, folder))
-    if options.only in (None, "doors"):
-        sections.append(doors_report.section(doors_report.measured(folder, options.rounds, options.seconds)))
-    if options.only in (None, "checkpoints"):
-        found = checkpoint_report.measured(folder, options.rounds, options.seconds, quick=options.quick)
-        sections.append(checkpoint_report.section(found))
-    if options.only in (None, "security"):
-        sections.append(
-            security_report.section(security_report.measured(folder, options.rounds, options.seconds))
-        )
-    if options.only in (None, "replay_cli"):
-        sizes = commands.QUICK if options.quick else commands.Sizes()
-        sections.append(commands_report.section(commands.measured(folder, options.rounds, sizes)))
-    if options.only in (None, "s3"):
-        events = 100 if options.quick else bucket.EVENTS
-        found_there = bucket.measured(folder / "bucket", options.rounds, options.seconds, events=events)
-        sections.append(bucket_report.section(found_there))
-    if options.only in (None, "container"):
-        sections.append(
-            container_report.section(container_report.measured(folder / "container", options.rounds))
-        )
-    return report.document(*sections)
-
-
-def executions(options: argparse.Namespace, folder: Path) -> list[str]:
-    """The section on executions."""
-    with (
-        noop_server() as noop,
-        mcp_v8("--directory-path", str(folder / "durable")) as durable,
-        mcp_v8("--stateless") as stateless,
-    ):
-        servers = {"noop": noop, "durable": durable, "stateless": stateless}
-        samples = measure.rounds(servers, measure.SCENARIOS, options.rounds, options.seconds)
-        loop = measure.hot_loop(durable, times=2 * options.rounds)
-    memory = measure.idle_session_memory(str(folder / "idle"), sessions=10 * options.rounds)
-    cost = image.measured(options.rounds)
-    return report.executions(samples, memory, loop, cost, seconds=options.seconds)
+def keep(section: Section) -> None:
+    """Replace this section in the results, and the report that is made of them."""
+    kept = results.load().having(section)
+    results.save(kept, RESULTS)
+    REPORT.write_text(markdown.document(kept))
 
 
 if __name__ == "__main__":

@@ -76,7 +76,6 @@ def measured(folder: Path, rounds: int, seconds: float, *, events: int = EVENTS)
     """The costs here; None where there is no SeaweedFS."""
     if seaweedfs_command() is None:
         return None
-    folder.mkdir()
     (folder / "s3").mkdir()
     s3 = SeaweedFS(folder / "s3")
     try:

@@ -1,18 +1,19 @@
-"""The section on checkpoints: measured, and as tables."""
+"""The section on checkpoints."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from benchmarks import checkpoints, histories, mixed, recovery
 from benchmarks.checkpoints import SMALL, Cost
-from benchmarks.figures import Figure, table
+from benchmarks.figures import Cell, Figure, Figures, Part, Table, Text, columns
 from benchmarks.histories import Disk, Growth
-from benchmarks.mixed import Mixed, Round
+from benchmarks.mixed import Mixed
 from benchmarks.recovery import Recovery
 
+TITLE = "Checkpoints and recovery"
 QUICK_EVENTS = 200
 """Events of a history in a quick run."""
 
@@ -52,65 +53,55 @@ def measured(folder: Path, rounds: int, seconds: float, *, quick: bool) -> Measu
     )
 
 
-def section(found: Measured) -> list[str]:
-    """Its lines, Markdown."""
-    return [
-        "## Checkpoints and recovery",
-        "",
-        table(["figure", "measured", "target", "met"], [figure.row() for figure in figures(found)]),
-        "",
-        *cost_lines(found.costs),
-        "",
-        *going_on_lines(found.recovery, found.growth),
-        "",
-        *mixed_lines(found.mixed),
-        "",
-        rate_line(found.recovery, found.growth),
-        disk_line(found.disk),
-        *([] if found.growth else ["", LEFT_OUT]),
-        "",
-    ]
+def parts(found: Measured) -> tuple[Part, ...]:
+    """Its figures."""
+    return (
+        Figures("promised", "figure", figures(found)),
+        costs(found.costs),
+        Text(COSTS),
+        timings(found.recovery, found.growth),
+        mixed_table(found.mixed),
+        made(found.mixed),
+        Text(legend(found.mixed)),
+        rates(found.recovery, found.growth),
+        disk(found.disk),
+        *([] if found.growth else [Text(LEFT_OUT)]),
+    )
 
 
-def figures(found: Measured) -> list[Figure]:
+def figures(found: Measured) -> tuple[Figure, ...]:
     """The figures that have a target."""
     (small,) = (cost for cost in found.costs if cost.state is SMALL)
     recovered, growth = found.recovery, found.growth
     session = f"a session of {recovered.events:,} events"
     relative = None if growth is None else growth.ratio
     beside = found.mixed.ratio if found.mixed.kept else None
-    return [
-        Figure(f"restore of {session} with a checkpoint: p50", recovered.restored, " ms", 30),
-        Figure(f"restore of {session} without any: p50", recovered.replayed, " ms", 1_000),
-        Figure("stored size of a small state", small.stored / 1_000, " kB", 5),
+    return (
+        Figure(f"restore of {session} with a checkpoint: p50", recovered.restored, "ms", 30),
+        Figure(f"restore of {session} without any: p50", recovered.replayed, "ms", 1_000),
+        Figure("stored size of a small state", small.stored / 1_000, "kB", 5),
         Figure("mixed load with checkpoints: rate relative to without", beside, "", 0.8, at_least=True),
         Figure(
             f"execution at event {histories.LONG:,} relative to event {histories.SHORT}", relative, "", 1.1
         ),
-    ]
+    )
 
 
-def cost_lines(costs: Sequence[Cost]) -> list[str]:
+def costs(measured: Sequence[Cost]) -> Table:
     """What a checkpoint costs, by state."""
-    heads = ["the session holds", "stored kB", "pause ms", "`0` before", "`0` after", "copy ms", "restore ms"]
-    rows = [
-        [
-            cost.state.name,
-            f"{cost.stored / 1_000:,.1f}",
-            f"{cost.pause:.2f}",
-            f"{cost.idle:.2f}",
-            f"{cost.after:.2f}",
-            f"{cost.copy:,.0f}",
-            f"{cost.restore:,.1f}",
-        ]
-        for cost in costs
-    ]
-    return [table(heads, rows), "", COSTS]
+    heads = columns(
+        "the session holds", "stored|kB", "pause|ms", "`0` before|ms", "`0` after|ms", "copy|ms", "restore|ms"
+    )
+    rows = (
+        (one.state.name, one.stored / 1_000, one.pause, one.idle, one.after, one.copy, one.restore)
+        for one in measured
+    )
+    return Table("costs", heads, tuple(rows))
 
 
-def going_on_lines(recovered: Recovery, growth: Growth | None) -> list[str]:
+def timings(recovered: Recovery, growth: Growth | None) -> Table:
     """First answers of sessions that slept, and answers of those with a long history."""
-    heads = ["execution", "p50 ms", "queued", "restored", "ran", "appended"]
+    heads = columns("execution", "p50|ms", "queued|ms", "restored|ms", "ran|ms", "appended|ms")
     wake, young = recovered.wake, recovered.wake_replayed
     rows = [
         timing(f"wakes a session of {recovery.WORTH_IT} events, with a checkpoint", wake.took, wake.stages),
@@ -121,26 +112,39 @@ def going_on_lines(recovered: Recovery, growth: Growth | None) -> list[str]:
             timing(f"in a live session, around event {histories.SHORT}", growth.short, growth.short_stages),
             timing(f"in a live session, from event {growth.events:,} on", growth.long, growth.long_stages),
         ]
-    return [table(heads, rows)]
+    return Table("timings", heads, tuple(rows))
 
 
-def timing(name: str, took: float, stages: dict[str, float]) -> list[str]:
+def timing(name: str, took: float, stages: Mapping[str, float]) -> tuple[Cell, ...]:
     """An execution as a row of a table."""
-    return [
-        name,
-        f"{took:.2f}",
-        *(f"{stages[stage]:.2f}" for stage in ("queued", "restored", "ran", "appended")),
-    ]
+    return name, took, *(stages[stage] for stage in ("queued", "restored", "ran", "appended"))
 
 
-def mixed_lines(load: Mixed) -> list[str]:
-    """The mixed load's table, and how it is to be read."""
-    rows = [
-        round_row("default: checkpoints are made", load.with_checkpoints),
-        round_row("`--restore-target 3600`: none", load.without),
-    ]
-    heads = [f"mixed load, {sum(mixed.SESSIONS.values())} clients", "requests/s", "p50 ms", "p99 ms"]
-    return [table(heads, rows), "", legend(load)]
+def mixed_table(load: Mixed) -> Table:
+    """The mixed load."""
+    heads = columns(f"mixed load, {sum(mixed.SESSIONS.values())} clients", "requests|/s", "p50|ms", "p99|ms")
+    return Table(
+        "mixed",
+        heads,
+        (
+            ("default: checkpoints are made", *mixed.medians(load.with_checkpoints)),
+            ("`--restore-target 3600`: none", *mixed.medians(load.without)),
+        ),
+    )
+
+
+def made(load: Mixed) -> Figures:
+    """The checkpoints that were made meanwhile."""
+    return Figures(
+        "mixed made",
+        "checkpoints meanwhile",
+        (
+            Figure("kept", load.kept),
+            Figure("declined", load.declined),
+            Figure("time of one, on average", load.took, "s"),
+            Figure("stored in all", load.stored / 1e6, "MB"),
+        ),
+    )
 
 
 def legend(load: Mixed) -> str:
@@ -149,26 +153,24 @@ def legend(load: Mixed) -> str:
     return (
         f"Medians of {len(load.without)} rounds of {load.seconds:g} s each, both servers up and loaded in "
         f"turns: {small} sessions with a small state that count and print, {medium} that hold 1 MB and "
-        f"{large} that holds 10 MB, which compute for about 2 ms. {load.kept} checkpoints were kept and "
-        f"{load.declined} declined; they took {load.took:.2f} s on average, and {load.stored / 1e6:.1f} MB "
-        "in all."
+        f"{large} that holds 10 MB, which compute for about 2 ms."
     )
 
 
-def round_row(name: str, rounds: Sequence[Round]) -> list[str]:
-    """One server as a row of a table."""
-    return [name, *mixed.medians(rounds)]
+def rates(recovered: Recovery, growth: Growth | None) -> Figures:
+    """How fast events are replayed."""
+    small = Figure("small events", recovered.per_second, "events/s")
+    tiny = () if growth is None else (Figure(f"{growth.events:,} tiny ones", growth.per_second, "events/s"),)
+    return Figures("replay", "replay", (small, *tiny))
 
 
-def rate_line(recovered: Recovery, growth: Growth | None) -> str:
-    """How fast events are replayed, in a sentence."""
-    long = "" if growth is None else f"; {growth.per_second:,.0f} over {growth.events:,} tiny ones"
-    return f"A replay runs {recovered.per_second:,.0f} small events in a second{long}."
-
-
-def disk_line(disk: Disk) -> str:
-    """What an event takes on disk, in a sentence."""
-    return (
-        f"An event of `n++` takes {disk.all:,.0f} bytes on disk, {disk.bodies:,.0f} of them the encoded "
-        f"event (over {disk.events:,} events, with the write-ahead log emptied)."
+def disk(taken: Disk) -> Figures:
+    """What an event takes on disk."""
+    return Figures(
+        "disk",
+        f"an event of `n++`, over {taken.events:,}, the write-ahead log emptied",
+        (
+            Figure("on disk", taken.all, "bytes"),
+            Figure("of it the encoded event", taken.bodies, "bytes"),
+        ),
     )

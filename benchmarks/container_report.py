@@ -1,4 +1,4 @@
-"""The section on the image and its containers, as tables."""
+"""The section on the image and its containers."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from pathlib import Path
 
 from benchmarks import container
 from benchmarks.container import Measured
-from benchmarks.figures import table
+from benchmarks.figures import Cell, Figure, Figures, Part, Table, Text, columns
 
-HEAD = "## Container"
+TITLE = "Container"
 NO_ENGINE = "Nothing was measured here: there is neither podman nor docker on this machine."
 SHOWN_BYTES = 50_000
 """Of a layer that has a line of its own."""
@@ -23,42 +23,44 @@ def measured(folder: Path, rounds: int) -> Measured | None:
     return None if engine is None else container.measured(engine, folder, rounds)
 
 
-def section(found: Measured | None) -> list[str]:
-    """Its lines, Markdown."""
+def parts(found: Measured | None) -> tuple[Part, ...]:
+    """Its figures."""
     if found is None:
-        return [HEAD, "", NO_ENGINE, ""]
-    return [
-        HEAD,
-        "",
-        table(["part of the image", "MB"], size_rows(found)),
-        "",
-        table(["container", "measured"], life_rows(found)),
-        "",
-        legend(found),
-        "",
-    ]
+        return (Text(NO_ENGINE),)
+    return (
+        Table("size", columns("part of the image", "MB"), size_rows(found)),
+        Table("start", columns("start", "median|s", "least|s", "most|s"), start_rows(found)),
+        Figures("memory", "idle memory", memory_figures(found)),
+        Text(legend(found)),
+    )
 
 
-def size_rows(found: Measured) -> list[list[str]]:
+def size_rows(found: Measured) -> tuple[tuple[Cell, ...], ...]:
     """The sizes, from the base upwards."""
-    return [
-        [f"`{container.BASE}`", _mb(found.base)],
-        *([f"`{_short(layer.step)}`", _mb(layer.size)] for layer in found.layers if layer.size > SHOWN_BYTES),
-        ["all of it", _mb(found.size)],
-        ["without the base", _mb(found.size - found.base)],
-    ]
+    return (
+        (f"`{container.BASE}`", found.base / MB),
+        *((f"`{_short(one.step)}`", one.size / MB) for one in found.layers if one.size > SHOWN_BYTES),
+        ("all of it", found.size / MB),
+        ("without the base", (found.size - found.base) / MB),
+    )
 
 
-def life_rows(found: Measured) -> list[list[str]]:
-    """The times and the memory."""
-    idle = found.idle
-    proportional = "not measured: run as root" if idle.proportional is None else _mib(idle.proportional)
-    return [
-        ["`run` to the first answer of `/api/exec`", _seconds(found.inside)],
-        ["the same without a container", _seconds(found.outside)],
-        ["idle memory: PSS of all processes", proportional],
-        ["idle memory: its control group, files that were read included", _mib(idle.charged)],
-    ]
+def start_rows(found: Measured) -> tuple[tuple[Cell, ...], ...]:
+    """The times until the first answer."""
+    starts = {
+        "`run` to the first answer of `/api/exec`": found.inside,
+        "the same without a container": found.outside,
+    }
+    return tuple((what, statistics.median(times), min(times), max(times)) for what, times in starts.items())
+
+
+def memory_figures(found: Measured) -> tuple[Figure, ...]:
+    """The memory; that of processes is not measured where only root may look."""
+    proportional = None if found.idle.proportional is None else found.idle.proportional / MIB
+    return (
+        Figure("PSS of all processes", proportional, "MiB"),
+        Figure("its control group, files that were read included", found.idle.charged / MIB, "MiB"),
+    )
 
 
 def legend(found: Measured) -> str:
@@ -75,15 +77,3 @@ def _short(step: str, most: int = 60) -> str:
     """The first command of a step, which has no more to it in a table: ``|`` would end the cell."""
     step = re.split(r" (?:&&|\|\|) ", step)[0]
     return step if len(step) <= most else f"{step[: most - 1]}…"
-
-
-def _mb(size: float) -> str:
-    return f"{size / MB:.1f}"
-
-
-def _mib(size: int) -> str:
-    return f"{size / MIB:.0f} MiB"
-
-
-def _seconds(times: list[float]) -> str:
-    return f"{statistics.median(times):.2f} s ({min(times):.2f} to {max(times):.2f})"

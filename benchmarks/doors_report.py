@@ -8,10 +8,11 @@ from pathlib import Path
 from benchmarks import crowded, doors
 from benchmarks.crowd import Kind
 from benchmarks.crowded import COUNTS, Waited
-from benchmarks.figures import table
+from benchmarks.executions_report import scenarios
+from benchmarks.figures import Cell, Part, Table, Text, columns
 from benchmarks.measure import Sample, Scenario
-from benchmarks.report import SCENARIO_HEADS, scenario_row
 
+TITLE = "Doors and crowds"
 SHARE = 3
 """A sample of a door takes this part of another measurement's time, so that ten rows take no minute."""
 WHO: dict[Kind, str] = {
@@ -54,33 +55,25 @@ def measured(folder: Path, rounds: int, seconds: float) -> Measured:
     )
 
 
-def section(found: Measured) -> list[str]:
-    """Its lines, Markdown."""
-    return [
-        "## Doors and crowds",
-        "",
-        table(SCENARIO_HEADS, [scenario_row(scenario, found.doors) for scenario in found.doors]),
-        "",
-        f"Medians of {found.rounds} rounds of {found.seconds:.2g} s each. {DOORS}",
-        "",
-        table(
-            ["a client beside", "p50 ms", "p99 ms", "worst ms", "answers/s", "crowd's /s"],
-            [row(waited) for waited in found.waited],
-        ),
-        "",
-        CROWDED,
-        "",
-    ]
+def parts(found: Measured) -> tuple[Part, ...]:
+    """Its figures."""
+    heads = columns("a client beside", "p50|ms", "p99|ms", "worst|ms", "answers|/s", "crowd's|/s")
+    return (
+        scenarios(found.doors),
+        Text(f"Medians of {found.rounds} rounds of {found.seconds:.2g} s each. {DOORS}"),
+        Table("crowds", heads, tuple(map(row, found.waited))),
+        Text(CROWDED),
+    )
 
 
-def row(waited: Waited) -> list[str]:
+def row(waited: Waited) -> tuple[Cell, ...]:
     """One situation as a row of the table."""
     kind = waited.beside
-    return [
+    return (
         "nobody" if kind is None else WHO[kind].format(COUNTS[kind]),
-        f"{waited.p50:.2f}",
-        f"{waited.p99:.2f}",
-        f"{waited.worst:.0f}",
-        f"{waited.per_second:,.0f}",
-        f"{waited.crowd_per_second:,.0f}" if waited.crowd_per_second else "–",
-    ]
+        waited.p50,
+        waited.p99,
+        waited.worst,
+        waited.per_second,
+        waited.crowd_per_second or None,
+    )

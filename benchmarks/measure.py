@@ -6,11 +6,7 @@ median of the rounds.
 
 from __future__ import annotations
 
-import http.client
-import json
-import shutil
 import statistics
-import subprocess
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -21,17 +17,6 @@ from benchmarks.processes import Cpu, Memory, Server, mcp_v8
 
 COUNT = "globalThis.n = (globalThis.n ?? 0) + 1; console.log('n is', n); n"
 """Changes the session's state, prints, and has a value."""
-
-HOT_LOOP = """(() => {
-  const started = performance.now();
-  let hash = 0x811c9dc5, sum = 0;
-  for (let i = 0; i < 60_000_000; i++) {
-    hash = Math.imul(hash ^ (i & 255), 0x01000193);
-    sum += (hash >>> 0) / (i + 1);
-  }
-  return [performance.now() - started, hash, sum];
-})()"""
-"""Integer and floating-point arithmetic; its value is [milliseconds, two checksums]."""
 
 CLIENTS = 32
 NEW_SESSIONS = 100
@@ -61,15 +46,6 @@ class Sample:
     latencies_us: list[int]
     cpu: Cpu
     """Milliseconds of CPU a request."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class HotLoop:
-    """Best times of the numeric loop, ms."""
-
-    here: float
-    node: float | None
-    """None where there is no Node.js."""
 
 
 def execute(code: str, session: str | None = None) -> str:
@@ -187,40 +163,3 @@ def readings(server: Server, count: int) -> Iterator[Memory]:
     for _ in range(count):
         yield server.memory()
         time.sleep(0.5)
-
-
-def hot_loop(server: Server, times: int) -> HotLoop:
-    """Time the numeric loop here and in Node.js, in turns. Raises LoadError if their values differ."""
-    node = shutil.which("node")
-    here_ms, node_ms = [], []
-    for _ in range(times):
-        elapsed, *values = run_here(server, HOT_LOOP)
-        here_ms.append(elapsed)
-        if node is None:
-            continue
-        elapsed, *node_values = run_in_node(node, HOT_LOOP)
-        node_ms.append(elapsed)
-        if values != node_values:
-            raise load.LoadError(f"the loop came to {values} here and to {node_values} in Node.js")
-    return HotLoop(here=min(here_ms), node=min(node_ms, default=None))
-
-
-def run_here(server: Server, code: str) -> list[float]:
-    """The value of ``code`` in the session ``hot``."""
-    connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=60)
-    body = json.dumps({"code": code, "session": "hot"})
-    connection.request("POST", "/api/exec", body, {"Content-Type": "application/json"})
-    answer = json.loads(connection.getresponse().read())
-    connection.close()
-    if answer.get("status") != "completed":
-        raise load.LoadError(f"the hot loop: {answer}")
-    value: list[float] = answer["result_json"]
-    return value
-
-
-def run_in_node(node: str, code: str) -> list[float]:
-    """The value of ``code`` in a fresh Node.js."""
-    script = f"console.log(JSON.stringify({code}))"
-    ended = subprocess.run([node, "-e", script], capture_output=True, check=True, timeout=60)
-    value: list[float] = json.loads(ended.stdout)
-    return value

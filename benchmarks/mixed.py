@@ -99,13 +99,13 @@ def measured(folder: Path, rounds: int, seconds: float) -> Mixed:
     )
 
 
-def medians(rounds: Sequence[Round]) -> list[str]:
+def medians(rounds: Sequence[Round]) -> tuple[float, float, float]:
     """Rate, p50 and p99, each the median of the rounds."""
-    return [
-        f"{statistics.median(one.per_second for one in rounds):,.0f}",
-        f"{statistics.median(one.p50 for one in rounds):.2f}",
-        f"{statistics.median(one.p99 for one in rounds):.2f}",
-    ]
+    return (
+        statistics.median(one.per_second for one in rounds),
+        statistics.median(one.p50 for one in rounds),
+        statistics.median(one.p99 for one in rounds),
+    )
 
 
 def begin(server: Server) -> None:

@@ -6,6 +6,7 @@ import pytest
 
 from benchmarks import container_report
 from benchmarks.container import Idle, Layer, Measured, found_engine, parse_size, parse_step
+from benchmarks.figures import Figure, Text
 
 
 def test_sizes_are_read_as_podman_and_docker_print_them() -> None:
@@ -29,7 +30,7 @@ def test_steps_are_those_of_the_dockerfile() -> None:
 def test_a_machine_without_an_engine_is_a_sentence_in_the_report(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CONTAINER_ENGINE", "no-such-engine")
     assert found_engine() is None
-    assert container_report.NO_ENGINE in container_report.section(None)
+    assert container_report.parts(None) == (Text(container_report.NO_ENGINE),)
 
 
 def test_the_report_tells_the_base_from_what_is_on_it() -> None:
@@ -46,9 +47,10 @@ def test_the_report_tells_the_base_from_what_is_on_it() -> None:
         outside=[1.0, 1.0, 1.0],
         idle=Idle(proportional=None, charged=100 << 20),
     )
-    rows = dict([*container_report.size_rows(found), *container_report.life_rows(found)])
-    assert (rows["all of it"], rows["without the base"]) == ("329.0", "202.0")
-    assert (rows["`COPY /usr/local`"], rows["`RUN mcp-v8 selftest`"]) == ("187.0", "2.8")
-    assert "`RUN ldconfig`" not in rows
-    assert rows["`run` to the first answer of `/api/exec`"] == "1.50 s (1.25 to 2.00)"
-    assert rows["idle memory: PSS of all processes"] == "not measured: run as root"
+    sizes = dict(container_report.size_rows(found))
+    assert (sizes["all of it"], sizes["without the base"]) == (329.0, 202.0)
+    assert (sizes["`COPY /usr/local`"], sizes["`RUN mcp-v8 selftest`"]) == (187.0, 2.83)
+    assert "`RUN ldconfig`" not in sizes
+    starts = {what: times for what, *times in container_report.start_rows(found)}
+    assert starts["`run` to the first answer of `/api/exec`"] == [1.5, 1.25, 2.0]
+    assert container_report.memory_figures(found)[0] == Figure("PSS of all processes", None, "MiB")
