@@ -19,6 +19,8 @@ from benchmarks import (
     container_report,
     doors_report,
     executions_report,
+    layers,
+    layers_report,
     markdown,
     results,
     security_report,
@@ -46,6 +48,11 @@ def executions(effort: Effort) -> tuple[Part, ...]:
     """The section on executions."""
     found = executions_report.measured(effort.folder, effort.rounds, effort.seconds)
     return executions_report.parts(found)
+
+
+def where_time_goes(effort: Effort) -> tuple[Part, ...]:
+    """The section on layers."""
+    return layers_report.parts(layers.measured(effort.folder, effort.rounds, effort.seconds / 3))
 
 
 def doors(effort: Effort) -> tuple[Part, ...]:
@@ -83,6 +90,7 @@ def container(effort: Effort) -> tuple[Part, ...]:
 
 SECTIONS: dict[str, tuple[str, Callable[[Effort], tuple[Part, ...]]]] = {
     "executions": (executions_report.TITLE, executions),
+    "layers": (layers_report.TITLE, where_time_goes),
     "doors": (doors_report.TITLE, doors),
     "checkpoints": (checkpoint_report.TITLE, checkpoints),
     "security": (security_report.TITLE, security),

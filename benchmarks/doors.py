@@ -10,6 +10,8 @@ from benchmarks.measure import CLIENTS, COUNT, NOOP_MANY, NOOP_ONE, Sample, Scen
 from benchmarks.processes import Server, mcp_v8, noop_server
 
 SERVER, BARE = "server", "bare"
+BARE_NAME = "no-op on our connections"
+REST, MCP, MCP_SESSIONLESS = "`POST /api/exec`", "`/mcp` with sessions", "`/mcp` of 2026-07-28"
 WENT_WELL = '"isError":false'
 
 
@@ -26,15 +28,15 @@ def measured(folder: Path, count: int, seconds: float) -> dict[Scenario, list[Sa
 
 def scenarios(server: Server) -> Sequence[Scenario]:
     """The doors. Opens MCP's sessions, one for each client."""
-    return (NOOP_MANY, _bare(CLIENTS), *_doors(server, CLIENTS), NOOP_ONE, _bare(1), *_doors(server, 1))
+    return (NOOP_MANY, bare(CLIENTS), *doors(server, CLIENTS), NOOP_ONE, bare(1), *doors(server, 1))
 
 
-def _bare(clients: int) -> Scenario:
+def bare(clients: int) -> Scenario:
     """What the connections below the doors take by themselves."""
-    return Scenario(name="no-op on our connections", server=BARE, requests=(execute(COUNT),) * clients)
+    return Scenario(name=BARE_NAME, server=BARE, requests=(execute(COUNT),) * clients)
 
 
-def _doors(server: Server, clients: int) -> Sequence[Scenario]:
+def doors(server: Server, clients: int) -> Sequence[Scenario]:
     """All doors, with so many clients, each with a session of its own behind each door."""
     names = [f"{clients}-{i}" for i in range(clients)]
     rest = tuple(execute(COUNT, f"rest-{name}") for name in names)
@@ -45,7 +47,7 @@ def _doors(server: Server, clients: int) -> Sequence[Scenario]:
     )
     sessionless = tuple(mcp_requests.sessionless_call(COUNT, f"sessionless-{name}") for name in names)
     return (
-        Scenario(name="`POST /api/exec`", server=SERVER, requests=rest),
-        Scenario(name="`/mcp` with sessions", server=SERVER, requests=calls, expect=WENT_WELL),
-        Scenario(name="`/mcp` of 2026-07-28", server=SERVER, requests=sessionless, expect=WENT_WELL),
+        Scenario(name=REST, server=SERVER, requests=rest),
+        Scenario(name=MCP, server=SERVER, requests=calls, expect=WENT_WELL),
+        Scenario(name=MCP_SESSIONLESS, server=SERVER, requests=sessionless, expect=WENT_WELL),
     )

@@ -7,6 +7,7 @@ is it: a plan as JSON on stdin, a tally as JSON on stdout.
 
 from __future__ import annotations
 
+import itertools
 import json
 import select
 import socket
@@ -38,7 +39,9 @@ class Plan:
 
     port: int
     requests: list[str]
-    """One complete HTTP request per connection."""
+    """Complete HTTP requests, one for each connection, which repeats it; but see ``clients``."""
+    clients: int = 0
+    """Connections that take the requests in turns, however many there are; 0: as many as requests."""
     expect: str = ""
     """What every answer must contain, beside the status 200."""
     seconds: float
@@ -113,11 +116,15 @@ class Connection:
 
     def __init__(self, port: int, request: bytes) -> None:
         self.port = port
-        self.request = request
-        self.counted = COUNTER in request
+        self.repeat(request)
         self.sent_at = 0
         self.answer = b""
         self.open()
+
+    def repeat(self, request: bytes) -> None:
+        """Send this one from now on."""
+        self.request = request
+        self.counted = COUNTER in request
 
     def open(self) -> None:
         """Connect, anew where the server ended the previous connection."""
@@ -152,7 +159,8 @@ class Connection:
 def drive(plan: Plan) -> Tally:
     """Carry out the plan in this process."""
     expect = plan.expect.encode()
-    connections = [Connection(plan.port, request.encode()) for request in plan.requests]
+    turns = itertools.cycle([request.encode() for request in plan.requests])
+    connections = [Connection(plan.port, next(turns)) for _ in range(plan.clients or len(plan.requests))]
     poll = select.epoll()
     by_fd = {}
     for connection in connections:
@@ -187,6 +195,8 @@ def drive(plan: Plan) -> Tally:
                 connection.open()
                 by_fd[connection.socket.fileno()] = connection
                 poll.register(connection.socket, select.EPOLLIN)
+            if plan.clients:
+                connection.repeat(next(turns))
             connection.send(plan.first + sent)
             sent += 1
     tally.seconds = (time.perf_counter_ns() - started) / 1e9
