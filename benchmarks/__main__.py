@@ -23,6 +23,7 @@ from benchmarks import (
     layers_report,
     markdown,
     results,
+    scale_report,
     security_report,
 )
 from benchmarks.figures import Part
@@ -60,6 +61,12 @@ def doors(effort: Effort) -> tuple[Part, ...]:
     return doors_report.parts(doors_report.measured(effort.folder, effort.rounds, effort.seconds))
 
 
+def scale(effort: Effort) -> tuple[Part, ...]:
+    """The section on scale."""
+    found = scale_report.measured(effort.folder, effort.rounds, effort.seconds, quick=effort.quick)
+    return scale_report.parts(found)
+
+
 def checkpoints(effort: Effort) -> tuple[Part, ...]:
     """The section on checkpoints and recovery."""
     found = checkpoint_report.measured(effort.folder, effort.rounds, effort.seconds, quick=effort.quick)
@@ -92,6 +99,7 @@ SECTIONS: dict[str, tuple[str, Callable[[Effort], tuple[Part, ...]]]] = {
     "executions": (executions_report.TITLE, executions),
     "layers": (layers_report.TITLE, where_time_goes),
     "doors": (doors_report.TITLE, doors),
+    "scale": (scale_report.TITLE, scale),
     "checkpoints": (checkpoint_report.TITLE, checkpoints),
     "security": (security_report.TITLE, security),
     "replay_cli": (commands_report.TITLE, replay_cli),

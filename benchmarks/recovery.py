@@ -65,7 +65,7 @@ def measured(folder: Path, rounds: int, *, events: int = EVENTS) -> Recovery:
 
 async def _measure(folder: Path, rounds: int, events: int) -> Recovery:
     async with open_engine(folder) as engine:
-        await _fill(engine, "long", events)
+        await fill(engine, "long", events)
         point = await engine.state("long")
         new = [await engine.restore(None) for _ in range(4 * rounds)]
         replayed = [await engine.restore(point) for _ in range(rounds)]
@@ -86,7 +86,7 @@ async def _wake(engine: Engine, names: Sequence[str], events: int, *, kept: bool
     """Wake sessions of so many events, one after the other; each with or without a checkpoint."""
     answers: list[Answer] = []
     for name in names:
-        await _fill(engine, name, events)
+        await fill(engine, name, events)
         if bool(await engine.sleep(name)) is not kept:
             raise LoadError(
                 f"a session of {events} events slept {'without' if kept else 'with'} a checkpoint"
@@ -98,6 +98,6 @@ async def _wake(engine: Engine, names: Sequence[str], events: int, *, kept: bool
     return Wake(took=statistics.median(answer.took for answer in answers), stages=stages(answers))
 
 
-async def _fill(engine: Engine, session: str, events: int) -> None:
+async def fill(engine: Engine, session: str, events: int) -> None:
     for i in range(events):
         await engine.run(CODE[i % len(CODE)], session)
