@@ -35,9 +35,13 @@ types:
 fmt:
     {{bin}}/ruff format . && {{bin}}/ruff check --fix .
 
-# The mini-benchmark (`just bench --quick` takes less than a minute)
+# The benchmarks (`just bench --quick` takes some minutes, `just bench --only layers` measures one section)
 bench *args:
     {{bin}}/python -m benchmarks {{args}}
+
+# The plots of its results that docs/performance.md shows, after `pip install -e '.[bench]'`
+plots:
+    {{bin}}/python -m benchmarks.drawing
 
 # The Web Platform Tests as a table; words choose cases by name
 wpt *words:

@@ -45,10 +45,8 @@ def layers(found: Layers) -> dict[str, float]:
     """Milliseconds of each layer of an execution over REST; their sum is what a whole server takes."""
     return {
         "HTTP: connection, parser, answer": found.bare.server,
-        "REST: route, checks, JSON": found.rest.server - found.bare.server - found.engine.server,
-        "actor: mailbox, state machine, shares of processors": (
-            found.engine.server - found.log.server - found.worker.server
-        ),
+        "REST: gate, checks, JSON, metrics": found.rest.server - found.bare.server - found.engine.server,
+        "actor: mailbox, session, processors": (found.engine.server - found.log.server - found.worker.server),
         "log: encoding, hash, commit": found.log.server,
         "wire: messages to the worker": found.worker.server,
         "worker: messages to the server": found.rest.workers - found.isolate,

@@ -21,6 +21,8 @@ SCHEMA = 1
 RESULTS = Path(__file__).with_name("results.json")
 ORDER = (
     "executions",
+    "load",
+    "peers",
     "layers",
     "doors",
     "scale",
