@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 
 import msgspec
 from msgspec import Struct
+from msgspec.structs import replace
 
 from benchmarks.figures import Cell, Table
 from benchmarks.results import Results, Section
@@ -133,9 +134,18 @@ def loops_beside_node(section: Section) -> Plot | None:
     return bars(table, "loops", "time relative to Node.js", "hot loop", "relative")
 
 
+def rate_of_peers(section: Section) -> Plot | None:
+    """Rates of what users would take instead, with the most clients."""
+    table = section.part(Table, "peers")
+    clients = max(numbers(table.column("clients")))
+    most = replace(table, rows=tuple(row for row in table.rows if clients in row[1:2]))
+    return bars(most, "rate-of-peers", f"executions/s of {clients:g} clients", "peer", "executions/s")
+
+
 SHOWN: dict[str, tuple[Callable[[Section], Plot | None], ...]] = {
     "executions": (loops_beside_node,),
     "layers": (time_by_layer,),
+    "peers": (rate_of_peers,),
     "scale": (rate_by_clients, restore_by_history, memory_by_sessions, latency_by_store),
 }
 """By the section that it is taken from."""

@@ -66,6 +66,15 @@ def test_bars_are_the_layers_without_their_sum() -> None:
     )
 
 
+def test_peers_are_shown_with_the_most_clients() -> None:
+    heads = columns("peer", "clients", "executions|/s")
+    rows = (("mcp-v8", 1, 700.0), ("Node.js", 1, 30.0), ("mcp-v8", 32, 1_200.0), ("Node.js", 32, 60.0))
+    (plot,) = plots.of(section("peers", Table("peers", heads, rows)))
+    assert isinstance(plot, Bars)
+    assert (plot.x, plot.labels) == ("executions/s of 32 clients", ("mcp-v8", "Node.js"))
+    assert plot.values == (1_200, 60)
+
+
 def test_lines_are_columns_of_a_table() -> None:
     table = Table("t", columns("clients", "rate|/s"), ((1, 100.0), (32, 1_000.0)))
     assert plots.line(table, "a", "clients", "rate/s") == Series("a", (1, 32), (100, 1_000))
