@@ -20,6 +20,10 @@ ENOUGH_FOR_P999 = 2_000
 SCENARIO_COLUMNS: tuple[Column, ...] = columns(
     "scenario", "clients", "requests|/s", "of no-op", "p50|ms", "p99|ms", "p99.9|ms"
 ) + columns("server CPU|ms", "zygote|ms", "workers|ms")
+LOOPS = (
+    "Best of some times each, in turns; all came to the same values. Node.js collects garbage on other "
+    "processors meanwhile; a session's process has one thread, as Node.js has with `--single-threaded`."
+)
 ROOT_ONLY = "Memory of the workers could not be read: run as root."
 
 
@@ -62,7 +66,7 @@ def parts(found: Measured) -> tuple[Part, ...]:
         scenarios(found.samples),
         Text(legend(found.rounds, found.seconds)),
         loops_table(found.loops),
-        Text("Best of some times each, in turns; both came to the same values."),
+        Text(LOOPS),
         image_figures(found.cost),
         *memory_parts(found.memory),
     )
@@ -122,8 +126,9 @@ def scenario_row(scenario: Scenario, samples: dict[Scenario, list[Sample]]) -> t
 
 def loops_table(timed: Sequence[Loop]) -> Table:
     """The hot loops."""
-    heads = columns("hot loop", "in a session|ms", "in Node.js|ms", "relative")
-    return Table("loops", heads, tuple((loop.name, loop.here, loop.node, loop.relative) for loop in timed))
+    heads = columns("hot loop", "in a session|ms", "in Node.js|ms", "relative", "Node.js, one thread|ms")
+    rows = ((loop.name, loop.here, loop.node, loop.relative, loop.node_alone) for loop in timed)
+    return Table("loops", heads, tuple(rows))
 
 
 def image_figures(cost: ImageCost) -> Figures:

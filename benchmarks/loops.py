@@ -63,7 +63,9 @@ class Loop:
     name: str
     here: float
     node: float | None
-    """None where there is no Node.js."""
+    """None where there is no Node.js, as the next."""
+    node_alone: float | None
+    """In Node.js with one thread, as a worker has: without it another processor collects garbage."""
 
     @property
     def relative(self) -> float | None:
@@ -83,17 +85,25 @@ def _measured(server: Server, node: str | None, name: str, times: int) -> Loop:
         f"const values = (() => {{{BODIES[name]}\n}})(); "
         "return [performance.now() - started, ...values] })()"
     )
-    here_ms, node_ms = [], []
+    here_ms: list[float] = []
+    node_ms: list[float] = []
+    alone_ms: list[float] = []
     for _ in range(times):
         elapsed, *values = run_here(server, code)
         here_ms.append(elapsed)
         if node is None:
             continue
-        elapsed, *node_values = run_in_node(node, code)
-        node_ms.append(elapsed)
-        if values != node_values:
-            raise load.LoadError(f"{name} came to {values} here and to {node_values} in Node.js")
-    return Loop(name=name, here=min(here_ms), node=min(node_ms, default=None))
+        for taken, flags in ((node_ms, []), (alone_ms, ["--single-threaded"])):
+            elapsed, *node_values = run_in_node(node, code, *flags)
+            taken.append(elapsed)
+            if values != node_values:
+                raise load.LoadError(f"{name} came to {values} here and to {node_values} in Node.js")
+    return Loop(
+        name=name,
+        here=min(here_ms),
+        node=min(node_ms, default=None),
+        node_alone=min(alone_ms, default=None),
+    )
 
 
 def run_here(server: Server, code: str) -> list[float]:
@@ -109,9 +119,9 @@ def run_here(server: Server, code: str) -> list[float]:
     return value
 
 
-def run_in_node(node: str, code: str) -> list[float]:
-    """The value of ``code`` in a fresh Node.js."""
+def run_in_node(node: str, code: str, *flags: str) -> list[float]:
+    """The value of ``code`` in a fresh Node.js with these flags."""
     script = f"console.log(JSON.stringify({code}))"
-    ended = subprocess.run([node, "-e", script], capture_output=True, check=True, timeout=60)
+    ended = subprocess.run([node, *flags, "-e", script], capture_output=True, check=True, timeout=60)
     value: list[float] = json.loads(ended.stdout)
     return value
