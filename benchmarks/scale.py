@@ -133,7 +133,7 @@ def stored(folder: Path, sizes: Sequence[int], seconds: float) -> list[Stored]:
     found = []
     for size in sizes:
         store = folder / str(size)
-        trio.run(_fill, store, size)
+        trio.run(fill, store, size)
         began = time.perf_counter()
         with mcp_v8("--directory-path", str(store)) as server:
             ready = time.perf_counter() - began
@@ -149,7 +149,7 @@ def stored(folder: Path, sizes: Sequence[int], seconds: float) -> list[Stored]:
     return found
 
 
-async def _fill(store: Path, sessions: int) -> None:
+async def fill(store: Path, sessions: int) -> None:
     """Sessions named by numbers of eight digits, all of them copies of one that the engine made."""
     async with open_engine(store) as engine:
         await engine.run(COUNT, "original")
