@@ -8,7 +8,7 @@ from pathlib import Path
 
 from benchmarks import container
 from benchmarks.container import Measured
-from benchmarks.figures import Cell, Figure, Figures, Part, Table, Text, columns
+from benchmarks.figures import ROOT_ONLY, Cell, Figure, Figures, Part, Table, Text, columns
 
 TITLE = "Container"
 NO_ENGINE = "Nothing was measured here: there is neither podman nor docker on this machine."
@@ -31,6 +31,7 @@ def parts(found: Measured | None) -> tuple[Part, ...]:
         Table("size", columns("part of the image", "MB"), size_rows(found)),
         Table("start", columns("start", "median|s", "least|s", "most|s"), start_rows(found)),
         Figures("memory", "idle memory", memory_figures(found)),
+        *([ROOT_ONLY] if found.idle.proportional is None else []),
         Text(legend(found)),
     )
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from benchmarks import image, loops, measure
-from benchmarks.figures import Cell, Column, Figure, Figures, Part, Table, Text, columns
+from benchmarks.figures import ROOT_ONLY, Cell, Column, Figure, Figures, Part, Table, Text, columns
 from benchmarks.image import ImageCost
 from benchmarks.load import percentile
 from benchmarks.loops import NUMERIC, Loop
@@ -24,7 +24,6 @@ LOOPS = (
     "Best of some times each, in turns; all came to the same values. Node.js collects garbage on other "
     "processors meanwhile; a session's process has one thread, as Node.js has with `--single-threaded`."
 )
-ROOT_ONLY = "Memory of the workers could not be read: run as root."
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -150,7 +149,7 @@ def image_figures(cost: ImageCost) -> Figures:
 def memory_parts(memory: Memory | None) -> tuple[Part, ...]:
     """What an idle session takes."""
     if memory is None:
-        return (Text(ROOT_ONLY),)
+        return (ROOT_ONLY,)
     return (
         Figures(
             "idle memory",

@@ -85,6 +85,8 @@ class Text(Struct, frozen=True, tag="text"):
 
 Part = Figures | Table | Text
 
+ROOT_ONLY = Text("Memory of the processes could not be read: run as root.")
+
 
 def columns(*headings: str) -> tuple[Column, ...]:
     """Columns, each given as its name, or as name and unit with ``|`` between them."""

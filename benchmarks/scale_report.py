@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from benchmarks import lengths, scale
-from benchmarks.figures import Part, Table, Text, columns
+from benchmarks.figures import ROOT_ONLY, Part, Table, Text, columns
 from benchmarks.lengths import Restored
 from benchmarks.measure import CLIENTS
 from benchmarks.scale import Held, Rate, Stored
@@ -25,7 +25,6 @@ LIVE = (
     "Growth of the workers and their zygote, for each idle session; PSS has a share of what they have in "
     "common. A GiB holds as many as their PSS lets it."
 )
-ROOT_ONLY = "Memory of the workers could not be read: run as root."
 RESTORES = (
     "Medians, until a worker that was ready is in the last state of a small session. What a restore takes by "
     "what the session holds is in the section on checkpoints."
@@ -94,7 +93,7 @@ def by_sessions(found: dict[int, Rate]) -> Table:
 def live_parts(found: Sequence[Held] | None) -> tuple[Part, ...]:
     """Memory of live sessions."""
     if found is None:
-        return (Text(ROOT_ONLY),)
+        return (ROOT_ONLY,)
     heads = columns("live sessions", "private each|KiB", "PSS each|KiB", "PSS of all|MiB", "a GiB holds")
     rows = (
         (one.sessions, one.private, one.proportional, one.everything, round(KIB_OF_GIB / one.proportional))

@@ -6,7 +6,7 @@ import pytest
 
 from benchmarks import container_report
 from benchmarks.container import Idle, Layer, Measured, found_engine, parse_size, parse_step
-from benchmarks.figures import Figure, Text
+from benchmarks.figures import ROOT_ONLY, Figure, Text
 
 
 def test_sizes_are_read_as_podman_and_docker_print_them() -> None:
@@ -53,4 +53,5 @@ def test_the_report_tells_the_base_from_what_is_on_it() -> None:
     assert "`RUN ldconfig`" not in sizes
     starts = {what: times for what, *times in container_report.start_rows(found)}
     assert starts["`run` to the first answer of `/api/exec`"] == [1.5, 1.25, 2.0]
+    assert ROOT_ONLY in container_report.parts(found)
     assert container_report.memory_figures(found)[0] == Figure("PSS of all processes", None, "MiB")
