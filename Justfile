@@ -39,6 +39,10 @@ fmt:
 bench *args:
     {{bin}}/python -m benchmarks {{args}}
 
+# What they compare with, of which they else say that it is not there; isolated-vm is compiled, for a few minutes
+bench-peers:
+    {{bin}}/pip install -q -e '.[peers]' && npm ci --no-audit --no-fund --prefix benchmarks/peers
+
 # The plots of its results that docs/performance.md shows, after `pip install -e '.[bench]'`
 plots:
     {{bin}}/python -m benchmarks.drawing

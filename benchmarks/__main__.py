@@ -21,7 +21,9 @@ from benchmarks import (
     executions_report,
     layers,
     layers_report,
+    load_report,
     markdown,
+    peers_report,
     results,
     scale_report,
     security_report,
@@ -49,6 +51,17 @@ def executions(effort: Effort) -> tuple[Part, ...]:
     """The section on executions."""
     found = executions_report.measured(effort.folder, effort.rounds, effort.seconds)
     return executions_report.parts(found)
+
+
+def load(effort: Effort) -> tuple[Part, ...]:
+    """The section on the open loop."""
+    return load_report.parts(load_report.measured(effort.folder, effort.seconds, quick=effort.quick))
+
+
+def peers(effort: Effort) -> tuple[Part, ...]:
+    """The section on peers."""
+    found = peers_report.measured(effort.folder, effort.rounds, effort.seconds, quick=effort.quick)
+    return peers_report.parts(found)
 
 
 def where_time_goes(effort: Effort) -> tuple[Part, ...]:
@@ -97,6 +110,8 @@ def container(effort: Effort) -> tuple[Part, ...]:
 
 SECTIONS: dict[str, tuple[str, Callable[[Effort], tuple[Part, ...]]]] = {
     "executions": (executions_report.TITLE, executions),
+    "load": (load_report.TITLE, load),
+    "peers": (peers_report.TITLE, peers),
     "layers": (layers_report.TITLE, where_time_goes),
     "doors": (doors_report.TITLE, doors),
     "scale": (scale_report.TITLE, scale),

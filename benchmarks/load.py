@@ -17,6 +17,10 @@ import time
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from _typeshed import DataclassInstance
 
 COUNTER = b"########"
 """In a request, stands for a number of as many digits, another one each time it is sent."""
@@ -97,24 +101,30 @@ def _lines(headers: dict[str, str]) -> str:
 
 def run(plan: Plan) -> Tally:
     """Carry out the plan in a process of its own. Raises LoadError."""
+    return Tally(**apart("benchmarks.load", plan, plan.seconds))
+
+
+def apart(module: str, plan: DataclassInstance, seconds: float) -> dict[str, Any]:
+    """What the module, as a program, makes of a plan that takes so long. Raises LoadError if it fails."""
     ended = subprocess.run(
-        [sys.executable, "-m", "benchmarks.load"],
+        [sys.executable, "-m", module],
         input=json.dumps(asdict(plan)),
         capture_output=True,
         text=True,
         cwd=Path(__file__).parent.parent,
-        timeout=plan.seconds + 2 * PATIENCE,
+        timeout=seconds + 2 * PATIENCE,
         check=False,
     )
     if ended.returncode:
         raise LoadError(ended.stderr.strip())
-    return Tally(**json.loads(ended.stdout))
+    made: dict[str, Any] = json.loads(ended.stdout)
+    return made
 
 
 class Connection:
     """One connection and the request that it repeats."""
 
-    def __init__(self, port: int, request: bytes) -> None:
+    def __init__(self, port: int, request: bytes = b"") -> None:
         self.port = port
         self.repeat(request)
         self.sent_at = 0

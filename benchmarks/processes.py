@@ -71,7 +71,7 @@ class Server:
     pid: int
 
     def cpu(self) -> Cpu:
-        """CPU time so far. A worker's time stays counted, under its zygote, after its end."""
+        """CPU time so far. That of processes that have ended stays counted, as workers'."""
         stats = all_stats()
         zygotes = {pid for pid, stat in stats.items() if stat.parent == self.pid}
         workers = descendants(self.pid, stats) - zygotes
@@ -79,7 +79,8 @@ class Server:
             server=stats[self.pid].own_ms,
             zygote=sum(stats[pid].own_ms for pid in zygotes),
             workers=sum(stats[pid].own_ms + stats[pid].reaped_ms for pid in workers)
-            + sum(stats[pid].reaped_ms for pid in zygotes),
+            + sum(stats[pid].reaped_ms for pid in zygotes)
+            + stats[self.pid].reaped_ms,
         )
 
     def memory(self) -> Memory:

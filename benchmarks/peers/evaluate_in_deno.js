@@ -1,0 +1,1 @@
+console.log(JSON.stringify((0, eval)(Deno.args[0])));
