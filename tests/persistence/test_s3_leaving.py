@@ -151,10 +151,11 @@ async def test_nobody_who_is_cancelled_waits_for_long_for_a_blob(bucket: Bucket,
 
 
 async def test_what_ends_soon_after_a_cancellation_is_waited_for_and_what_has_not_begun_is_not() -> None:
-    go_on, limiter = threading.Event(), trio.CapacityLimiter(1)
+    begun, go_on, limiter = trio.Event(), threading.Event(), trio.CapacityLimiter(1)
     results: list[str] = []
 
     def wait(what: str) -> str:
+        trio.from_thread.run_sync(begun.set)
         assert go_on.wait(BOUND_SECONDS)
         return what
 
@@ -164,7 +165,7 @@ async def test_what_ends_soon_after_a_cancellation_is_waited_for_and_what_has_no
     with trio.fail_after(BOUND_SECONDS):
         async with trio.open_nursery() as nursery:
             nursery.start_soon(work, "first")
-            await trio.testing.wait_all_tasks_blocked()
+            await begun.wait()
             nursery.start_soon(work, "second")
             await trio.testing.wait_all_tasks_blocked()
             nursery.cancel_scope.cancel()
