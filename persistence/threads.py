@@ -16,19 +16,28 @@ class NoThread(Exception):
     """The machine gave none; nothing was done."""
 
 
-async def run(work: Callable[[], T], limiter: trio.CapacityLimiter) -> T:
+async def run(work: Callable[[], T], limiter: trio.CapacityLimiter, *, abandon: bool = False) -> T:
     """What ``work`` comes to in a thread; once it has begun, a cancellation waits for its end.
 
-    Raises NoThread.
+    ``abandon``: it does not, and the work goes on, of which nobody hears. Raises NoThread.
     """
-    return await _run(work, limiter, abandon=False)
+    begun = False
+
+    def begin() -> T:
+        nonlocal begun
+        begun = True
+        return work()
+
+    try:
+        return await trio.to_thread.run_sync(begin, limiter=limiter, abandon_on_cancel=abandon)
+    except RuntimeError as failed:  # of Python's threads; one that ``work`` raises is a bug
+        if begun:
+            raise
+        raise NoThread(NO_THREAD) from failed
 
 
 async def run_awhile(work: Callable[[], T], limiter: trio.CapacityLimiter, seconds: float) -> T:
-    """The same, but a cancellation waits only for so long: then the work goes on, and nobody hears of it.
-
-    What ends in time is returned as if nobody had cancelled.
-    """
+    """The same; a cancellation waits for so long at most. What ends in time is returned all the same."""
     begun = False
     result: list[T] = []
     failure: Exception | None = None
@@ -49,7 +58,7 @@ async def run_awhile(work: Callable[[], T], limiter: trio.CapacityLimiter, secon
         nursery.start_soon(watch)
         with working:
             try:
-                result.append(await _run(begin, limiter, abandon=True))
+                result.append(await run(begin, limiter, abandon=True))
             except Exception as failed:  # noqa: BLE001 (raised again, outside of the nursery)
                 failure = failed
         nursery.cancel_scope.cancel()
@@ -58,19 +67,3 @@ async def run_awhile(work: Callable[[], T], limiter: trio.CapacityLimiter, secon
     if not result:
         await trio.lowlevel.checkpoint_if_cancelled()
     return result[0]
-
-
-async def _run(work: Callable[[], T], limiter: trio.CapacityLimiter, *, abandon: bool) -> T:
-    begun = False
-
-    def begin() -> T:
-        nonlocal begun
-        begun = True
-        return work()
-
-    try:
-        return await trio.to_thread.run_sync(begin, limiter=limiter, abandon_on_cancel=abandon)
-    except RuntimeError as failed:  # of Python's threads; one that ``work`` raises is a bug
-        if begun:
-            raise
-        raise NoThread(NO_THREAD) from failed

@@ -28,7 +28,7 @@ from engine.errors import AppendConflict, Conflict, EngineError, StoreCorrupt, S
 from engine.events import Created, Forked
 from persistence import changes, folders
 from persistence.adoption import Lineage
-from persistence.changes import Appended, Change
+from persistence.changes import Adopted, Appended, Change
 from persistence.eventlog import SessionRow
 from persistence.schema import connect, renew_wal, used_bytes
 
@@ -69,11 +69,11 @@ class Note(Struct, frozen=True):
 class Append:
     """Records that are to be written together, the task that waits, and what came of it.
 
-    A ``lineage`` holds its records itself. Without records it only tries whether something can be written, a
-    ``note`` for example.
+    A ``lineage`` holds its records itself; where the log is kept elsewhere they are there already, as
+    ``adopted`` says. Without records it only tries whether something can be written, a ``note`` for example.
     """
 
-    __slots__ = ("failure", "lineage", "note", "noted", "records", "since", "size", "task")
+    __slots__ = ("adopted", "failure", "lineage", "note", "noted", "records", "since", "size", "task")
 
     def __init__(
         self,
@@ -81,10 +81,12 @@ class Append:
         task: trio.lowlevel.Task,
         note: Note | None = None,
         lineage: Lineage | None = None,
+        adopted: Adopted | None = None,
     ) -> None:
         self.records = records
         self.note = note
         self.lineage = lineage
+        self.adopted = adopted
         self.task = task
         self.since = time.monotonic()
         self.size = 0 if note is None else note.size
@@ -101,7 +103,7 @@ class Elsewhere(Protocol):
     def ship(
         self,
         db: sqlite3.Connection,
-        written: Sequence[Change | Lineage],
+        written: Sequence[Change],
         patience: Callable[[str, float], object],
     ) -> None:
         """Make durable what was written in the open transaction of ``db``, which is then committed.
@@ -389,10 +391,10 @@ def behind(path: Path, failure: sqlite3.Error) -> StoreError:
     )
 
 
-def _told(append: Append) -> Sequence[Change | Lineage]:
+def _told(append: Append) -> Sequence[Change]:
     """What an append, which was written, came to."""
-    if append.lineage is not None:
-        return (append.lineage,)
+    if append.adopted is not None:
+        return (append.adopted,)
     return (Appended(changes.stored(append.records)),) if append.records else append.noted
 
 

@@ -90,7 +90,7 @@ class Compaction:
             made[-2:] = [self._put(merged, before.first, last.last)]
         named = [*self.manifest.imports, *_imports(found)]
         if self._publish(upto, journal.holder, made, named, self.manifest.base):
-            # not those that a later batch names: they were put before it, but after this one
+            # not those that a later batch names: they were put less than the grace period before this one
             at = datetime.fromtimestamp(found[-1].at / 1e6, UTC)
             self._collect(imports.IMPORTS, {*named}, min(at, datetime.now(UTC)) - GRACE)
 

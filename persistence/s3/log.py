@@ -20,9 +20,10 @@ from typing import TypeVar
 import trio
 
 from engine.errors import StoreError, StoreFailed, StoreLocked, StoreMissing
+from engine.timestamps import now_us
 from persistence import folders, threads
 from persistence.adoption import Lineage
-from persistence.changes import Change
+from persistence.changes import Adopted, Change
 from persistence.eventlog import Purged
 from persistence.lock import own
 from persistence.s3 import imports, segments
@@ -33,7 +34,7 @@ from persistence.s3.journal import Journal, Patience
 from persistence.s3.objects import Objects, Refused, Unanswered
 from persistence.s3.segments import Manifest
 from persistence.sqlite import SqliteEventLog
-from persistence.writer import behind
+from persistence.writer import Append, behind
 
 _log = logging.getLogger(__name__)
 
@@ -46,6 +47,10 @@ before.
 """
 LEAVE_SECONDS = 1.0
 """What is under way when the log is closed is waited for so long."""
+SENDERS = 4
+"""Imports whose records are put at once."""
+LONGEST_IMPORT_SECONDS = 3_000.0
+"""Until it is in the log; what its records are in may be removed an hour after it was put."""
 COMPACT_SECONDS = 10.0
 """How often it is looked whether there is enough for a segment."""
 
@@ -132,11 +137,14 @@ class S3EventLog(SqliteEventLog):
     """An ``EventLog``; made by ``open_s3_log``."""
 
     def __init__(self, objects: Objects, index: Index, journal: Journal) -> None:
-        shipping = _Shipping(objects, journal, index.path)
+        shipping = _Shipping(journal, index.path)
         super().__init__(index.path, shipping, leave_seconds=LEAVE_SECONDS)
         self._objects = objects
         self._index = index
         self._journal = journal
+        self._senders = trio.CapacityLimiter(SENDERS)
+        self._sending: set[trio.CancelScope] = set()
+        """Around the imports that are being sent."""
         self._removed_bytes = 0
         """Of events that are still in a base or in segments; what earlier owners removed is estimated."""
 
@@ -159,6 +167,31 @@ class S3EventLog(SqliteEventLog):
             except (StoreError, Refused, Unanswered, OSError, threads.NoThread) as failed:
                 _log.warning("no segment could be made of the log: %s", failed)
             await trio.sleep(COMPACT_SECONDS)
+
+    def leave(self) -> None:
+        """See ``EventLog``."""
+        super().leave()
+        for scope in self._sending:
+            scope.deadline = trio.current_time() + LEAVE_SECONDS
+
+    async def _adopt(self, lineage: Lineage) -> None:
+        """Let it be written. What it holds is put before, while others append, and may take long."""
+        adopted = await self._send(lineage)
+        await self._append(Append((), trio.lowlevel.current_task(), lineage=lineage, adopted=adopted))
+
+    async def _send(self, lineage: Lineage) -> Adopted:
+        """Put its parts. Raises StoreFailed."""
+        with trio.CancelScope(shield=True) as scope:
+            self._sending.add(scope)
+            try:
+                return await threads.run(
+                    partial(imports.put, self._objects, lineage), self._senders, abandon=True
+                )
+            except (Refused, Unanswered, OSError, threads.NoThread) as failed:
+                raise StoreFailed(f"the import could not be stored, and was not: {failed}") from failed
+            finally:
+                self._sending.remove(scope)
+        raise StoreFailed("the import was not stored: the server is stopping")
 
     async def purge(self, session: str, before: int) -> Purged:
         """See ``EventLog``."""
@@ -185,12 +218,11 @@ class S3EventLog(SqliteEventLog):
 class _Shipping:
     """The journal as the writer sees it."""
 
-    def __init__(self, objects: Objects, journal: Journal, index_path: Path) -> None:
-        self._objects = objects
+    def __init__(self, journal: Journal, index_path: Path) -> None:
         self._journal = journal
         self._index_path = index_path
 
-    def ship(self, db: sqlite3.Connection, written: Sequence[Change | Lineage], patience: Patience) -> None:
+    def ship(self, db: sqlite3.Connection, written: Sequence[Change], patience: Patience) -> None:
         """See ``Elsewhere``."""
         directory = self._index_path.parent
         if not folders.has_room(directory, ROOM_BYTES):
@@ -198,17 +230,11 @@ class _Shipping:
                 "the event could not be stored, and was not: there is no room for the index of the log: "
                 f"free space in {directory}"
             )
-        self._journal.ship([*map(self._change, written)], patience)
+        oldest = now_us() - LONGEST_IMPORT_SECONDS * 1e6
+        if any(isinstance(change, Adopted) and change.at < oldest for change in written):
+            raise StoreFailed("the import took too long, and was not stored: is S3 slow? Try again later")
+        self._journal.ship(written, patience)
         try:
             keep(db, self._journal)
         except sqlite3.Error as failure:
             raise behind(self._index_path, failure) from failure
-
-    def _change(self, one: Change | Lineage) -> Change:
-        """With all that it names. Raises StoreFailed."""
-        if not isinstance(one, Lineage):
-            return one
-        try:
-            return imports.put(self._objects, one)
-        except (Refused, Unanswered) as failed:
-            raise StoreFailed(f"the import could not be stored, and was not: {failed}") from failed

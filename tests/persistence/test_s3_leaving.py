@@ -17,7 +17,7 @@ from s3_memory import Operation
 
 from engine.errors import StoreError, StoreFailed
 from persistence import threads
-from persistence.s3 import batches, blobs
+from persistence.s3 import batches, blobs, imports
 from persistence.s3 import log as s3_log
 from persistence.s3.blobs import S3BlobStore
 from persistence.s3.log import S3EventLog, open_s3_log
@@ -136,6 +136,57 @@ async def test_that_it_ended_in_good_order_is_not_said_at_any_price(
     silence.end()
     async with open_s3_log(bucket, tmp_path / "fresh") as log:
         assert await collect(log.read("s1")) == history.records
+
+
+async def test_an_import_that_takes_long_holds_up_no_append_and_is_left_with_the_log(
+    bucket: Bucket, silence: Silence, tmp_path: Path
+) -> None:
+    taken, other = History("taken"), History("other")
+    refusal = ""
+
+    async def take(log: S3EventLog) -> None:
+        nonlocal refusal
+        async with log.adoption() as adoption:
+            await adoption.add([taken.created(), taken.executed()])
+            with pytest.raises(StoreFailed) as failed:
+                await adoption.commit()
+            refusal = str(failed.value)
+
+    with trio.fail_after(BOUND_SECONDS / 2):
+        async with open_s3_log(bucket, tmp_path / "index") as log, trio.open_nursery() as nursery:
+            silence.begin(imports.IMPORTS)
+            nursery.start_soon(take, log)
+            await silence.met.wait()
+            await log.append([other.created()])
+            assert not refusal
+            log.leave()
+    assert refusal == "the import was not stored: the server is stopping"
+    silence.end()
+    async with open_s3_log(bucket, tmp_path / "index") as log:
+        assert await log.session("taken") is None
+        assert await collect(log.read("other")) == other.records
+
+
+async def test_an_import_that_the_service_refuses_is_refused(bucket: Bucket, tmp_path: Path) -> None:
+    taken = History("taken")
+    async with open_s3_log(bucket, tmp_path / "index") as log, log.adoption() as adoption:
+        await adoption.add([taken.created(), taken.executed()])
+        bucket.plan("put", "refused")
+        with pytest.raises(StoreFailed, match=r"the import could not be stored, and was not: .* as planned"):
+            await adoption.commit()
+        await adoption.commit()
+        assert await collect(log.read("taken")) == taken.records
+
+
+async def test_an_import_that_took_so_long_that_its_records_may_be_removed_is_refused(
+    bucket: Bucket, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(s3_log, "LONGEST_IMPORT_SECONDS", -1)
+    async with open_s3_log(bucket, tmp_path / "index") as log, log.adoption() as adoption:
+        await adoption.add([History("taken").created()])
+        with pytest.raises(StoreFailed, match="the import took too long, and was not stored"):
+            await adoption.commit()
+        assert await log.session("taken") is None
 
 
 async def test_nobody_who_is_cancelled_waits_for_long_for_a_blob(bucket: Bucket, silence: Silence) -> None:
