@@ -27,8 +27,7 @@ from engine.errors import EngineError, StoreCorrupt
 from engine.isolate.sandbox.layers import Layers
 from engine.observer import Observer
 from engine.supervisor import Stores, Supervisor, open_supervisor
-from persistence.place import Directory, Place
-from persistence.s3.cache import CachedBlobStore
+from persistence.place import Bucket, Directory, Place
 from persistence.stores import Opened, open_stores
 from transports.metrics import Metrics
 from transports.tokens import BrokenTokens, TokenFile
@@ -91,8 +90,8 @@ async def _serve(settings: Settings) -> None:
             metrics = Metrics()
             observers = (ExecutionLog(), metrics)
             async with _open_stores(settings, metrics) as stores:
-                if stores is not None and isinstance(stores.blobs, CachedBlobStore):
-                    metrics.watch_cache(stores.blobs)
+                if stores is not None and isinstance(settings.store, Bucket):
+                    _watch_bucket(stores, metrics)
                 imported = trio.Event()
                 nursery.start_soon(_import, settings, imported)
                 async with _open_engine(settings, stores, observers) as engine:
@@ -112,6 +111,17 @@ async def _serve(settings: Settings) -> None:
                         failing = (lambda: None) if stores is None else (lambda: stores.log.failing)
                         await app.serve(engine, listeners, http, stop, started, failing, metrics, tokens)
             nursery.cancel_scope.cancel()
+
+
+def _watch_bucket(stores: Opened, metrics: Metrics) -> None:
+    """Let the metrics tell of stores in a bucket."""
+    from persistence.s3.cache import CachedBlobStore  # what others start without
+    from persistence.s3.log import S3EventLog
+
+    if isinstance(stores.log, S3EventLog):
+        metrics.watch_bucket(stores.log)
+    if isinstance(stores.blobs, CachedBlobStore):
+        metrics.watch_cache(stores.blobs)
 
 
 async def _import(settings: Settings, imported: trio.Event) -> None:

@@ -7,9 +7,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from importlib.metadata import version
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
-from prometheus_client import CollectorRegistry, Counter, Histogram, Info, ProcessCollector
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Info, ProcessCollector
 from prometheus_client.exposition import choose_encoder
 from prometheus_client.metrics_core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
@@ -40,6 +40,13 @@ _GAUGES = {
     "store_bytes": ("store_bytes", "Bytes that the log and its checkpoints take"),
     "store_max_bytes": ("max_store_bytes", "Bytes that they may take"),
 }
+
+
+class InBucket(Protocol):
+    """What there is to tell of a log in a bucket."""
+
+    @property
+    def loose_batches(self) -> int: ...
 
 
 class Metrics:
@@ -190,6 +197,15 @@ class Metrics:
     def watch_cache(self, cache: Cache) -> None:
         """Tell of this cache of blobs, too."""
         self._registry.register(CacheCollector(cache))
+
+    def watch_bucket(self, log: InBucket) -> None:
+        """Tell of this log in a bucket, too."""
+        batches = Gauge(
+            "mcp_v8_s3_log_batches",
+            "Group commits in the bucket that are in no segment yet",
+            registry=self._registry,
+        )
+        batches.set_function(lambda: log.loose_batches)
 
     def text(self, accept: str, owner: str) -> tuple[bytes, str]:
         """Everything, in the format that ``accept`` (a header) asks for, and its content type.

@@ -71,9 +71,9 @@ async def open_s3_log(
     with own(directory):
         index, journal = Index(objects, directory), Journal(objects)
         manifest = await trio.to_thread.run_sync(_take_over, objects, index, journal, only_if_free)
-        log = S3EventLog(objects, index, journal)
+        log = S3EventLog(objects, index, journal, manifest)
         async with log.running(), trio.open_nursery() as nursery:
-            nursery.start_soon(log.compact, manifest)
+            nursery.start_soon(log.compact)
             yield log
             nursery.cancel_scope.cancel()
         if journal.fenced is None:
@@ -136,22 +136,27 @@ def _take_over(objects: Objects, index: Index, journal: Journal, only_if_free: b
 class S3EventLog(SqliteEventLog):
     """An ``EventLog``; made by ``open_s3_log``."""
 
-    def __init__(self, objects: Objects, index: Index, journal: Journal) -> None:
+    def __init__(self, objects: Objects, index: Index, journal: Journal, manifest: Manifest) -> None:
         shipping = _Shipping(journal, index.path)
         super().__init__(index.path, shipping, leave_seconds=LEAVE_SECONDS)
         self._objects = objects
         self._index = index
         self._journal = journal
+        self._compaction = Compaction(objects, index, manifest, journal.written)
         self._senders = trio.CapacityLimiter(SENDERS)
         self._sending: set[trio.CancelScope] = set()
         """Around the imports that are being sent."""
         self._removed_bytes = 0
         """Of events that are still in a base or in segments; what earlier owners removed is estimated."""
 
-    async def compact(self, manifest: Manifest) -> None:
+    @property
+    def loose_batches(self) -> int:
+        """How many are in no segment yet: who has no index reads each by itself."""
+        return self._journal.position.number - self._compaction.manifest.end.number
+
+    async def compact(self) -> None:
         """Make segments of what is appended, for ever; what fails is logged, and tried again."""
-        compaction = Compaction(self._objects, self._index, manifest, self._journal.written)
-        thread = trio.CapacityLimiter(1)
+        compaction, thread = self._compaction, trio.CapacityLimiter(1)
         self._removed_bytes += max(0, compaction.size - self.used_bytes)
         while self._journal.fenced is None:
             removed = self._removed_bytes

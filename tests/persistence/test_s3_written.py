@@ -81,6 +81,17 @@ async def test_a_batch_that_the_bucket_has_lost_is_missed_though_memory_has_it(
             work.extend(log._journal.position)
 
 
+async def test_the_batches_that_are_in_no_segment_yet_are_counted(bucket: Bucket, tmp_path: Path) -> None:
+    async with open_s3_log(bucket, tmp_path / "index") as log:
+        assert log.loose_batches == 1, "by which it was opened"
+        await grow(log, History(), 5)
+        assert log.loose_batches == 6
+        log._compaction.extend(log._journal.position)
+        assert log.loose_batches == 0
+        await grow(log, History("s2"), 2)
+        assert log.loose_batches == 2
+
+
 def test_memory_holds_the_newest_up_to_its_bound(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(written, "KEPT_BYTES", 10)
     kept = Written()

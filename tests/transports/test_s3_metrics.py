@@ -3,14 +3,26 @@
 from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
+from s3_memory import MemoryObjects
 from s3_server import S3
 
 from persistence.s3.client import S3Objects
+from persistence.s3.log import open_s3_log
 from persistence.s3.objects import Missing
 from transports.metrics import Metrics
+
+
+async def test_batches_that_are_in_no_segment_yet_are_told(tmp_path: Path) -> None:
+    metrics = Metrics()
+    async with open_s3_log(MemoryObjects(), tmp_path) as log:
+        metrics.watch_bucket(log)
+        for batches in (1, 2):
+            assert f"mcp_v8_s3_log_batches {batches}.0" in metrics.text("text/plain", "local")[0].decode()
+            await log.append(())
 
 
 @pytest.mark.usefixtures("aws")
