@@ -38,6 +38,7 @@ async def run(work: Callable[[], T], limiter: trio.CapacityLimiter, *, abandon: 
 
 async def run_awhile(work: Callable[[], T], limiter: trio.CapacityLimiter, seconds: float) -> T:
     """The same; a cancellation waits for so long at most. What ends in time is returned all the same."""
+    await trio.lowlevel.checkpoint_if_cancelled()
     begun = False
     result: list[T] = []
     failure: Exception | None = None

@@ -43,6 +43,8 @@ async def filled(bucket: Bucket, directory: Path, *, segmented: bool = False) ->
         await log.append([history.created()])
         await log.append([history.executed(code="1 + 2")])
         if segmented:
+            for _ in range(5):
+                await log.append([history.executed()])
             Compaction(bucket, log._index, segments.NONE).extend(log._journal.position)
     return history
 
