@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
+import contextlib
+import threading
 import time
 from collections.abc import Collection, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing
+from contextlib import closing, contextmanager
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
-from persistence.s3.failures import not_of_s3, said_of
+from persistence.s3.failures import FOREIGN, not_of_s3, said_of
 from persistence.s3.multipart import put_in_parts
 from persistence.s3.objects import Found, Unanswered
 from persistence.s3.requests import Observer, unobserved
 from persistence.s3.retrying import Retrying
 from persistence.s3.service import PARTS_AT_ONCE, Service, complete
 from persistence.s3.settings import Settings
+from persistence.threads import NO_THREAD
 
 if TYPE_CHECKING:
     from types_boto3_s3.type_defs import ListObjectsV2OutputTypeDef
@@ -23,7 +26,7 @@ if TYPE_CHECKING:
 READ_BYTES = 64 << 10
 """What is read of an answer at once."""
 SLOWEST = 256 << 10
-"""Bytes a second: an answer that takes longer by more than ``Settings.read_seconds`` is given up."""
+"""Bytes a second: an object that takes longer by more than ``Settings.read_seconds`` is given up."""
 KEYS_AT_ONCE = 1_000
 """In a list, and to be removed; more S3 does not do."""
 
@@ -112,14 +115,17 @@ class S3Objects:
         if "ETag" not in answer:
             raise not_of_s3(self._service.asked("GetObject", whole))
         expected = answer.get("ContentLength", -1)
-        end = time.monotonic() + self._settings.read_seconds + expected / SLOWEST
-        pieces: list[bytes] = []
-        with closing(answer["Body"]) as body:
-            while piece := body.read(READ_BYTES):  # the last, empty one: checksum and length are verified
-                pieces.append(piece)
-                if time.monotonic() > end:
-                    raise Unanswered(f"the object {whole!r} came too slowly: {expected:,} bytes were to come")
-        data = b"".join(pieces)
+        seconds = self._settings.read_seconds + expected / SLOWEST
+        end = time.monotonic() + seconds
+        try:
+            with closing(answer["Body"]) as body, _broken_after(seconds, body):
+                # the last, empty one: checksum and length are verified
+                data = b"".join(iter(lambda: body.read(READ_BYTES), b""))
+        except FOREIGN:
+            if time.monotonic() < end:
+                raise
+            slow = f"the object {whole!r} came too slowly: {expected:,} bytes were to come"
+            raise Unanswered(slow) from None
         if len(data) != expected:
             raise Unanswered(f"of the object {whole!r} {len(data):,} bytes came instead of {expected:,}")
         return data
@@ -152,3 +158,26 @@ class S3Objects:
                 raise not_of_s3(self._service.asked("DeleteObjects", ""))
 
         self._service.ask_again("DeleteObjects", "", attempt)
+
+
+@contextmanager
+def _broken_after(seconds: float, body: Any) -> Iterator[None]:
+    """End the connection of an answer unless the block has ended by then.
+
+    How long the service may be silent says nothing of one that sends a byte now and then. Raises Unanswered.
+    """
+
+    def end() -> None:
+        with contextlib.suppress(RuntimeError, ValueError):  # all of it came just then
+            body._raw_stream.shutdown()  # urllib3's, which boto3 has no name for
+
+    timer = threading.Timer(seconds, end)
+    timer.daemon = True
+    try:
+        timer.start()
+    except RuntimeError as failed:  # the process has all the threads that it may have
+        raise Unanswered(NO_THREAD) from failed
+    try:
+        yield
+    finally:
+        timer.cancel()

@@ -55,6 +55,9 @@ class Fenced(StoreFailed):
 
     code = "store_taken_over"
 
+    def __init__(self) -> None:
+        super().__init__(_FENCED)
+
 
 class Journal:
     """The end of the log, to one thread at a time. ``written``: what need not be asked for to be read."""
@@ -67,8 +70,8 @@ class Journal:
         """How far it is known."""
         self.holder: Opened | None = None
         """Who has the log there; None where the last one has ended in good order."""
-        self.fenced: Fenced | None = None
-        """Set once another server has taken the log over."""
+        self.is_fenced = False
+        """Once another server has taken the log over."""
 
     def read(self) -> Iterator[tuple[Batch, Position]]:
         """The batches behind ``position``, and the place behind each, which is the position then.
@@ -122,9 +125,11 @@ class Journal:
         Raises StoreFailed if they are not written and will not be, Fenced if another server has taken the
         log over, and what ``patience`` does: then it is not known.
         """
+        if self.is_fenced:
+            raise Fenced
         if self._put(self._next(changes=tuple(changes)), patience) is not None:
-            self.fenced = Fenced(_FENCED)
-            raise self.fenced
+            self.is_fenced = True
+            raise Fenced
 
     def close(self) -> None:
         """Say that this server has ended in good order. Raises StoreError."""

@@ -30,7 +30,7 @@ from persistence.s3 import imports, segments
 from persistence.s3.batches import BEGINNING
 from persistence.s3.compaction import Compaction
 from persistence.s3.index import Index, keep
-from persistence.s3.journal import Journal, Patience
+from persistence.s3.journal import Fenced, Journal, Patience
 from persistence.s3.objects import Objects, Refused, Unanswered
 from persistence.s3.segments import Manifest
 from persistence.sqlite import SqliteEventLog
@@ -76,7 +76,7 @@ async def open_s3_log(
             nursery.start_soon(log.compact)
             yield log
             nursery.cancel_scope.cancel()
-        if journal.fenced is None:
+        if not journal.is_fenced:
             # the next one only learns that it was not said
             with contextlib.suppress(StoreError), trio.move_on_after(LEAVE_SECONDS):
                 await trio.to_thread.run_sync(journal.close, abandon_on_cancel=True)
@@ -158,7 +158,7 @@ class S3EventLog(SqliteEventLog):
         """Make segments of what is appended, for ever; what fails is logged, and tried again."""
         compaction, thread = self._compaction, trio.CapacityLimiter(1)
         self._removed_bytes += max(0, compaction.size - self.used_bytes)
-        while self._journal.fenced is None:
+        while not self._journal.is_fenced:
             removed = self._removed_bytes
             try:
                 if compaction.is_long(self._journal.position):
@@ -215,8 +215,8 @@ class S3EventLog(SqliteEventLog):
 
     def _run_query(self, query: Callable[[sqlite3.Connection], T]) -> T:
         """See ``SqliteQueries``. Raises Fenced where the index may be behind the log, for good."""
-        if self._journal.fenced is not None:
-            raise self._journal.fenced
+        if self._journal.is_fenced:
+            raise Fenced
         return super()._run_query(query)
 
 

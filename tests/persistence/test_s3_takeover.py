@@ -72,6 +72,20 @@ async def test_a_server_that_slept_while_another_took_over_and_made_segments_is_
         assert await collect(last.read("after")) == after.records
 
 
+async def test_a_fenced_server_asks_the_bucket_for_nothing_more(bucket: Bucket, tmp_path: Path) -> None:
+    """It tries now and then whether it may append."""
+    async with open_s3_log(bucket, tmp_path / "old") as old, open_s3_log(bucket, tmp_path / "new"):
+        with pytest.raises(Fenced):
+            await old.append([History("late").created()])
+        bucket.calls.clear()
+        for tried in ([], [History("later").created()]):
+            with pytest.raises(Fenced):
+                await old.append(tried)
+        with pytest.raises(Fenced):
+            await old.checkpoint_blobs()
+        assert bucket.calls == []
+
+
 async def test_so_is_one_after_several_others(bucket: Bucket, tmp_path: Path) -> None:
     async with open_s3_log(bucket, tmp_path / "0") as first, open_s3_log(bucket, tmp_path / "1") as second:
         await grow(second, "second")

@@ -144,6 +144,19 @@ def test_one_that_comes_too_slowly_is_given_up(through: OpenObjects, proxy: Prox
     assert time.monotonic() - before < 10
 
 
+def test_one_that_comes_byte_by_byte_is_given_up_in_the_midst_of_a_read(
+    through: OpenObjects, proxy: Proxy
+) -> None:
+    objects = through(read_seconds=0.5, retry_seconds=0)
+    objects.put("a", bytes(client.READ_BYTES // 2))
+    proxy.plan("GET", Fault(pause=0.1, piece=1))
+    before = time.monotonic()
+    with pytest.raises(Unanswered, match="too slowly"):
+        objects.get("a")
+    assert time.monotonic() - before < 10
+    assert objects.get("a") == bytes(client.READ_BYTES // 2), "in another connection"
+
+
 @pytest.mark.parametrize(
     "fault", [SILENCE, status(503, "SlowDown"), DROPPED], ids=["silence", "503", "dropped"]
 )
