@@ -12,9 +12,9 @@ from pathlib import Path
 from matplotlib import style
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import StrMethodFormatter
+from matplotlib.ticker import NullFormatter, StrMethodFormatter
 
-from benchmarks import plots, results
+from benchmarks import markdown, plots, results
 from benchmarks.plots import Bars, Lines, Plot
 
 FOLDER = Path(__file__).parent.parent / "docs" / "plots"
@@ -22,6 +22,7 @@ STYLE = Path(__file__).with_name("plots.mplstyle")
 WIDTH, LINES_HEIGHT = 6.4, 3.2
 """Inches, as the next."""
 FRAME_HEIGHT, BAR_HEIGHT = 0.6, 0.36
+NUMBER = "{x:,.6g}"
 COLOURS = ("#d9822b", "#3b82c4", "#3a9d68", "#a463b0", "#c0504d")
 
 
@@ -50,8 +51,9 @@ def draw_lines(plot: Lines, axes: Axes) -> None:
         axes.set_yscale("log")
     else:
         axes.set_ylim(bottom=0)
+    axes.yaxis.set_minor_formatter(NullFormatter())
     for axis in (axes.xaxis, axes.yaxis):
-        axis.set_major_formatter(StrMethodFormatter("{x:,.6g}"))
+        axis.set_major_formatter(StrMethodFormatter(NUMBER))
     axes.set_xlabel(plot.x)
     axes.set_ylabel(plot.y)
     axes.grid(axis="y")
@@ -61,7 +63,8 @@ def draw_lines(plot: Lines, axes: Axes) -> None:
 def draw_bars(plot: Bars, axes: Axes) -> None:
     """Each with its value at its end."""
     drawn = axes.barh(plot.labels, plot.values, color=COLOURS[1], height=0.6)
-    axes.bar_label(drawn, fmt="%.3g", padding=3)
+    axes.bar_label(drawn, labels=list(map(markdown.cell, plot.values)), padding=3)
+    axes.xaxis.set_major_formatter(StrMethodFormatter(NUMBER))
     axes.invert_yaxis()
     axes.set_xlabel(plot.x)
     axes.grid(axis="x")

@@ -134,6 +134,29 @@ def loops_beside_node(section: Section) -> Plot | None:
     return bars(table, "loops", "time relative to Node.js", "hot loop", "relative")
 
 
+def latency_by_arrivals(section: Section) -> Plot | None:
+    """Latency against the rate of arrivals, of the executions here that were followed."""
+    table = section.part(Table, "loads")
+    points: dict[str, list[tuple[float, float]]] = {}
+    for load, asked, success, p95 in zip(
+        *map(table.column, ("load", "asked/s", "success %", "p95 ms")), strict=True
+    ):
+        here = success is not None  # which is not told of published ones
+        if here and not str(load).endswith(", one request"):
+            x, y = numbers((asked, p95))
+            points.setdefault(str(load), []).append((x, y))
+    return Lines(
+        name="latency-by-arrivals",
+        x="executions that arrive in a second",
+        y="ms, p95",
+        log_y=True,
+        series=tuple(
+            Series(load, tuple(x for x, _ in taken), tuple(y for _, y in taken))
+            for load, taken in points.items()
+        ),
+    )
+
+
 def rate_of_peers(section: Section) -> Plot | None:
     """Rates of what users would take instead, with the most clients."""
     table = section.part(Table, "peers")
@@ -145,6 +168,7 @@ def rate_of_peers(section: Section) -> Plot | None:
 SHOWN: dict[str, tuple[Callable[[Section], Plot | None], ...]] = {
     "executions": (loops_beside_node,),
     "layers": (time_by_layer,),
+    "load": (latency_by_arrivals,),
     "peers": (rate_of_peers,),
     "scale": (rate_by_clients, restore_by_history, memory_by_sessions, latency_by_store),
 }
@@ -161,7 +185,7 @@ def bars(table: Table, name: str, x: str, labels: str, values: str, rows: int | 
     return Bars(
         name=name,
         x=x,
-        labels=tuple(str(label) for label in table.column(labels)[:rows]),
+        labels=tuple(str(label).replace("`", "") for label in table.column(labels)[:rows]),
         values=numbers(table.column(values)[:rows]),
     )
 

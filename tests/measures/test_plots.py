@@ -75,6 +75,19 @@ def test_peers_are_shown_with_the_most_clients() -> None:
     assert plot.values == (1_200, 60)
 
 
+def test_of_loads_those_are_shown_that_were_measured_here_and_followed() -> None:
+    heads = columns("load", "asked|/s", "success|%", "p95|ms")
+    rows = (
+        ("stateless", 100, 100.0, 9.0),
+        ("stateless", 200, 98.5, 60.0),
+        ("stateless, one request", 200, 100.0, 20.0),
+        ("published", 200, None, 127.0),
+    )
+    (plot,) = plots.of(section("load", Table("loads", heads, rows)))
+    assert isinstance(plot, Lines)
+    assert plot.series == (Series("stateless", (100, 200), (9, 60)),)
+
+
 def test_lines_are_columns_of_a_table() -> None:
     table = Table("t", columns("clients", "rate|/s"), ((1, 100.0), (32, 1_000.0)))
     assert plots.line(table, "a", "clients", "rate/s") == Series("a", (1, 32), (100, 1_000))
