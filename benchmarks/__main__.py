@@ -127,7 +127,7 @@ SECTIONS: dict[str, tuple[str, Callable[[Effort], tuple[Part, ...]]]] = {
 def arguments() -> argparse.Namespace:
     """The command line."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
-    parser.add_argument("--seconds", type=float, default=3.0, help="length of each measurement")
+    parser.add_argument("--seconds", type=float, default=2.0, help="length of each measurement")
     parser.add_argument("--rounds", type=int, default=3, help="measurements of each kind")
     parser.add_argument("--quick", action="store_true", help="tiny sizes, about a minute; keeps no results")
     parser.add_argument("--only", choices=SECTIONS, help="one section, which alone is replaced")
