@@ -42,10 +42,11 @@ def measured(folder: Path, rounds: int, seconds: float) -> Measured:
     """Measure all of it, with stores in ``folder``."""
     with (
         noop_server() as noop,
+        noop_server("raw") as raw,
         mcp_v8("--directory-path", str(folder / "durable")) as durable,
         mcp_v8("--stateless") as stateless,
     ):
-        servers = {"noop": noop, "durable": durable, "stateless": stateless}
+        servers = {"noop": noop, "raw": raw, "durable": durable, "stateless": stateless}
         samples = measure.rounds(servers, measure.SCENARIOS, rounds, seconds)
         timed = loops.measured(durable, times=2 * rounds)
     return Measured(
@@ -78,8 +79,14 @@ def figures(found: Measured) -> tuple[Figure, ...]:
     private = None if memory is None else memory.private / 1024
     (numeric,) = (loop for loop in found.loops if loop.name == NUMERIC)
     many = measure.ratio(samples[measure.DURABLE_MANY], samples[measure.NOOP_MANY])
+    raw = measure.ratio(samples[measure.DURABLE_MANY], samples[measure.NOOP_RAW])
+    stateless = measure.ratio(samples[measure.STATELESS_MANY], samples[measure.NOOP_MANY])
     return (
         Figure("durable executions, 32 clients: rate relative to the no-op", many, "", 0.8, at_least=True),
+        Figure("the same relative to the no-op without Quart", raw, "", 1.0, at_least=True),
+        Figure(
+            "stateless executions, 32 clients: rate relative to the no-op", stateless, "", 0.4, at_least=True
+        ),
         Figure("warm `1 + 1`, one client: p50", statistics.median(s.p50 for s in warm), "ms", 4),
         Figure("warm `1 + 1`, one client: p99", statistics.median(s.p99 for s in warm), "ms", 15),
         Figure("first answer of a new session: p50", statistics.median(s.p50 for s in new), "ms", 12),
@@ -93,7 +100,8 @@ def legend(count: int, seconds: float) -> str:
     return (
         f"Medians of {count} rounds of {seconds:g} s each, every scenario once a round, closed loop; p99.9 "
         "over all rounds together, where there were enough requests. CPU is per request. The no-op is a "
-        "stock Quart-Trio application on stock Hypercorn that answers the same requests with a constant."
+        "stock Quart-Trio application on stock Hypercorn that answers the same requests with a constant; "
+        "without Quart it is an ASGI application there."
     )
 
 

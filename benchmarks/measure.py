@@ -54,6 +54,7 @@ def execute(code: str, session: str | None = None) -> str:
 
 
 NOOP_MANY = Scenario(name="no-op", server="noop", requests=(execute(COUNT),) * CLIENTS)
+NOOP_RAW = Scenario(name="no-op without Quart", server="raw", requests=(execute(COUNT),) * CLIENTS)
 NOOP_ONE = Scenario(name="no-op", server="noop", requests=(execute(COUNT),))
 DURABLE_MANY = Scenario(
     name="durable execution, a session each",
@@ -77,6 +78,7 @@ STATELESS_ONE = Scenario(name="stateless execution", server="stateless", request
 
 SCENARIOS = (
     NOOP_MANY,
+    NOOP_RAW,
     DURABLE_MANY,
     HEALTH,
     STATELESS_MANY,

@@ -2,8 +2,8 @@
 
 ``python -m benchmarks.noop PORT`` serves it on 127.0.0.1. It gets the very requests that the real
 server gets, through the same HTTP stack, so a ratio to it says what an execution costs and not how
-fast the machine is. With ``bare`` behind the port an ASGI application on this server's own connections is
-served instead: what that leaves of a request's time is not HTTP's.
+fast the machine is. With ``raw`` behind the port it is an ASGI application without Quart, with ``bare`` the
+same on this server's own connections: what that leaves of a request's time is not HTTP's.
 """
 
 from __future__ import annotations
@@ -57,4 +57,5 @@ if __name__ == "__main__":
     else:
         config = Config()
         config.bind = [f"127.0.0.1:{port}"]
-        trio.run(partial(serve, app, config))
+        served = bare if sys.argv[2:] == ["raw"] else app
+        trio.run(partial(serve, served, config))

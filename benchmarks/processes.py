@@ -140,7 +140,7 @@ def free_port() -> int:
 
 @contextmanager
 def noop_server(*mode: str) -> Iterator[Server]:
-    """The stock no-op application, or with ``bare`` the one on our own connections."""
+    """The stock no-op application, or with ``raw`` or ``bare`` another one: see ``benchmarks.noop``."""
     port = free_port()
     with serving([sys.executable, "-m", "benchmarks.noop", str(port), *mode], port) as server:
         yield server
