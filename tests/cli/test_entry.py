@@ -25,6 +25,18 @@ def test_elsewhere_than_on_linux_one_sentence_gives_the_docker_command(platform:
     )
 
 
+def test_the_end_of_a_process_looks_through_nothing() -> None:
+    code = (
+        "import atexit, gc, sys; atexit.register(lambda: print(len(gc.get_objects()))); "
+        "sys.argv = ['mcp-v8', '--version']; from cli.entry import main; main()"
+    )
+    ended = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=True
+    )
+    left = int(ended.stdout.splitlines()[-1])
+    assert left < 1_000, "of some ten thousand objects"
+
+
 def send_at_import(folder: Path, signal: str, module: str) -> None:
     """Write what lets a Python with ``folder`` on its path send itself the signal when it imports the module."""
     (folder / "sitecustomize.py").write_text(
