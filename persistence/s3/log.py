@@ -47,6 +47,8 @@ before.
 """
 LEAVE_SECONDS = 1.0
 """What is under way when the log is closed is waited for so long."""
+CLOSE_SECONDS = 3.0
+"""Time to say that the server ended in good order: else a command that writes is refused until one has."""
 SENDERS = 4
 """Imports whose records are put at once."""
 LONGEST_IMPORT_SECONDS = 3_000.0
@@ -78,7 +80,7 @@ async def open_s3_log(
             nursery.cancel_scope.cancel()
         if not journal.is_fenced:
             # the next one only learns that it was not said
-            with contextlib.suppress(StoreError), trio.move_on_after(LEAVE_SECONDS):
+            with contextlib.suppress(StoreError), trio.move_on_after(CLOSE_SECONDS):
                 await trio.to_thread.run_sync(journal.close, abandon_on_cancel=True)
                 await trio.to_thread.run_sync(index.keep, journal)
 

@@ -65,6 +65,7 @@ def silence(bucket: Bucket) -> Iterator[Silence]:
 @pytest.fixture(autouse=True)
 def short(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(s3_log, "LEAVE_SECONDS", LEAVE_SECONDS)
+    monkeypatch.setattr(s3_log, "CLOSE_SECONDS", LEAVE_SECONDS)
     monkeypatch.setattr(blobs, "LEAVE_SECONDS", LEAVE_SECONDS)
 
 
