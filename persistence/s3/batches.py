@@ -7,6 +7,7 @@ missing or altered shows.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from datetime import datetime
 
 import msgspec
 from msgspec import Struct
@@ -106,11 +107,14 @@ def keep(objects: Objects, number: int) -> None:
     objects.put(f"{CLAIMS}{number:020d}", b"")
 
 
-def upto(objects: Objects, end: Position) -> Iterator[str]:
-    """Keys of the batches up to a place that may be removed. Raises Refused, Unanswered."""
+def upto(objects: Objects, end: Position, before: datetime) -> Iterator[str]:
+    """Keys of the batches up to a place, put before that time, that may be removed.
+
+    Raises Refused, Unanswered.
+    """
     kept = {PREFIX + found.key.removeprefix(CLAIMS) for found in objects.find(CLAIMS)}
     for found in objects.find(PREFIX):
-        if found.key > key(end.number):
+        if found.key > key(end.number) or found.modified > before:
             return
         if found.key not in kept:
             yield found.key

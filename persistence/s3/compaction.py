@@ -1,11 +1,11 @@
 """Makes large objects of many small ones, in the background.
 
 What is in the log up to a batch is written once more, as a segment; a manifest says so; then the batches are
-removed. Interrupted anywhere, it leaves a log that is whole, and some objects that nobody needs, which a
-later run removes. Segments of about the same size are merged, so that each batch is written again some times
-only, by the logarithm of their number. What need not be written again (``persistence.s3.superfluous``) is
-left out; once that would be much, all segments are written again for that. Where they come after a base
-(``persistence.s3.bases``), a new base takes its place and theirs.
+removed, once nobody reads them any more. Interrupted anywhere, it leaves a log that is whole, and some
+objects that nobody needs, which a later run removes. Segments of about the same size are merged, so that each
+batch is written again some times only, by the logarithm of their number. What need not be written again
+(``persistence.s3.superfluous``) is left out; once that would be much, all segments are written again for
+that. Where they come after a base (``persistence.s3.bases``), a new base takes its place and theirs.
 """
 
 from __future__ import annotations
@@ -38,7 +38,11 @@ REWRITE_SHARE = 0.25
 REWRITE_LEAST_BYTES = 1 << 20
 GRACE = timedelta(hours=1)
 """How long an object is kept that nothing names: somebody may read it, or be about to name it."""
-
+READ_WITHIN = timedelta(minutes=15)
+"""How long a batch is kept at least. Who reads a large log comes to its end long after the manifest was read
+with which that began, and what was behind that manifest then may be in segments by now. By the clock here and
+there: see ``checks.MAX_SKEW``.
+"""
 
 _BASE = "base.db"
 """File beside the index, in which a base is made."""
@@ -152,8 +156,9 @@ class Compaction:
         self.manifest = manifest
         self._written.forget(end.number)
         self._objects.delete([*segments.older(self._objects, manifest)])
-        self._objects.delete([*batches.upto(self._objects, end)])
-        before = datetime.now(UTC) - GRACE
+        now = datetime.now(UTC)
+        self._objects.delete([*batches.upto(self._objects, end, now - READ_WITHIN)])
+        before = now - GRACE
         self._collect(segments.SEGMENTS, _names(_parts(made)), before)
         self._collect(bases.BASES, _names(base), before)
         return True

@@ -156,6 +156,7 @@ def small(monkeypatch: pytest.MonkeyPatch) -> None:
     """Segments after a few batches, bases of some parts, and no waiting."""
     monkeypatch.setattr(bases, "PART_BYTES", 50_000)
     monkeypatch.setattr(compaction, "DUE_BATCHES", 7)
+    monkeypatch.setattr(compaction, "READ_WITHIN", timedelta())
     monkeypatch.setattr(compaction, "REWRITE_LEAST_BYTES", 1)
     monkeypatch.setattr(journal, "FIRST_PAUSE_SECONDS", 0.0)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextlib import suppress
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -32,6 +33,7 @@ def bucket() -> Bucket:
 def small(monkeypatch: pytest.MonkeyPatch) -> None:
     """Segments when the test says so, and no waiting."""
     monkeypatch.setattr(compaction, "DUE_BATCHES", 3)
+    monkeypatch.setattr(compaction, "READ_WITHIN", timedelta())
     monkeypatch.setattr(journal, "FIRST_PAUSE_SECONDS", 0.0)
     monkeypatch.setattr(journal, "LONGEST_PAUSE_SECONDS", 0.0)
 
