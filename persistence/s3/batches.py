@@ -13,7 +13,7 @@ import msgspec
 from msgspec import Struct
 
 from engine.errors import StoreCorrupt
-from persistence.changes import Change
+from persistence.changes import Appended, Change
 from persistence.s3 import envelope
 from persistence.s3.objects import Objects
 
@@ -100,6 +100,16 @@ def decode(body: bytes, number: int) -> Batch:
 def behind(batch: Batch, body: bytes) -> Position:
     """The place behind a batch."""
     return Position(batch.number, envelope.digest(body))
+
+
+def size(batch: Batch) -> int:
+    """Bytes that it takes in memory, roughly."""
+    return sum(
+        len(record.body) + sum(map(len, record.large.values()))
+        for change in batch.changes
+        if isinstance(change, Appended)
+        for record in change.records
+    )
 
 
 def keep(objects: Objects, number: int) -> None:

@@ -15,7 +15,7 @@ from datetime import UTC, datetime, timedelta
 
 from engine.errors import StoreFailed
 from persistence import folders
-from persistence.changes import Adopted, Appended, Part
+from persistence.changes import Adopted, Part
 from persistence.s3 import bases, batches, imports, segments, superfluous
 from persistence.s3.batches import Batch, Opened, Position
 from persistence.s3.index import Index
@@ -82,7 +82,7 @@ class Compaction:
         journal.position, journal.holder = self.manifest.end, self.manifest.holder
         for batch, _ in journal.read():
             found.append(batch)
-            size += _size(batch)
+            size += batches.size(batch)
             if batch.number == end.number or size >= MAX_STEP_BYTES:
                 break
         upto = Position(found[-1].number, journal.position.digest)
@@ -197,13 +197,3 @@ def _imports(found: Sequence[Batch]) -> list[str]:
         if isinstance(change, Adopted)
         for part in change.parts
     ]
-
-
-def _size(batch: Batch) -> int:
-    """Bytes that it takes in memory, roughly."""
-    return sum(
-        len(record.body) + sum(map(len, record.large.values()))
-        for change in batch.changes
-        if isinstance(change, Appended)
-        for record in change.records
-    )

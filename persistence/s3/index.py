@@ -30,8 +30,8 @@ _log = logging.getLogger(__name__)
 
 ATTEMPTS = 3
 """To read a log of which another process just then makes segments."""
-_COMMIT_BATCHES = 256
-"""Batches that are taken over in one transaction."""
+_COMMIT_BYTES = 4 << 20
+"""Of batches that are taken over in one transaction: it takes that room on the disk once more."""
 _TABLE = """
 CREATE TABLE IF NOT EXISTS journal (
     one    INTEGER PRIMARY KEY CHECK (one = 1),
@@ -122,7 +122,8 @@ class Index:
                 "Bring back the objects of the bucket; or, to go on with what it has, remove "
                 f"{self._directory}"
             )
-        if position.number < manifest.end.number:
+        # one that does not say how far it is may have been left half made
+        if position.number < manifest.end.number or position == BEGINNING:
             if position != BEGINNING:
                 _log.info("%s is of no use: it is too far behind the log, and made again", self.path)
             _remove(self.path)
@@ -142,15 +143,22 @@ class Index:
             yield from segments.get(self._objects, segment)
 
     def _apply(self, db: sqlite3.Connection, found: Iterable[Batch], journal: Journal) -> None:
-        """Make the changes in batches, some batches in one transaction: then it is as far as the journal."""
+        """Make the changes in batches, some batches in one transaction: then it is as far as the journal.
+
+        Until it is as far as the journal was at the beginning, it does not say how far.
+        """
+        size = 0
         db.execute("BEGIN IMMEDIATE")
         try:
-            for count, batch in enumerate(found, 1):
+            for batch in found:
                 self._make(db, batch)
-                if count % _COMMIT_BATCHES == 0 and batch.number == journal.position.number:
-                    keep(db, journal)
+                size += batches.size(batch)
+                if size >= _COMMIT_BYTES:
+                    if batch.number == journal.position.number:
+                        keep(db, journal)
                     db.execute("COMMIT")
                     db.execute("BEGIN IMMEDIATE")
+                    size = 0
             keep(db, journal)
             db.execute("COMMIT")
         except BaseException:

@@ -8,15 +8,19 @@ from collections import namedtuple
 from pathlib import Path
 
 import pytest
+import trio
 from bucket import Bucket
 from log_samples import History, collect
 
 from engine.errors import StoreError, StoreFailed
 from persistence import schema
-from persistence.s3 import index, segments
+from persistence.s3 import compaction, index, segments
 from persistence.s3 import log as s3_log
+from persistence.s3.batches import Batch
 from persistence.s3.compaction import Compaction
-from persistence.s3.log import open_s3_log
+from persistence.s3.index import Index
+from persistence.s3.log import open_s3_index, open_s3_log
+from persistence.schema import DATABASE_NAME
 
 Usage = namedtuple("Usage", "total used free")
 
@@ -59,6 +63,56 @@ async def test_what_the_index_has_no_room_for_is_not_put_in_the_bucket_and_the_s
             assert await collect(log.read("s1")) == history.records[:1]
         await log.append([executed])
         assert log.failing is None
+
+
+async def segmented(bucket: Bucket, directory: Path, size: int) -> History:
+    """A session of ten events of that size, each in a segment of its own."""
+    history = History()
+    async with open_s3_log(bucket, directory) as log:
+        work = Compaction(bucket, log._index, segments.NONE)
+        await log.append([history.created()])
+        for _ in range(10):
+            await log.append([history.executed(code="z" * size)])
+            await trio.to_thread.run_sync(work.extend, log._journal.position)
+    return history
+
+
+async def test_an_index_is_made_in_little_more_room_than_it_takes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """So a server that was stopped can be started again on the disk that it had: nothing is there twice."""
+    monkeypatch.setattr(compaction, "RATIO", 0)
+    bucket, megabytes, most = Bucket(), 3, 0
+    await segmented(bucket, tmp_path / "roomy", megabytes << 20)
+    make = Index._make
+
+    def look(self: Index, db: sqlite3.Connection, batch: Batch) -> None:
+        nonlocal most
+        make(self, db, batch)
+        most = max(most, self.path.with_name(f"{DATABASE_NAME}-wal").stat().st_size)
+
+    monkeypatch.setattr(Index, "_make", look)
+    await open_s3_index(bucket, tmp_path / "fresh")
+    assert 0 < most < 12 << 20
+
+
+async def test_what_a_start_has_made_half_of_an_index_is_not_taken_for_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Not even where the bucket is another one by then, in which nothing is."""
+    monkeypatch.setattr(compaction, "RATIO", 0)
+    monkeypatch.setattr(index, "_COMMIT_BYTES", 1)
+    bucket = Bucket()
+    history = await segmented(bucket, tmp_path / "whole", 10)
+    bucket.plan("get", *[None] * 5, "before")
+    with pytest.raises(StoreError, match="as planned"):
+        await open_s3_index(bucket, tmp_path / "half")
+    assert bucket.planned == 0
+    shutil.copytree(tmp_path / "half", tmp_path / "other")
+    async with open_s3_log(Bucket(), tmp_path / "other") as log:
+        assert await log.session("s1") is None
+    async with open_s3_log(bucket, tmp_path / "half") as log:
+        assert await collect(log.read("s1")) == history.records
 
 
 async def test_a_file_system_without_limits_has_room(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
