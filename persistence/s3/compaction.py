@@ -10,6 +10,8 @@ that. Where they come after a base (``persistence.s3.bases``), a new base takes 
 
 from __future__ import annotations
 
+import math
+import time
 from collections.abc import Collection, Sequence
 from datetime import UTC, datetime, timedelta
 
@@ -62,6 +64,7 @@ class Compaction:
         self._index = index
         self._written = written or Written()
         self.manifest = manifest
+        self._be_untidy()
 
     def is_long(self, end: Position) -> bool:
         """Whether there is enough for a segment before that place."""
@@ -70,6 +73,10 @@ class Compaction:
     def is_wasteful(self, removed: int) -> bool:
         """Whether it is time for ``rewrite``, where so many bytes are in segments of events that are not."""
         return self.size > 0 and removed >= max(REWRITE_LEAST_BYTES, REWRITE_SHARE * self.size)
+
+    def is_untidy(self) -> bool:
+        """Whether it is time for ``tidy``: nothing was published for a while."""
+        return time.monotonic() >= self._untidy_from
 
     @property
     def size(self) -> int:
@@ -132,6 +139,18 @@ class Compaction:
             copy.unlink(missing_ok=True)
         self._publish(end, holder, (), (), base)
 
+    def tidy(self) -> None:
+        """Remove the batches that are in segments, or in a base, but for those that somebody may read."""
+        self._remove_batches()
+        self._untidy_from = math.inf
+
+    def _be_untidy(self) -> None:
+        self._untidy_from = time.monotonic() + READ_WITHIN.total_seconds()
+
+    def _remove_batches(self) -> None:
+        before = datetime.now(UTC) - READ_WITHIN
+        self._objects.delete([*batches.upto(self._objects, self.manifest.end, before)])
+
     def _put(self, found: Sequence[Batch], first: int, last: int) -> Segment:
         stretch = Stretch()
         stretch.add(found)
@@ -155,10 +174,10 @@ class Compaction:
             return False
         self.manifest = manifest
         self._written.forget(end.number)
+        self._be_untidy()
         self._objects.delete([*segments.older(self._objects, manifest)])
-        now = datetime.now(UTC)
-        self._objects.delete([*batches.upto(self._objects, end, now - READ_WITHIN)])
-        before = now - GRACE
+        self._remove_batches()
+        before = datetime.now(UTC) - GRACE
         self._collect(segments.SEGMENTS, _names(_parts(made)), before)
         self._collect(bases.BASES, _names(base), before)
         return True

@@ -171,6 +171,8 @@ class S3EventLog(SqliteEventLog):
                     rewrite = partial(compaction.rewrite, self._journal.position)
                     await threads.run_awhile(rewrite, thread, LEAVE_SECONDS)
                     self._removed_bytes -= removed
+                if compaction.is_untidy():
+                    await threads.run_awhile(compaction.tidy, thread, LEAVE_SECONDS)
             except (StoreError, Refused, Unanswered, OSError, threads.NoThread) as failed:
                 _log.warning("no segment could be made of the log: %s", failed)
             await trio.sleep(COMPACT_SECONDS)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -12,18 +13,17 @@ from s3_memory import Operation
 
 from persistence.readonly import open_sqlite_reader
 from persistence.s3 import batches, compaction, segments
+from persistence.s3 import log as s3_log
 from persistence.s3.compaction import Compaction
 from persistence.s3.log import S3EventLog, open_s3_index, open_s3_log
+
+BOUND_SECONDS = 10
 
 
 @pytest.fixture(autouse=True)
 def no_segments(monkeypatch: pytest.MonkeyPatch) -> None:
     """But when the test says so."""
-
-    async def nothing(*_: object) -> None:
-        """None by themselves."""
-
-    monkeypatch.setattr(S3EventLog, "compact", nothing)
+    monkeypatch.setattr(compaction, "DUE_BATCHES", 1 << 30)
 
 
 class Busy:
@@ -76,3 +76,21 @@ async def test_batches_that_are_in_segments_are_removed_once_nobody_reads_them_a
         young = [key for key in bucket.stored if key.startswith(batches.PREFIX) and key not in old]
         work.extend(log._journal.position)
         assert [key for key in bucket.stored if key.startswith(batches.PREFIX)] == young
+
+
+async def test_those_that_a_server_left_to_be_read_are_removed_though_it_has_nothing_more_to_write(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Among them may be what was deleted."""
+    monkeypatch.setattr(s3_log, "COMPACT_SECONDS", 0.01)
+    bucket = Bucket()
+    async with open_s3_log(bucket, tmp_path / "old") as log:
+        await Busy(bucket, log).grow()
+        Compaction(bucket, log._index, segments.NONE).extend(log._journal.position)
+        left = [key for key in bucket.stored if key.startswith(batches.PREFIX)]
+    assert len(left) == 4
+    monkeypatch.setattr(compaction, "READ_WITHIN", timedelta())
+    async with open_s3_log(bucket, tmp_path / "new"):
+        with trio.fail_after(BOUND_SECONDS):
+            while any(key in bucket.stored for key in left):  # noqa: ASYNC110 (nobody tells)
+                await trio.sleep(0.01)
