@@ -85,8 +85,11 @@ def check(peer: Peer, server: Server) -> None:
     """Run each snippet once. Raises LoadError if one does not come to its value."""
     connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=load.PATIENCE)
     for snippet, body in zip(SNIPPETS, bodies(peer, clients=1), strict=True):
-        connection.request("POST", "/api/exec", json.dumps(body), {"Content-Type": "application/json"})
-        answer = connection.getresponse().read().decode()
+        try:
+            connection.request("POST", "/api/exec", json.dumps(body), {"Content-Type": "application/json"})
+            answer = connection.getresponse().read().decode()
+        except TimeoutError as late:
+            raise load.LoadError(f"{peer.name}: {snippet.javascript} had no answer") from late
         if peer is not catalogue.NOOP and snippet.expect not in answer:
             raise load.LoadError(f"{peer.name}: {snippet.javascript} came to {answer}")
     connection.close()

@@ -2,9 +2,13 @@
 import ivm from 'isolated-vm';
 import { serve } from './served.mjs';
 
-const contexts = new Map();
+const sessions = new Map();
 
-serve(async (code, session) => {
-  if (!contexts.has(session)) contexts.set(session, await new ivm.Isolate({ memoryLimit: 128 }).createContext());
-  return JSON.stringify(await contexts.get(session).eval(code, { timeout: 30_000, copy: true }));
+serve((code, name) => {
+  if (!sessions.has(name)) {
+    // One after another: of isolates that are made at the same time, some end the process with a SIGSEGV.
+    const isolate = new ivm.Isolate({ memoryLimit: 128 });
+    sessions.set(name, { isolate, context: isolate.createContextSync() });
+  }
+  return sessions.get(name).context.eval(code, { timeout: 30_000, copy: true }).then(JSON.stringify);
 });
