@@ -22,6 +22,7 @@ from cli.target.options import Target, with_target
 from cli.target.pages import Damaged
 from cli.target.point import Point, SessionPoint
 from engine.execution import Status
+from persistence.place import Bucket
 from transports.rest.shapes import EventAnswer
 from transports.rest.stream_messages import (
     Accepted,
@@ -80,6 +81,9 @@ async def log(
     until = last if point.event is None else point.event
     if follow and (until is not None or reverse):
         raise Failed("--follow goes on from the newest event: it takes no end and no --reverse", USAGE)
+    if follow and target.url is None and isinstance(target.store, Bucket):
+        begun = f"{target.store} is read as it was when the command began"
+        raise Failed(f"{begun}: follow its server, by --url", USAGE)
     limit = limit or (DEFAULT_EVENTS if first is None else None)
     async with target.client() as client:
         found = await pages.session(client, point.session)

@@ -39,6 +39,12 @@ def test_both_options_are_a_wrong_command_line(tmp_path: Path) -> None:
     assert "give one of them" in both.stderr
 
 
+def test_a_bucket_is_not_followed_since_nothing_would_ever_come() -> None:
+    ended = asked("log", "a", "--follow", "--s3-bucket", "sessions", "--s3-prefix", "p")
+    assert ended.returncode == 2
+    assert ended.stderr.startswith("mcp-v8: s3://sessions/p is read as it was when the command began: ")
+
+
 def test_without_any_of_them_the_servers_default_store_is_asked() -> None:
     ended = asked("log", "a")
     assert ended.returncode == 3
