@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, closing
 from pathlib import Path
@@ -23,6 +22,7 @@ from persistence.s3.log import missing_in_bucket, open_s3_index
 from persistence.s3.objects import Objects, Refused, Unanswered
 from persistence.s3.segments import is_begun
 from persistence.schema import DATABASE_NAME, READ_ERRORS, connect, read_error, version_of
+from persistence.stores import temporary_index_folder
 
 
 class Source(Protocol):
@@ -121,9 +121,9 @@ class _BucketSource:
 
     async def known_blobs(self) -> set[str] | None:
         """See ``Source``."""
-        with tempfile.TemporaryDirectory(prefix="mcp-v8-") as folder:
-            await open_s3_index(self._objects, Path(folder))
-            async with open_sqlite_reader(Path(folder)) as log:
+        with temporary_index_folder() as folder:
+            await open_s3_index(self._objects, folder)
+            async with open_sqlite_reader(folder) as log:
                 return await log.known_blobs()
 
 

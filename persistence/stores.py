@@ -142,6 +142,13 @@ def index_folder(place: Bucket) -> Iterator[Path]:
     if place.cache is not None:
         yield place.cache / _INDEX
         return
+    with temporary_index_folder() as folder:
+        yield folder
+
+
+@contextmanager
+def temporary_index_folder() -> Iterator[Path]:
+    """One that is removed at the end of the block, or by the next process where this one is killed."""
     _sweep()
     with (
         tempfile.TemporaryDirectory(prefix=_TEMPORARY, ignore_cleanup_errors=True) as directory,

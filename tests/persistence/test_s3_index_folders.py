@@ -8,9 +8,12 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from bucket import Bucket as MemoryBucket
 
 from persistence import stores
+from persistence.copysources import from_bucket
 from persistence.place import Bucket
+from persistence.s3.log import open_s3_log
 from persistence.s3.settings import Settings
 from persistence.stores import index_folder
 
@@ -37,6 +40,18 @@ def test_what_a_killed_process_has_left_is_removed(temporary: Path) -> None:
         assert not left.exists()
         with index_folder(PLACE):
             assert index.parent.exists(), "one that is in use stays"
+
+
+async def test_what_a_copy_reads_a_bucket_in_is_such_a_folder_too(temporary: Path, tmp_path: Path) -> None:
+    bucket = MemoryBucket()
+    async with open_s3_log(bucket, tmp_path / "index"):
+        pass
+    found: list[str] = []
+    bucket.before_call = lambda operation, key: found.extend(path.name for path in temporary.iterdir())
+    async with from_bucket(bucket) as source:
+        assert await source.known_blobs() == set()
+    assert found
+    assert all(name.startswith("mcp-v8-index-") for name in found)
 
 
 def test_nothing_is_written_through_a_link_that_somebody_has_put_there(
