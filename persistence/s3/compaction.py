@@ -53,16 +53,22 @@ _BASE = "base.db"
 class Compaction:
     """Of one log, by the process that owns it and has its ``index``; ``manifest`` is the newest one.
 
-    Batches that are among those ``written`` are not asked for. What it does blocks, and raises StoreError,
-    Refused, Unanswered, OSError.
+    Batches that are among those ``written`` are not asked for. While an import is ``sending``, what no
+    manifest names is left. What it does blocks, and raises StoreError, Refused, Unanswered, OSError.
     """
 
     def __init__(
-        self, objects: Objects, index: Index, manifest: Manifest, written: Written | None = None
+        self,
+        objects: Objects,
+        index: Index,
+        manifest: Manifest,
+        written: Written | None = None,
+        sending: imports.Sending | None = None,
     ) -> None:
         self._objects = objects
         self._index = index
         self._written = written or Written()
+        self._sending = sending or imports.Sending()
         self.manifest = manifest
         self._be_untidy()
 
@@ -184,13 +190,14 @@ class Compaction:
 
     def _collect(self, folder: str, named: Collection[str], before: datetime) -> None:
         """Remove what is in a folder, was put before that time, and has no name that is ``named``."""
+        seen = self._sending.seen()
         found = self._objects.find(folder)
         names = [
             one.key for one in found if one.key.removeprefix(folder) not in named and one.modified < before
         ]
         # Another server may have gone on long since, and have made what this one does not know.
         if names and segments.newest(self._objects).number == self.manifest.number:
-            self._objects.delete(names)
+            self._sending.unless_since(seen, lambda: self._objects.delete(names))
 
 
 def _parts(made: Sequence[Segment]) -> list[Part]:

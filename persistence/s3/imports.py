@@ -1,11 +1,15 @@
 """A history that was taken in, as objects that a change in the log names.
 
-They are put before that change, so that one that is interrupted leaves some that nothing names.
+They are put before that change, so that one that is interrupted leaves some that nothing names. These are
+removed once they are old (``persistence.s3.compaction``), and only while none is put: the same history may be
+taken in again just then, and its parts have the same names.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import msgspec
@@ -24,6 +28,38 @@ PART_BYTES = 8 << 20
 _KIND, _VERSION = b"mcpv8im", 1
 _encoder = msgspec.msgpack.Encoder()
 _decoder = msgspec.msgpack.Decoder(tuple[Stored, ...])
+
+
+class Sending:
+    """Whether any are being put, by this server. Safe for many threads."""
+
+    def __init__(self) -> None:
+        self._deciding = threading.Lock()
+        self._begun = 0
+        self._under_way = 0
+
+    @contextmanager
+    def one(self) -> Iterator[None]:
+        """One is put in the block; it waits for a removal to be over."""
+        with self._deciding:
+            self._begun += 1
+            self._under_way += 1
+        try:
+            yield
+        finally:
+            with self._deciding:
+                self._under_way -= 1
+
+    def seen(self) -> int | None:
+        """How many have begun; None while one is under way."""
+        with self._deciding:
+            return None if self._under_way else self._begun
+
+    def unless_since(self, seen: int | None, remove: Callable[[], None]) -> None:
+        """Remove something, unless one was under way when that was ``seen``, or has begun since."""
+        with self._deciding:
+            if seen == self._begun:
+                remove()
 
 
 def put(objects: Objects, lineage: Lineage) -> Adopted:

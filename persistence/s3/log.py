@@ -144,7 +144,8 @@ class S3EventLog(SqliteEventLog):
         self._objects = objects
         self._index = index
         self._journal = journal
-        self._compaction = Compaction(objects, index, manifest, journal.written)
+        self._put_imports = imports.Sending()
+        self._compaction = Compaction(objects, index, manifest, journal.written, self._put_imports)
         self._senders = trio.CapacityLimiter(SENDERS)
         self._sending: set[trio.CancelScope] = set()
         """Around the imports that are being sent."""
@@ -190,12 +191,15 @@ class S3EventLog(SqliteEventLog):
 
     async def _send(self, lineage: Lineage) -> Adopted:
         """Put its parts. Raises StoreFailed."""
+
+        def put() -> Adopted:
+            with self._put_imports.one():
+                return imports.put(self._objects, lineage)
+
         with trio.CancelScope(shield=True) as scope:
             self._sending.add(scope)
             try:
-                return await threads.run(
-                    partial(imports.put, self._objects, lineage), self._senders, abandon=True
-                )
+                return await threads.run(put, self._senders, abandon=True)
             except (Refused, Unanswered, OSError, threads.NoThread) as failed:
                 raise StoreFailed(f"the import could not be stored, and was not: {failed}") from failed
             finally:

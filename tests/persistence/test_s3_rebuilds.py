@@ -284,3 +284,40 @@ async def test_an_import_is_kept_until_the_batch_that_names_it_is_in_a_segment(
         await trio.to_thread.run_sync(work.rewrite, log._journal.position)
     async with open_s3_log(bucket, tmp_path / "fresh") as log:
         assert [record async for record in log.read("s2")] == taken.records
+
+
+async def test_an_import_that_comes_again_while_what_was_left_of_it_is_removed_is_kept(
+    objects: MemoryObjects, tmp_path: Path
+) -> None:
+    """As one that was refused for a deleted session, whose parts are an hour old when it may be imported."""
+    history, taken = History("s1"), History("s2", name="taken")
+    taken.created()
+    taken.executed()
+    async with open_s3_log(objects, tmp_path / "index") as log:
+        async with log.adoption() as refused:
+            await refused.add(taken.records)
+            await log._send(refused._lineage)
+        (part,) = [key for key in objects.stored if key.startswith("imports/")]
+        data, modified = objects.stored[part]
+        objects.stored[part] = data, modified - 2 * compaction.GRACE
+
+        async def take_in() -> None:
+            async with log.adoption() as adoption:
+                await adoption.add(taken.records)
+                await adoption.commit()
+
+        def come_again(operation: str, key: str) -> None:
+            """Between the look for what is old and its removal."""
+            if operation == "find" and key == "manifests/" and seen:
+                objects.before_call = lambda operation, key: None
+                trio.from_thread.run(take_in)
+            seen.extend(key for _ in range(operation == "find" and key == "imports/"))
+
+        seen: list[str] = []
+        await log.append([history.created()])
+        work = Compaction(objects, log._index, segments.NONE, sending=log._put_imports)
+        objects.before_call = come_again
+        await trio.to_thread.run_sync(work.extend, log._journal.position)
+        assert seen
+    async with open_s3_log(objects, tmp_path / "fresh") as log:
+        assert [record async for record in log.read("s2")] == taken.records
