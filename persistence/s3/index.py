@@ -10,7 +10,7 @@ from __future__ import annotations
 import contextlib
 import logging
 import sqlite3
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import closing
 from pathlib import Path
 
@@ -44,10 +44,14 @@ _holder = msgspec.msgpack.Decoder(Opened | None)
 
 
 class Index:
-    """The index in ``directory`` of the log among ``objects``. Its methods block."""
+    """The index in ``directory`` of the log among ``objects``. Its methods block.
 
-    def __init__(self, objects: Objects, directory: Path) -> None:
+    ``check`` is called before each batch that is taken over, and ends that by raising.
+    """
+
+    def __init__(self, objects: Objects, directory: Path, check: Callable[[], object] = lambda: None) -> None:
         self._objects = objects
+        self._check = check
         self._directory = directory
         self.path = directory / DATABASE_NAME
 
@@ -151,6 +155,7 @@ class Index:
         db.execute("BEGIN IMMEDIATE")
         try:
             for batch in found:
+                self._check()
                 self._make(db, batch)
                 size += batches.size(batch)
                 if size >= _COMMIT_BYTES:

@@ -71,7 +71,7 @@ async def open_s3_log(
     """
     await trio.to_thread.run_sync(folders.make, directory)
     with own(directory):
-        index, journal = Index(objects, directory), Journal(objects)
+        index, journal = Index(objects, directory, trio.from_thread.check_cancelled), Journal(objects)
         manifest = await trio.to_thread.run_sync(_take_over, objects, index, journal, only_if_free)
         log = S3EventLog(objects, index, journal, manifest)
         async with log.running(), trio.open_nursery() as nursery:
@@ -93,7 +93,7 @@ async def open_s3_index(objects: Objects, directory: Path) -> None:
 
     def bring() -> None:
         journal = Journal(objects)
-        Index(objects, directory).open(journal)
+        Index(objects, directory, trio.from_thread.check_cancelled).open(journal)
         if journal.position == BEGINNING:
             raise missing_in_bucket()
 

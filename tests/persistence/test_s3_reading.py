@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import random
 import threading
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from pathlib import Path
 
 import pytest
 import trio
 from bucket import Bucket
 from log_samples import History, collect
+from s3_memory import Operation
 
 from engine.errors import StoreError
 from persistence.s3 import batches, compaction, journal, segments
@@ -18,11 +21,18 @@ from persistence.s3.blobs import S3BlobStore
 from persistence.s3.cache import CachedBlobStore
 from persistence.s3.compaction import Compaction
 from persistence.s3.journal import Journal
-from persistence.s3.log import S3EventLog, open_s3_log
+from persistence.s3.log import S3EventLog, open_s3_index, open_s3_log
 
 KILOBYTES = 100
 BOUND_SECONDS = 10
 NO_SEGMENT = "no segment could be made of the log: the log cannot be read: no thread"
+
+
+@asynccontextmanager
+async def reading(bucket: Bucket, directory: Path) -> AsyncIterator[None]:
+    """As a command that only reads."""
+    await open_s3_index(bucket, directory)
+    yield
 
 
 async def grow(log: S3EventLog, count: int) -> History:
@@ -74,6 +84,38 @@ async def test_a_server_without_threads_to_make_segments_with_goes_on(
         with trio.fail_after(BOUND_SECONDS):
             while not any(key.startswith("segments/") for key in bucket.stored):  # noqa: ASYNC110
                 await trio.sleep(0.01)
+
+
+@pytest.mark.parametrize("opened", [open_s3_log, reading])
+async def test_a_start_that_is_given_up_reads_no_more_of_a_large_log(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    opened: Callable[..., AbstractAsyncContextManager[object]],
+) -> None:
+    monkeypatch.setattr(compaction, "RATIO", 0)
+    bucket = Bucket()
+    async with open_s3_log(bucket, tmp_path / "index") as log:
+        work = Compaction(bucket, log._index, segments.NONE)
+        history = History()
+        for _ in range(5):
+            await log.append([history.executed() if history.records else history.created()])
+            await trio.to_thread.run_sync(work.extend, log._journal.position)
+    read: list[str] = []
+    with trio.CancelScope() as start:
+
+        def stop(operation: Operation, key: str) -> None:
+            if operation == "get" and key.startswith(segments.SEGMENTS):
+                read.append(key)
+                trio.from_thread.run_sync(start.cancel)
+
+        bucket.before_call = stop
+        async with opened(bucket, tmp_path / "fresh"):
+            pass
+    assert start.cancelled_caught
+    assert len(read) == 1
+    bucket.before_call = lambda operation, key: None
+    async with open_s3_log(bucket, tmp_path / "fresh") as log:
+        assert await collect(log.read("s1")) == history.records
 
 
 def cached(bucket: Bucket, directory: Path) -> CachedBlobStore:
