@@ -15,10 +15,9 @@ from cli.interrupts import until_interrupted
 from cli.output.json import as_json, print_json
 from cli.output.progress import Progress
 from cli.target.failures import CORRUPT, USAGE, Failed
-from cli.target.options import Target, with_target
-from persistence.place import Bucket, Directory, Place
+from cli.target.options import Target, bucket, with_target
+from persistence.place import Directory, Place
 from persistence.s3.objects import Refused
-from persistence.s3.settings import Settings
 
 
 class CopiedStore(Struct, frozen=True, kw_only=True):
@@ -51,9 +50,9 @@ class _Place(click.ParamType[Place]):
             return Directory(Path(value).absolute())
         if scheme != "s3":
             self.fail(f"{value} is neither a folder of this machine nor s3://BUCKET/PREFIX", param, ctx)
-        bucket, _, prefix = rest.partition("/")
+        name, _, prefix = rest.partition("/")
         try:
-            return Bucket(Settings(bucket=bucket, prefix=prefix))
+            return bucket(name, prefix)
         except Refused as refused:
             self.fail(str(refused), param, ctx)
 

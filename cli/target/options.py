@@ -17,6 +17,7 @@ from msgspec import Struct
 
 from cli import environment
 from cli.entry import INTERRUPTED
+from cli.options import SETTINGS, variable
 from cli.options import Directory as DirectoryPath
 from cli.output import terminal
 from cli.output.text import visible
@@ -213,11 +214,37 @@ def _one_of(given: dict[str, Any]) -> tuple[str | None, Place]:
         raise click.UsageError("--s3-prefix is for a store in S3: give --s3-bucket, too")
     if chosen == "s3_bucket":
         try:
-            return None, Bucket(Settings(bucket=given["s3_bucket"], prefix=given["s3_prefix"] or ""))
+            return None, bucket(given["s3_bucket"], given["s3_prefix"] or "")
         except Refused as refused:
             raise click.UsageError(str(refused)) from refused
     directory = given["directory_path"] or environment.state_directory()
     return given["url"] if chosen == "url" else None, Directory(directory.absolute())
+
+
+def bucket(name: str, prefix: str) -> Bucket:
+    """The store there; how it is reached, and encrypted, the server's variables say.
+
+    Raises Refused for what cannot be meant, click.BadParameter.
+    """
+    settings = Settings(
+        bucket=name,
+        prefix=prefix,
+        path_style=_variable("s3_path_style"),
+        encryption=_variable("s3_encryption"),
+        kms_key=_variable("s3_kms_key"),
+    )
+    return Bucket(settings)
+
+
+def _variable(name: str) -> Any:
+    """What the variable of a server's setting says; None if it is not set."""
+    setting, context = SETTINGS[name], click.get_current_context()
+    text = setting.value_from_envvar(context)
+    try:
+        return None if text is None else setting.type_cast_value(context, text)
+    except click.BadParameter as wrong:
+        wrong.param_hint = f"the variable {variable(name)}"
+        raise
 
 
 def _status(main: Callable[[], int | None]) -> int:

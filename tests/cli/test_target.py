@@ -10,9 +10,13 @@ from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
+import click
 import pytest
 from made_sessions import executed, make
 from server_process import COMMAND
+
+from cli.target.options import bucket
+from persistence.s3.settings import Settings
 
 
 def asked(*words: str, **variables: str) -> subprocess.CompletedProcess[str]:
@@ -43,6 +47,27 @@ def test_a_bucket_is_not_followed_since_nothing_would_ever_come() -> None:
     ended = asked("log", "a", "--follow", "--s3-bucket", "sessions", "--s3-prefix", "p")
     assert ended.returncode == 2
     assert ended.stderr.startswith("mcp-v8: s3://sessions/p is read as it was when the command began: ")
+
+
+def test_a_bucket_is_reached_and_encrypted_as_the_variables_of_its_server_say(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """As of a container in which a command runs beside the server."""
+    with click.Context(click.Command("log")):
+        assert bucket("sessions", "p").settings == Settings(bucket="sessions", prefix="p")
+        monkeypatch.setenv("MCP_V8_S3_PATH_STYLE", "0")
+        monkeypatch.setenv("MCP_V8_S3_ENCRYPTION", "aws:kms")
+        monkeypatch.setenv("MCP_V8_S3_KMS_KEY", "alias/mine")
+        assert bucket("sessions", "p").settings == Settings(
+            bucket="sessions", prefix="p", path_style=False, encryption="aws:kms", kms_key="alias/mine"
+        )
+
+
+def test_a_wrong_variable_of_the_server_is_told_by_name() -> None:
+    for words in (("log", "a", "--s3-bucket", "sessions"), ("store", "copy", "s3://sessions")):
+        ended = asked(*words, MCP_V8_S3_ENCRYPTION="none")
+        assert ended.returncode == 2
+        assert "Invalid value for the variable MCP_V8_S3_ENCRYPTION: 'none' is not one of" in ended.stderr
 
 
 def test_without_any_of_them_the_servers_default_store_is_asked() -> None:
