@@ -15,7 +15,7 @@ import time
 from collections.abc import Collection, Sequence
 from datetime import UTC, datetime, timedelta
 
-from engine.errors import StoreFailed
+from engine.errors import StoreCorrupt, StoreFailed
 from persistence import folders
 from persistence.changes import Adopted, Part
 from persistence.s3 import bases, batches, imports, segments, superfluous
@@ -98,6 +98,9 @@ class Compaction:
             size += batches.size(batch)
             if batch.number == end.number or size >= MAX_STEP_BYTES:
                 break
+        if not found:
+            missing = batches.key(self.manifest.end.number + 1)
+            raise StoreCorrupt(f"{missing} is missing: a part of the log was lost")
         upto = Position(found[-1].number, journal.position.digest)
         made = [*self.manifest.segments, self._put(found, found[0].number, upto.number)]
         merged = found

@@ -5,10 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+import trio
 from bucket import Bucket
 from log_samples import History, collect
 
 from persistence.s3 import batches, compaction, segments, written
+from persistence.s3 import log as s3_log
 from persistence.s3.compaction import Compaction
 from persistence.s3.log import S3EventLog, open_s3_log
 from persistence.s3.written import Written
@@ -90,6 +92,21 @@ async def test_the_batches_that_are_in_no_segment_yet_are_counted(bucket: Bucket
         assert log.loose_batches == 0
         await grow(log, History("s2"), 2)
         assert log.loose_batches == 2
+
+
+async def test_a_server_whose_whole_log_somebody_removed_says_so_and_goes_on(
+    bucket: Bucket, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(s3_log, "COMPACT_SECONDS", 0.01)
+    history = History()
+    async with open_s3_log(bucket, tmp_path / "index") as log:
+        await grow(log, history, 5)
+        bucket.stored.clear()
+        monkeypatch.setattr(compaction, "DUE_BATCHES", 3)
+        with trio.fail_after(10):
+            while f"{batches.key(0)} is missing: a part of the log was lost" not in caplog.text:  # noqa: ASYNC110
+                await trio.sleep(0.01)
+        assert await collect(log.read("s1")) == history.records
 
 
 def test_memory_holds_the_newest_up_to_its_bound(monkeypatch: pytest.MonkeyPatch) -> None:
