@@ -71,6 +71,8 @@ class Compaction:
         self._sending = sending or imports.Sending()
         self.manifest = manifest
         self._be_untidy()
+        self._copy = index.path.with_name(_BASE)
+        self._copy.unlink(missing_ok=True)  # of a server that was killed meanwhile
 
     def is_long(self, end: Position) -> bool:
         """Whether there is enough for a segment before that place."""
@@ -138,14 +140,13 @@ class Compaction:
         if not folders.has_room(self._index.path.parent, 2 * size):
             # it would take the room that the index itself needs, without which the server ends
             raise StoreFailed(f"a base needs {2 * size:,} bytes free in {self._index.path.parent}")
-        copy = self._index.path.with_name(_BASE)
         try:
-            end, holder = self._index.snapshot(copy)
+            end, holder = self._index.snapshot(self._copy)
             if end.number < self.manifest.end.number:
                 return  # the manifest is of another server, which has taken the log over
-            base = bases.put(self._objects, copy)
+            base = bases.put(self._objects, self._copy)
         finally:
-            copy.unlink(missing_ok=True)
+            self._copy.unlink(missing_ok=True)
         self._publish(end, holder, (), (), base)
 
     def tidy(self) -> None:

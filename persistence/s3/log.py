@@ -158,9 +158,10 @@ class S3EventLog(SqliteEventLog):
         return self._journal.position.number - self._compaction.manifest.end.number
 
     async def compact(self) -> None:
-        """Make segments of what is appended, for ever; what fails is logged, and tried again."""
+        """Make segments of what is appended, for ever; what fails is logged once, and tried again."""
         compaction, thread = self._compaction, trio.CapacityLimiter(1)
         self._removed_bytes += max(0, compaction.size - self.used_bytes)
+        told = ""
         while not self._journal.is_fenced:
             removed = self._removed_bytes
             try:
@@ -175,7 +176,11 @@ class S3EventLog(SqliteEventLog):
                 if compaction.is_untidy():
                     await threads.run_awhile(compaction.tidy, thread, LEAVE_SECONDS)
             except (StoreError, Refused, Unanswered, OSError, threads.NoThread) as failed:
-                _log.warning("no segment could be made of the log: %s", failed)
+                if str(failed) != told:  # not every ten seconds the same
+                    told = str(failed)
+                    _log.warning("no segment could be made of the log: %s", told)
+            else:
+                told = ""
             await trio.sleep(COMPACT_SECONDS)
 
     def leave(self) -> None:

@@ -136,3 +136,34 @@ async def test_no_base_is_made_where_it_would_take_the_room_of_the_index(
         monkeypatch.setattr(shutil, "disk_usage", lambda _: Usage(2 * size, 0, 2 * size))
         work.rebase()
         assert any(key.startswith("bases/") for key in bucket.stored)
+
+
+async def test_the_copy_that_a_killed_server_was_making_a_base_of_is_removed(tmp_path: Path) -> None:
+    left = tmp_path / "base.db"
+    left.write_bytes(bytes(1_000_000))
+    async with open_s3_log(Bucket(), tmp_path):
+        with trio.fail_after(10):
+            while left.exists():  # noqa: ASYNC110 (nobody tells)
+                await trio.sleep(0.01)
+
+
+async def test_while_no_segment_can_be_made_for_one_reason_that_is_told_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    attempts = []
+
+    def fail(work: Compaction, end: object) -> bool:
+        attempts.append((work, end))
+        raise StoreFailed("a base needs 2 bytes free" if len(attempts) < 4 else "S3 is silent")
+
+    monkeypatch.setattr(s3_log, "COMPACT_SECONDS", 0.01)
+    monkeypatch.setattr(Compaction, "is_long", fail)
+    async with open_s3_log(Bucket(), tmp_path):
+        with trio.fail_after(10):
+            while len(attempts) < 6:  # noqa: ASYNC110 (nobody tells)
+                await trio.sleep(0.01)
+    told = [record.getMessage() for record in caplog.records if "no segment" in record.getMessage()]
+    assert told == [
+        "no segment could be made of the log: a base needs 2 bytes free",
+        "no segment could be made of the log: S3 is silent",
+    ]
