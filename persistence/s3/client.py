@@ -6,11 +6,11 @@ import contextlib
 import threading
 import time
 from collections.abc import Collection, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, contextmanager
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
+from persistence.s3.daemons import Daemons
 from persistence.s3.failures import FOREIGN, not_of_s3, said_of
 from persistence.s3.multipart import put_in_parts
 from persistence.s3.objects import Found, Unanswered
@@ -41,7 +41,7 @@ class S3Objects:
         self._settings = settings
         self._retrying = retrying or Retrying(settings.retry_seconds)
         self._service = Service(settings, self._retrying, observe)
-        self._parts = ThreadPoolExecutor(PARTS_AT_ONCE, thread_name_prefix="parts")
+        self._parts = Daemons(PARTS_AT_ONCE, "parts")
 
     @property
     def endpoint(self) -> str:
@@ -98,7 +98,7 @@ class S3Objects:
     def close(self) -> None:
         """Close the connections. A call that is under way ends as its request does."""
         self._retrying.stop()
-        self._parts.shutdown(wait=False, cancel_futures=True)
+        self._parts.shutdown()
         self._service.close()
 
     def __enter__(self) -> S3Objects:

@@ -55,11 +55,11 @@ def _put_parts(
     futures: list[Future[CompletedPartTypeDef]] = []
     try:
         for number, at in enumerate(range(0, len(data), size), start=1):
+            for future in filter(Future.done, futures):
+                future.result()  # once one has failed no more are begun
             futures.append(_start(threads, _put_part, service, key, upload, number, data[at : at + size]))
         return [future.result() for future in futures]
     finally:
-        for future in futures:
-            future.cancel()
         wait(futures)
 
 
