@@ -30,7 +30,7 @@ def _measure(code: str, rounds: int) -> float:
     from engine.limits import Limits
 
     source = image.base_source()
-    built = image.build(source, image.engine_id(source), image.program_id())
+    built = image.build(source, image.engine_id(source, None), image.program_id())
     executor = Executor(image.boot(built))
     worker.warm(executor)
     taken = []

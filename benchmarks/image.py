@@ -48,7 +48,7 @@ def _measure(rounds: int) -> ImageCost:
     from engine.limits import Limits
 
     source = image.base_source()
-    identity, program = image.engine_id(source), image.program_id()
+    identity, program = image.engine_id(source, None), image.program_id()
     built, build = _timed(rounds, lambda: image.build(source, identity, program))
 
     def boot_and_warm() -> bytes:

@@ -23,7 +23,7 @@ from msgspec.structs import replace
 from engine.checkpoints import image_id
 from engine.errors import PlatformRefused
 from engine.events import Trace
-from engine.isolate import cache, native, survey, throwaway
+from engine.isolate import cache, digests, native, survey, throwaway
 from engine.isolate.executor import Executor
 from engine.isolate.isolate import BASE_SCRIPT, BaseScripts, Isolate
 from engine.isolate.wire import Run
@@ -133,7 +133,7 @@ def load(folder: Path | None) -> BaseImage:
     Must be called in a process that has no isolate. Raises PlatformRefused if V8 cannot make it.
     """
     source = base_source()
-    identity, program = engine_id(source), program_id()
+    identity, program = engine_id(source, folder), program_id()
     path = None if folder is None else folder / file_name(identity, program)
     if path is not None:
         image = _read(path, identity, program)
@@ -187,13 +187,15 @@ def _escaped(character: re.Match[str]) -> str:
     return "".join(f"\\u{units[i : i + 2].hex()}" for i in range(0, len(units), 2))
 
 
-def engine_id(source: BaseScripts) -> str:
-    """32 hex digits that name V8 and its data, its flags, the machine, the base image and SEMANTICS."""
+def engine_id(source: BaseScripts, folder: Path | None) -> str:
+    """32 hex digits that name V8 and its data, its flags, the machine, the base image and SEMANTICS.
+
+    ``folder``: the cache, if there is one.
+    """
     library = native.library()
     digest = hashlib.sha256()
-    for path in (library.path, library.path.with_name("icudtl.dat")):
-        with path.open("rb") as file:
-            digest.update(hashlib.file_digest(file, "sha256").digest())
+    for of_file in digests.of((library.path, library.path.with_name("icudtl.dat")), folder):
+        digest.update(of_file)
     for part in (str(SEMANTICS), library.version().decode(), *native.FLAGS, native.machine(), *source):
         digest.update(len(part).to_bytes(8, "big") + part.encode())
     return digest.hexdigest()[:32]

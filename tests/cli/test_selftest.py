@@ -42,7 +42,7 @@ def test_it_says_what_was_checked_and_a_server_writes_nothing_then(tmp_path):
     assert sandbox.startswith("Sandbox: auto: ")
     assert image == f"Base image: kept in {tmp_path / 'mcp-v8'}"
     before = files(tmp_path)
-    assert sorted(name.rpartition(".")[2] for name in before) == ["image", "passed"]
+    assert sorted(name.rpartition(".")[2] for name in before) == ["digests", "image", "passed"]
     with running("--stateless", environment={"XDG_CACHE_HOME": str(tmp_path)}) as server:
         pass
     assert engine.removeprefix("Engine: ") in server.log
