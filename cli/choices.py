@@ -125,6 +125,7 @@ def _choose_store(chosen: Choices) -> None:
             # what a later place says of the bucket that it meant is passed over together with that
             if chosen[name].rank >= max(first, _FILE) and chosen[name].value not in (None, ""):
                 raise ConfigError(f"{chosen[name].origin} is for a store in S3: give --s3-bucket, too")
+    _choose_isolation(chosen, store, first)
     path = directory.value or environment.state_directory()
     chosen["stateless"] = choice._replace(value=store == "none")
     chosen["s3_bucket"] = bucket if store == "s3" else choice._replace(value=None)
@@ -133,6 +134,16 @@ def _choose_store(chosen: Choices) -> None:
     )
     if chosen["cache_dir"].value is not None:
         chosen["cache_dir"] = chosen["cache_dir"]._replace(value=chosen["cache_dir"].value.absolute())
+
+
+def _choose_isolation(chosen: Choices, store: str, first: int) -> None:
+    """How executions without sessions are kept apart, where that is what the server runs."""
+    choice = chosen["stateless_isolation"]
+    if store == "none":
+        return
+    if choice.rank >= max(first, _FILE):
+        raise ConfigError(f"{choice.origin} is for executions without sessions: give --stateless, too")
+    chosen["stateless_isolation"] = Choice(SETTINGS["stateless_isolation"].default)
 
 
 def _choose_door(chosen: Choices, environ: Mapping[str, str]) -> None:

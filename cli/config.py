@@ -14,6 +14,7 @@ from cli import environment
 from cli.choices import Choices, ConfigError
 from engine import cgroup
 from engine.isolate.sandbox.layers import Mode
+from engine.keptworkers import Isolation
 from engine.limits import LimitPolicy, Limits
 from engine.placement import Placement, place
 from persistence.place import Bucket, Directory, Place
@@ -40,6 +41,8 @@ class Settings(Struct, frozen=True, kw_only=True):
     """Session of a client on stdin that names none."""
     store: Place | None
     """Where the event log is; None for a stateless server."""
+    isolation: Isolation
+    """What each execution of a stateless server has for itself."""
     cache_dir: Path
     max_workers: int
     max_executions: int
@@ -71,6 +74,7 @@ def settings(choices: Choices) -> Settings:
         port=port,
         session_id=_session_id(chosen["session_id"], port),
         store=store,
+        isolation=chosen["stateless_isolation"],
         cache_dir=environment.cache_directory(),
         max_workers=chosen["max_workers"],
         max_executions=chosen["max_executions"],

@@ -177,6 +177,13 @@ GROUPS: dict[str, tuple[click.Option, ...]] = {
             "--stateless", is_flag=True, help="Keep nothing: every execution in a fresh V8, no sessions."
         ),
         _option(
+            "--stateless-isolation",
+            type=click.Choice(["process", "context"]),
+            default="process",
+            help="With --stateless, what each execution has for itself: a process; or a V8 context alone, "
+            "which is faster and no wall between executions of one owner.",
+        ),
+        _option(
             "--heap-store",
             type=click.Choice(["dir", "s3", "none"]),
             help="Another way to say it: none is --stateless, dir a directory, s3 a bucket.",

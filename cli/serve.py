@@ -151,6 +151,7 @@ def _open_engine(
         max_recovery_seconds=settings.max_recovery_seconds,
         sandbox=settings.sandbox,
         placement=settings.placement,
+        isolation=settings.isolation,
         observers=observers,
     )
 

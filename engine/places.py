@@ -58,6 +58,8 @@ class _Waiter:
 
     def __init__(self, owner: str) -> None:
         self.owner = owner
+        self.worker: Worker | None = None
+        """One that comes with the place."""
         self.has_place = trio.Event()
 
 
@@ -89,13 +91,20 @@ class Places:
         """Places that are not free."""
         return self._held.total()
 
+    @property
+    def are_waited_for(self) -> bool:
+        """Whether somebody waits for one."""
+        return bool(self._waiting)
+
     async def take(self, owner: str) -> Worker:
-        """A fresh worker, which counts until ``give_back``. Raises Unavailable."""
+        """A fresh worker, or one as good as that, which counts until ``give_back``. Raises Unavailable."""
         if self.taken < self._limit:
             self._held[owner] += 1
             await trio.lowlevel.cancel_shielded_checkpoint()
         else:
-            await self._wait(owner)
+            worker = await self._wait(owner)
+            if worker is not None:
+                return worker
         try:
             worker = await self._workers.acquire()
         except BaseException:
@@ -110,36 +119,63 @@ class Places:
         self._nursery.start_soon(worker.aclose)
         self._free(self._owners.pop(worker))
 
+    def owner(self, worker: Worker) -> str:
+        """Whose place a worker has that is handed out."""
+        return self._owners[worker]
+
+    def hand_on(self, worker: Worker) -> bool:
+        """Whether somebody waits for a place: the next one gets this worker if the owner is the same, else
+        the place alone. ``worker`` must be as good as a fresh one.
+        """
+        if not self._waiting:
+            return False
+        owner = self._owners[worker]
+        following = self._next(owner)
+        if following.owner != owner:
+            self.give_back(worker)
+            return True
+        self._waiting.remove(following)
+        following.worker = worker
+        following.has_place.set()
+        return True
+
     def done_with_a_job(self, holder: Holder) -> None:
         """Others may be waiting for the place of ``holder``."""
         had_its_turn = trio.current_time() - holder.awake_since > TURN_SECONDS
         if self._waiting and (holder.idle or had_its_turn):
             holder.retire(EVICT_SECONDS)
 
-    async def _wait(self, owner: str) -> None:
-        """Until a place of this owner's is counted."""
+    async def _wait(self, owner: str) -> Worker | None:
+        """Until a place of this owner's is counted; the worker that comes with it."""
         waiter = _Waiter(owner)
         self._waiting.append(waiter)
         self._let_one_retire()
         try:
             await waiter.has_place.wait()
         except BaseException:
-            if waiter.has_place.is_set():
+            if waiter.worker is not None:
+                self.give_back(waiter.worker)
+            elif waiter.has_place.is_set():
                 self._free(owner)
             else:
                 self._waiting.remove(waiter)
             raise
+        return waiter.worker
 
     def _free(self, owner: str) -> None:
         """Give a place of this owner's to the next one."""
+        following = self._next(owner) if self._waiting else None
         self._held[owner] -= 1
         if not self._held[owner]:
             del self._held[owner]
-        if self._waiting:
-            following = min(self._waiting, key=lambda waiter: self._held[waiter.owner])
+        if following is not None:
             self._waiting.remove(following)
             self._held[following.owner] += 1
             following.has_place.set()
+
+    def _next(self, owner: str) -> _Waiter:
+        """Who gets a place that this owner gives up."""
+        return min(self._waiting, key=lambda waiter: self._held[waiter.owner] - (waiter.owner == owner))
 
     def _let_one_retire(self) -> None:
         idle = [

@@ -1,4 +1,4 @@
-"""Executions without a session: a fresh worker each, and a bounded memory of the outcomes."""
+"""Executions without a session: a worker or a context each, and a bounded memory of the outcomes."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from engine import outcomes
 from engine.attempt import conclude, prepare, run
 from engine.execution import Execution, Submission
 from engine.isolate.wire import Done
+from engine.keptworkers import KeptWorkers
 from engine.limits import LimitPolicy
 from engine.outcomes import Abort
 from engine.places import Places
@@ -65,17 +66,21 @@ class Finished:
 
 async def execute(
     places: Places,
+    kept: KeptWorkers | None,
     scheduler: Scheduler,
     policy: LimitPolicy,
     engine: str,
     submission: Submission,
     execution: Execution,
 ) -> None:
-    """Run in a fresh worker and finish ``execution``. Raises Unavailable."""
+    """Run in a worker that holds nothing of others and finish ``execution``. Raises Unavailable.
+
+    With ``kept`` the worker runs further executions of the same owner, each in a context of its own.
+    """
     worker = None
     execution.passed("queued_us")
     with execution.cancellable():
-        worker = await places.take(submission.owner)
+        worker = await (kept or places).take(submission.owner)
     execution.passed("restored_us")
     attempt = prepare(execution, submission, policy, engine, _SEQ)
     result: Done | Abort = Abort("cancelled", 0)
@@ -84,7 +89,10 @@ async def execute(
             result = await run(worker, attempt, execution, scheduler, execution.id)
             execution.passed("ran_us")
         finally:
-            places.give_back(worker)
+            if kept is not None and isinstance(result, Done):
+                kept.keep(worker)
+            else:
+                places.give_back(worker)
     event = conclude(attempt, "", result, execution.console)
     execution.finish(outcomes.report(event, session=None, heap=None))
 

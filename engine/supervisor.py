@@ -7,12 +7,7 @@ from __future__ import annotations
 
 import logging
 import math
-from collections.abc import (
-    AsyncIterator,
-    Collection,
-    Mapping,
-    Sequence,
-)
+from collections.abc import AsyncIterator, Collection, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager, nullcontext
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -32,13 +27,14 @@ from engine.execution import Execution, Status, Submission
 from engine.feed import Feed
 from engine.idempotency import Key, Keys
 from engine.isolate.sandbox.layers import Mode
+from engine.keptworkers import Isolation, KeptWorkers
 from engine.limits import LimitPolicy
 from engine.looking import LooksBack
 from engine.observer import Observer, Observers
 from engine.owners import Owners
 from engine.parsing import Parsed, parse
 from engine.placement import Placement, usable
-from engine.places import Places
+from engine.places import Holder, Places
 from engine.scheduler import Scheduler
 from engine.search import Search
 from engine.sessions import Sessions, given_name, random_id
@@ -90,12 +86,13 @@ class Supervisor:
         searches: LooksBack,
         parses: LooksBack,
         for_command: bool,
+        isolation: Isolation,
         observers: Observers,
     ) -> None:
         self.policy = policy
         self._nursery = nursery
         self._workers = workers
-        self.places = Places(workers, nursery, max_workers, lambda: self._actors)
+        self.places = Places(workers, nursery, max_workers, self._holders)
         self.scheduler = Scheduler(processors)
         nursery.start_soon(self.scheduler.serve)
         self._registry: Sessions | None = None
@@ -143,6 +140,10 @@ class Supervisor:
         self._keys = Keys(self._recorded_under)
         self._searches, self._parses = searches, parses
         self._finished = stateless.Finished(self._keys.forget)
+        self._kept: KeptWorkers | None = None
+        if isolation == "context":
+            self._kept = KeptWorkers(self.places, nursery)
+            nursery.start_soon(self._kept.serve)
         self._observers = observers
         self.feed = Feed()
 
@@ -389,10 +390,14 @@ class Supervisor:
     def _actors(self) -> Collection[SessionActor]:
         return () if self._registry is None else self._registry.actors
 
+    def _holders(self) -> Iterable[Holder]:
+        return self._actors if self._kept is None else self._kept.unused
+
     def _under_way(self) -> int:
         """Executions that have left their queue."""
         if self.stateless:
-            return min(self.places.taken, len(self._admission.executions))
+            unused = 0 if self._kept is None else len(self._kept.unused)
+            return min(self.places.taken - unused, len(self._admission.executions))
         return min(sum(actor.busy for actor in self._actors), len(self._admission.executions))
 
     async def drain(self, seconds: float) -> None:
@@ -495,7 +500,13 @@ class Supervisor:
     async def _run_stateless(self, submission: Submission, execution: Execution) -> None:
         try:
             await stateless.execute(
-                self.places, self.scheduler, self.policy, self.engine_id, submission, execution
+                self.places,
+                self._kept,
+                self.scheduler,
+                self.policy,
+                self.engine_id,
+                submission,
+                execution,
             )
         except EngineError as error:
             execution.fail(error)
@@ -539,6 +550,7 @@ async def open_supervisor(
     processors: int | None = None,
     observers: Sequence[Observer] = (),
     for_command: bool = False,
+    isolation: Isolation = "process",
 ) -> AsyncIterator[Supervisor]:
     """A running engine. ``stores`` None means stateless.
 
@@ -552,8 +564,9 @@ async def open_supervisor(
     there are). ``observers`` are told of every execution, change, checkpoint and recovery that is over; what
     they raise is only logged. ``for_command``: it works for one user who waits, on a store that others serve;
     V8 starts when it is needed, there is no upkeep, and looks at the past take as long as they need, on as
-    many processors as there are. Leaving the context kills what still runs: ``drain`` first. Raises
-    PlatformRefused or WorkerFailed at start.
+    many processors as there are.
+    ``isolation`` says what each stateless execution has for itself. Leaving the context kills what still
+    runs: ``drain`` first. Raises PlatformRefused or WorkerFailed at start.
     """
     budget = 2 * (policy.max_heap_mb + policy.default.offheap_mb) + _MIB_PER_WORKER_BASE
     async with (
@@ -588,6 +601,7 @@ async def open_supervisor(
             searches=looks_back if for_command else LooksBack(looking.MAX_SEARCHES),
             parses=looks_back if for_command else LooksBack(looking.MAX_PARSES),
             for_command=for_command,
+            isolation=isolation,
             observers=Observers(observers),
         )
         try:

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import array
 import contextlib
+import mmap
 import os
 import select
 import signal
@@ -133,23 +134,21 @@ class Worker:
             return None
         return used if self.running() else None  # else its number may be another one's by now
 
+    def data_bytes(self) -> int | None:
+        """Private writable memory of the process, used or not, and its stack; None where nobody knows.
+
+        The sixth number in /proc/PID/statm, in pages.
+        """
+        pages = self._number("statm", 5)
+        return pages * mmap.PAGESIZE if pages is not None and self.running() else None
+
     def waited_ns(self) -> int | None:
         """Time for which the process could have run but had no processor, in ns; None where nobody knows.
 
         The second number in /proc/PID/schedstat, which is run_delay of the kernel's struct sched_info. Where
         it is not counted it is 0, or there is no such file.
         """
-        try:
-            descriptor = os.open(f"/proc/{self.pid}/schedstat", os.O_RDONLY | os.O_CLOEXEC)
-        except OSError:
-            return None
-        try:
-            waited = int(os.read(descriptor, 100).split()[1])
-        except (OSError, ValueError, IndexError):
-            return None
-        finally:
-            os.close(descriptor)
-        return waited or None
+        return self._number("schedstat", 1) or None
 
     def pause(self) -> None:
         """Let the process not run, until ``resume``. Also then it can be killed, and what it said be read."""
@@ -197,6 +196,13 @@ class Worker:
         Raises WorkerDied, also where it is a snapshot that V8 cannot restore. Bound it with a cancel scope.
         """
         await self._ask(wire.Restore(snapshot), MIB, self._receive_one(wire.Restored))
+
+    async def renew(self) -> None:
+        """Let nothing be left in it of what it has run; to be asked of a worker that holds no session.
+
+        Raises WorkerDied. Bound it with a cancel scope.
+        """
+        await self._ask(wire.Renew(), MIB, self._receive_one(wire.Renewed))
 
     async def checkpoint(self) -> Copy:
         """Fork a copy that makes a snapshot, between two runs: the worker is free again when this returns.
@@ -299,6 +305,19 @@ class Worker:
             trio.lowlevel.notify_closing(self._listener)
             os.close(self._listener)
         self._forget(self.number)
+
+    def _number(self, file: str, index: int) -> int | None:
+        """One of the numbers in a file that the kernel has for the process; None if it is not there."""
+        try:
+            descriptor = os.open(f"/proc/{self.pid}/{file}", os.O_RDONLY | os.O_CLOEXEC)
+        except OSError:
+            return None
+        try:
+            return int(os.read(descriptor, 100).split()[index])
+        except (OSError, ValueError, IndexError):
+            return None
+        finally:
+            os.close(descriptor)
 
     def _signal(self, number: signal.Signals = signal.SIGKILL) -> None:
         if not self._closed:

@@ -101,6 +101,14 @@ class Executor:
         isolate.bind_control(*CONTROL_FUNCTIONS)
         self._isolate = self._stack.isolate = self._memory.isolate = isolate
 
+    def renew(self) -> None:
+        """Leave nothing of what was executed: go on in a new context of the same isolate.
+
+        Of an executor that was restored from no session's snapshot.
+        """
+        self._isolate.renew()
+        self._isolate.bind_control(*CONTROL_FUNCTIONS)
+
     def survey(self, kinds: Mapping[int, str]) -> Survey:
         """What is alive. For a process that makes a snapshot and ends."""
         self._memory.lift()

@@ -153,7 +153,7 @@ def file_name(engine_id: str, program: str) -> str:
 
 def boot(image: BaseImage) -> Isolate:
     """An isolate restored from the base image and warmed, ready to be forked into workers."""
-    isolate = Isolate(image.blob, image.references)
+    isolate = Isolate(image.blob, image.references, renewable=True)
     for _ in range(3):  # the first evaluations deserialize and compile what all later ones share
         with isolate.scope():
             isolate.evaluate("1 + 1")

@@ -88,7 +88,8 @@ class Isolate:
     ``blob`` is a snapshot made with the same ``references`` (offsets in the V8 library of native
     functions that the context's own installers use), or None for an empty context with every
     shipping language feature. ``install`` is, for an empty context, the base image's scripts (see
-    ``engine.isolate.image``). ``heap_mb`` is the size to which its heap may grow while it is made.
+    ``engine.isolate.image``). ``heap_mb`` is the size to which its heap may grow while it is made. One that
+    is ``renewable`` keeps the blob for new contexts: see ``renew``.
     """
 
     def __init__(
@@ -98,6 +99,7 @@ class Isolate:
         *,
         install: BaseScripts | None = None,
         heap_mb: int = BOOT_HEAP_MB,
+        renewable: bool = False,
     ) -> None:
         self._v8 = v8 = native.library()
         self.emit: Callable[[str], None] = lambda text: None
@@ -113,7 +115,7 @@ class Isolate:
             _address(self._native_callback), *(v8.base + offset for offset in references), 0
         )
         self.buffers = BufferAllocator(v8, heap_mb << 20)
-        startup = self._create(blob, heap_mb)
+        self._startup = self._create(blob, heap_mb)
         self._serializer_enabled = c.c_uint8.from_address(self._isolate + native.SERIALIZER_ENABLED)
         if self._serializer_enabled.value != 1:
             raise PlatformRefused("V8's serializer flag is not where this program was written for")
@@ -121,25 +123,11 @@ class Isolate:
         v8.set_allow_atomics_wait(self._isolate, False)  # nothing may sleep but timers
         self.heap = HeapGuard(v8, self._isolate, BOOT_HEAP_MB << 20)
         self._install_failure_callbacks()
-        self._scope = HandleScope(v8, self._isolate).__enter__()
-        # A context made with the flag at 0 gets every shipping feature; a restored one has them.
-        self._serializer_enabled.value = 0 if blob is None else 1
-        self._context: Handle = v8.context_new(
-            self._isolate, None, None, None, native.NO_CALLBACK, None, native.NO_CALLBACK, native.NO_CALLBACK
-        )
-        v8.context_enter(self._context)
-        self._serializer_enabled.value = 0
-        self._host: Handle = 0
-        self._control: Handle = 0
-        self._functions: dict[str, Handle] = {}
-        if blob is not None:
-            self._control = v8.context_data(self._context, _CONTROL_INDEX)
-            self._host = v8.context_data(self._context, _NATIVE_INDEX)
-            if not self._control or not self._host:
-                raise PlatformRefused("the snapshot has no control functions in it")
-        elif install is not None:
+        self._enter_context(restored=blob is not None)
+        if install is not None:
             self._install(install)
-        del startup  # only other new contexts would need it
+        if not renewable:
+            self._startup = None  # only other new contexts would need it
         self._reject_callback = native.PromiseRejectCallback(self._on_reject)
         if self._control:
             v8.set_reject_callback(self._isolate, _address(self._reject_callback))
@@ -378,10 +366,42 @@ class Isolate:
         info = (c.c_uint64 * native.WEAK_CALLBACK_WORDS)(self._isolate, number)
         self._v8.forget_metrics_id(info)
 
+    def renew(self) -> None:
+        """Leave the context for ever and go on in a new one, as the snapshot has it.
+
+        Nothing of the old one runs on: the host asks only the new one for its timers, and microtasks were
+        drained. What both share is V8's own: caches, the symbol registry, whether built-ins are as fast as
+        they can be. To be called in no handle scope; control functions must be bound again.
+        """
+        if self._startup is None:
+            raise RuntimeError("the isolate was not made renewable")
+        self._v8.context_exit(self._context)
+        self._scope.__exit__()
+        self._enter_context(restored=True)
+
     # --- setting up ----------------------------------------------------------------------------
 
+    def _enter_context(self, *, restored: bool) -> None:
+        v8 = self._v8
+        self._scope = HandleScope(v8, self._isolate).__enter__()
+        # A context made with the flag at 0 gets every shipping feature; a restored one has them.
+        self._serializer_enabled.value = 1 if restored else 0
+        self._context: Handle = v8.context_new(
+            self._isolate, None, None, None, native.NO_CALLBACK, None, native.NO_CALLBACK, native.NO_CALLBACK
+        )
+        v8.context_enter(self._context)
+        self._serializer_enabled.value = 0
+        self._host: Handle = 0
+        self._control: Handle = 0
+        self._functions: dict[str, Handle] = {}
+        if restored:
+            self._control = v8.context_data(self._context, _CONTROL_INDEX)
+            self._host = v8.context_data(self._context, _NATIVE_INDEX)
+            if not self._control or not self._host:
+                raise PlatformRefused("the snapshot has no control functions in it")
+
     def _create(self, blob: bytes | None, heap_mb: int) -> object:
-        """Set the isolate up; what must be kept until the context is there."""
+        """Set the isolate up; what must be kept as long as contexts are made."""
         v8 = self._v8
         params = c.create_string_buffer(native.PARAMS_SIZE)
         v8.params_init(params)

@@ -5,7 +5,7 @@ below, tagged by ``type``. The parent sends ``Run``; the worker answers with any
 ``Console`` and then exactly one ``Done``, or dies. Between runs it may send ``Look``, answered by
 ``Seen``, and ``Checkpoint``, answered by ``Forked``. A worker speaks first, with ``Ready``, and where the
 kernel has such with ``Listener`` before that; the first message to it may be ``Restore``, answered by
-``Restored``.
+``Restored``. Without a session, ``Renew``, answered by ``Renewed``, may come after a run.
 
 Pure: no socket here. ``FrameBuffer`` turns received chunks into messages.
 """
@@ -60,6 +60,10 @@ class Restore(Struct, frozen=True, tag="restore"):
     """Begin in the state of a snapshot."""
 
     snapshot: bytes
+
+
+class Renew(Struct, frozen=True, tag="renew"):
+    """Forget all that was run: go on in a new context, as a fresh worker has it."""
 
 
 class Checkpoint(Struct, frozen=True, tag="checkpoint"):
@@ -122,6 +126,10 @@ class Restored(Struct, frozen=True, tag="restored"):
     """The worker is in the state of the snapshot."""
 
 
+class Renewed(Struct, frozen=True, tag="renewed"):
+    """The worker is in a new context."""
+
+
 class Forked(Struct, frozen=True, tag="forked"):
     """A copy makes the snapshot, as process ``pid``; or there is none, and why."""
 
@@ -129,8 +137,8 @@ class Forked(Struct, frozen=True, tag="forked"):
     failure: str | None = None
 
 
-ToWorker = Run | Look | Restore | Checkpoint
-FromWorker = Listener | Ready | Console | Done | Seen | Restored | Forked
+ToWorker = Run | Look | Restore | Renew | Checkpoint
+FromWorker = Listener | Ready | Console | Done | Seen | Restored | Renewed | Forked
 M = TypeVar("M")
 
 _encoder = msgspec.msgpack.Encoder()

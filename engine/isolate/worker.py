@@ -61,6 +61,9 @@ def serve(executor: Executor, snapshots: Snapshots, sock: socket.socket) -> NoRe
             case wire.Restore(snapshot):
                 snapshots.restore(executor, snapshot)
                 return wire.Restored()
+            case wire.Renew():
+                executor.renew()
+                return wire.Renewed()
             case wire.Checkpoint():
                 return _fork_copy(executor, snapshots, sock)
 

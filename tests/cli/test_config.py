@@ -126,6 +126,20 @@ def test_a_directory_can_be_given_by_two_names(flag: str, tmp_path: Path) -> Non
     assert both["directory_path"][0] == str(tmp_path / "kept")
 
 
+def test_how_executions_without_sessions_are_kept_apart_is_a_setting_like_others() -> None:
+    variable = {"MCP_V8_STATELESS_ISOLATION": "context"}
+    Path("c.toml").write_text("stateless = true\nstateless-isolation = 'context'")
+    assert settings("--stateless")["stateless_isolation"] == ("process", "default")
+    chosen = settings("--stateless", "--stateless-isolation", "context")
+    assert chosen["stateless_isolation"] == ("context", "--stateless-isolation")
+    by_variable = settings("--stateless", **variable)["stateless_isolation"]
+    assert by_variable == ("context", "MCP_V8_STATELESS_ISOLATION")
+    assert settings("--config", "c.toml")["stateless_isolation"][0] == "context"
+    # what a later place says of an execution without sessions is passed over together with these
+    assert settings("--heap-dir", "d", **variable)["stateless_isolation"] == ("process", "default")
+    assert "MCP_V8_STATELESS_ISOLATION is for executions without sessions" in refusal(**variable)
+
+
 def test_what_is_said_about_the_store_at_the_first_place_decides(tmp_path: Path) -> None:
     Path("c.toml").write_text("stateless = true")
     variable = {"MCP_V8_HEAP_DIR": "from-variable"}
@@ -186,6 +200,13 @@ def test_what_is_said_about_the_store_at_the_first_place_decides(tmp_path: Path)
         (
             ("--stateless", "--s3-encryption", "AES256"),
             "--s3-encryption is for a store in S3: give --s3-bucket, too",
+        ),
+        *(
+            (
+                ("--stateless-isolation", isolation),
+                "--stateless-isolation is for executions without sessions: give --stateless, too",
+            )
+            for isolation in ("process", "context")
         ),
         (
             ("--s3-bucket", "s3://b/p"),

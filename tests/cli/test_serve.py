@@ -375,6 +375,13 @@ def test_logs_can_be_json() -> None:
     assert all({"time", "level", "logger", "event"} <= set(entry) for entry in entries)
 
 
+def test_executions_without_sessions_can_have_a_context_each() -> None:
+    with running("--stateless", "--stateless-isolation", "context") as server:
+        for code, result in (("globalThis.left = 1", "1"), ("typeof left", "'undefined'")):
+            answer = httpx2.post(f"{server.url}/api/exec", json={"code": code}, timeout=30).json()
+            assert answer["result"] == result
+
+
 def test_a_stateless_server_answers_without_session_and_forgets() -> None:
     with running("--stateless") as server:
         answer = httpx2.post(f"{server.url}/api/exec", json={"code": "1 + 2"}, timeout=30).json()

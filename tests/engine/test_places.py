@@ -100,3 +100,42 @@ async def test_an_owner_who_asks_for_many_places_leaves_the_next_one_to_others(
         assert report.result == "2"
         for execution in spinning:
             execution.cancel()
+
+
+async def test_a_worker_that_is_handed_on_goes_to_who_is_next_if_the_owner_is_the_same() -> None:
+    got: dict[str, object] = {}
+    async with opened(2) as places, trio.open_nursery() as nursery:
+        ours, other = [await places.take("a"), await places.take("b")]
+        assert not places.hand_on(ours)  # nobody waits
+
+        async def take(owner: str) -> None:
+            got[owner] = await places.take(owner)
+
+        nursery.start_soon(take, "a")
+        await wait_all_tasks_blocked()
+        assert places.hand_on(ours)
+        await wait_all_tasks_blocked()
+        assert got["a"] is ours
+        nursery.start_soon(take, "c")
+        await wait_all_tasks_blocked()
+        assert places.hand_on(ours)
+        await wait_all_tasks_blocked()
+        assert got["c"] not in (ours, other)  # the place alone
+        assert places.taken == 2
+
+
+async def test_a_worker_that_comes_too_late_goes_with_its_place() -> None:
+    async with opened(1) as places, trio.open_nursery() as nursery:
+        worker = await places.take("a")
+        scope = trio.CancelScope()
+
+        async def give_up() -> None:
+            with scope:
+                await places.take("a")
+
+        nursery.start_soon(give_up)
+        await wait_all_tasks_blocked()
+        scope.cancel()
+        assert places.hand_on(worker)  # before who waited knows of its end
+        await wait_all_tasks_blocked()
+        assert places.taken == 0
