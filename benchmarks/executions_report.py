@@ -45,8 +45,15 @@ def measured(folder: Path, rounds: int, seconds: float) -> Measured:
         noop_server("raw") as raw,
         mcp_v8("--directory-path", str(folder / "durable")) as durable,
         mcp_v8("--stateless") as stateless,
+        mcp_v8("--stateless", "--stateless-isolation", "context") as contexts,
     ):
-        servers = {"noop": noop, "raw": raw, "durable": durable, "stateless": stateless}
+        servers = {
+            "noop": noop,
+            "raw": raw,
+            "durable": durable,
+            "stateless": stateless,
+            "contexts": contexts,
+        }
         samples = measure.rounds(servers, measure.SCENARIOS, rounds, seconds)
         timed = loops.measured(durable, times=2 * rounds)
     return Measured(

@@ -75,6 +75,12 @@ STATELESS_MANY = Scenario(
     name="stateless execution", server="stateless", requests=(execute(COUNT),) * CLIENTS
 )
 STATELESS_ONE = Scenario(name="stateless execution", server="stateless", requests=(execute("1 + 1"),))
+CONTEXTS_MANY = Scenario(
+    name="stateless execution, a context each", server="contexts", requests=(execute(COUNT),) * CLIENTS
+)
+CONTEXTS_ONE = Scenario(
+    name="stateless execution, a context each", server="contexts", requests=(execute("1 + 1"),)
+)
 
 SCENARIOS = (
     NOOP_MANY,
@@ -82,9 +88,11 @@ SCENARIOS = (
     DURABLE_MANY,
     HEALTH,
     STATELESS_MANY,
+    CONTEXTS_MANY,
     NOOP_ONE,
     DURABLE_ONE,
     STATELESS_ONE,
+    CONTEXTS_ONE,
     NEW_SESSION,
 )
 
