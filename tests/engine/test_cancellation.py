@@ -12,6 +12,7 @@ from typing import Any, TypeVar
 import pytest
 import trio
 from engines import CALLER, OWNER, Engine, submission
+from sampling import each
 
 from engine import debt
 from engine.checkpointer import Checkpointer
@@ -253,16 +254,21 @@ MOSTLY_WAITING = pytest.mark.parametrize(
 @MOSTLY_GOING_ON
 @pytest.mark.parametrize(
     ("prepare", "act", "target", "least"),
-    [
-        pytest.param(nothing, add, 3_600.0, 2, id="the first execution of a session"),
-        pytest.param(add, add, 3_600.0, 2, id="an execution of a live session"),
-        pytest.param(add, add, 0.0, 2, id="an execution and the checkpoint after it"),
-        pytest.param(add_three_times_and_sleep, add, 3_600.0, 6, id="a replay and an execution"),
-        pytest.param(add_three_times_and_sleep, add, 0.0, 5, id="waking from a checkpoint, and an execution"),
-        pytest.param(add, retire, 3_600.0, 1, id="going to sleep with a checkpoint"),
-        pytest.param(add_three_times_and_sleep, fork, 3_600.0, 5, id="a fork and its first execution"),
-        pytest.param(add, delete, 3_600.0, 1, id="a deletion"),
-    ],
+    each(
+        2,
+        [
+            pytest.param(nothing, add, 3_600.0, 2, id="the first execution of a session"),
+            pytest.param(add, add, 3_600.0, 2, id="an execution of a live session"),
+            pytest.param(add, add, 0.0, 2, id="an execution and the checkpoint after it"),
+            pytest.param(add_three_times_and_sleep, add, 3_600.0, 6, id="a replay and an execution"),
+            pytest.param(
+                add_three_times_and_sleep, add, 0.0, 5, id="waking from a checkpoint, and an execution"
+            ),
+            pytest.param(add, retire, 3_600.0, 1, id="going to sleep with a checkpoint"),
+            pytest.param(add_three_times_and_sleep, fork, 3_600.0, 5, id="a fork and its first execution"),
+            pytest.param(add, delete, 3_600.0, 1, id="a deletion"),
+        ],
+    ),
 )
 async def test_a_session_is_consistent_wherever_its_task_is_cancelled(
     open_engine, tmp_path, monkeypatch, prepare: Act, act: Act, target: float, least: int, waiting: bool
@@ -277,16 +283,19 @@ async def test_a_session_is_consistent_wherever_its_task_is_cancelled(
 @MOSTLY_WAITING
 @pytest.mark.parametrize(
     ("prepare", "act", "check"),
-    [
-        pytest.param(nothing, add, None, id="an execution"),
-        pytest.param(add, add_under_a_key, add_under_a_key, id="an execution under a key, and again"),
-        pytest.param(add_three_times_and_sleep, fork, None, id="a fork"),
-        pytest.param(add_three_times_and_sleep, fork_the_past, None, id="a fork of the past"),
-        pytest.param(add, tag, tag, id="a label"),
-        pytest.param(add, delete, None, id="a deletion"),
-        pytest.param(add_three_times_and_sleep, look, look, id="a look at now and at the past"),
-        pytest.param(add, stop_a_loop, None, id="an execution and its end by a cancel"),
-    ],
+    each(
+        2,
+        [
+            pytest.param(nothing, add, None, id="an execution"),
+            pytest.param(add, add_under_a_key, add_under_a_key, id="an execution under a key, and again"),
+            pytest.param(add_three_times_and_sleep, fork, None, id="a fork"),
+            pytest.param(add_three_times_and_sleep, fork_the_past, None, id="a fork of the past"),
+            pytest.param(add, tag, tag, id="a label"),
+            pytest.param(add, delete, None, id="a deletion"),
+            pytest.param(add_three_times_and_sleep, look, look, id="a look at now and at the past"),
+            pytest.param(add, stop_a_loop, None, id="an execution and its end by a cancel"),
+        ],
+    ),
 )
 async def test_a_session_is_consistent_wherever_a_client_gives_up(
     open_engine, tmp_path, prepare: Act, act: Act, check: Act | None, waiting: bool

@@ -12,6 +12,7 @@ import trio.testing
 from checkpointing import Checkpoints, count_replays
 from engines import CALLER, OWNER, Engine, both_stores, in_directory, stored_blobs
 from msgspec.structs import replace
+from sampling import each
 
 from engine import checkpoints, debt, places, replay
 from engine.copies import Copy
@@ -193,7 +194,7 @@ async def test_a_recovery_that_takes_too_long_is_put_off_and_the_next_goes_on_fr
 
 @pytest.mark.parametrize(
     ("begin", "go_on", "shown"),
-    [
+    each(3, [
         (
             "let n = 0; const inc = () => ++n; for (let i = 0; i < 100_000; i++) inc()",
             "inc()",
@@ -226,7 +227,7 @@ async def test_a_recovery_that_takes_too_long_is_put_off_and_the_next_goes_on_fr
          "decoder.decode(new Uint8Array([0xac]))", "'€'"),
         ("new Intl.NumberFormat('de').format(1e6); String(Temporal.Now.instant()); let dropped = 1",
          "dropped", "1"),
-    ],
+    ]),
 )  # fmt: skip
 async def test_a_state_survives_checkpoints_generation_after_generation(
     open_engine, tmp_path, monkeypatch, begin, go_on, shown

@@ -9,13 +9,13 @@ from __future__ import annotations
 import json
 import random
 import re
-import zlib
 
 import isolates
 import pytest
 import readout
 import ways
 from corpus import CHECKPOINTED, SCRIPTS, declined, known
+from sampling import each
 
 OVERFLOW = """
 let depth = 0
@@ -139,13 +139,7 @@ def test_states_that_differ_in_one_thing_are_read_out_otherwise(Session, one, ot
     assert first.events[-1].digest != second.events[-1].digest
 
 
-@pytest.mark.parametrize(
-    "name",
-    [
-        name if zlib.crc32(name.encode()) % 3 == 0 else pytest.param(name, marks=pytest.mark.torture)
-        for name in CHECKPOINTED
-    ],
-)
+@pytest.mark.parametrize("name", each(3, CHECKPOINTED))
 def test_a_replay_a_checkpoint_with_its_tail_and_checkpoints_after_every_event_agree(Session, name):  # noqa: N803
     live = Live(Session, name, frozenset([a_cut(name, 0)]))
     assert live.walk.events[-2].outcome.status == "completed"

@@ -14,7 +14,7 @@ from footprint import Footprint, settled
 from judging import client, execute, judge, neighbour, told
 from server_process import ServerProcess, running
 
-EVERY = 3
+EVERY = 5
 """Of the scripts of a kind the usual run has the first of so many, and torture the others."""
 AT_ONCE = 3
 """Scripts that run at the same time, each in a session of its own."""

@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 from official_tools import OfficialTools
+from sampling import each
 from server_process import COMMAND, ServerProcess, running
 
 CACHE = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
@@ -84,7 +85,7 @@ class Inspector:
         return told
 
 
-@pytest.fixture(params=DOORS)
+@pytest.fixture(params=each(2, sorted(DOORS, reverse=True)))
 def inspector(
     request: pytest.FixtureRequest, tools: OfficialTools, product: ServerProcess, tmp_path: Path
 ) -> Inspector:

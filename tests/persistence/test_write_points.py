@@ -20,6 +20,7 @@ from typing import Any
 import pytest
 import trio
 from faults.shim import compiled, environment, program
+from sampling import each
 
 SECONDS = {"short": 180, "torture": 1_800}
 """Bounds against what hangs; on a quiet machine a kind takes 2 s, or 40."""
@@ -74,7 +75,7 @@ async def sweep(
     return report
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", each(3, KINDS))
 async def test_wherever_a_call_fails_what_was_said_is_true(shim: Path, memory: Path, kind: str) -> None:
     """The environment variable ``SEED`` repeats the choices of an earlier run."""
     seed = int(os.environ.get("SEED") or secrets.randbits(32))

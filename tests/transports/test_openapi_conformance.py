@@ -16,7 +16,7 @@ from server_process import ServerProcess, running
 COMMAND = Path(sys.executable).with_name("schemathesis")
 CONFIGURATION = Path(__file__).with_name("schemathesis.toml")
 SEED = os.environ.get("SCHEMATHESIS_SEED", "1")
-FLAGS = ("--no-color", "--seed", SEED, "--max-examples", "10")
+FLAGS = ("--no-color", "--seed", SEED, "--max-examples", "5")
 PHASES = "examples,coverage,fuzzing,stateful"
 SHORT = ("--execution-timeout", "2", "--max-execution-timeout", "2")
 
