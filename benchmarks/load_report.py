@@ -9,7 +9,7 @@ from benchmarks import arrivals
 from benchmarks import load as load_client
 from benchmarks.arrivals import Outcome, Plan
 from benchmarks.figures import Cell, Figure, Figures, Part, Table, Text, columns
-from benchmarks.processes import mcp_v8
+from benchmarks.processes import mcp_v8, settle
 
 TITLE = "Open loop"
 SEED = 20_261_129
@@ -105,6 +105,7 @@ def arriving(folder: Path, kind: Kind, rate: int, seconds: float, *, follow: boo
     """Carry out one load on a new server, after a warm-up. Raises LoadError."""
     flags = [flag.format(folder=folder) for flag in kind.flags]
     with mcp_v8(*flags, *UNTHROTTLED) as server:
+        settle(server.port)
         for asked, length in ((WARM_UP, 1.0), (rate, seconds)):
             plan = Plan(
                 port=server.port,

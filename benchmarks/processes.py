@@ -154,6 +154,14 @@ def mcp_v8(*flags: str) -> Iterator[Server]:
         yield server
 
 
+def settle(port: int) -> None:
+    """Have a server import MCP's SDK: a second of computing, which it does soon after its start anyway."""
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=START_WITHIN)
+    connection.request("POST", "/mcp", b"{}", {"Content-Type": "application/json"})
+    connection.getresponse().read()  # whatever it says
+    connection.close()
+
+
 @contextmanager
 def serving(command: Sequence[str], port: int) -> Iterator[Server]:
     """A server for the duration of the block; its log is shown only if it fails.

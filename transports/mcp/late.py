@@ -9,6 +9,7 @@ from __future__ import annotations
 import errno
 import logging
 import os
+import sys
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from functools import partial
@@ -35,6 +36,9 @@ OpenDoors = Callable[
 
 OPEN_AFTER_SECONDS: Final = 2.0
 """Time that the first requests of a server have for themselves: an import slows down what runs beside it."""
+SWITCH_SECONDS: Final = 0.0002
+"""After which the import lets other threads go on: Python's own 5 ms would be a pause for each of the dozen
+times that an execution waits for one of them."""
 RETRY_SECONDS: Final = 2.0
 """Between two attempts to import the SDK, where one has failed."""
 _SHORTAGE: Final = os.strerror(errno.EMFILE)
@@ -105,6 +109,11 @@ async def _imported() -> OpenDoors:
 
 
 def _import() -> OpenDoors:
-    from transports.mcp.doors import open_doors
+    usual = sys.getswitchinterval()
+    sys.setswitchinterval(SWITCH_SECONDS)
+    try:
+        from transports.mcp.doors import open_doors
+    finally:
+        sys.setswitchinterval(usual)
 
     return open_doors
