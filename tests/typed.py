@@ -46,11 +46,12 @@ def environment(**variables: str) -> dict[str, str]:
 
 def piped(*arguments: str | Path, status: int = 0, stdin: str = "", **variables: str) -> Ended:
     """Run it with pipes."""
-    reading, writing = zip(os.pipe(), os.pipe()[::-1], os.pipe()[::-1], strict=True)
-    process = start([*map(str, arguments)], reading, environment(**variables))
-    for number in reading:
+    # of stdin, stdout and stderr its ends and ours: a pipe is (where is read, where is written)
+    theirs, ours = zip(os.pipe(), os.pipe()[::-1], os.pipe()[::-1], strict=True)
+    process = start([*map(str, arguments)], theirs, environment(**variables))
+    for number in theirs:
         os.close(number)
-    to, out, err = (os.fdopen(number, mode + "b") for number, mode in zip(writing, "wrr", strict=True))
+    to, out, err = (os.fdopen(number, mode + "b") for number, mode in zip(ours, "wrr", strict=True))
     with to, out, err, ThreadPoolExecutor(3) as threads:
         threads.submit(_write, to, stdin.encode())
         read = [threads.submit(file.read) for file in (out, err)]
