@@ -10,7 +10,16 @@ import trio
 from engine.catalog import Progress, SessionStatus
 from engine.checkpointer import Made
 from engine.commands import Accept, Command, Delete, Execute, Fork, Keep, Look, Tag
-from engine.errors import AppendConflict, Busy, EngineError, RequestError, StoreFull, Unavailable
+from engine.errors import (
+    AppendConflict,
+    Busy,
+    EngineError,
+    NodeFenced,
+    NotOwner,
+    RequestError,
+    StoreFull,
+    Unavailable,
+)
 from engine.execution import Execution
 from engine.live import LiveSession, Surroundings
 from engine.replay import Diverged, ReplayFailed
@@ -18,6 +27,8 @@ from engine.session import ForkPoint, Position
 
 _log = logging.getLogger(__name__)
 
+HAND_OVER_SECONDS = 2.0
+"""What a checkpoint may take before another node gets the session."""
 RETIRE_SECONDS = 30.0
 """What a checkpoint before sleep may take; without it the session wakes by a replay."""
 
@@ -55,6 +66,10 @@ class SessionActor:
         self._retire_seconds: float | None = None
         """What retiring may take, once it is to retire."""
         self._poked = False
+        self.is_leaving = False
+        """Whether another node shall have the session, or has it: what is left in the mailbox goes there."""
+        self._done_here = trio.CancelScope()
+        """What is done in the session as long as it is this node's."""
         self._send, self._receive = trio.open_memory_channel[Command](host.policy.max_queue)
 
     # --- called by the supervisor, never waiting ------------------------------------------------
@@ -144,6 +159,31 @@ class SessionActor:
             self._session.hurry(seconds)
             self._waiting.cancel()
 
+    def hand_over(self) -> None:
+        """Let another node have the session, after what is being done and a checkpoint where worth it."""
+        self.is_leaving = True
+        self._retire_seconds = HAND_OVER_SECONDS
+        self._session.hurry(HAND_OVER_SECONDS)
+        self._waiting.cancel()
+
+    def lose(self) -> None:
+        """Another node may have the session: nothing that is done here counts."""
+        self.is_leaving = True
+        self._done_here.cancel()
+
+    def left(self) -> list[Command]:
+        """Take what was not begun out of the mailbox."""
+        left = []
+        while True:
+            try:
+                left.append(self._receive.receive_nowait())
+            except trio.WouldBlock:
+                return left
+
+    async def reload(self) -> None:
+        """The log has more of the session than was known: take its position from there."""
+        await self._session.reload()
+
     def _poke(self, _made: Made) -> None:
         """A checkpoint is made, or given up: the next may be due already."""
         self._poked = True
@@ -158,16 +198,12 @@ class SessionActor:
         given up on return.
         """
         try:
-            while True:
-                command = await self._next(idle_seconds)
-                if command is None:
-                    return
-                await self._process(command)
-                await self._session.pay_debt()
+            with self._done_here:
+                while (command := await self._next(idle_seconds)) is not None:
+                    await self._process(command)
+                    await self._session.pay_debt()
         finally:
             self._session.sleep()
-            self._fail_queued()
-            self.ended.set()
 
     async def _next(self, idle_seconds: float) -> Command | None:
         """The next command; None when there was none for that long, or the session has gone to sleep."""
@@ -182,6 +218,8 @@ class SessionActor:
             await self._leave()
             if not self.awake:
                 break
+        if self.is_leaving:
+            return None
         try:
             return self._receive.receive_nowait()
         except trio.WouldBlock:
@@ -203,8 +241,11 @@ class SessionActor:
         try:
             await self._carry_out(command)
         except trio.Cancelled:
-            command.fail(Unavailable("the server stopped before this was done"))
+            command.fail(_lost() if self._done_here.cancel_called else _stopped())
             raise
+        except (NodeFenced, NotOwner) as error:
+            command.fail(error)
+            self.lose()
         except AppendConflict as error:
             _log.error("session %s was written to by somebody else: %s", self.name, error)
             await self._session.reload()
@@ -254,10 +295,13 @@ class SessionActor:
             case Look():
                 command.fail(Busy("nobody waited for the variables any more"))
 
-    def _fail_queued(self) -> None:
-        while True:
-            try:
-                command = self._receive.receive_nowait()
-            except trio.WouldBlock:
-                return
-            command.fail(Unavailable("the server stopped before this was begun"))
+
+def _stopped() -> EngineError:
+    return Unavailable("the server stopped before this was done")
+
+
+def _lost() -> EngineError:
+    return NodeFenced(
+        "this node of the cluster lost the session before this was done, and nothing of it was recorded: "
+        "try again, with the same idempotency key if there was one"
+    )

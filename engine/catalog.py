@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Collection, Iterable, Sequence
 from contextlib import aclosing
 from typing import Literal, Protocol
 
@@ -164,9 +164,15 @@ class Catalog:
     A session that is not there, or is somebody else's, is NotFound.
     """
 
-    def __init__(self, log: EventLog, present: Callable[[str, str], Presence | None]) -> None:
+    def __init__(
+        self,
+        log: EventLog,
+        present: Callable[[str, str], Presence | None],
+        fresh: Callable[[str, str | None], Awaitable[None]],
+    ) -> None:
         self._log = log
         self._present = present
+        self._fresh = fresh
 
     async def sessions(
         self, owner: str, limit: int, after: str | None, tag: str | None, *, sizes: bool
@@ -231,7 +237,10 @@ class Catalog:
 
     async def point_of(self, owner: str, heap: str) -> tuple[str, int]:
         """The same, and number of the event that made the state."""
-        record = await self._log.event(check_heap(heap))
+        id = check_heap(heap)
+        if (record := await self._log.event(id)) is None:
+            await self._fresh(owner, None)
+            record = await self._log.event(id)
         row = None
         if record is not None and isinstance(record.event, STATE_EVENTS):
             row = await self._log.session(record.event.session)
@@ -253,6 +262,7 @@ class Catalog:
 
         One that ends while a client turns pages may be listed twice, but none is missed.
         """
+        await self._fresh(owner, session)
         row = None if session is None else await self._log.session_named(owner, session)
         if session is not None and row is None and not under_way:
             raise NotFound(f"there is no session {session}", field="session")
@@ -317,6 +327,7 @@ class Catalog:
 
     async def row(self, owner: str, name: str) -> SessionRow:
         """What the log knows of the session of that name."""
+        await self._fresh(owner, name)
         row = await self._log.session_named(owner, name)
         if row is None:
             raise NotFound(f"there is no session {name}", field="session")

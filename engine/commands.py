@@ -31,6 +31,8 @@ class Request(Generic[T]):
 
     def __init__(self, when_done: Callable[[Request[T]], object]) -> None:
         self._when_done = when_done
+        self.is_elsewhere = False
+        """Whether another node carries it out, which counts it."""
         self.told: T | None = None
         """The answer, once it is done."""
         self.failure: Exception | None = None

@@ -11,6 +11,7 @@
     │   ├── TooManySessions     the owner has as many as one may
     │   └── Busy                a queue is full: try again later
     ├── Unavailable             nobody's fault: the server is starting, stopping or short of workers
+    │   └── NodeLost            the node that was asked went away before it answered
     ├── StoreError              the store's fault: tell the operator
     │   ├── StoreLocked         another process owns the store
     │   ├── StoreMissing        there is none where one was to be read
@@ -18,7 +19,9 @@
     │   ├── AppendConflict      the sequence number is taken, or its predecessor is missing
     │   ├── StoreFull           it takes as much space as it may: nothing was run or recorded
     │   ├── StoreFailed         the write definitely did not happen (disk full, I/O error)
-    │   │   └── StoreReadOnly   the store was opened only to be read
+    │   │   ├── StoreReadOnly   the store was opened only to be read
+    │   │   ├── NodeFenced      this node is no member of its cluster now
+    │   │   └── NotOwner        another node of the cluster has the session
     │   └── BlobError           a blob, which is only a shortcut, could not be kept or had
     │       ├── BlobMissing     there is none of that name: it was collected, or lost
     │       ├── BlobCorrupt     what is there does not hash to its name, or is no such blob
@@ -104,6 +107,12 @@ class Unavailable(EngineError):
     code = "unavailable"
 
 
+class NodeLost(Unavailable):
+    """The node of the cluster that was asked went away: whether it did what was asked is not known."""
+
+    code = "node_lost"
+
+
 class StoreError(EngineError):
     """The event log failed."""
 
@@ -150,6 +159,18 @@ class StoreReadOnly(StoreFailed):
     """The store was opened only to be read: nothing is ever written to it."""
 
     code = "store_read_only"
+
+
+class NodeFenced(StoreFailed):
+    """This node is no member of its cluster now: it may write nothing. Try again, at any node."""
+
+    code = "node_fenced"
+
+
+class NotOwner(StoreFailed):
+    """Another node of the cluster has the session. Try again."""
+
+    code = "not_owner"
 
 
 class BlobError(StoreError):

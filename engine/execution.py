@@ -115,6 +115,8 @@ class Execution:
         """The session's name; may change to a fork's until the code starts."""
         self.report: Report | None = None
         self.failure: Exception | None = None
+        self.is_elsewhere = False
+        """Whether another node carries it out, which counts it."""
         self.console: list[Line] = []
         """Console so far; provisional until there is a report."""
         self.timings = Timings()

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import base64
 import secrets
-from collections.abc import Callable, Collection, Iterator
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Callable, Collection
+from contextlib import asynccontextmanager
 
 import trio
 
@@ -13,10 +13,11 @@ from engine.actor import SessionActor
 from engine.catalog import Catalog
 from engine.checkpointer import Checkpointer
 from engine.commands import Command, Execute, Fork
-from engine.errors import Busy, Conflict, InvalidField, NotFound
+from engine.errors import Busy, Conflict, EngineError, InvalidField, NotFound, Unavailable
 from engine.execution import Execution
 from engine.history import position_named
 from engine.limits import LimitPolicy
+from engine.nodes import Elsewhere, Nodes
 from engine.owners import Owners
 from engine.places import Places
 from engine.recovery import Recovered
@@ -44,6 +45,7 @@ class Sessions:
         space: Space,
         owners: Owners,
         recovered: Callable[[Recovered], None],
+        nodes: Nodes,
         *,
         idle_seconds: float,
         restore_target_seconds: float,
@@ -62,8 +64,9 @@ class Sessions:
         self.restore_target_seconds = restore_target_seconds
         self.max_recovery_seconds = max_recovery_seconds
         self.forgets = forgets
-        self.catalog = Catalog(log, lambda owner, name: self._actors.get((owner, name)))
+        self.catalog = Catalog(log, lambda owner, name: self._actors.get((owner, name)), nodes.fresh)
         self._nursery = nursery
+        self._nodes = nodes
         self._workers = workers
         self._idle_seconds = idle_seconds
         self._actors: dict[tuple[str, str], SessionActor] = {}
@@ -87,14 +90,24 @@ class Sessions:
         """The actors there are now."""
         return self._actors.values()
 
-    async def submit(self, command: Execute) -> None:
-        """Post a submission to its session, a new one if need be.
+    async def submit(self, command: Execute, *, here: bool = False) -> None:
+        """Post a submission to its session, a new one if need be; unless ``here``, to where that is.
 
-        Raises NotFound, InvalidField, TooManySessions, Busy.
+        Raises NotFound, InvalidField, TooManySessions, Busy, Unavailable; Elsewhere if it has to be here.
         """
+        try:
+            await self._submit(command, here=here)
+        except Elsewhere:
+            if here:
+                raise
+            self._nodes.forward(command, command.submission.owner, command.execution.session)
+
+    async def _submit(self, command: Execute, *, here: bool) -> None:
         asked, execution = command.submission, command.execution
         name = asked.session
         if name is None and asked.heap is None:
+            if not here:
+                self._nodes.place(asked)
             self.owners.check(asked.owner)
             execution.session = given_name()
             self._start(SessionActor(self, asked.owner, execution.session, None)).post(command)
@@ -103,7 +116,7 @@ class Sessions:
             assert asked.heap is not None
             name = await self.catalog.session_with(asked.owner, asked.heap)
         execution.session = name
-        actor = await self._actor(asked.owner, name)
+        actor = await self._actor(asked.owner, name, here=here)
         if actor is None:
             if GIVEN_NAME.fullmatch(name):
                 raise NotFound(f"there is no session {name}", field="session")
@@ -120,9 +133,18 @@ class Sessions:
             return []
         return [execution for execution in actor.executions.values() if not execution.done]
 
-    async def post(self, owner: str, name: str, command: Command) -> None:
-        """Post to a session that is there. Raises NotFound, Busy."""
-        actor = await self._actor(owner, name)
+    async def post(self, owner: str, name: str, command: Command, *, here: bool = False) -> None:
+        """Post to a session that is there; unless ``here``, to where it is.
+
+        Raises NotFound, Busy, Unavailable; Elsewhere if it has to be here.
+        """
+        try:
+            actor = await self._actor(owner, name, here=here)
+        except Elsewhere:
+            if here:
+                raise
+            self._nodes.forward(command, owner, name)
+            return
         if actor is None:
             raise NotFound(f"there is no session {name}", field="session")
         actor.post(command)
@@ -131,7 +153,10 @@ class Sessions:
         """Post to a session that is there and not in use; whether it was."""
         if (owner, name) in self._actors:
             return False
-        actor = await self._actor(owner, name)
+        try:
+            actor = await self._actor(owner, name, here=True)
+        except Elsewhere:
+            return False
         if actor is None or not actor.idle or actor.awake:
             return False
         actor.post(command)
@@ -143,30 +168,41 @@ class Sessions:
         actor = self._actors.get((owner, name))
         return position is not None and position.state_id == point.id and (actor is None or actor.idle)
 
-    @contextmanager
-    def arriving(self, owner: str, name: str) -> Iterator[None]:
+    @asynccontextmanager
+    async def arriving(self, owner: str, name: str) -> AsyncIterator[None]:
         """Nobody else begins or uses a session of that name in the block, since it is being imported.
 
-        It counts as its owner's, unless the block raises. Raises Conflict, TooManySessions.
+        It counts as its owner's, unless the block raises. Raises Conflict, TooManySessions, Unavailable.
         """
-        if (owner, name) in self._actors or (owner, name) in self._arriving:
-            raise Conflict(f"a session {name} is just being made here", field="session")
-        self.owners.add(owner)
-        self._arriving.add((owner, name))
         try:
-            yield
-        except BaseException:
-            self.owners.remove(owner)
-            raise
+            await self._nodes.claim(owner, name, here=True)
+        except Elsewhere as other:
+            raise _being_made(name) from other
+        try:
+            if (owner, name) in self._actors or (owner, name) in self._arriving:
+                raise _being_made(name)
+            self.owners.add(owner)
+            self._arriving.add((owner, name))
+            try:
+                yield
+            except BaseException:
+                self.owners.remove(owner)
+                raise
+            finally:
+                self._arriving.remove((owner, name))
+                self._ended += 1
         finally:
-            self._arriving.remove((owner, name))
-            self._ended += 1
+            self._nodes.release(owner, name)
 
     async def check_free(self, owner: str, name: str) -> None:
         """Raises InvalidField unless a client may give that name to a fork, Conflict if it is taken."""
         if GIVEN_NAME.fullmatch(check_name(name, field="into")):
             raise InvalidField("names of this form are given by the server: choose another", field="into")
-        if await self._actor(owner, name) is not None:
+        try:
+            actor = await self._actor(owner, name, here=True)
+        except Elsewhere as other:
+            raise _taken(name) from other
+        if actor is not None:
             raise _taken(name)
 
     def branch(self, owner: str, point: ForkPoint, command: Execute | Fork) -> None:
@@ -181,7 +217,17 @@ class Sessions:
             raise _taken(name)
         self._start(SessionActor(self, owner, name, None, point)).post(command)
 
-    async def _actor(self, owner: str, name: str) -> SessionActor | None:
+    def lose(self, owner: str, name: str) -> None:
+        """This node has the session no more: what is done in it here comes to nothing."""
+        if (actor := self._actors.get((owner, name))) is not None:
+            actor.lose()
+
+    def hand_over(self, owner: str, name: str) -> None:
+        """Let another node have the session, after what is being done in it."""
+        if (actor := self._actors.get((owner, name))) is not None:
+            actor.hand_over()
+
+    async def _actor(self, owner: str, name: str, *, here: bool) -> SessionActor | None:
         """The session's actor; None if there is no such session. Raises Busy while it is being imported.
 
         To be used before the next checkpoint: an actor with nothing to do may end there.
@@ -190,22 +236,55 @@ class Sessions:
             if (owner, name) in self._arriving:
                 raise Busy(f"session {name} is just being imported; try again in a moment", field="session")
             ended = self._ended
-            position = await position_named(self.log, owner, name)
+            token = await self._nodes.claim(owner, name, here=here)
+            try:
+                position = await position_named(self.log, owner, name)
+            finally:
+                self._nodes.release(owner, name)
             if (owner, name) not in self._actors and ended == self._ended:
-                return None if position is None else self._start(SessionActor(self, owner, name, position))
+                if position is None:
+                    return None
+                return self._start(SessionActor(self, owner, name, position), token)
         return actor
 
-    def _start(self, actor: SessionActor) -> SessionActor:
+    def _start(self, actor: SessionActor, token: int | None = None) -> SessionActor:
+        """``token``: of the claim under which its position was read."""
         self._actors[actor.owner, actor.name] = actor
-        self._nursery.start_soon(self._run, actor)
+        self._nursery.start_soon(self._run, actor, token)
         return actor
 
-    async def _run(self, actor: SessionActor) -> None:
+    async def _run(self, actor: SessionActor, token: int | None) -> None:
+        owner, name = actor.owner, actor.name
         try:
-            await actor.work(self._idle_seconds)
+            if await self._hold(actor, token):
+                try:
+                    await actor.work(self._idle_seconds)
+                finally:
+                    self._nodes.release(owner, name)
         finally:
-            del self._actors[actor.owner, actor.name]
+            del self._actors[owner, name]
             self._ended += 1
+            actor.ended.set()
+            for command in actor.left():
+                if actor.is_leaving:
+                    self._nodes.forward(command, owner, name)
+                else:
+                    command.fail(Unavailable("the server stopped before this was begun"))
+
+    async def _hold(self, actor: SessionActor, token: int | None) -> bool:
+        """Claim a session for its actor; whether this node may have it."""
+        try:
+            held = await self._nodes.claim(actor.owner, actor.name, here=True)
+        except EngineError as refused:
+            if token is not None and isinstance(refused, Elsewhere):
+                actor.lose()
+                return False
+            for command in actor.left():
+                command.fail(_taken(actor.name) if isinstance(refused, Elsewhere) else refused)
+            return False
+        if token is not None and held != token:  # another node had it in between
+            await actor.reload()
+        return True
 
 
 def given_name() -> str:
@@ -220,3 +299,7 @@ def random_id() -> str:
 
 def _taken(name: str) -> Conflict:
     return Conflict(f"there is a session {name} already", field="into")
+
+
+def _being_made(name: str) -> Conflict:
+    return Conflict(f"a session {name} is just being made here", field="session")

@@ -9,6 +9,7 @@ import logging
 import math
 from collections.abc import AsyncIterator, Collection, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager, nullcontext
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -30,6 +31,7 @@ from engine.isolate.sandbox.layers import Mode
 from engine.keptworkers import Isolation, KeptWorkers
 from engine.limits import LimitPolicy
 from engine.looking import LooksBack
+from engine.nodes import Alone, Elsewhere, Nodes
 from engine.observer import Observer, Observers
 from engine.owners import Owners
 from engine.parsing import Parsed, parse
@@ -62,6 +64,14 @@ class Stores(NamedTuple):
     blobs: BlobStore
 
 
+class Forwarded(NamedTuple):
+    """What another node has called an execution that it hands on."""
+
+    execution_id: str
+    accepted_at: int
+    """Microseconds since the epoch."""
+
+
 class Supervisor:
     """The engine's front: everything that transports and the CLI ask of it."""
 
@@ -88,8 +98,10 @@ class Supervisor:
         for_command: bool,
         isolation: Isolation,
         observers: Observers,
+        nodes: Nodes,
     ) -> None:
         self.policy = policy
+        self._nodes = nodes
         self._nursery = nursery
         self._workers = workers
         self.places = Places(workers, nursery, max_workers, self._holders)
@@ -120,13 +132,21 @@ class Supervisor:
                 self._space,
                 Owners(open_sessions, policy.max_owner_sessions),
                 observers.recovered,
+                nodes,
                 idle_seconds=idle_seconds,
                 restore_target_seconds=restore_target_seconds,
                 max_recovery_seconds=max_recovery_seconds,
                 forgets=not for_command,
             )
             self._past = TimeTravel(self._registry, looks_back, walks, self._open_and_started)
-            self._upkeep = Upkeep(self._registry, log, blobs, self._space, ttl_seconds=session_ttl_seconds)
+            self._upkeep = Upkeep(
+                self._registry,
+                log,
+                blobs,
+                self._space,
+                ttl_seconds=session_ttl_seconds,
+                is_mine=lambda: nodes.leads,
+            )
             self._store = StoreCare(
                 self._registry,
                 self._upkeep,
@@ -179,29 +199,37 @@ class Supervisor:
         """Names V8, its flags and the base image."""
         return self._workers.engine_id
 
-    async def submit(self, submission: Submission) -> Execution:
+    async def submit(self, submission: Submission, forwarded: Forwarded | None = None) -> Execution:
         """Accept a submission and queue it; it runs whether or not anybody waits for it.
 
         The same owner and idempotency key give the same execution. Raises InvalidField, TooLarge,
         NotFound, KeyReused, TooManySessions, Busy, Unavailable or StoreError; nothing was accepted then.
+        What another node has ``forwarded`` runs here, or raises Elsewhere.
         """
         acceptance.check(submission, self.policy)
         if self.stateless:
             acceptance.check_stateless(submission)
+        accept = partial(self._accept, forwarded=forwarded)
         if submission.idempotency_key is None:
-            return await self._accept(submission)
+            return await accept(submission)
         key = (submission.owner, submission.idempotency_key)
-        return await self._keys.once(submission, key, self._accept)
+        return await self._keys.once(submission, key, accept)
 
     async def execution(self, owner: str, execution_id: str) -> Execution:
         """A running or recorded execution. Raises NotFound."""
-        execution = self._admission.executions.get(execution_id) or self._finished.get(execution_id)
-        if execution is None and self._registry is not None:
-            record = await self._registry.log.execution(execution_id)
-            execution = await self._sessions.catalog.recorded(record) if record is not None else None
+        execution = self.held(execution_id) or await self._recorded_as(execution_id)
+        if execution is None:
+            execution = await self._nodes.execution(owner, execution_id)
+        if execution is None:  # it may have ended while it was asked for
+            await self._nodes.fresh(owner)
+            execution = await self._recorded_as(execution_id)
         if execution is None or execution.owner != owner:
             raise NotFound(f"there is no execution {execution_id!r}", field="execution_id")
         return execution
+
+    def held(self, execution_id: str) -> Execution | None:
+        """An execution that is under way, or is over and in memory."""
+        return self._admission.executions.get(execution_id) or self._finished.get(execution_id)
 
     async def cancel(self, owner: str, execution_id: str) -> Execution:
         """Ask for the end of an execution; no effect if it is over. Raises NotFound."""
@@ -274,8 +302,14 @@ class Supervisor:
             )
 
     def under_way(self, owner: str, name: str) -> list[Execution]:
-        """The executions that wait or run in a session, in their order."""
-        return self._sessions.under_way(owner, name)
+        """The executions that wait or run in a session, in their order, as far as this node knows them."""
+        here = self._sessions.under_way(owner, name)
+        others = [
+            execution
+            for execution in self._admission.executions.values()
+            if execution.is_elsewhere and (execution.owner, execution.session) == (owner, name)
+        ]
+        return [*here, *others]
 
     async def delete(self, owner: str, name: str, caller: Caller) -> SessionInfo:
         """End a session after what is queued in it; its name is free then. Its forks live on.
@@ -439,14 +473,14 @@ class Supervisor:
         with self._upkept:
             await upkeep.run()
 
-    async def _accept(self, submission: Submission) -> Execution:
+    async def _accept(self, submission: Submission, *, forwarded: Forwarded | None) -> Execution:
         self._admission.check_to_store()
         await self._started()
         execution = Execution(
-            f"e_{random_id()}",
+            f"e_{random_id()}" if forwarded is None else forwarded.execution_id,
             submission.owner,
             caller=submission.caller,
-            accepted_at=now_us(),
+            accepted_at=now_us() if forwarded is None else forwarded.accepted_at,
             code=submission.code,
             idempotency_key=submission.idempotency_key,
             request_hash=submission.request_hash,
@@ -456,14 +490,23 @@ class Supervisor:
         self._admission.take(execution)
         try:
             if self._registry is None:
-                self._nursery.start_soon(self._run_stateless, submission, execution)
+                self._begin_stateless(submission, execution, here=forwarded is not None)
             else:
-                await self._registry.submit(Execute(submission, execution))
+                await self._registry.submit(Execute(submission, execution), here=forwarded is not None)
                 self.feed.accepted(execution.session)
         except BaseException:
             self._admission.release(execution)
             raise
         return execution
+
+    def _begin_stateless(self, submission: Submission, execution: Execution, *, here: bool) -> None:
+        try:
+            if not here:
+                self._nodes.place(submission)
+        except Elsewhere:
+            self._nodes.forward(Execute(submission, execution), submission.owner, None)
+        else:
+            self._nursery.start_soon(self._run_stateless, submission, execution)
 
     async def _ask(self, owner: str, name: str, command: Delete | Accept | Fork | Tag) -> SessionInfo:
         """Post a command and wait for it; the session that it made or changed."""
@@ -492,7 +535,8 @@ class Supervisor:
     def _answered(self, command: Request[Any]) -> None:
         self._admission.forget(command)
         if isinstance(command, Change):
-            self._observers.changed(command)
+            if not command.is_elsewhere:
+                self._observers.changed(command)
             self.feed.recorded(command.session)
         if isinstance(command, Delete) and self._upkeep is not None:
             self._upkeep.deleted()
@@ -523,11 +567,19 @@ class Supervisor:
             self._finished.add(execution)
         if not self.stateless or execution.failure is not None:
             self._keys.forget(execution)  # the log knows it now; what failed may be tried again
-        self._observers.executed(execution)
+        if not execution.is_elsewhere:
+            self._observers.executed(execution)
         self.feed.recorded(execution.session)
 
+    async def _recorded_as(self, execution_id: str) -> Execution | None:
+        record = None if self._registry is None else await self._registry.log.execution(execution_id)
+        return None if record is None else await self._sessions.catalog.recorded(record)
+
     async def _recorded_under(self, key: Key) -> Execution | None:
-        record = None if self._registry is None else await self._registry.log.idempotent(*key)
+        if self._registry is None:
+            return None
+        await self._nodes.fresh(key[0])
+        record = await self._registry.log.idempotent(*key)
         return None if record is None else await self._sessions.catalog.recorded(record)
 
 
@@ -551,6 +603,7 @@ async def open_supervisor(
     observers: Sequence[Observer] = (),
     for_command: bool = False,
     isolation: Isolation = "process",
+    nodes: Nodes | None = None,
 ) -> AsyncIterator[Supervisor]:
     """A running engine. ``stores`` None means stateless.
 
@@ -565,8 +618,9 @@ async def open_supervisor(
     they raise is only logged. ``for_command``: it works for one user who waits, on a store that others serve;
     V8 starts when it is needed, there is no upkeep, and looks at the past take as long as they need, on as
     many processors as there are.
-    ``isolation`` says what each stateless execution has for itself. Leaving the context kills what still
-    runs: ``drain`` first. Raises PlatformRefused or WorkerFailed at start.
+    ``isolation`` says what each stateless execution has for itself, ``nodes`` which others there are.
+    Leaving the context kills what still runs: ``drain`` first. Raises PlatformRefused or WorkerFailed at
+    start.
     """
     budget = 2 * (policy.max_heap_mb + policy.default.offheap_mb) + _MIB_PER_WORKER_BASE
     async with (
@@ -603,6 +657,7 @@ async def open_supervisor(
             for_command=for_command,
             isolation=isolation,
             observers=Observers(observers),
+            nodes=nodes or Alone(),
         )
         try:
             yield engine

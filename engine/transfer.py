@@ -104,7 +104,7 @@ class Transfer:
                 position, events = check.position, check.events
                 if await adoption.is_there():
                     return Imported(position=position, events=events, is_new=False)
-                with sessions.arriving(position.owner, position.name):
+                async with sessions.arriving(position.owner, position.name):
                     await adoption.commit()
         return Imported(position=position, events=events, is_new=True)
 

@@ -65,7 +65,7 @@ async def _nobody(_garbage: Garbage) -> None:
 class Upkeep:
     """The upkeep of one store. ``ttl_seconds`` is for unnamed sessions; 0: they are kept until deleted.
 
-    ``now`` is the time in microseconds since the epoch.
+    Of a store's nodes one does it: ``is_mine``. ``now`` is the time in microseconds since the epoch.
     """
 
     def __init__(
@@ -76,12 +76,14 @@ class Upkeep:
         space: Space,
         *,
         ttl_seconds: float,
+        is_mine: Callable[[], bool] = lambda: True,
         now: Callable[[], int] = now_us,
     ) -> None:
         self._sessions = sessions
         self._log = log
         self._blobs = blobs
         self._space = space
+        self._is_mine = is_mine
         self._ttl_us = round(ttl_seconds * _SECOND)
         self._now = now
         self._wanted = trio.Event()
@@ -95,7 +97,8 @@ class Upkeep:
         """Do it at the start and then from time to time, for ever."""
         while True:
             self._wanted = trio.Event()
-            await self.run_once()
+            if self._is_mine():
+                await self.run_once()
             with trio.move_on_after(INTERVAL_SECONDS):
                 await self._wanted.wait()
                 await trio.sleep(FULL_GRACE_SECONDS)
