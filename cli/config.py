@@ -12,6 +12,8 @@ from msgspec import Struct
 
 from cli import environment
 from cli.choices import Choices, ConfigError
+from cli.clustering import cluster_of
+from cluster.settings import ClusterSettings
 from engine import cgroup
 from engine.isolate.sandbox.layers import Mode
 from engine.keptworkers import Isolation
@@ -41,6 +43,8 @@ class Settings(Struct, frozen=True, kw_only=True):
     """Session of a client on stdin that names none."""
     store: Place | None
     """Where the event log is; None for a stateless server."""
+    cluster: ClusterSettings | None
+    """None for a server by itself."""
     isolation: Isolation
     """What each execution of a stateless server has for itself."""
     cache_dir: Path
@@ -74,6 +78,7 @@ def settings(choices: Choices) -> Settings:
         port=port,
         session_id=_session_id(chosen["session_id"], port),
         store=store,
+        cluster=cluster_of(chosen, port),
         isolation=chosen["stateless_isolation"],
         cache_dir=environment.cache_directory(),
         max_workers=chosen["max_workers"],

@@ -101,9 +101,7 @@ def _read_config(ctx: click.Context, _: click.Parameter, path: Path | None) -> P
 def _refuse_peers(ctx: click.Context, _: click.Parameter, value: str | None) -> None:
     if value is not None:
         raise click.UsageError(
-            "there is no --peers, and in this version no cluster: servers will form one through etcd, "
-            "which will be --cluster-etcd",
-            ctx,
+            "there is no --peers: servers find each other through etcd, which is --cluster-etcd", ctx
         )
 
 
@@ -246,6 +244,36 @@ GROUPS: dict[str, tuple[click.Option, ...]] = {
             604_800.0,
             315_360_000,
             "Time without use after which a session without a name of its own is deleted; 0: never.",
+        ),
+    ),
+    "Cluster": (
+        _option(
+            "--cluster-etcd",
+            metavar="URLS",
+            help="Be a node of a cluster: its etcd's members, as http://a:2379,http://b:2379.",
+        ),
+        _option("--cluster-name", default="mcp-v8", metavar="NAME", help="Of several in one etcd, which."),
+        _option(
+            "--node-id", metavar="ID", help="Another one for each node.  [default: the name of the machine]"
+        ),
+        _option(
+            "--advertise-addr",
+            metavar="HOST:PORT",
+            help="Where other nodes reach this one.  [default: name of the machine, and the port]",
+        ),
+        _option(
+            "--cluster-secret-file",
+            type=Directory(path_type=Path, dir_okay=False),
+            metavar="FILE",
+            help="What all nodes know and nobody else; MCP_V8_CLUSTER_SECRET holds it, too.",
+        ),
+        _number(
+            "--cluster-ttl",
+            2,
+            5,
+            60,
+            "After so long a node that is silent loses its sessions to others.",
+            "SECONDS",
         ),
     ),
     "Workers": (

@@ -10,8 +10,9 @@ import signal
 from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
 from importlib import import_module
+from importlib.metadata import version
 from ipaddress import ip_address
-from typing import NoReturn
+from typing import TYPE_CHECKING, NoReturn
 
 import click
 import msgspec
@@ -31,6 +32,9 @@ from persistence.place import Bucket, Directory, Place
 from persistence.stores import Opened, open_stores
 from transports.metrics import Metrics
 from transports.tokens import BrokenTokens, TokenFile
+
+if TYPE_CHECKING:
+    from cluster.node import Node
 
 _log = logging.getLogger(__name__)
 
@@ -89,18 +93,20 @@ async def _serve(settings: Settings) -> None:
                 nursery.start_soon(tokens.watch)
             metrics = Metrics()
             observers = (ExecutionLog(), metrics)
-            async with _open_stores(settings, metrics) as stores:
+            async with _open_node(settings) as node, _open_stores(settings, metrics, node) as stores:
                 if stores is not None and isinstance(settings.store, Bucket):
                     _watch_bucket(stores, metrics)
                 imported = trio.Event()
                 nursery.start_soon(_import, settings, imported)
-                async with _open_engine(settings, stores, observers) as engine:
+                async with _open_engine(settings, stores, observers, node) as engine:
 
                     def started() -> None:
                         serving.set()
                         _announce(settings, engine, listeners)
 
                     await imported.wait()
+                    if node is not None:
+                        await node.join(engine)
                     if settings.port is None:
                         from transports.mcp import stdio
 
@@ -109,7 +115,9 @@ async def _serve(settings: Settings) -> None:
                         from transports import app
 
                         failing = (lambda: None) if stores is None else (lambda: stores.log.failing)
-                        await app.serve(engine, listeners, http, stop, started, failing, metrics, tokens)
+                        await app.serve(
+                            engine, listeners, http, stop, started, failing, metrics, tokens, node
+                        )
             nursery.cancel_scope.cancel()
 
 
@@ -132,7 +140,7 @@ async def _import(settings: Settings, imported: trio.Event) -> None:
 
 
 def _open_engine(
-    settings: Settings, stores: Opened | None, observers: Sequence[Observer]
+    settings: Settings, stores: Opened | None, observers: Sequence[Observer], node: Node | None
 ) -> AbstractAsyncContextManager[Supervisor]:
     if settings.placement is not None:
         # This thread alone: the log's, which is there already, mostly waits and computes outside
@@ -153,13 +161,34 @@ def _open_engine(
         placement=settings.placement,
         isolation=settings.isolation,
         observers=observers,
+        nodes=node,
     )
 
 
 @asynccontextmanager
-async def _open_stores(settings: Settings, metrics: Metrics) -> AsyncIterator[Opened | None]:
+async def _open_node(settings: Settings) -> AsyncIterator[Node | None]:
+    if settings.cluster is None:
+        yield None
+        return
+    from cluster.opening import open_node  # what servers by themselves start without
+
+    async with open_node(settings.cluster, f"mcp-v8 {version('mcp-v8')}") as node:
+        yield node
+
+
+@asynccontextmanager
+async def _open_stores(
+    settings: Settings, metrics: Metrics, node: Node | None
+) -> AsyncIterator[Opened | None]:
     if settings.store is None:
         yield None
+        return
+    if node is not None:
+        from cluster.opening import open_shared_stores
+
+        assert isinstance(settings.store, Bucket)
+        async with open_shared_stores(node, settings.store, metrics.asked_s3) as stores:
+            yield stores
         return
     async with open_stores(settings.store, metrics.asked_s3) as stores:
         yield stores

@@ -9,7 +9,7 @@ import trio
 
 from engine.catalog import Progress, SessionStatus
 from engine.checkpointer import Made
-from engine.commands import Accept, Command, Delete, Execute, Fork, Keep, Look, Tag
+from engine.commands import Accept, Bury, Command, Delete, Execute, Fork, Keep, Look, Tag
 from engine.errors import (
     AppendConflict,
     Busy,
@@ -288,6 +288,8 @@ class SessionActor:
                 command.answer(await session.accept(command))
             case Tag():
                 command.answer(await session.tag(command))
+            case Bury():
+                command.answer(await session.bury(command))
             case Keep():
                 await session.keep(command)
             case Look() if command.wanted:

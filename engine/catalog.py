@@ -237,10 +237,10 @@ class Catalog:
 
     async def point_of(self, owner: str, heap: str) -> tuple[str, int]:
         """The same, and number of the event that made the state."""
-        id = check_heap(heap)
-        if (record := await self._log.event(id)) is None:
+        key = check_heap(heap)
+        if (record := await self._log.event(key)) is None:
             await self._fresh(owner, None)
-            record = await self._log.event(id)
+            record = await self._log.event(key)
         row = None
         if record is not None and isinstance(record.event, STATE_EVENTS):
             row = await self._log.session(record.event.session)

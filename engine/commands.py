@@ -132,6 +132,24 @@ class Tag(Change):
         self.tags = tags
 
 
+class Bury(Change):
+    """Record that an execution, which was under way on a node that is lost, came to nothing."""
+
+    def __init__(
+        self,
+        submission: Submission,
+        execution_id: str,
+        accepted_at: int,
+        session: str,
+        when_done: Callable[[Request[Changed]], object],
+    ) -> None:
+        super().__init__(session, submission.caller, when_done)
+        self.submission = submission
+        self.execution_id = execution_id
+        self.accepted_at = accepted_at
+        """Microseconds since the epoch."""
+
+
 class Look(Request[StateView]):
     """Say what variables the session has, with previews of so many characters, unless nobody wants to know
     any more when its turn comes.
@@ -163,4 +181,4 @@ class Keep(Request[Kept]):
     """Make a checkpoint of the state, and tell when it is kept or given up; the session goes on meanwhile."""
 
 
-Command = Execute | Delete | Accept | Fork | Tag | Keep | Look
+Command = Execute | Delete | Accept | Fork | Tag | Bury | Keep | Look

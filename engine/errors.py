@@ -12,6 +12,7 @@
     │   └── Busy                a queue is full: try again later
     ├── Unavailable             nobody's fault: the server is starting, stopping or short of workers
     │   └── NodeLost            the node that was asked went away before it answered
+    ├── Elsewhere               another node of the cluster is to be asked, and is
     ├── StoreError              the store's fault: tell the operator
     │   ├── StoreLocked         another process owns the store
     │   ├── StoreMissing        there is none where one was to be read
@@ -105,6 +106,12 @@ class Unavailable(EngineError):
     """The server is starting, draining or out of workers; the request was not accepted."""
 
     code = "unavailable"
+
+
+class Elsewhere(EngineError):
+    """Another node of the cluster has the session, or shall have it: that one is asked, not the client."""
+
+    code = "elsewhere"
 
 
 class NodeLost(Unavailable):

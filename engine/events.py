@@ -19,14 +19,16 @@ from msgspec.structs import force_setattr
 
 from engine.limits import Limits
 
-FORMAT_VERSION = 3
-"""Version 2 added ``Accepted``, version 3 the limit ``cpu_ms``; all else is as it was."""
+FORMAT_VERSION = 4
+"""Version 2 added ``Accepted``, version 3 the limit ``cpu_ms``, version 4 the reason ``node_lost``; all
+else is as it was.
+"""
 
 TICKS_PER_MS = 10
 
 Level = Literal["debug", "log", "info", "warn", "error"]
 OutcomeStatus = Literal["completed", "failed"]
-AbortReason = Literal["timed_out", "cancelled", "out_of_memory", "stack_overflow", "crashed"]
+AbortReason = Literal["timed_out", "cancelled", "out_of_memory", "stack_overflow", "crashed", "node_lost"]
 
 
 class Caller(Struct, frozen=True, kw_only=True, omit_defaults=True):

@@ -20,7 +20,7 @@ from engine import chain, labels, outcomes
 from engine.attempt import Attempt, conclude, prepare, run
 from engine.catalog import StateView
 from engine.checkpointer import Made, Making
-from engine.commands import Accept, Changed, Delete, Execute, Fork, Keep, Kept, Tag
+from engine.commands import Accept, Bury, Changed, Delete, Execute, Fork, Keep, Kept, Tag
 from engine.debt import Debt
 from engine.errors import AppendConflict, Busy, Conflict, NotFound, StoreError
 from engine.events import TICKS_PER_MS, Accepted, Caller, Closed, Created, Event, Executed, Forked, Tagged
@@ -279,6 +279,27 @@ class LiveSession:
             await self._record([event])
         self.broken = None
         return changed
+
+    async def bury(self, command: Bury) -> Changed:
+        """Record that an execution was lost with its node, unless something is recorded of it.
+
+        Raises Conflict, StoreError.
+        """
+        asked = command.submission
+        if await self._engine.log.execution(command.execution_id) is not None:
+            return Changed("" if self.position is None else self.position.session, None)
+        seq = self._next_seq()
+        self._check_room(seq)
+        lost = Execution(
+            command.execution_id, self.owner, caller=asked.caller, accepted_at=command.accepted_at
+        )
+        attempt = prepare(lost, asked, self._engine.policy, self._engine.engine_id, seq)
+        with self._counted():
+            session = self.position.session if self.position else _new_session()
+            event = conclude(attempt, session, Abort("node_lost", 0), ())
+            birth = [self._birth_event(session, event.at, asked.caller)] if self.position is None else []
+            await self._record([*birth, event])
+        return Changed(session, seq)
 
     async def look(self, preview_chars: int) -> StateView:
         """The variables. Raises NotFound, Diverged, ReplayFailed, TooLarge, Unavailable, StoreError."""

@@ -5,18 +5,7 @@ from __future__ import annotations
 from typing import Protocol
 
 from engine.commands import Command
-from engine.errors import EngineError
 from engine.execution import Execution, Submission
-
-
-class Elsewhere(EngineError):
-    """Another node has the session, or shall have it: that one is asked in the client's place."""
-
-    code = "elsewhere"
-
-    def __init__(self, node: str) -> None:
-        super().__init__(f"node {node} of the cluster has it")
-        self.node = node
 
 
 class Nodes(Protocol):
@@ -48,6 +37,17 @@ class Nodes(Protocol):
         """Raises Elsewhere where another node shall run what is asked for no session that there is."""
         ...
 
+    def accepted(self, submission: Submission, execution: Execution) -> None:
+        """It is under way on this node."""
+        ...
+
+    async def promise(self, execution: Execution) -> None:
+        """Until what became of the execution can be asked for by its id even if its node is lost.
+
+        Raises Unavailable.
+        """
+        ...
+
     def forward(self, command: Command, owner: str, name: str | None) -> None:
         """Let the node that has the session, or any other, carry a command out: it is answered, or fails."""
         ...
@@ -75,6 +75,12 @@ class Alone:
 
     def place(self, asked: Submission) -> None:
         """It runs here."""
+
+    def accepted(self, submission: Submission, execution: Execution) -> None:
+        """And if this server is lost, it comes to nothing."""
+
+    async def promise(self, execution: Execution) -> None:
+        """Nobody else could be asked."""
 
     def forward(self, command: Command, owner: str, name: str | None) -> None:  # noqa: ARG002
         """There is no other node."""

@@ -29,6 +29,7 @@ _STATUS: dict[AbortReason, Status] = {
     "out_of_memory": "out_of_memory",
     "stack_overflow": "failed",
     "crashed": "crashed",
+    "node_lost": "crashed",
 }
 
 
@@ -57,6 +58,7 @@ def abort_error(abort: Abort, limits: Limits) -> ErrorDetail:
             if abort.lost
             else "the worker process died",
         ),
+        "node_lost": ("NodeLost", "the node of the cluster that ran it was lost"),
     }[abort.reason]
     thrown = abort.thrown or ErrorDetail(name=name, message=message)
     return replace(thrown, name=name, message=message, undone=True)

@@ -9,7 +9,7 @@ from engine.errors import TooManySessions
 
 
 class Owners:
-    """Counts the sessions of one log, of which the engine is the only writer.
+    """Counts the sessions of one log; of what other nodes write it is told.
 
     ``counts`` are those that were there before.
     """
@@ -31,6 +31,10 @@ class Owners:
         """One more is being made. Raises TooManySessions."""
         self.check(owner)
         self._counts[owner] += 1
+
+    def note(self, owner: str, change: int) -> None:
+        """Another node has begun or closed one, whatever the limit."""
+        self._counts[owner] += change
 
     def remove(self, owner: str) -> None:
         """One was closed, or not made after all."""

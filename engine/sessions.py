@@ -12,12 +12,12 @@ import trio
 from engine.actor import SessionActor
 from engine.catalog import Catalog
 from engine.checkpointer import Checkpointer
-from engine.commands import Command, Execute, Fork
-from engine.errors import Busy, Conflict, EngineError, InvalidField, NotFound, Unavailable
+from engine.commands import Bury, Command, Execute, Fork
+from engine.errors import Busy, Conflict, Elsewhere, EngineError, InvalidField, NotFound, Unavailable
 from engine.execution import Execution
 from engine.history import position_named
 from engine.limits import LimitPolicy
-from engine.nodes import Elsewhere, Nodes
+from engine.nodes import Nodes
 from engine.owners import Owners
 from engine.places import Places
 from engine.recovery import Recovered
@@ -125,6 +125,11 @@ class Sessions:
             self.owners.check(asked.owner)
             actor = self._start(SessionActor(self, asked.owner, name, None))
         actor.post(command)
+
+    async def bury(self, owner: str, name: str, command: Bury) -> None:
+        """Post to a session here, a new one if need be. Raises Elsewhere, Busy, Unavailable."""
+        actor = await self._actor(owner, name, here=True)
+        (actor or self._start(SessionActor(self, owner, name, None))).post(command)
 
     def under_way(self, owner: str, name: str) -> list[Execution]:
         """The executions that wait or run in a session, in their order."""

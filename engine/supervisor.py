@@ -7,23 +7,36 @@ from __future__ import annotations
 
 import logging
 import math
-from collections.abc import AsyncIterator, Collection, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager, nullcontext
 from functools import partial
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 import trio
 
 from engine import acceptance, labels, looking, stateless
 from engine.actor import SessionActor
 from engine.admission import Admission
-from engine.catalog import ExecutionSummary, SessionInfo, StateView, in_memory, page_size
+from engine.catalog import MAX_PAGE, ExecutionSummary, SessionInfo, StateView, in_memory, page_size
 from engine.chain import Record
 from engine.checkpointer import Checkpointer
-from engine.commands import Accept, Change, Delete, Execute, Fork, Keep, Kept, Look, Request, Tag
-from engine.errors import Busy, EngineError, NotFound, Unavailable
-from engine.events import Caller
+from engine.commands import (
+    Accept,
+    Bury,
+    Change,
+    Command,
+    Delete,
+    Execute,
+    Fork,
+    Keep,
+    Kept,
+    Look,
+    Request,
+    Tag,
+)
+from engine.errors import Busy, Elsewhere, EngineError, NotFound, Unavailable
+from engine.events import Caller, Created, Forked
 from engine.execution import Execution, Status, Submission
 from engine.feed import Feed
 from engine.idempotency import Key, Keys
@@ -31,7 +44,7 @@ from engine.isolate.sandbox.layers import Mode
 from engine.keptworkers import Isolation, KeptWorkers
 from engine.limits import LimitPolicy
 from engine.looking import LooksBack
-from engine.nodes import Alone, Elsewhere, Nodes
+from engine.nodes import Alone, Nodes
 from engine.observer import Observer, Observers
 from engine.owners import Owners
 from engine.parsing import Parsed, parse
@@ -47,7 +60,7 @@ from engine.timetravel import TimeTravel
 from engine.upkeep import Upkeep
 from engine.workers import Workers, open_workers
 from persistence.blobstore import BlobStore
-from persistence.eventlog import EventLog, Page
+from persistence.eventlog import EventLog, Page, SessionRow
 
 _log = logging.getLogger(__name__)
 
@@ -55,6 +68,9 @@ _CANCEL_SECONDS = 5.0
 """What a drain gives executions that it cancelled."""
 _MIB_PER_WORKER_BASE = 128
 """Private writable memory that a worker needs beside heap and buffers, in MiB."""
+
+
+C = TypeVar("C", bound=Accept | Bury | Delete | Fork | Keep | Look | Tag)
 
 
 class Stores(NamedTuple):
@@ -231,6 +247,13 @@ class Supervisor:
         """An execution that is under way, or is over and in memory."""
         return self._admission.executions.get(execution_id) or self._finished.get(execution_id)
 
+    async def promise(self, execution: Execution) -> None:
+        """Before a client is told the id of an execution that is not over: let it be known by that whichever
+        node is lost. Raises Unavailable.
+        """
+        if not execution.done:
+            await self._nodes.promise(execution)
+
     async def cancel(self, owner: str, execution_id: str) -> Execution:
         """Ask for the end of an execution; no effect if it is over. Raises NotFound."""
         execution = await self.execution(owner, execution_id)
@@ -310,6 +333,13 @@ class Supervisor:
             if execution.is_elsewhere and (execution.owner, execution.session) == (owner, name)
         ]
         return [*here, *others]
+
+    def running_here(self, owner: str) -> list[ExecutionSummary]:
+        """What an owner has under way on this node, last accepted first."""
+        mine = (held for held in self._admission.executions.values() if held.owner == owner)
+        return list(
+            in_memory((one for one in mine if not one.is_elsewhere), None, MAX_PAGE, None, None).items
+        )
 
     async def delete(self, owner: str, name: str, caller: Caller) -> SessionInfo:
         """End a session after what is queued in it; its name is free then. Its forks live on.
@@ -467,6 +497,53 @@ class Supervisor:
         if not self._workers.has_started:
             await self._workers.start()
 
+    # --- what other nodes ask ------------------------------------------------------------------
+
+    async def take(self, owner: str, name: str | None, command: Command) -> None:
+        """Post here what was to be another node's, and was accepted. Raises Elsewhere, NotFound, Busy, ..."""
+        if not isinstance(command, Execute):
+            assert name is not None  # as of all that is asked of a session
+            await self._sessions.post(owner, name, command, here=True)
+        elif self._registry is None:
+            self._begin_stateless(command.submission, command.execution, here=True)
+        else:
+            await self._registry.submit(command, here=True)
+
+    async def post(self, owner: str, name: str, make: Callable[[Callable[[Request[Any]], None]], C]) -> C:
+        """Post here what another node accepted; the command, which is made with what it tells when it is
+        done.
+
+        Raises Elsewhere, NotFound, Busy, Unavailable.
+        """
+        command = make(self._answered)
+        with self._admission.asked(command):
+            await self._started()
+            if isinstance(command, Bury):
+                await self._sessions.bury(owner, name, command)
+            else:
+                await self._sessions.post(owner, name, command, here=True)
+        return command
+
+    def recorded_elsewhere(self, rows: Iterable[SessionRow], records: Iterable[Record]) -> None:
+        """Another node has appended records to sessions, whose entries are that now."""
+        if self._registry is None:
+            return
+        for event in (record.event for record in records):
+            if isinstance(event, Created | Forked):
+                self._registry.owners.note(event.owner, 1)
+        for row in rows:
+            if row.closed:
+                self._registry.owners.note(row.owner, -1)
+            self.feed.recorded(row.name)
+
+    def lose(self, owner: str, name: str) -> None:
+        """Another node may have the session now."""
+        self._sessions.lose(owner, name)
+
+    def hand_over(self, owner: str, name: str) -> None:
+        """Let another node have the session, after what is being done in it."""
+        self._sessions.hand_over(owner, name)
+
     # --- accepting -----------------------------------------------------------------------------
 
     async def _keep_up(self, upkeep: Upkeep) -> None:
@@ -497,6 +574,8 @@ class Supervisor:
         except BaseException:
             self._admission.release(execution)
             raise
+        if not execution.is_elsewhere:
+            self._nodes.accepted(submission, execution)
         return execution
 
     def _begin_stateless(self, submission: Submission, execution: Execution, *, here: bool) -> None:

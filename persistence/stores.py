@@ -69,7 +69,7 @@ async def open_stores(
             reached(place, observe, owned=True) as objects,
             open_s3_log(objects, index, only_if_free=only_if_free) as log,
         ):
-            yield Opened(log, _blobs(place, objects))
+            yield Opened(log, blobs_of(place, objects))
 
 
 @asynccontextmanager
@@ -91,7 +91,7 @@ async def see_stores(
             reached(place.bucket, None, owned=False) as objects,
             open_sqlite_reader(place.path, tell, log_kind) as log,
         ):
-            yield Seen(log, blob_kind(_blobs(place.bucket, objects)))
+            yield Seen(log, blob_kind(blobs_of(place.bucket, objects)))
         return
     from persistence.s3.log import open_s3_index
 
@@ -99,7 +99,7 @@ async def see_stores(
         async with reached(place, None, owned=False) as objects:
             await open_s3_index(objects, index)
             async with open_sqlite_reader(index, tell, log_kind) as log:
-                yield Seen(log, blob_kind(_blobs(place, objects)))
+                yield Seen(log, blob_kind(blobs_of(place, objects)))
 
 
 @asynccontextmanager
@@ -126,7 +126,8 @@ async def reached(place: Bucket, observe: Observer | None, *, owned: bool) -> As
             await trio.to_thread.run_sync(objects.close)
 
 
-def _blobs(place: Bucket, objects: S3Objects) -> BlobStore:
+def blobs_of(place: Bucket, objects: S3Objects) -> BlobStore:
+    """The blobs in a bucket, with the cache that belongs to it."""
     from persistence.s3.blobs import S3BlobStore
     from persistence.s3.cache import CachedBlobStore
 

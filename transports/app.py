@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import AsyncExitStack
 from typing import TYPE_CHECKING
 
 import trio
@@ -25,7 +26,21 @@ from transports.settings import HttpSettings
 from transports.tokens import TokenFile
 
 if TYPE_CHECKING:
+    from cluster.node import Node
     from engine.supervisor import Supervisor
+
+
+class PeersFirst:
+    """ASGI application in front of the gate: the other nodes of a cluster have a door of their own."""
+
+    def __init__(self, node: Node, others: asgi.Application) -> None:
+        self._node = node
+        self._others = others
+
+    async def __call__(self, scope: asgi.Scope, receive: asgi.Receive, send: asgi.Send) -> None:
+        """Serve one connection scope."""
+        is_peer = scope["type"] == "websocket" and scope["path"] == self._node.door_path
+        await (self._node.door if is_peer else self._others)(scope, receive, send)
 
 
 class Front:
@@ -78,13 +93,14 @@ async def serve(
     failing: Callable[[], str | None],
     metrics: Metrics,
     tokens: TokenFile | None = None,
+    node: Node | None = None,
 ) -> None:
     """Serve ``engine`` until ``stop`` is set, then drain and end.
 
     ``started`` is called once requests are taken; ``failing`` says why the log takes no events, if it
     does not; ``metrics`` are those that observe the engine; without ``tokens`` everybody
-    is the local owner. While the engine drains, requests are still
-    answered (with 503, where they would run something), so that clients can tell a server that stops
+    is the local owner; ``node`` is what this server is of a cluster. While the engine drains, requests are
+    still answered (with 503, where they would run something), so that clients can tell a server that stops
     from one that is gone. Then MCP sessions end, and with them their open streams, then connections.
     """
     routes = all_routes(engine, settings, failing=failing, metrics=metrics)
@@ -96,14 +112,19 @@ async def serve(
     doors: dict[str, asgi.Application] = {EXECUTE_PATH: ExecuteDoor(engine, settings), **mcp.applications}
     lines, files = LinesDoor(routes, settings), FilesDoor(routes)
     front = Front(app.asgi_app, doors, EventsDoor(engine, settings), lines, files)
-    app.asgi_app = Gate(front, settings, tokens, metrics.refused)  # type: ignore[method-assign]
+    gate = Gate(front, settings, tokens, metrics.refused)
+    app.asgi_app = gate if node is None else PeersFirst(node, gate)  # type: ignore[method-assign]
     drained = trio.Event()
     async with trio.open_nursery() as nursery:
-        async with mcp.run(), streams.run():
+        async with mcp.run(), streams.run(), AsyncExitStack() as doors_of_node:
+            if node is not None:
+                await doors_of_node.enter_async_context(node.door.running())
             config = hypercorn_trio.ServerConfig()
             config.max_connections = settings.connections
             await nursery.start(hypercorn_trio.serve, app, config, listeners, drained)
             started()
             await stop.wait()
+            if node is not None:
+                await node.drain(settings.drain_seconds)
             await engine.drain(settings.drain_seconds)
         drained.set()
