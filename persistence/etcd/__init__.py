@@ -1,0 +1,1 @@
+"""The part of a cluster's log that several servers write, in etcd."""
