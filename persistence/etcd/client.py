@@ -7,7 +7,7 @@ member goes to the next, unless it may have been done and must not be done twice
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Sequence
-from contextlib import suppress
+from contextlib import AbstractAsyncContextManager, suppress
 from types import TracebackType
 from typing import TypeVar
 
@@ -36,6 +36,7 @@ from persistence.etcd.requests import (
     range_body,
     transaction_body,
 )
+from persistence.etcd.watch import SILENT_SECONDS, Watch, watching
 
 KEEP_ALIVE_SECONDS = 1.0
 """The same for a lease, which must not end while a member that hangs is waited for."""
@@ -154,6 +155,15 @@ class Etcd:
         """
         with suppress(LeaseGone):
             await self._call("/v3/lease/revoke", {"ID": str(lease)}, Empty)
+
+    def watch(
+        self, prefix: bytes, start_revision: int, *, silent_seconds: float = SILENT_SECONDS
+    ) -> AbstractAsyncContextManager[Watch]:
+        """All that happens below a prefix from that revision on, one item a revision.
+
+        ``silent_seconds``: a member that says nothing for so long is given up for the next.
+        """
+        return watching(self, prefix, start_revision, silent_seconds)
 
     async def members(self) -> tuple[Member, ...]:
         """What each endpoint says of itself, or that it says nothing, in their order."""

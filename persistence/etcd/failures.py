@@ -51,8 +51,10 @@ class Compacted(EtcdError):
         """The oldest that it knows; 0: it did not say."""
 
 
-UNAUTHENTICATED = 16
-_UNAVAILABLE = (1, 2, 4, 10, 13, 14)
+UNAVAILABLE = 14
+"""gRPC's code."""
+_UNAUTHENTICATED = 16
+_FAILED = (1, 2, 4, 10, 13, UNAVAILABLE)
 """gRPC's codes for cancelled, unknown, too late, aborted, internal and unavailable."""
 _MAX_SAID = 200
 """Characters of etcd's own message."""
@@ -81,7 +83,7 @@ def said(endpoint: str, code: int, message: str) -> EtcdError:
         )
     if "lease not found" in message:
         return LeaseGone(f"the lease is over at {_at(endpoint)}: take a new one")
-    if code == UNAUTHENTICATED or "auth store is old" in message:
+    if code == _UNAUTHENTICATED or "invalid auth token" in message or "auth store is old" in message:
         return Stale(f"the login at {_at(endpoint)} is no longer valid: log in again")
     if "permission denied" in message:
         return Refused(f"the user of {_at(endpoint)} may not do that: grant it a role with read and write")
@@ -93,7 +95,7 @@ def said(endpoint: str, code: int, message: str) -> EtcdError:
         return Refused(f"{_at(endpoint)} has no users: leave user:password@ out of its URL, or enable them")
     if "too many requests" in message or "no leader" in message:
         return NotTaken(f"{_at(endpoint)} took nothing ({short}): do its members see each other?")
-    if code in _UNAVAILABLE:
+    if code in _FAILED:
         return Unanswered(f"{_at(endpoint)} failed ({short}): do its members see each other?")
     return Refused(f"{_at(endpoint)} said no: {short}")
 

@@ -125,7 +125,7 @@ def range_body(
     oldest_first: bool = False,
     revision: int = 0,
 ) -> dict[str, object]:
-    """Keys ascending, or by the revision that made them; ``limit`` at most (0: all), as of now (0) or then."""
+    """Keys ascending, or by creation; ``limit`` at most (0: all); as of now (0) or then."""
     body: dict[str, object] = {**_span(key, end), "limit": str(limit), "revision": str(revision)}
     if oldest_first:
         body |= {"sort_order": "ASCEND", "sort_target": "CREATE"}
