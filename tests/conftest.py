@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import os
 import signal
+import uuid
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
+import etcd_server
 import isolates
 import pytest
 import s3_proxy
@@ -143,3 +145,28 @@ def proxy(moto: s3_server.S3, aws: pytest.MonkeyPatch) -> Iterator[s3_proxy.Prox
     """Between a client and the quick S3, with credentials: requests fail as planned."""
     with s3_proxy.proxied(moto.endpoint) as proxy:
         yield proxy
+
+
+@pytest.fixture(scope="session")
+def etcd(tmp_path_factory: pytest.TempPathFactory) -> Iterator[etcd_server.EtcdServer]:
+    """An etcd of one member, which forgets with the machine, for the whole test run. See ``prefix``."""
+    etcd_server.wanted()
+    server = etcd_server.EtcdServer(tmp_path_factory.mktemp("etcd"), flags=["--unsafe-no-fsync"])
+    yield server
+    server.close()
+
+
+@pytest.fixture
+def etcd_three(tmp_path: Path) -> Iterator[etcd_server.EtcdServer]:
+    """An etcd of three members for one test, which may harm them."""
+    etcd_server.wanted()
+    (tmp_path / "etcd").mkdir()
+    server = etcd_server.EtcdServer(tmp_path / "etcd", members=3)
+    yield server
+    server.close()
+
+
+@pytest.fixture
+def prefix() -> bytes:
+    """Of keys in the etcd of the whole run that nobody else uses."""
+    return f"/test-{uuid.uuid4().hex}/".encode()
