@@ -66,6 +66,9 @@ COMMANDS: dict[str, dict[str, tuple[str, str]]] = {
         "store": ("store", "copy: a backup of a store, also beside a server."),
         "gc": ("gc", "What a store has that nobody needs; --yes removes it."),
     },
+    "Commands for a cluster": {
+        "cluster": ("cluster", "status, drain, move: the nodes, and what is where."),
+    },
     "Commands for the shell": {
         "completion": ("completion", "What lets a shell complete commands and sessions."),
     },

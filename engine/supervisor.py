@@ -11,7 +11,7 @@ from collections.abc import AsyncIterator, Callable, Collection, Iterable, Mappi
 from contextlib import asynccontextmanager, nullcontext
 from functools import partial
 from pathlib import Path
-from typing import Any, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 import trio
 
@@ -61,6 +61,9 @@ from engine.upkeep import Upkeep
 from engine.workers import Workers, open_workers
 from persistence.blobstore import BlobStore
 from persistence.eventlog import EventLog, Page, SessionRow
+
+if TYPE_CHECKING:
+    from cluster.status import Clustering
 
 _log = logging.getLogger(__name__)
 
@@ -182,6 +185,8 @@ class Supervisor:
             nursery.start_soon(self._kept.serve)
         self._observers = observers
         self.feed = Feed()
+        self.cluster: Clustering | None = None
+        """What the node that this is has joined."""
 
     # --- what users ask ------------------------------------------------------------------------
 

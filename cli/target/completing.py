@@ -1,4 +1,4 @@
-"""Names of sessions for a shell that completes a command line: quickly, or none.
+"""Names of sessions, and of nodes, for a shell that completes a command line: quickly, or none.
 
 A store is read without an engine; one that would have to be copied first is passed over. Whatever goes wrong
 is no business of somebody who is typing.
@@ -6,7 +6,7 @@ is no business of somebody who is typing.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from contextlib import aclosing
 from pathlib import Path
 from typing import Any, NoReturn
@@ -24,10 +24,32 @@ _MAX_LOOKED_AT = 5_000
 
 def session_names(options: Mapping[str, Any], begin: str) -> list[str]:
     """Names that begin so, of the target that a command's options name, last used first."""
+    return _quickly(_names, options, begin)
+
+
+def node_ids(options: Mapping[str, Any], begin: str) -> list[str]:
+    """Ids that begin so, of the nodes of the cluster whose server a command's options name."""
+    return _quickly(_nodes, options, begin)
+
+
+def _quickly(
+    find: Callable[[Mapping[str, Any], str], Awaitable[list[str]]], options: Mapping[str, Any], begin: str
+) -> list[str]:
     try:
-        return trio.run(_names, options, begin)
+        return trio.run(find, options, begin)
     except Exception:  # noqa: BLE001 (a traceback between two keystrokes helps nobody)
         return []
+
+
+async def _nodes(options: Mapping[str, Any], begin: str) -> list[str]:
+    from cli.target.server import open_server
+    from cluster.status import ClusterStatus
+
+    with trio.move_on_after(SECONDS):
+        async with open_server(options["url"], options.get("token")) as client:
+            told = await client.ask(ClusterStatus, "GET", "/api/cluster")
+            return [one.node for one in told.nodes if one.node.startswith(begin)]
+    return []
 
 
 async def _names(options: Mapping[str, Any], begin: str) -> list[str]:

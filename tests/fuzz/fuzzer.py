@@ -19,7 +19,7 @@ from typing import Final, NamedTuple, NoReturn
 from fuzz import corpus
 from fuzz.targets import Target, target
 
-PACKAGES: Final = ["engine", "transports", "persistence", "cli"]
+PACKAGES: Final = ["engine", "transports", "persistence", "cluster", "cli"]
 GUIDES: Final = ["fuzz.shapes", "fuzz.jsons", "hypercorn"]
 """By whose branches an input is new, too: makers of values, which only decoders in C tell apart, and what our
 connections are made of."""

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from transports.rest import executions, history, parse, sessions, storage, submit, transfer
+from transports.rest import cluster, executions, history, parse, sessions, storage, submit, transfer
 from transports.rest.routes import Route
 from transports.settings import HttpSettings
 
@@ -24,4 +24,5 @@ def operations(engine: Supervisor, settings: HttpSettings) -> list[Route]:
         *history.routes(engine, settings.answer_console_bytes),
         *storage.routes(engine),
         *transfer.routes(engine),
+        *cluster.routes(engine),
     ]
