@@ -16,7 +16,7 @@ from engine.chain import Record, unseal
 from engine.checkpoints import Checkpoint
 from engine.errors import AppendConflict
 from engine.events import Closed, Created, Forked, Tagged
-from persistence import pointers, purge
+from persistence import markers, pointers, purge
 from persistence.eventlog import SessionRow
 from persistence.heads import advance
 from persistence.schema import (
@@ -102,9 +102,23 @@ class Adopted(Struct, frozen=True, tag="adopted"):
     """When it was, in microseconds since the epoch."""
 
 
+class Came(Struct, frozen=True, tag="came"):
+    """What follows, up to the next of these, is one batch of a node of a cluster (``persistence.etcd``)."""
+
+    writer: str
+    """Whose, in 32 hex digits."""
+    number: int
+    """Of the batch; each writer's are without gaps, from 0."""
+    digest: bytes
+    """SHA-256 of its body there."""
+
+
 Noted = Remembered | Forgotten | ForgottenAll
 """What is known of checkpoints, of which no event says anything."""
 Change = Appended | Noted | Removed | Adopted
+"""What is done to a log."""
+Entry = Change | Came
+"""What is written of it."""
 
 
 def stored(records: Sequence[Record]) -> tuple[Stored, ...]:
@@ -117,24 +131,39 @@ def opened(records: Sequence[Stored]) -> list[Record]:
     return [unseal(one.id, one.prev, one.body, one.large) for one in records]
 
 
-def make(
-    db: sqlite3.Connection, change: Change, adopt: Callable[[sqlite3.Connection, Adopted], object]
-) -> None:
-    """Make a change, in a transaction, that was made to another database of the same content.
+Adopt = Callable[[sqlite3.Connection, Adopted], object]
+"""Makes a change whose parts are elsewhere."""
 
-    ``adopt`` makes one whose parts are elsewhere. Raises AppendConflict, StoreCorrupt, sqlite3.Error where
-    this is not that.
+
+def make_all(db: sqlite3.Connection, entries: Sequence[Entry], adopt: Adopt) -> list[Record]:
+    """Make changes, in a transaction, that were made to another database of the same content.
+
+    A batch of a cluster's node that has come already is left out. The records that were appended. Raises
+    AppendConflict, Conflict, StoreCorrupt, sqlite3.Error where this is not that.
     """
+    records: list[Record] = []
+    is_new = True
+    for entry in entries:
+        if isinstance(entry, Came):
+            is_new = markers.follow(db, entry.writer, entry.number, entry.digest)
+        elif is_new:
+            records += _make(db, entry, adopt)
+    return records
+
+
+def _make(db: sqlite3.Connection, change: Change, adopt: Adopt) -> list[Record]:
     match change:
         case Adopted():
             adopt(db, change)
         case Appended(records):
             whole = opened(records)
             append(db, session_of(db, whole[0].event.session), whole)
+            return whole
         case Removed(session, first, is_over, _):
             purge.remove(db, session, first, is_over=is_over)
         case _:
             note(db, change)
+    return []
 
 
 def note(db: sqlite3.Connection, change: Noted) -> None:

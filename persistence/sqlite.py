@@ -252,7 +252,7 @@ class SqliteEventLog(SqliteQueries):
     def _settle(self, batch: Sequence[Append]) -> None:
         """Wake the tasks whose appends are decided, unless they have been woken."""
         for append in batch:
-            if append not in self._undecided:
+            if append.task is None or append not in self._undecided:
                 continue
             self._undecided.remove(append)
             self._queued -= append.size

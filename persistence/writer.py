@@ -14,8 +14,8 @@ import sqlite3
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Sequence
-from itertools import chain, groupby
+from collections.abc import Callable, Collection, Mapping, Sequence
+from itertools import chain
 from pathlib import Path
 from queue import Empty, SimpleQueue
 from typing import Protocol
@@ -33,6 +33,8 @@ from persistence.eventlog import SessionRow
 from persistence.schema import connect, renew_wal, used_bytes
 
 MAX_BATCH_BYTES = 4 << 20
+ARRIVAL_PAUSE_SECONDS = 1.0
+"""Between attempts to bring into the index what has arrived."""
 MAX_WAIT_SECONDS = 20.0
 """While a batch cannot be written because a log is kept elsewhere, those behind it are refused after that."""
 MEASURE_BYTES = 256 << 10
@@ -78,7 +80,7 @@ class Append:
     def __init__(
         self,
         records: Sequence[Record],
-        task: trio.lowlevel.Task,
+        task: trio.lowlevel.Task | None,
         note: Note | None = None,
         lineage: Lineage | None = None,
         adopted: Adopted | None = None,
@@ -96,21 +98,64 @@ class Append:
         self.noted: Sequence[Change] = ()
         """What the note came to, once it is written."""
 
+    @property
+    def changes(self) -> Sequence[Change]:
+        """What it came to, once it is written."""
+        if self.adopted is not None:
+            return (self.adopted,)
+        return (Appended(changes.stored(self.records)),) if self.records else self.noted
+
+
+class Arrival(Append):
+    """What others have made durable where the log is kept, to be brought into the index; no task waits.
+
+    ``write`` makes the changes, in a transaction that may be rolled back and begun again; the sessions that
+    it has changed. Raises StoreCorrupt if they do not fit: the index is of no use then.
+    """
+
+    __slots__ = ("write",)
+
+    def __init__(self, write: Callable[[sqlite3.Connection], Collection[str]], size: int) -> None:
+        super().__init__((), None)
+        self.write = write
+        self.size = size
+
+
+class Bounds(Struct, frozen=True):
+    """What may share a transaction."""
+
+    appends: int
+    size: int
+    """Bytes, as appends have them; a single one may have more."""
+
+
+UNBOUNDED = Bounds(appends=1 << 30, size=1 << 60)
+
+
+class Lost(Exception):
+    """Some appends, at least one, are refused elsewhere, each for a reason; the others may be tried again."""
+
+    def __init__(self, failures: Mapping[Append, EngineError]) -> None:
+        super().__init__()
+        self.failures = failures
+
 
 class Elsewhere(Protocol):
     """Where a log is kept of which the database is but an index."""
 
+    bounds: Bounds
+
     def ship(
         self,
         db: sqlite3.Connection,
-        written: Sequence[Change],
+        written: Sequence[Append],
         patience: Callable[[str, float], object],
     ) -> None:
         """Make durable what was written in the open transaction of ``db``, which is then committed.
 
         As long as it is not, ``patience`` is told why, and how many seconds to wait before the next try.
         It raises StoreError to give up, and then it is not known whether it is. Raises StoreFailed if it is
-        not and will never be.
+        not and will never be, Lost if it is not for some of them.
         """
         ...
 
@@ -130,6 +175,7 @@ class Writer:
         self._path = path
         self._settle = settle
         self._elsewhere = elsewhere
+        self._bounds = UNBOUNDED if elsewhere is None else elsewhere.bounds
         self._troubled = troubled
         self._queue: SimpleQueue[Append | None] = SimpleQueue()
         self._waiting: deque[Append] = deque()
@@ -165,10 +211,11 @@ class Writer:
         try:
             while batch := self._gather():
                 self.unanswered = sorted(batch, key=_kind)
-                # Apart: for a note, or a lineage, that cannot be written no event may fail.
-                for _, group in groupby(list(self.unanswered), _kind):
-                    part = list(group)
-                    self._write(part)
+                while part := self._part():
+                    if isinstance(part[0], Arrival):
+                        self._take_in(part)
+                    else:
+                        self._write(part)
                     self._settle(part)
                     del self.unanswered[: len(part)]
         finally:
@@ -195,6 +242,23 @@ class Writer:
             size += append.size
         return batch
 
+    def _part(self) -> list[Append]:
+        """The next of them that share a transaction; empty when there are none.
+
+        Each kind has its own: for a note, or a lineage, that cannot be written no event may fail.
+        """
+        part: list[Append] = []
+        size = 0
+        bounds = self._bounds
+        for append in self.unanswered:
+            size += append.size
+            if part and (
+                _kind(append) != _kind(part[0]) or len(part) == bounds.appends or size > bounds.size
+            ):
+                break
+            part.append(append)
+        return part
+
     def _next(self, *, block: bool, seconds: float | None = None) -> Append | None:
         """The next of the queue; None if there is none, or after which it is time to stop."""
         if self._stopping:
@@ -207,6 +271,12 @@ class Writer:
         return append
 
     def _be_patient(self, reason: str, seconds: float) -> None:
+        """Wait for what is being written; not when it is time to stop."""
+        self._wait(reason, seconds)
+        if self._stopping:
+            raise unknown(reason)
+
+    def _wait(self, reason: str, seconds: float) -> None:
         """Wait, but let nobody wait for long whose append is not yet being written."""
         self._troubled(reason)
         until = time.monotonic() + seconds
@@ -214,16 +284,52 @@ class Writer:
             if (append := self._next(block=True, seconds=left)) is not None:
                 self._waiting.append(append)
         late = time.monotonic() - MAX_WAIT_SECONDS
-        refused: list[Append] = []
-        while self._waiting and self._waiting[0].since < late:
-            append = self._waiting.popleft()
+        refused = [one for one in self._waiting if one.since < late and not isinstance(one, Arrival)]
+        for append in refused:
+            self._waiting.remove(append)
             append.failure = StoreFailed(f"the event was not stored: {reason}")
-            refused.append(append)
         self._settle(refused)
-        if self._stopping:
-            raise unknown(reason)
+
+    def _take_in(self, arrivals: list[Append]) -> None:
+        """Bring into the index what has arrived, however long that takes. Raises StoreCorrupt."""
+        touched: set[str] = set()
+        while True:
+            try:
+                db = self._connection()
+                db.execute("BEGIN IMMEDIATE")
+                for arrival in arrivals:
+                    assert isinstance(arrival, Arrival)
+                    touched.update(arrival.write(db))
+                db.execute("COMMIT")
+                break
+            except StoreCorrupt:
+                self._roll_back()
+                raise
+            except (StoreError, sqlite3.Error, OSError) as failure:
+                self._roll_back()
+                self._wait(
+                    f"what other servers have stored could not be had: {failure}", ARRIVAL_PAUSE_SECONDS
+                )
+                if self._stopping:  # it comes again at the next start
+                    return
+        for session in touched:
+            self._heads.pop(session, None)
+        self._unmeasured = MEASURE_BYTES
 
     def _write(self, batch: list[Append]) -> None:
+        """Write all that can be, each whole or not at all."""
+        while left := [append for append in batch if append.failure is None]:
+            try:
+                self._attempt(left)
+            except Lost as lost:
+                self._roll_back()
+                for append, failure in lost.failures.items():
+                    append.failure = failure
+            else:
+                return
+
+    def _attempt(self, batch: list[Append]) -> None:
+        """Write them in one transaction. Raises Lost: nothing was written."""
         heads: dict[str, SessionRow] = {}
         try:
             db = self._connection()
@@ -233,7 +339,7 @@ class Writer:
             is_measured = size >= MEASURE_BYTES or any(map(_kind, written))
             used = used_bytes(db) if is_measured else self.used_bytes - self._unmeasured + size
             if self._elsewhere is not None and written:
-                self._elsewhere.ship(db, [*chain(*map(_told, written))], self._be_patient)
+                self._elsewhere.ship(db, written, self._be_patient)
         except StoreFailed as failed:
             self._roll_back()
             for append in written:
@@ -391,11 +497,9 @@ def behind(path: Path, failure: sqlite3.Error) -> StoreError:
     )
 
 
-def _told(append: Append) -> Sequence[Change]:
-    """What an append, which was written, came to."""
-    if append.adopted is not None:
-        return (append.adopted,)
-    return (Appended(changes.stored(append.records)),) if append.records else append.noted
+def told(written: Sequence[Append]) -> list[Change]:
+    """What appends, which were written, came to, in their order."""
+    return [*chain(*(append.changes for append in written))]
 
 
 def _is_beside(append: Append) -> bool:
@@ -405,6 +509,8 @@ def _is_beside(append: Append) -> bool:
 
 def _kind(append: Append) -> int:
     """What may share a transaction, in the order in which it is written."""
+    if isinstance(append, Arrival):
+        return 3
     return 2 if append.lineage is not None else int(_is_beside(append))
 
 

@@ -11,6 +11,7 @@ from collections.abc import Callable, Sequence
 from contextlib import closing
 from pathlib import Path
 
+from persistence import markers
 from persistence.changes import Part
 from persistence.s3 import named
 from persistence.s3.objects import Objects
@@ -19,7 +20,8 @@ from persistence.schema import EVENT_COLUMNS, READ_ERRORS, connect, read_error, 
 BASES = "bases/"
 PART_BYTES = 64 << 20
 """Of the database; the last part is what is left."""
-_KIND, _VERSION = b"mcpv8ba", 1
+_KIND, _VERSION = b"mcpv8ba", 2
+"""Version 2 is of the index of a cluster, which says what of its nodes has come."""
 
 Step = Callable[[int, int], object]
 """Hears how many of how many parts are done."""
@@ -28,13 +30,14 @@ Step = Callable[[int, int], object]
 def put(objects: Objects, database: Path, step: Step = lambda done, of: None) -> tuple[Part, ...]:
     """Keep a database that is all in its file and that nobody writes to.
 
-    Raises Refused, Unanswered, OSError.
+    Raises Refused, Unanswered, StoreError, OSError.
     """
+    version = 2 if _is_of_cluster(database) else 1
     count = -(-database.stat().st_size // PART_BYTES)
     parts = []
     with database.open("rb") as file:
         while body := file.read(PART_BYTES):
-            parts.append(named.put(objects, BASES, _KIND, _VERSION, body))
+            parts.append(named.put(objects, BASES, _KIND, version, body))
             step(len(parts), count)
     return tuple(parts)
 
@@ -71,5 +74,13 @@ def strip(database: Path) -> None:
             db.execute("DROP TABLE IF EXISTS journal")
             db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
             db.execute("PRAGMA journal_mode = DELETE")
+    except READ_ERRORS as failed:
+        raise read_error(failed, database) from failed
+
+
+def _is_of_cluster(database: Path) -> bool:
+    try:
+        with closing(connect(database)) as db:
+            return markers.are_in(db)
     except READ_ERRORS as failed:
         raise read_error(failed, database) from failed

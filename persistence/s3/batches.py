@@ -6,14 +6,14 @@ missing or altered shows.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from datetime import datetime
 
 import msgspec
 from msgspec import Struct
 
 from engine.errors import StoreCorrupt
-from persistence.changes import Appended, Change
+from persistence.changes import Appended, Came, Entry
 from persistence.s3 import envelope
 from persistence.s3.objects import Objects
 
@@ -22,19 +22,22 @@ CLAIMS = "claims/"
 """Says which batches are never removed: those by which a log was taken over from a server that may still run.
 Where such a one was removed, that server would find its place free, and answer for what nobody reads.
 """
-KIND, VERSION = b"mcpv8lg", 1
+KIND, VERSION = b"mcpv8lg", 2
+"""Version 2 added what a cluster writes; what has nothing of that is written as version 1."""
 NOTHING = bytes(32)
 """What the first batch comes after."""
 NONCE_BYTES = 16
 
 
-class Opened(Struct, frozen=True, kw_only=True):
+class Opened(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """A server has taken the log over: who had it before must not write any more."""
 
     host: str
     pid: int
     program: str
     """Name and version."""
+    cluster: str = ""
+    """Name of the cluster, whose newest events are elsewhere; empty for a single server."""
 
 
 class Batch(Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -47,7 +50,7 @@ class Batch(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """16 random bytes, by which a server knows what it has written itself."""
     at: int
     """Microseconds since the epoch, by the server's clock."""
-    changes: tuple[Change, ...] = ()
+    changes: tuple[Entry, ...] = ()
     opened: Opened | None = None
     closed: bool = False
     """Whether the server ended in good order after it."""
@@ -84,6 +87,16 @@ def number_of(found: str) -> int:
 def encode(batch: Batch) -> bytes:
     """Its body."""
     return _encoder.encode(batch)
+
+
+def version_of(found: Iterable[Batch]) -> int:
+    """The first version of the form that has all that is in these."""
+    return max((2 if _is_of_cluster(batch) else 1 for batch in found), default=1)
+
+
+def _is_of_cluster(batch: Batch) -> bool:
+    opened = batch.opened is not None and bool(batch.opened.cluster)
+    return opened or any(isinstance(entry, Came) for entry in batch.changes)
 
 
 def decode(body: bytes, number: int) -> Batch:

@@ -10,15 +10,16 @@ from __future__ import annotations
 import contextlib
 import logging
 import sqlite3
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import closing
 from pathlib import Path
 
 import msgspec
 
+from engine.chain import Record
 from engine.errors import AppendConflict, Conflict, EngineError, StoreCorrupt, StoreError
-from persistence import changes, duplicate
-from persistence.changes import Adopted
+from persistence import changes, duplicate, markers
+from persistence.changes import Adopted, Entry
 from persistence.s3 import bases, batches, imports, segments
 from persistence.s3.batches import BEGINNING, Batch, Opened, Position
 from persistence.s3.journal import Journal
@@ -90,6 +91,18 @@ class Index:
         with closing(connect(self.path)) as db:
             self._apply(db, (batch for batch, _ in journal.read()), journal)
 
+    def remove(self) -> None:
+        """Let it be made again when it is opened; nobody has it open now. Raises OSError."""
+        _remove(self.path)
+
+    def distrust(self) -> None:
+        """Let it be made again when it is opened the next time. Raises StoreError."""
+        try:
+            with closing(connect(self.path)) as db:
+                db.execute("DELETE FROM journal")
+        except READ_ERRORS as failed:
+            raise self._unwritten(failed) from failed
+
     def snapshot(self, copy: Path) -> tuple[Position, Opened | None]:
         """Make a base, in its file alone, of what the index is at one moment; beside who writes to it.
 
@@ -156,7 +169,7 @@ class Index:
         try:
             for batch in found:
                 self._check()
-                self._make(db, batch)
+                self.make(db, batch.changes, batches.key(batch.number))
                 size += batches.size(batch)
                 if size >= _COMMIT_BYTES:
                     if batch.number == journal.position.number:
@@ -171,14 +184,15 @@ class Index:
                 db.execute("ROLLBACK")
             raise
 
-    def _make(self, db: sqlite3.Connection, batch: Batch) -> None:
+    def make(self, db: sqlite3.Connection, entries: Sequence[Entry], name: str) -> list[Record]:
+        """Make the changes of a batch, in a transaction; the records that were appended.
+
+        Raises StoreCorrupt, which calls it by its name, if they do not fit; StoreError, OSError.
+        """
         try:
-            for change in batch.changes:
-                changes.make(db, change, self._adopt)
+            return changes.make_all(db, entries, self._adopt)
         except (AppendConflict, Conflict, sqlite3.IntegrityError) as refused:
-            raise StoreCorrupt(
-                f"{batches.key(batch.number)} does not fit what comes before it: {refused}"
-            ) from refused
+            raise StoreCorrupt(f"{name} does not fit what comes before it: {refused}") from refused
 
     def _adopt(self, db: sqlite3.Connection, adopted: Adopted) -> None:
         with closing(imports.get(self._objects, adopted, self._directory)) as lineage:
@@ -219,6 +233,7 @@ def _prepare(directory: Path) -> None:
 def _make_tables(directory: Path) -> None:
     with closing(connect(prepare(directory))) as db:
         db.execute(_TABLE)
+        db.execute(markers.TABLE)
 
 
 def _check(path: Path) -> None:

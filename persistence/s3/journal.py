@@ -18,9 +18,9 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from importlib.metadata import version
 
-from engine.errors import StoreCorrupt, StoreError, StoreFailed
+from engine.errors import StoreCorrupt, StoreError, StoreFailed, StoreLocked
 from engine.timestamps import now_us
-from persistence.changes import Change
+from persistence.changes import Entry
 from persistence.s3 import batches, envelope, named
 from persistence.s3.batches import Batch, Opened, Position
 from persistence.s3.objects import Exists, Missing, Objects, Refused, Unanswered
@@ -97,17 +97,24 @@ class Journal:
         body = envelope.unseal(batches.KIND, batches.VERSION, data, name)
         return batches.behind(batches.decode(body, position.number), body) == position
 
-    def claim(self, *, late_for: int = CHASED_BATCHES) -> bool:
-        """Take the log over at its end, so many batches behind ``position`` at most.
+    def claim(self, *, late_for: int = CHASED_BATCHES, cluster: str = "") -> bool:
+        """Take the log over at its end, so many batches behind ``position`` at most, for that cluster if any.
 
         False if others go on writing. Where they did so long ago, and what they wrote is in segments by now,
         there is room, too: it counts only if it is the end of the log when that is read again. Raises
-        StoreCorrupt, StoreError.
+        StoreLocked if it is that of another cluster, StoreCorrupt, StoreError.
         """
-        opened = Opened(host=socket.gethostname(), pid=os.getpid(), program=f"mcp-v8 {version('mcp-v8')}")
+        opened = Opened(
+            host=socket.gethostname(),
+            pid=os.getpid(),
+            program=f"mcp-v8 {version('mcp-v8')}",
+            cluster=cluster,
+        )
         kept = -1
         # Whoever goes on writing leaves little time between two batches: none to bring an index up to them.
         for step in range(1 + late_for):
+            if self.holder is not None and self.holder.cluster not in ("", cluster):
+                raise _of_cluster(self.holder.cluster)
             batch = self._next(opened=opened)
             if self.holder is not None and batch.number > kept:
                 kept = batch.number + (late_for if step else 0)
@@ -119,15 +126,15 @@ class Journal:
             self._follow(batch.number, envelope.unseal(batches.KIND, batches.VERSION, found, name))
         return False
 
-    def ship(self, changes: Sequence[Change], patience: Patience) -> None:
-        """Make changes durable. Blocks until it is certain.
+    def ship(self, changes: Sequence[Entry], patience: Patience, at: int | None = None) -> None:
+        """Make changes durable, which were made ``at`` that time if not now. Blocks until it is certain.
 
         Raises StoreFailed if they are not written and will not be, Fenced if another server has taken the
         log over, and what ``patience`` does: then it is not known.
         """
         if self.is_fenced:
             raise Fenced
-        if self._put(self._next(changes=tuple(changes)), patience) is not None:
+        if self._put(self._next(changes=tuple(changes), at=at), patience) is not None:
             self.is_fenced = True
             raise Fenced
 
@@ -136,13 +143,17 @@ class Journal:
         self._put(self._next(closed=True), _impatient)
 
     def _next(
-        self, changes: tuple[Change, ...] = (), opened: Opened | None = None, closed: bool = False
+        self,
+        changes: tuple[Entry, ...] = (),
+        opened: Opened | None = None,
+        closed: bool = False,
+        at: int | None = None,
     ) -> Batch:
         return Batch(
             number=self.position.number + 1,
             prev=self.position.digest,
             nonce=os.urandom(batches.NONCE_BYTES),
-            at=now_us(),
+            at=now_us() if at is None else at,
             changes=changes,
             opened=opened,
             closed=closed,
@@ -159,7 +170,7 @@ class Journal:
     def _put(self, batch: Batch, patience: Patience) -> bytes | None:
         """Make a batch durable; if another server's is in its place, that object."""
         body, where = batches.encode(batch), batches.key(batch.number)
-        data = envelope.seal(batches.KIND, batches.VERSION, body)
+        data = envelope.seal(batches.KIND, batches.version_of([batch]), body)
         pause, is_open = FIRST_PAUSE_SECONDS, False
         while True:
             try:
@@ -256,6 +267,13 @@ class Journal:
         """A batch's body. Raises StoreCorrupt if there is none, StoreError."""
         name = batches.key(number)
         return envelope.unseal(batches.KIND, batches.VERSION, named.read(self._objects, name), name)
+
+
+def _of_cluster(name: str) -> StoreLocked:
+    return StoreLocked(
+        f"the store is that of the cluster {name!r}, which keeps its newest events elsewhere: start this "
+        "server as a node of it, or choose another --s3-prefix"
+    )
 
 
 def _impatient(reason: str, seconds: float) -> None:  # noqa: ARG001

@@ -19,40 +19,26 @@ from typing import TypeVar
 
 import trio
 
-from engine.errors import StoreError, StoreFailed, StoreLocked, StoreMissing
-from engine.timestamps import now_us
+from engine.errors import StoreError, StoreLocked, StoreMissing
 from persistence import folders, threads
-from persistence.adoption import Lineage
-from persistence.changes import Adopted, Change
 from persistence.eventlog import Purged
 from persistence.lock import own
-from persistence.s3 import imports, segments
+from persistence.s3 import indexed, segments
 from persistence.s3.batches import BEGINNING
 from persistence.s3.compaction import Compaction
 from persistence.s3.index import Index, keep
+from persistence.s3.indexed import IndexedLog, check_before
 from persistence.s3.journal import Fenced, Journal, Patience
 from persistence.s3.objects import Objects, Refused, Unanswered
 from persistence.s3.segments import Manifest
-from persistence.sqlite import SqliteEventLog
-from persistence.writer import Append, behind
+from persistence.writer import UNBOUNDED, Append, behind, told
 
 _log = logging.getLogger(__name__)
 
 CLAIMS = 20
 """Attempts to take over a log that somebody goes on writing to."""
-ROOM_BYTES = 8 << 20
-"""What must be free on the disk of the index before a batch is put: once it is, the index has to have it, or
-the server ends. A commit writes less, of however much: what SQLite's cache of 2 MB does not hold, is written
-before.
-"""
-LEAVE_SECONDS = 1.0
-"""What is under way when the log is closed is waited for so long."""
 CLOSE_SECONDS = 3.0
 """Time to say that the server ended in good order: else a command that writes is refused until one has."""
-SENDERS = 4
-"""Imports whose records are put at once."""
-LONGEST_IMPORT_SECONDS = 3_000.0
-"""Until it is in the log; what its records are in may be removed an hour after it was put."""
 COMPACT_SECONDS = 10.0
 """How often it is looked whether there is enough for a segment."""
 
@@ -135,20 +121,15 @@ def _take_over(objects: Objects, index: Index, journal: Journal, only_if_free: b
     raise StoreError("another server goes on writing to the store: stop it, or choose another --s3-prefix")
 
 
-class S3EventLog(SqliteEventLog):
+class S3EventLog(IndexedLog):
     """An ``EventLog``; made by ``open_s3_log``."""
 
     def __init__(self, objects: Objects, index: Index, journal: Journal, manifest: Manifest) -> None:
         shipping = _Shipping(journal, index.path)
-        super().__init__(index.path, shipping, leave_seconds=LEAVE_SECONDS)
-        self._objects = objects
+        super().__init__(index.path, shipping, objects)
         self._index = index
         self._journal = journal
-        self._put_imports = imports.Sending()
         self._compaction = Compaction(objects, index, manifest, journal.written, self._put_imports)
-        self._senders = trio.CapacityLimiter(SENDERS)
-        self._sending: set[trio.CancelScope] = set()
-        """Around the imports that are being sent."""
         self._removed_bytes = 0
         """Of events that are still in a base or in segments; what earlier owners removed is estimated."""
 
@@ -167,14 +148,14 @@ class S3EventLog(SqliteEventLog):
             try:
                 if compaction.is_long(self._journal.position):
                     extend = partial(compaction.extend, self._journal.position)
-                    await threads.run_awhile(extend, thread, LEAVE_SECONDS)
+                    await threads.run_awhile(extend, thread, indexed.LEAVE_SECONDS)
                     continue
                 if compaction.is_wasteful(removed):
                     rewrite = partial(compaction.rewrite, self._journal.position)
-                    await threads.run_awhile(rewrite, thread, LEAVE_SECONDS)
+                    await threads.run_awhile(rewrite, thread, indexed.LEAVE_SECONDS)
                     self._removed_bytes -= removed
                 if compaction.is_untidy():
-                    await threads.run_awhile(compaction.tidy, thread, LEAVE_SECONDS)
+                    await threads.run_awhile(compaction.tidy, thread, indexed.LEAVE_SECONDS)
             except (StoreError, Refused, Unanswered, OSError, threads.NoThread) as failed:
                 if str(failed) != told:  # not every ten seconds the same
                     told = str(failed)
@@ -182,34 +163,6 @@ class S3EventLog(SqliteEventLog):
             else:
                 told = ""
             await trio.sleep(COMPACT_SECONDS)
-
-    def leave(self) -> None:
-        """See ``EventLog``."""
-        super().leave()
-        for scope in self._sending:
-            scope.deadline = trio.current_time() + LEAVE_SECONDS
-
-    async def _adopt(self, lineage: Lineage) -> None:
-        """Let it be written. What it holds is put before, while others append, and may take long."""
-        adopted = await self._send(lineage)
-        await self._append(Append((), trio.lowlevel.current_task(), lineage=lineage, adopted=adopted))
-
-    async def _send(self, lineage: Lineage) -> Adopted:
-        """Put its parts. Raises StoreFailed."""
-
-        def put() -> Adopted:
-            with self._put_imports.one():
-                return imports.put(self._objects, lineage)
-
-        with trio.CancelScope(shield=True) as scope:
-            self._sending.add(scope)
-            try:
-                return await threads.run(put, self._senders, abandon=True)
-            except (Refused, Unanswered, OSError, threads.NoThread) as failed:
-                raise StoreFailed(f"the import could not be stored, and was not: {failed}") from failed
-            finally:
-                self._sending.remove(scope)
-        raise StoreFailed("the import was not stored: the server is stopping")
 
     async def purge(self, session: str, before: int) -> Purged:
         """See ``EventLog``."""
@@ -236,22 +189,17 @@ class S3EventLog(SqliteEventLog):
 class _Shipping:
     """The journal as the writer sees it."""
 
+    bounds = UNBOUNDED
+
     def __init__(self, journal: Journal, index_path: Path) -> None:
         self._journal = journal
         self._index_path = index_path
 
-    def ship(self, db: sqlite3.Connection, written: Sequence[Change], patience: Patience) -> None:
+    def ship(self, db: sqlite3.Connection, written: Sequence[Append], patience: Patience) -> None:
         """See ``Elsewhere``."""
-        directory = self._index_path.parent
-        if not folders.has_room(directory, ROOM_BYTES):
-            raise StoreFailed(
-                "the event could not be stored, and was not: there is no room for the index of the log: "
-                f"free space in {directory}"
-            )
-        oldest = now_us() - LONGEST_IMPORT_SECONDS * 1e6
-        if any(isinstance(change, Adopted) and change.at < oldest for change in written):
-            raise StoreFailed("the import took too long, and was not stored: is S3 slow? Try again later")
-        self._journal.ship(written, patience)
+        made = told(written)
+        check_before(self._index_path.parent, made)
+        self._journal.ship(made, patience)
         try:
             keep(db, self._journal)
         except sqlite3.Error as failure:

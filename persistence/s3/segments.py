@@ -15,11 +15,12 @@ from msgspec import Struct
 from engine.errors import StoreCorrupt, StoreError
 from persistence.changes import Part
 from persistence.s3 import envelope, named
-from persistence.s3.batches import BEGINNING, PREFIX, Batch, Opened, Position
+from persistence.s3.batches import BEGINNING, PREFIX, Batch, Opened, Position, version_of
 from persistence.s3.objects import Exists, Objects, Refused, Unanswered
 
 SEGMENTS, MANIFESTS = "segments/", "manifests/"
-_SEGMENT, _MANIFEST, _VERSION = b"mcpv8sg", b"mcpv8mf", 1
+_SEGMENT, _MANIFEST, _VERSION = b"mcpv8sg", b"mcpv8mf", 2
+"""The version is that of the batches (``batches.version_of``) that are in it, or are told of."""
 
 
 class Segment(Struct, frozen=True):
@@ -56,10 +57,10 @@ _batches = msgspec.msgpack.Decoder(tuple[Batch, ...])
 _manifest = msgspec.msgpack.Decoder(Manifest)
 
 
-def put(objects: Objects, batches: Sequence[Batch], first: int, last: int) -> Segment:
+def put(objects: Objects, found: Sequence[Batch], first: int, last: int) -> Segment:
     """Keep what is left of consecutive batches as a segment. Raises Refused, Unanswered."""
-    body = _encoder.encode(tuple(batches))
-    return Segment(named.put(objects, SEGMENTS, _SEGMENT, _VERSION, body), first, last)
+    body = _encoder.encode(tuple(found))
+    return Segment(named.put(objects, SEGMENTS, _SEGMENT, version_of(found), body), first, last)
 
 
 def get(objects: Objects, segment: Segment) -> tuple[Batch, ...]:
@@ -109,9 +110,10 @@ def publish(objects: Objects, manifest: Manifest) -> bool:
 
     Raises Refused; Unanswered, and then it is not known.
     """
+    version = 2 if manifest.holder is not None and manifest.holder.cluster else 1
     try:
         objects.put(
-            _key(manifest.number), envelope.seal(_MANIFEST, _VERSION, _encoder.encode(manifest)), new=True
+            _key(manifest.number), envelope.seal(_MANIFEST, version, _encoder.encode(manifest)), new=True
         )
     except Exists:
         return False

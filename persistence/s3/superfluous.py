@@ -18,7 +18,16 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from engine.events import Created, Forked
-from persistence.changes import Adopted, Appended, Change, Forgotten, ForgottenAll, Remembered, Removed
+from persistence.changes import (
+    Adopted,
+    Appended,
+    Came,
+    Change,
+    Forgotten,
+    ForgottenAll,
+    Remembered,
+    Removed,
+)
 from persistence.s3.batches import Batch
 
 
@@ -48,6 +57,8 @@ class Stretch:
         """Look at the next of its batches."""
         for batch in batches:
             for change in batch.changes:
+                if isinstance(change, Came):
+                    continue
                 if isinstance(change, Adopted):
                     self._adopted.append(change.sessions)
                     self._ended.difference_update(change.sessions)
@@ -80,10 +91,15 @@ class Stretch:
 
 
 def without(batches: Iterable[Batch], over: Collection[str]) -> list[Batch]:
-    """The batches that change something of other sessions, too, and only that."""
+    """The batches that change something of other sessions, too, and only that.
+
+    What says which batches of a cluster have come, stays: without it, those that come next would not follow.
+    """
     kept = []
     for batch in batches:
-        left = tuple(change for change in batch.changes if _session(change) not in over)
+        left = tuple(
+            entry for entry in batch.changes if isinstance(entry, Came) or _session(entry) not in over
+        )
         if left:
             kept.append(replace(batch, changes=left))
     return kept

@@ -14,7 +14,7 @@ from log_samples import History, collect
 
 from engine.errors import StoreError, StoreFailed
 from persistence import schema
-from persistence.s3 import compaction, index, segments
+from persistence.s3 import compaction, index, indexed, segments
 from persistence.s3 import log as s3_log
 from persistence.s3.batches import Batch
 from persistence.s3.compaction import Compaction
@@ -55,7 +55,7 @@ async def test_what_the_index_has_no_room_for_is_not_put_in_the_bucket_and_the_s
         before = {*bucket.stored}
         executed = history.executed()
         with monkeypatch.context() as full:
-            full.setattr(shutil, "disk_usage", lambda _: Usage(64 << 20, 64 << 20, s3_log.ROOM_BYTES - 1))
+            full.setattr(shutil, "disk_usage", lambda _: Usage(64 << 20, 64 << 20, indexed.ROOM_BYTES - 1))
             with pytest.raises(StoreFailed, match=f"was not: .* free space in {tmp_path}"):
                 await log.append([executed])
             assert {*bucket.stored} == before

@@ -17,7 +17,7 @@ from s3_memory import Operation
 
 from engine.errors import StoreError, StoreFailed
 from persistence import threads
-from persistence.s3 import batches, blobs, imports
+from persistence.s3 import batches, blobs, imports, indexed
 from persistence.s3 import log as s3_log
 from persistence.s3.blobs import S3BlobStore
 from persistence.s3.log import S3EventLog, open_s3_log
@@ -64,7 +64,7 @@ def silence(bucket: Bucket) -> Iterator[Silence]:
 
 @pytest.fixture(autouse=True)
 def short(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(s3_log, "LEAVE_SECONDS", LEAVE_SECONDS)
+    monkeypatch.setattr(indexed, "LEAVE_SECONDS", LEAVE_SECONDS)
     monkeypatch.setattr(s3_log, "CLOSE_SECONDS", LEAVE_SECONDS)
     monkeypatch.setattr(blobs, "LEAVE_SECONDS", LEAVE_SECONDS)
 
@@ -182,7 +182,7 @@ async def test_an_import_that_the_service_refuses_is_refused(bucket: Bucket, tmp
 async def test_an_import_that_took_so_long_that_its_records_may_be_removed_is_refused(
     bucket: Bucket, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(s3_log, "LONGEST_IMPORT_SECONDS", -1)
+    monkeypatch.setattr(indexed, "LONGEST_IMPORT_SECONDS", -1)
     async with open_s3_log(bucket, tmp_path / "index") as log, log.adoption() as adoption:
         await adoption.add([History("taken").created()])
         with pytest.raises(StoreFailed, match="the import took too long, and was not stored"):
