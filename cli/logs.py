@@ -30,7 +30,7 @@ GATHER_SECONDS = 0.02
 LINES_AT_ONCE = 100
 _STDERR = 2
 _OURS = ("mcp_v8", "engine", "persistence", "transports", "cli")
-_QUIET = ("mcp", "sse_starlette", "hypercorn.error", "botocore")
+_QUIET = ("mcp", "sse_starlette", "hypercorn.error", "botocore", "httpx2")
 """Libraries whose ``info`` is about every request, or every client that is made."""
 _log = logging.getLogger(__name__)
 _traceback = logging.Formatter().formatException

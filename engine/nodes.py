@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Protocol
 
+from engine.catalog import SessionInfo
 from engine.commands import Command
 from engine.execution import Execution, Submission
 
@@ -56,6 +57,14 @@ class Nodes(Protocol):
         """Until the log here has what was recorded before, anywhere: of the session of that name, or all."""
         ...
 
+    async def session(self, owner: str, name: str) -> SessionInfo | None:
+        """How a session is that another node has; None if none has, or it does not say."""
+        ...
+
+    async def under_way(self, owner: str, name: str | None) -> list[Execution]:
+        """What an owner has under way on other nodes, in the session of that name or in any: as it is now."""
+        ...
+
     async def execution(self, owner: str, execution_id: str) -> Execution | None:
         """One that is under way on another node, or held there; followed here from now on."""
         ...
@@ -88,6 +97,14 @@ class Alone:
 
     async def fresh(self, owner: str, name: str | None = None) -> None:
         """Nobody else records anything."""
+
+    async def session(self, owner: str, name: str) -> SessionInfo | None:  # noqa: ARG002
+        """No other node has it."""
+        return None
+
+    async def under_way(self, owner: str, name: str | None) -> list[Execution]:  # noqa: ARG002
+        """Nothing is."""
+        return []
 
     async def execution(self, owner: str, execution_id: str) -> Execution | None:  # noqa: ARG002
         """None is elsewhere."""

@@ -18,7 +18,7 @@ import trio
 from engine import acceptance, labels, looking, stateless
 from engine.actor import SessionActor
 from engine.admission import Admission
-from engine.catalog import MAX_PAGE, ExecutionSummary, SessionInfo, StateView, in_memory, page_size
+from engine.catalog import ExecutionSummary, SessionInfo, StateView, in_memory, page_size
 from engine.chain import Record
 from engine.checkpointer import Checkpointer
 from engine.commands import (
@@ -36,7 +36,7 @@ from engine.commands import (
     Tag,
 )
 from engine.errors import Busy, Elsewhere, EngineError, NotFound, Unavailable
-from engine.events import Caller, Created, Forked
+from engine.events import Caller
 from engine.execution import Execution, Status, Submission
 from engine.feed import Feed
 from engine.idempotency import Key, Keys
@@ -60,7 +60,7 @@ from engine.timetravel import TimeTravel
 from engine.upkeep import Upkeep
 from engine.workers import Workers, open_workers
 from persistence.blobstore import BlobStore
-from persistence.eventlog import EventLog, Page, SessionRow
+from persistence.eventlog import EventLog, Page
 
 if TYPE_CHECKING:
     from cluster.status import Clustering
@@ -285,6 +285,8 @@ class Supervisor:
 
     async def session(self, owner: str, name: str) -> SessionInfo:
         """One session. Raises NotFound."""
+        if (info := await self._nodes.session(owner, name)) is not None:
+            return info
         return await self._sessions.catalog.session(owner, name)
 
     async def events(self, owner: str, name: str, *, first: int = 0, limit: int = 100) -> Page[Record]:
@@ -324,6 +326,10 @@ class Supervisor:
             under_way = [held for held in self._admission.executions.values() if held.owner == owner]
         else:
             under_way = self.under_way(owner, session)
+        if after is None or after.startswith("r"):
+            known = {execution.id for execution in under_way}
+            others = await self._nodes.under_way(owner, session)
+            under_way += [execution for execution in others if execution.id not in known]
         async with nullcontext() if search is None else self._searches.place(owner):
             return await self._sessions.catalog.executions(
                 owner, session, status, limit, after, search, under_way
@@ -339,12 +345,15 @@ class Supervisor:
         ]
         return [*here, *others]
 
-    def running_here(self, owner: str) -> list[ExecutionSummary]:
-        """What an owner has under way on this node, last accepted first."""
+    @property
+    def taken(self) -> int:
+        """How many executions are under way, or wait, those included that others run for this node."""
+        return len(self._admission.executions)
+
+    def running_here(self, owner: str) -> list[Execution]:
+        """What an owner has under way on this node."""
         mine = (held for held in self._admission.executions.values() if held.owner == owner)
-        return list(
-            in_memory((one for one in mine if not one.is_elsewhere), None, MAX_PAGE, None, None).items
-        )
+        return [execution for execution in mine if not execution.is_elsewhere]
 
     async def delete(self, owner: str, name: str, caller: Caller) -> SessionInfo:
         """End a session after what is queued in it; its name is free then. Its forks live on.
@@ -529,17 +538,13 @@ class Supervisor:
                 await self._sessions.post(owner, name, command, here=True)
         return command
 
-    def recorded_elsewhere(self, rows: Iterable[SessionRow], records: Iterable[Record]) -> None:
-        """Another node has appended records to sessions, whose entries are that now."""
-        if self._registry is None:
-            return
-        for event in (record.event for record in records):
-            if isinstance(event, Created | Forked):
-                self._registry.owners.note(event.owner, 1)
-        for row in rows:
-            if row.closed:
-                self._registry.owners.note(row.owner, -1)
-            self.feed.recorded(row.name)
+    async def session_here(self, owner: str, name: str) -> SessionInfo:
+        """A session as this node knows it. Raises NotFound."""
+        return await self._sessions.catalog.session(owner, name)
+
+    def counted(self, owner: str, change: int) -> None:
+        """Another node has begun or closed a session of that owner."""
+        self._sessions.owners.note(owner, change)
 
     def lose(self, owner: str, name: str) -> None:
         """Another node may have the session now."""

@@ -100,7 +100,9 @@ class ExecuteDoor:
         asked = submission(fields, caller(headers, who), owner=who.owner)
         preference = _preference(headers.get(b"prefer"), self._default_wait)
         execution = await self._engine.submit(asked)
-        if preference.wait:
+        if not preference.wait:
+            await self._engine.promise(execution)
+        else:
             await _wait(execution, preference.wait, receive)
         return execution_answer(execution, preference, self._settings.answer_console_bytes)
 

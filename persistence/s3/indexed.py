@@ -45,7 +45,9 @@ def check_before(directory: Path, made: Sequence[Change]) -> None:
 
 
 class IndexedLog(SqliteEventLog):
-    """An ``EventLog`` that is kept ``elsewhere``, with its index at ``path``; imports are among ``objects``."""
+    """An ``EventLog`` that is kept ``elsewhere``, with its index at ``path``; imports are among
+    ``objects``.
+    """
 
     def __init__(self, path: Path, elsewhere: Elsewhere, objects: Objects) -> None:
         super().__init__(path, elsewhere, leave_seconds=LEAVE_SECONDS)

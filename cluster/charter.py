@@ -1,0 +1,72 @@
+"""What all nodes of a cluster have agreed on, which the first one writes: the format, and that they know one
+secret.
+"""
+
+from __future__ import annotations
+
+import hmac
+from hashlib import sha256
+
+import trio
+
+from cluster.keys import Keys
+from cluster.records import FORMAT
+from cluster.settings import ClusterSettings
+from engine.errors import EngineError
+from persistence.etcd.client import Etcd
+from persistence.etcd.failures import Refused, Unanswered
+from persistence.etcd.requests import created, get, put
+
+START_SECONDS = 60.0
+"""How long etcd may take to answer at the start: the cluster's machines may have just been switched on."""
+PAUSE_SECONDS = 1.0
+
+
+class ClusterRefused(EngineError):
+    """This server cannot be a node of that cluster."""
+
+    code = "cluster_refused"
+
+
+async def agree(etcd: Etcd, keys: Keys, settings: ClusterSettings) -> None:
+    """See whether this node fits the cluster; the first one makes it.
+
+    Raises ClusterRefused if it does not, or etcd is not to be had.
+    """
+    proof = hmac.digest(settings.secret, f"mcp-v8 cluster {settings.name}".encode(), sha256).hex().encode()
+    version = str(FORMAT).encode()
+    found = await _found(etcd, keys, proof, version)
+    if found[keys.format] != version:
+        told = found[keys.format].decode(errors="replace")[:20]
+        raise ClusterRefused(
+            f"the cluster {settings.name} keeps its data in format {told}, and this mcp-v8 knows "
+            f"format {FORMAT}: start the version that its other nodes have"
+        )
+    if not hmac.compare_digest(found[keys.secret], proof):
+        raise ClusterRefused(
+            f"the nodes of the cluster {settings.name} have another secret than this one: give all the same "
+            "--cluster-secret-file, or this one another --cluster-name"
+        )
+
+
+async def _found(etcd: Etcd, keys: Keys, proof: bytes, version: bytes) -> dict[bytes, bytes]:
+    deadline = trio.current_time() + START_SECONDS
+    while True:
+        try:
+            answer = await etcd.transact(
+                [created(keys.format, 0), created(keys.secret, 0)],
+                [put(keys.format, version), put(keys.secret, proof)],
+                [get(keys.format), get(keys.secret)],
+                again=True,
+            )
+        except Refused as refused:
+            raise ClusterRefused(f"etcd refuses this server: {refused}") from refused
+        except Unanswered as failed:
+            if trio.current_time() > deadline:
+                raise ClusterRefused(f"the etcd of the cluster cannot be reached: {failed}") from failed
+            await trio.sleep(PAUSE_SECONDS)
+            continue
+        if answer.succeeded:
+            return {keys.format: version, keys.secret: proof}
+        found = {item.key: item.value for items in answer.found for item in items}
+        return {keys.format: found.get(keys.format, b"?"), keys.secret: found.get(keys.secret, b"")}

@@ -1,0 +1,185 @@
+"""What another node does in this one's place: sent there, followed, and answered here as if it were done
+here.
+
+Until the other node says that it has taken an execution, it may be sent again, to whichever node has the
+session by then: it carries its id, under which nothing runs twice. After that, if the node is lost, the
+client is told.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections import Counter
+from typing import Protocol
+
+import msgspec
+import trio
+
+from cluster import messages
+from cluster.following import LOST, CaughtUp, follow, taken
+from cluster.messages import (
+    ASK,
+    EXECUTE,
+    Answered,
+    ToAsk,
+    ToExecute,
+)
+from cluster.peers import Peers
+from engine.commands import Accept, Bury, Command, Delete, Execute, Fork, Keep, Look, Tag
+from engine.errors import Elsewhere, EngineError, NodeFenced, NodeLost, NotOwner, Unavailable
+from engine.execution import Execution
+
+_log = logging.getLogger(__name__)
+
+PAUSE_SECONDS = 0.05
+"""Before a node is asked again that does not have what this one thinks, or is not there."""
+
+Question = Delete | Accept | Fork | Tag | Bury | Keep | Look
+"""What is asked of a session but to run code."""
+
+_answered = msgspec.msgpack.Decoder(Answered)
+
+
+class Whereabouts(Protocol):
+    """Says where a session is, or shall be."""
+
+    async def whereto(self, owner: str, name: str | None, key: str | None) -> str | None:
+        """The node; None for this one. Raises Unavailable where there is none."""
+        ...
+
+
+class Engine(Protocol):
+    """What carries out what has turned out to be this node's."""
+
+    async def take(self, owner: str, name: str | None, command: Command) -> None:
+        """Post it here. Raises Elsewhere, and what posting does."""
+        ...
+
+
+class Forwarding:
+    """Sends commands to other nodes. ``caught_up`` waits until the log here is as far as a revision.
+
+    For ``patience`` seconds a node is looked for that has the session; the lease of one that was lost ends
+    before.
+    """
+
+    def __init__(
+        self,
+        nursery: trio.Nursery,
+        peers: Peers,
+        where: Whereabouts,
+        engine: Engine,
+        caught_up: CaughtUp,
+        patience: float,
+    ) -> None:
+        self._nursery = nursery
+        self._peers = peers
+        self._where = where
+        self._engine = engine
+        self._caught_up = caught_up
+        self._patience = patience
+        self._sent: set[Execution | Question] = set()
+        """Those that another node may have begun with."""
+        self.sent: Counter[str] = Counter()
+        """What each node does for this one now."""
+        self._promised: dict[str, trio.Event] = {}
+        """Of executions whose ids clients are to be told: set when they are taken, or over."""
+
+    def forward(self, command: Command, owner: str, name: str | None) -> None:
+        """See ``engine.nodes.Nodes``."""
+        _subject(command).is_elsewhere = True
+        self._nursery.start_soon(self._forward, command, owner, name)
+
+    async def promised(self, execution: Execution) -> None:
+        """Until whoever runs it has noted it, so that it is known after that node was lost."""
+        promised = self._promised.setdefault(execution.id, trio.Event())
+        try:
+            while not promised.is_set() and not execution.done:
+                changed = execution.changed
+                async with trio.open_nursery() as nursery:
+                    nursery.start_soon(_first, promised, nursery.cancel_scope)
+                    nursery.start_soon(_first, changed, nursery.cancel_scope)
+        finally:
+            self._promised.pop(execution.id, None)
+
+    async def _forward(self, command: Command, owner: str, name: str | None) -> None:
+        deadline = trio.current_time() + self._patience
+        try:
+            while True:
+                try:
+                    await self._try(command, owner, name)
+                except (Elsewhere, NodeLost, NotOwner, NodeFenced) as failed:
+                    if trio.current_time() > deadline:
+                        raise Unavailable(
+                            f"no node could do this within {self._patience:g} s: try again"
+                        ) from failed
+                    if isinstance(failed, NodeLost) and _subject(command) in self._sent:
+                        raise NodeLost(LOST) from failed
+                else:
+                    return
+                await trio.sleep(PAUSE_SECONDS)
+        except trio.Cancelled:
+            command.fail(Unavailable("the server stopped before another node had answered"))
+            raise
+        except EngineError as failed:
+            command.fail(failed)
+        except Exception:  # noqa: BLE001 - one request's bug must not end the node
+            _log.exception("%s could not be forwarded", type(command).__name__)
+            command.fail(EngineError("the engine failed: what was logged then has the details"))
+        finally:
+            self._sent.discard(_subject(command))
+
+    async def _try(self, command: Command, owner: str, name: str | None) -> None:
+        key = command.submission.idempotency_key if isinstance(command, Execute) else None
+        node = await self._where.whereto(owner, name, key)
+        if node is None:
+            _subject(command).is_elsewhere = False
+            await self._engine.take(owner, name, command)
+            return
+        _subject(command).is_elsewhere = True
+        self.sent[node] += 1
+        try:
+            if isinstance(command, Execute):
+                await self._execute(node, command)
+            else:
+                assert name is not None  # as of all that is asked of a session
+                await self._ask(node, owner, name, command)
+        finally:
+            self.sent[node] -= 1
+
+    async def _execute(self, node: str, command: Execute) -> None:
+        execution = command.execution
+        asked = ToExecute(
+            submission=command.submission,
+            execution_id=execution.id,
+            accepted_at=execution.accepted_at,
+            is_promised=execution.id in self._promised,
+        )
+        async with self._peers.call(node, EXECUTE, messages.encode(asked)) as exchange:
+            await taken(exchange)
+            self._sent.add(execution)
+            if (promised := self._promised.get(execution.id)) is not None:
+                promised.set()
+            await follow(execution, exchange, self._caught_up)
+
+    async def _ask(self, node: str, owner: str, name: str, command: Question) -> None:
+        asked = ToAsk(owner=owner, session=name, what=messages.asked_of(command))
+        async with self._peers.call(node, ASK, messages.encode(asked)) as exchange:
+            if not isinstance(command, Keep | Look):  # which may as well be done twice
+                self._sent.add(command)
+            frame = await exchange.receive()
+        if frame is None:
+            raise NodeLost(LOST)
+        answered = _answered.decode(frame)
+        await self._caught_up(answered.revision)
+        messages.give(command, answered)
+
+
+def _subject(command: Command) -> Execution | Question:
+    """What others know of a command."""
+    return command.execution if isinstance(command, Execute) else command
+
+
+async def _first(event: trio.Event, scope: trio.CancelScope) -> None:
+    await event.wait()
+    scope.cancel()

@@ -1,0 +1,124 @@
+"""What one of the nodes does for all: it moves the log from etcd to the bucket, and buries what ran on lost
+nodes.
+
+Who leads is who has the key for it, under its lease. That there may be two for a moment harms nothing: what
+they write is guarded by that key.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Awaitable, Callable
+from typing import TYPE_CHECKING
+
+import trio
+
+from cluster.keys import Keys
+from cluster.membership import Membership
+from cluster.records import Running
+from cluster.view import View
+from engine.errors import EngineError
+from persistence.etcd.client import Etcd
+from persistence.etcd.failures import Refused, Unanswered
+from persistence.etcd.fences import Fence
+from persistence.etcd.requests import created, delete, put
+
+if TYPE_CHECKING:
+    from persistence.etcd.log import EtcdEventLog
+
+_log = logging.getLogger(__name__)
+
+PAUSE_SECONDS = 1.0
+
+
+class Leading:
+    """Wants to lead, and does what is to be done then. ``log`` None: there is none.
+
+    ``bury`` records, somewhere, that an execution was lost.
+    """
+
+    def __init__(
+        self,
+        etcd: Etcd,
+        keys: Keys,
+        membership: Membership,
+        view: View,
+        log: EtcdEventLog | None,
+        bury: Callable[[Running], Awaitable[None]],
+    ) -> None:
+        self._etcd = etcd
+        self._keys = keys
+        self._membership = membership
+        self._view = view
+        self._log = log
+        self._bury = bury
+        self._leader: Fence | None = None
+
+    @property
+    def leads(self) -> bool:
+        """Whether this node is the one."""
+        return self._leader is not None and self._membership.is_valid
+
+    async def run(self) -> None:
+        """For ever."""
+        while True:
+            try:
+                self._leader = await self._win()
+                if self._leader is not None:
+                    await self._lead(self._leader)
+            except (EngineError, Refused, Unanswered) as failed:
+                _log.warning("this node does not lead the cluster: %s", failed)
+            finally:
+                self._leader = None
+            await self._wait_for_something()
+
+    async def _win(self) -> Fence | None:
+        """The key, if this node has got it."""
+        fence, member = self._membership.fence, self._membership.member
+        if fence is None or self._membership.state != "serving" or self._view.leader is not None:
+            return None
+        answer = await self._etcd.transact(
+            [created(fence.key, fence.revision), created(self._keys.leader, 0)],
+            [put(self._keys.leader, member.node.encode(), lease=self._membership.lease)],
+        )
+        return Fence(self._keys.leader, answer.revision) if answer.succeeded else None
+
+    async def _lead(self, leader: Fence) -> None:
+        _log.info("this node leads the cluster")
+        fence = self._membership.fence
+        await self._view.reached(leader.revision)
+        async with trio.open_nursery() as nursery:
+            if self._log is not None:
+                nursery.start_soon(self._log.archive, leader)
+                nursery.start_soon(self._bury_all)
+            while self._membership.fence == fence and self._view.leader == self._membership.member.node:
+                if self._membership.state != "serving":
+                    break
+                await self._wait_for_something()
+            nursery.cancel_scope.cancel()
+        await self._etcd.transact([created(leader.key, leader.revision)], [delete(leader.key)], again=True)
+        _log.info("this node does not lead the cluster any more")
+
+    async def _bury_all(self) -> None:
+        """Record the end of what ran on nodes that are no members any more."""
+        while True:
+            alive = {member.incarnation for member in self._view.members.values()}
+            for key, seen in list(self._view.running.items()):
+                if seen.value.incarnation in alive:
+                    continue
+                try:
+                    await self._bury(seen.value)
+                    await self._etcd.transact([created(key, seen.created)], [delete(key)], again=True)
+                except (EngineError, Refused, Unanswered) as failed:
+                    _log.warning(
+                        "execution %s was lost with node %s, which cannot be recorded yet: %s",
+                        seen.value.execution_id,
+                        seen.value.node,
+                        failed,
+                    )
+            await self._wait_for_something()
+
+    async def _wait_for_something(self) -> None:
+        changed = self._view.changed
+        with trio.move_on_after(PAUSE_SECONDS):
+            await changed.wait()

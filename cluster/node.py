@@ -1,0 +1,398 @@
+"""A node: the engine of this server as one of several, for itself and for the others."""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any
+
+import trio
+
+from cluster import messages, routing
+from cluster.asking import Asking
+from cluster.forwarding import Forwarding
+from cluster.keys import Keys
+from cluster.leading import Leading
+from cluster.membership import Membership
+from cluster.messages import DRAIN, MOVE, ToAsk
+from cluster.notes import Notes
+from cluster.operations import Operations
+from cluster.ownership import Ownership
+from cluster.peers import PATH, Passport, PeerDoor, Peers
+from cluster.records import Load, Running
+from cluster.service import Service
+from cluster.settings import ClusterSettings
+from cluster.view import View
+from engine.catalog import SessionInfo
+from engine.chain import Record
+from engine.commands import Bury, Command, Request
+from engine.errors import Elsewhere, EngineError, Unavailable
+from engine.events import Closed, Created, Forked
+from engine.execution import Execution, Submission
+from persistence.etcd.client import Etcd
+from persistence.etcd.failures import Compacted, Refused, Unanswered
+from persistence.etcd.requests import get, prefix_end
+
+if TYPE_CHECKING:
+    from persistence.etcd.log import EtcdEventLog
+
+    from engine.supervisor import Supervisor
+
+_log = logging.getLogger(__name__)
+
+PATIENCE = 2.0
+"""Of a lease's life, and ten seconds more: so long a node is looked for that has a session."""
+LINGER_SECONDS = 3.0
+"""A node that leaves goes on forwarding that long: a balancer needs a moment to see that."""
+
+
+class Node:
+    """What the engine asks of its cluster (``engine.nodes.Nodes``), and what the other nodes ask of it.
+
+    Made by ``cluster.opening.open_node``.
+    """
+
+    def __init__(
+        self,
+        nursery: trio.Nursery,
+        etcd: Etcd,
+        keys: Keys,
+        settings: ClusterSettings,
+        program: str,
+    ) -> None:
+        self.settings = settings
+        passport = Passport(settings.name, settings.node, settings.secret)
+        self.peers = Peers(passport, self._address)
+        self.operations = Operations(self)
+        asked = {MOVE: self.operations.serve_move, DRAIN: self.operations.serve_drain}
+        self.door = PeerDoor(passport, {**Service(self).handlers, **asked})
+        """Where other nodes come in."""
+        self.door_path = PATH
+        self.view = View(keys)
+        self.membership = Membership(etcd, keys, settings, program, self._load, self._thrown_out)
+        self.ownership = Ownership(etcd, keys, self.membership, self.view, self.caught_up, self._lost)
+        self.log: EtcdEventLog | None = None
+        self._nursery = nursery
+        self.etcd = etcd
+        self.keys = keys
+        self._engine: Supervisor | None = None
+        self._notes = Notes(etcd, keys, self.membership)
+        patience = PATIENCE * settings.ttl + 10
+        self._forwarding = Forwarding(nursery, self.peers, self, self, self.caught_up, patience)
+        self._asking = Asking(nursery, self.peers, self, self.caught_up)
+        self._leading: Leading | None = None
+        self._moving: dict[tuple[str, str], str] = {}
+        """Sessions that are to go to another node, with that."""
+
+    # --- its life -------------------------------------------------------------------------------
+
+    async def join(self, engine: Supervisor) -> None:
+        """Become a member, with that engine; returns when what is there is known.
+
+        Raises DuplicateNode, Refused.
+        """
+        self._engine, engine.cluster = engine, self.operations
+        await self.membership.join()
+        await self._nursery.start(self._watch)
+        self._leading = Leading(self.etcd, self.keys, self.membership, self.view, self.log, self._bury)
+        for task in (self.membership.keep, self.ownership.sweep, self._notes.run, self._leading.run):
+            self._nursery.start_soon(task)
+
+    async def drain(self, seconds: float) -> None:
+        """Let other nodes have the sessions of this one, which goes on forwarding for a moment."""
+        began = trio.current_time()
+        await self.empty()
+        if not routing.serving(self.view.members):
+            return
+        with trio.move_on_after(seconds):
+            await self.ownership.empty()
+            await trio.sleep_until(began + LINGER_SECONDS)
+
+    async def empty(self) -> None:
+        """Begin to hand all sessions over, and take no more."""
+        self.membership.state = "draining"
+        await self._say_so()
+        for session in self.ownership.sessions:
+            self.engine.hand_over(*session)
+
+    async def give(self, owner: str, name: str, to: str) -> None:
+        """Let a session that this node has go to another, after what is being done in it."""
+        self._moving[owner, name] = to
+        try:
+            self.engine.hand_over(owner, name)
+            while self.ownership.is_used(owner, name):
+                await self.ownership.released()
+            await self.ownership.give_up(owner, name)
+        finally:
+            del self._moving[owner, name]
+
+    async def leave(self) -> None:
+        """Be no member any more, after the drain."""
+        await self.membership.leave()
+
+    async def _say_so(self) -> None:
+        try:
+            await self.membership.beat()
+        except (Unavailable, Refused, Unanswered) as failed:
+            _log.warning("the other nodes were not told that this one leaves: %s", failed)
+
+    @property
+    def engine(self) -> Supervisor:
+        """The engine of this node, which has joined."""
+        assert self._engine is not None
+        return self._engine
+
+    async def _watch(self, task_status: trio.TaskStatus[None]) -> None:
+        """Follow what happens in etcd, for ever."""
+        start = await self._look()
+        if self.log is not None:
+            start = min(start, self.log.watch_from)
+        task_status.started()
+        while True:
+            try:
+                async with self.etcd.watch(self.keys.prefix, start) as changes:
+                    async for change in changes:
+                        if self.log is not None:
+                            self.log.take(change)
+                        before = set(self.view.members)
+                        self.view.apply(change.events, change.revision)
+                        for gone in before - set(self.view.members):
+                            self.peers.lost(gone)
+            except Compacted as compacted:
+                _log.warning(
+                    "this node has not heard of the others for too long (%s): it looks anew", compacted
+                )
+                start = await self._look()
+                if self.log is not None:
+                    start = min(start, await self.log.renew())
+
+    async def _look(self) -> int:
+        """See all that there is but for the log; the revision after it."""
+        keys = self.keys
+        ranges = (keys.nodes, keys.owned, keys.running)
+        while True:
+            try:
+                found = await self.etcd.transact(
+                    [],
+                    [get(keys.leader), *(get(prefix, prefix_end(prefix)) for prefix in ranges)],
+                    again=True,
+                )
+            except Unanswered as failed:
+                _log.warning("etcd does not answer: %s", failed)
+                await trio.sleep(0.2)
+                continue
+            self.view.reset([item for items in found.found for item in items], found.revision)
+            return found.revision + 1
+
+    def _address(self, node: str) -> str | None:
+        member = self.view.member(node)
+        return None if member is None else member.addr
+
+    def _load(self) -> Load:
+        if self._engine is None:
+            return Load(processors=len(os.sched_getaffinity(0)))
+        status = self._engine.status()
+        return Load(
+            running=status["running"] - status["queued"],
+            queued=status["queued"],
+            sessions=status["sessions"],
+            processors=len(os.sched_getaffinity(0)),
+        )
+
+    def _thrown_out(self) -> None:
+        self.ownership.lose_all()
+
+    def _lost(self, owner: str, name: str) -> None:
+        if self._engine is not None:
+            self._engine.lose(owner, name)
+
+    def appended(self, records: Sequence[Record]) -> None:
+        """Another node has, and it is in the log here."""
+        if (engine := self._engine) is None:
+            return
+        events = [record.event for record in records]
+        for event in events:
+            if isinstance(event, Created | Forked):
+                engine.counted(event.owner, 1)
+        engine.feed.recorded(None)
+        closed = {event.session for event in events if isinstance(event, Closed)}
+        if closed or len(engine.feed):
+            self._nursery.start_soon(self._tell, {event.session for event in events}, closed)
+
+    async def _tell(self, sessions: set[str], closed: set[str]) -> None:
+        """Wake those who follow sessions that another node has changed."""
+        assert self.log is not None
+        for session in sessions:
+            try:
+                row = await self.log.session(session)
+            except EngineError as failed:
+                _log.warning("session %s cannot be read: %s", session, failed.message)
+                continue
+            if row is not None:
+                self.engine.feed.recorded(row.name)
+                if session in closed:
+                    self.engine.counted(row.owner, -1)
+
+    async def caught_up(self, revision: int) -> None:
+        """Until this node has seen, and the log here has, what was written up to a revision."""
+        await self.view.reached(revision)
+        if self.log is not None:
+            await self.log.caught_up(revision)
+
+    # --- engine.nodes.Nodes ---------------------------------------------------------------------
+
+    @property
+    def leads(self) -> bool:
+        """See ``Nodes``."""
+        return self._leading is not None and self._leading.leads
+
+    async def claim(self, owner: str, name: str, *, here: bool = False) -> int:
+        """See ``Nodes``."""
+        if not here and (node := await self.whereto(owner, name, None)) is not None:
+            raise Elsewhere(f"node {node} is to have it")
+        if self.membership.state == "draining" and not self.ownership.is_used(owner, name):
+            await self.ownership.give_up(owner, name)
+            if (node := self._least_busy()) is not None:
+                raise Elsewhere(f"node {node} is to have it")
+        return await self.ownership.claim(owner, name)
+
+    def release(self, owner: str, name: str) -> None:
+        """See ``Nodes``."""
+        self.ownership.release(owner, name)
+
+    def place(self, asked: Submission) -> None:
+        """See ``Nodes``."""
+        node = self._place(asked.owner, asked.idempotency_key)
+        if node not in (None, self.settings.node):
+            raise Elsewhere(f"node {node} is to have it")
+
+    def accepted(self, submission: Submission, execution: Execution) -> None:
+        """See ``Nodes``."""
+        if self.log is not None:
+            self._notes.accepted(submission, execution)
+
+    async def promise(self, execution: Execution) -> None:
+        """See ``Nodes``."""
+        if execution.is_elsewhere:
+            await self._forwarding.promised(execution)
+        else:
+            await self.noted(execution)
+
+    def forward(self, command: Command, owner: str, name: str | None) -> None:
+        """See ``Nodes``."""
+        self._forwarding.forward(command, owner, name)
+
+    async def fresh(self, owner: str, name: str | None = None) -> None:
+        """See ``Nodes``."""
+        if self.log is None or (name is not None and self.ownership.is_used(owner, name)):
+            return
+        try:
+            await self.caught_up(await self.membership.beat())
+        except (Refused, Unanswered) as failed:
+            raise Unavailable(
+                f"etcd does not answer, so that this node cannot know what others have recorded ({failed}): "
+                "try again"
+            ) from failed
+
+    async def session(self, owner: str, name: str) -> SessionInfo | None:
+        """See ``Nodes``."""
+        node = self.ownership.node_of(owner, name)
+        if node is None or node == self.settings.node:
+            return None
+        return await self._asking.session(node, owner, name)
+
+    async def under_way(self, owner: str, name: str | None) -> list[Execution]:
+        """See ``Nodes``."""
+        return await self._asking.under_way(owner, name)
+
+    async def execution(self, owner: str, execution_id: str) -> Execution | None:
+        """See ``Nodes``."""
+        return await self._asking.execution(owner, execution_id)
+
+    # --- cluster.forwarding.Whereabouts and Engine ----------------------------------------------
+
+    @property
+    def others(self) -> list[str]:
+        """The other nodes that are members."""
+        return [node for node in self.view.members if node != self.settings.node]
+
+    async def whereto(self, owner: str, name: str | None, key: str | None) -> str | None:
+        """The node that has a session, or shall have it, or run what is for none; None: this one."""
+        node = None
+        if name is not None:
+            node = self.ownership.node_of(owner, name) or self._moving.get((owner, name))
+        if node is None:
+            self.membership.check()
+            node = self._place(owner, key if name is None else None)
+        return None if node == self.settings.node else node
+
+    def _place(self, owner: str, key: str | None) -> str | None:
+        members = self.view.members
+        if key is not None:  # all nodes send it to the same one, which knows whether it was asked before
+            return routing.rendezvous(members, f"{owner}\0{key}")
+        return self._least_busy()
+
+    def _least_busy(self) -> str | None:
+        sent = self._forwarding.sent
+        return routing.least_busy(
+            self.view.members, self.settings.node, self.engine.taken - sent.total(), sent
+        )
+
+    async def take(self, owner: str, name: str | None, command: Command) -> None:
+        """See ``cluster.forwarding.Engine``."""
+        await self.engine.take(owner, name, command)
+
+    # --- cluster.service.Engine -----------------------------------------------------------------
+
+    @property
+    def revision(self) -> int:
+        """Up to which this node has written."""
+        return 0 if self.log is None else self.log.written
+
+    async def run_here(self, submission: Submission, execution_id: str, accepted_at: int) -> Execution:
+        """See ``cluster.service.Engine``."""
+        from engine.supervisor import Forwarded
+
+        if (known := self.engine.held(execution_id)) is not None and not known.is_elsewhere:
+            return known
+        return await self.engine.submit(submission, Forwarded(execution_id, accepted_at))
+
+    async def do_here(self, asked: ToAsk) -> Request[Any]:
+        """See ``cluster.service.Engine``."""
+        return await self.engine.post(
+            asked.owner, asked.session, lambda answered: messages.command_of(asked, answered)
+        )
+
+    async def noted(self, execution: Execution) -> None:
+        """See ``cluster.service.Engine``."""
+        if self.log is not None:
+            await self._notes.note(execution)
+
+    def held(self, execution_id: str) -> Execution | None:
+        """See ``cluster.service.Engine``."""
+        return self.engine.held(execution_id)
+
+    def running_here(self, owner: str) -> list[Execution]:
+        """See ``cluster.service.Engine``."""
+        return self.engine.running_here(owner)
+
+    async def described(self, owner: str, name: str) -> SessionInfo:
+        """See ``cluster.service.Engine``."""
+        return await self.engine.session_here(owner, name)
+
+    # --- what the leader does -------------------------------------------------------------------
+
+    async def _bury(self, running: Running) -> None:
+        """Let the session's node record that an execution was lost."""
+        owner, name = running.submission.owner, running.session
+
+        def make(answered: Callable[[Request[Any]], None]) -> Bury:
+            return Bury(running.submission, running.execution_id, running.accepted_at, name, answered)
+
+        try:
+            command = await self.engine.post(owner, name, make)
+        except Elsewhere:
+            command = make(lambda _: None)
+            self.forward(command, owner, name)
+        await command.result()
