@@ -20,16 +20,17 @@ import trio
 
 from engine.chain import Record
 from engine.checkpoints import Checkpoint
-from engine.errors import StoreError, StoreFailed
+from engine.errors import EngineError, NotOwner, StoreError, StoreFailed
 from engine.timestamps import now_us
 from persistence import changes, folders, pointers, purge, threads
 from persistence.adoption import Lineage, LogAdoption
+from persistence.appends import Append, Elsewhere, Note
 from persistence.changes import Change, Forgotten, ForgottenAll, Noted, Remembered, Removed
 from persistence.eventlog import Purged
 from persistence.lock import own
 from persistence.queries import SqliteQueries
 from persistence.schema import READ_ERRORS, connect, prepare, read_error, used_bytes
-from persistence.writer import Append, Elsewhere, Note, Writer, unknown
+from persistence.writer import Writer, unknown
 
 MAX_QUEUED_BYTES = 64 << 20
 """Appends wait for room, in order of arrival, once this much is in the queue."""
@@ -259,7 +260,7 @@ class SqliteEventLog(SqliteQueries):
             if append.failure is None:
                 if self.failing is not None:
                     self.failing, self._failed = None, trio.Event()
-            elif isinstance(append.failure, StoreFailed) and append.note is None:
+            elif _is_of_all(append.failure) and append.note is None:
                 self.failing = append.failure.message
                 self._failed.set()
             answer = outcome.Value(None) if append.failure is None else outcome.Error(append.failure)
@@ -280,6 +281,11 @@ class SqliteEventLog(SqliteQueries):
         self._probing.cancel()
         self._writer.stop()
         self.leave()
+
+
+def _is_of_all(failure: EngineError) -> bool:
+    """Whether it is the store that fails, not a session that is another node's."""
+    return isinstance(failure, StoreFailed) and not isinstance(failure, NotOwner)
 
 
 def _not_now(_: object) -> trio.lowlevel.Abort:

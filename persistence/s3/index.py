@@ -91,6 +91,15 @@ class Index:
         with closing(connect(self.path)) as db:
             self._apply(db, (batch for batch, _ in journal.read()), journal)
 
+    def catch_up_in(self, db: sqlite3.Connection, journal: Journal) -> list[Record]:
+        """The same, in an open transaction of one that is in use; the records that were appended."""
+        journal.position, journal.holder = kept(db)
+        records: list[Record] = []
+        for batch, _ in journal.read():
+            records += self.make(db, batch.changes, batches.key(batch.number))
+        keep(db, journal)
+        return records
+
     def remove(self) -> None:
         """Let it be made again when it is opened; nobody has it open now. Raises OSError."""
         _remove(self.path)
@@ -114,7 +123,7 @@ class Index:
             with closing(connect(self.path)) as db:
                 db.execute("VACUUM INTO ?", (str(copy),))
             with closing(connect(copy)) as db:
-                stands_for = _kept(db)
+                stands_for = kept(db)
         except READ_ERRORS as failed:
             raise read_error(failed, self.path) from failed
         bases.strip(copy)
@@ -130,7 +139,7 @@ class Index:
     def _bring(self, journal: Journal, manifest: Manifest) -> None:
         _prepare(self._directory)
         with closing(connect(self.path)) as db:
-            position, holder = _kept(db)
+            position, holder = kept(db)
         journal.position, journal.holder = position, holder
         if position.number >= manifest.end.number and not _is_of(position, manifest, journal):
             raise StoreCorrupt(
@@ -200,13 +209,18 @@ class Index:
 
 
 def keep(db: sqlite3.Connection, journal: Journal) -> None:
-    """Say how far the index is."""
-    end = journal.position
-    values = (end.number, end.digest, msgspec.msgpack.encode(journal.holder))
+    """Say that the index is as far as the journal."""
+    keep_at(db, journal.position, journal.holder)
+
+
+def keep_at(db: sqlite3.Connection, end: Position, holder: Opened | None) -> None:
+    """Say how far the index is, and who has the log there."""
+    values = (end.number, end.digest, msgspec.msgpack.encode(holder))
     db.execute("INSERT OR REPLACE INTO journal VALUES (1, ?, ?, ?)", values)
 
 
-def _kept(db: sqlite3.Connection) -> tuple[Position, Opened | None]:
+def kept(db: sqlite3.Connection) -> tuple[Position, Opened | None]:
+    """How far the index says it is, and who has the log there."""
     row = db.execute("SELECT number, digest, holder FROM journal").fetchone()
     return (BEGINNING, None) if row is None else (Position(*row[:2]), _holder.decode(row[2]))
 

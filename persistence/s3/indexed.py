@@ -13,11 +13,11 @@ from engine.errors import StoreFailed
 from engine.timestamps import now_us
 from persistence import folders, threads
 from persistence.adoption import Lineage
+from persistence.appends import Append, Elsewhere
 from persistence.changes import Adopted, Change
 from persistence.s3 import imports
 from persistence.s3.objects import Objects, Refused, Unanswered
 from persistence.sqlite import SqliteEventLog
-from persistence.writer import Append, Elsewhere
 
 ROOM_BYTES = 8 << 20
 """What must be free on the disk of the index before a batch is put: once it is, the index has to have it, or
@@ -45,9 +45,7 @@ def check_before(directory: Path, made: Sequence[Change]) -> None:
 
 
 class IndexedLog(SqliteEventLog):
-    """An ``EventLog`` that is kept ``elsewhere``, with its index at ``path``; imports are among
-    ``objects``.
-    """
+    """An ``EventLog`` that is kept ``elsewhere``, its index at ``path``, imports among ``objects``."""
 
     def __init__(self, path: Path, elsewhere: Elsewhere, objects: Objects) -> None:
         super().__init__(path, elsewhere, leave_seconds=LEAVE_SECONDS)
@@ -62,6 +60,15 @@ class IndexedLog(SqliteEventLog):
         super().leave()
         for scope in self._sending:
             scope.deadline = trio.current_time() + LEAVE_SECONDS
+
+    async def checkpoint_blobs(self) -> set[str]:
+        """See ``EventLog``. Raises StoreFailed where others have taken the log over.
+
+        That shows only when something is written, and an idle server may not have noticed: by what it knows,
+        all blobs that the others have put for hours would be needed by nobody.
+        """
+        await self.append(())
+        return await super().checkpoint_blobs()
 
     async def _adopt(self, lineage: Lineage) -> None:
         """Let it be written. What it holds is put before, while others append, and may take long."""

@@ -21,6 +21,7 @@ import trio
 
 from engine.errors import StoreError, StoreLocked, StoreMissing
 from persistence import folders, threads
+from persistence.appends import UNBOUNDED, Append, told
 from persistence.eventlog import Purged
 from persistence.lock import own
 from persistence.s3 import indexed, segments
@@ -31,7 +32,7 @@ from persistence.s3.indexed import IndexedLog, check_before
 from persistence.s3.journal import Fenced, Journal, Patience
 from persistence.s3.objects import Objects, Refused, Unanswered
 from persistence.s3.segments import Manifest
-from persistence.writer import UNBOUNDED, Append, behind, told
+from persistence.writer import behind
 
 _log = logging.getLogger(__name__)
 
@@ -169,15 +170,6 @@ class S3EventLog(IndexedLog):
         purged = await super().purge(session, before)
         self._removed_bytes += purged.size
         return purged
-
-    async def checkpoint_blobs(self) -> set[str]:
-        """See ``EventLog``. Raises Fenced where another server has taken the log over.
-
-        That shows only when something is written, and an idle server may not have noticed: by what it knows,
-        all blobs that the other has put for hours would be needed by nobody.
-        """
-        await self.append(())
-        return await super().checkpoint_blobs()
 
     def _run_query(self, query: Callable[[sqlite3.Connection], T]) -> T:
         """See ``SqliteQueries``. Raises Fenced where the index may be behind the log, for good."""

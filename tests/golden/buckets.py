@@ -1,11 +1,8 @@
-"""Buckets as folders of files, and what is in an index, to be compared."""
+"""Buckets as folders of files."""
 
 from __future__ import annotations
 
-import sqlite3
-from contextlib import closing
 from pathlib import Path
-from typing import Any
 
 from histories import FOLDER
 from s3_memory import MemoryObjects, utc_now
@@ -31,16 +28,3 @@ def write(objects: MemoryObjects, folder: Path) -> None:
         path = folder / key
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(data)
-
-
-def content(database: Path) -> dict[str, list[list[Any]]]:
-    """What an index says, with bytes in hexadecimal: events by their ids, which say all of them."""
-    asked = {
-        "events": "SELECT session, seq, hex(id) FROM events ORDER BY session, seq",
-        "sessions": "SELECT session, owner, name, head_seq, hex(head_id), closed, parent, first_seq "
-        "FROM sessions ORDER BY session",
-        "tags": "SELECT session, target, key, value FROM tags ORDER BY session, target, key",
-        "checkpoints": "SELECT session, seq, engine, blob FROM checkpoints ORDER BY session, seq, engine",
-    }
-    with closing(sqlite3.connect(database)) as db:
-        return {table: [list(row) for row in db.execute(question)] for table, question in asked.items()}

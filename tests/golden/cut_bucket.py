@@ -14,8 +14,9 @@ from pathlib import Path
 
 import msgspec
 import trio
-from buckets import CONTENT, GOLDEN, content, write
+from buckets import CONTENT, GOLDEN, write
 from histories import FOLDER
+from indexes import content
 from log_samples import History, checkpoint_of
 from s3_memory import MemoryObjects
 

@@ -9,7 +9,8 @@ import json
 from pathlib import Path
 
 import pytest
-from buckets import CONTENT, GOLDEN, content, load
+from buckets import CONTENT, GOLDEN, load
+from indexes import content
 from s3_memory import MemoryObjects
 
 from engine.events import Created, Tagged

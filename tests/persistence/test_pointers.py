@@ -15,10 +15,11 @@ from log_samples import History, Stranger, checkpoint_of, collect
 from engine.checkpoints import Checkpoint
 from engine.errors import StoreError, StoreFailed
 from persistence import pointers, schema, sqlite
+from persistence.appends import Append, Note
 from persistence.changes import Change
 from persistence.schema import DATABASE_NAME
 from persistence.sqlite import SqliteEventLog, open_sqlite_log
-from persistence.writer import Append, Note, Writer
+from persistence.writer import Writer
 
 PAGE = 4_096
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 import sqlite3
 from collections import namedtuple
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -12,11 +13,12 @@ import trio
 from bucket import Bucket
 from log_samples import History, collect
 
+from engine.chain import Record
 from engine.errors import StoreError, StoreFailed
 from persistence import schema
+from persistence.changes import Entry
 from persistence.s3 import compaction, index, indexed, segments
 from persistence.s3 import log as s3_log
-from persistence.s3.batches import Batch
 from persistence.s3.compaction import Compaction
 from persistence.s3.index import Index
 from persistence.s3.log import open_s3_index, open_s3_log
@@ -84,14 +86,15 @@ async def test_an_index_is_made_in_little_more_room_than_it_takes(
     monkeypatch.setattr(compaction, "RATIO", 0)
     bucket, megabytes, most = Bucket(), 3, 0
     await segmented(bucket, tmp_path / "roomy", megabytes << 20)
-    make = Index._make
+    make = Index.make
 
-    def look(self: Index, db: sqlite3.Connection, batch: Batch) -> None:
+    def look(self: Index, db: sqlite3.Connection, entries: Sequence[Entry], name: str) -> list[Record]:
         nonlocal most
-        make(self, db, batch)
+        records = make(self, db, entries, name)
         most = max(most, self.path.with_name(f"{DATABASE_NAME}-wal").stat().st_size)
+        return records
 
-    monkeypatch.setattr(Index, "_make", look)
+    monkeypatch.setattr(Index, "make", look)
     await open_s3_index(bucket, tmp_path / "fresh")
     assert 0 < most < 12 << 20
 

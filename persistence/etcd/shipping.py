@@ -1,0 +1,146 @@
+"""The end of the log in etcd, as the writer's thread sees it: it puts one batch after the other.
+
+That is certain when it returns, or raises StoreFailed: an attempt without an answer is made again, the same
+to the byte, until something says what became of it. The leader may have moved a batch to S3 meanwhile; then
+what it says of the archive has the number.
+"""
+
+from __future__ import annotations
+
+import random
+import sqlite3
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from engine.errors import EngineError, StoreCorrupt, StoreFailed
+from engine.timestamps import now_us
+from persistence import markers
+from persistence.appends import Append, Bounds, Lost, told
+from persistence.etcd import archived, batches, guards
+from persistence.etcd.blocking import BlockingEtcd
+from persistence.etcd.failures import LeaseGone, NotTaken, Refused, Unanswered
+from persistence.etcd.fences import Fences
+from persistence.etcd.guards import Guard, Guards
+from persistence.etcd.requests import Answer, get
+from persistence.s3 import objects as s3
+from persistence.s3.indexed import check_before
+from persistence.s3.objects import Objects
+from persistence.writer import MAX_WAIT_SECONDS, behind
+
+MAX_APPENDS = 60
+"""In a transaction: each may have an owner, an idempotency key and an execution, and etcd takes 128 keys."""
+MAX_BYTES = 1 << 20
+FIRST_PAUSE_SECONDS = 0.05
+LONGEST_PAUSE_SECONDS = 1.0
+"""Between two attempts to put a batch."""
+
+Patience = Callable[[str, float], object]
+
+
+class Shipping:
+    """An ``Elsewhere``. ``keys_lease`` tells the lease of idempotency keys; 0: there is none just now."""
+
+    bounds = Bounds(MAX_APPENDS, MAX_BYTES)
+
+    def __init__(
+        self,
+        etcd: BlockingEtcd,
+        prefix: bytes,
+        objects: Objects,
+        index_path: Path,
+        fences: Fences,
+        keys_lease: Callable[[], int],
+    ) -> None:
+        self._etcd = etcd
+        self._prefix = prefix
+        self._objects = objects
+        self._index_path = index_path
+        self._fences = fences
+        self._keys_lease = keys_lease
+        self.writer = batches.new_writer()
+        self._number = -1
+        self._digest = markers.NOTHING
+        """Of the last batch."""
+
+    def ship(self, db: sqlite3.Connection, written: Sequence[Append], patience: Patience) -> None:
+        """See ``Elsewhere``. Raises NodeFenced if this node is no member any more."""
+        made = told(written)
+        check_before(self._index_path.parent, made)
+        node = self._fences.node
+        if node is None:
+            raise guards.not_a_member()
+        number = self._number + 1
+        log_key = batches.key(self._prefix, self.writer, number)
+        needed = Guards(node, self._guards(db, written), log_key)
+        batch = batches.Batch(
+            writer=self.writer, number=number, prev=self._digest, at=now_us(), changes=tuple(made)
+        )
+        try:
+            sealed = batches.seal(self._objects, batch)
+        except (s3.Refused, s3.Unanswered) as failed:
+            raise StoreFailed(f"the event is large, and could not be stored in S3: {failed}") from failed
+        self._put(needed, log_key, sealed.value, number, patience)
+        self._number, self._digest = number, sealed.digest
+        try:
+            markers.follow(db, self.writer, number, sealed.digest)
+        except sqlite3.Error as failure:
+            raise behind(self._index_path, failure) from failure
+
+    def _guards(self, db: sqlite3.Connection, written: Sequence[Append]) -> list[Guard]:
+        """What each append needs. Raises Lost."""
+        found: list[Guard] = []
+        refused: dict[Append, EngineError] = {}
+        for append in written:
+            one = guards.guard(db, self._prefix, append, self._fences)
+            if isinstance(one, Guard):
+                found.append(one)
+            else:
+                refused[append] = one
+        if refused:
+            raise Lost(refused)
+        return found
+
+    def _put(self, needed: Guards, log_key: bytes, value: bytes, number: int, patience: Patience) -> None:
+        """Put a batch. Blocks until it is certain."""
+        compare = needed.compare()
+        failure = [get(log_key), get(archived.key(self._prefix)), *needed.failure()]
+        pause, is_open, since = FIRST_PAUSE_SECONDS, False, time.monotonic()
+        while True:
+            lease = self._keys_lease() if needed.keys else 0
+            if needed.keys and not lease:
+                reason = "etcd has granted no lease for idempotency keys"
+            else:
+                try:
+                    answer = self._etcd.transact(compare, needed.success(value, lease), failure, again=True)
+                except LeaseGone as gone:
+                    reason = str(gone)
+                except Refused as refused:
+                    if not is_open:
+                        raise StoreFailed(f"the event was not stored: {refused}") from refused
+                    reason = str(refused)
+                except Unanswered as unanswered:
+                    reason = str(unanswered)
+                    is_open = is_open or not isinstance(unanswered, NotTaken)
+                else:
+                    if not answer.succeeded:
+                        self._judge(answer, needed, value, number)
+                    return
+            if not is_open and time.monotonic() - since > MAX_WAIT_SECONDS:
+                raise StoreFailed(f"the event was not stored: {reason}")
+            patience(reason, random.uniform(0.5, 1) * pause)  # noqa: S311 (not for secrets)
+            pause = min(2 * pause, LONGEST_PAUSE_SECONDS)
+
+    def _judge(self, answer: Answer, needed: Guards, value: bytes, number: int) -> None:
+        """What an attempt that was refused means: returns if an earlier one was not.
+
+        Raises Lost, NodeFenced, StoreCorrupt.
+        """
+        there, archive, *rest = answer.found
+        if there:
+            if there[0].value == value:
+                return
+            raise StoreCorrupt(f"{there[0].key!r} in etcd is not what this node has put there")
+        if archive and archived.decode(archive[0].value).writers.get(self.writer, -1) >= number:
+            return
+        raise Lost(needed.judge(rest))
