@@ -50,6 +50,11 @@ class Caller:
         """Once it is over: the code to close the connection with, and why."""
         return self._line.end
 
+    @property
+    def calls(self) -> int:
+        """How many are under way."""
+        return len(self._calls)
+
     def lose(self, why: str) -> None:
         """End the connection: every call on it fails at once."""
         self._line.lose(why)

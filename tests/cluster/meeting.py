@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from typing import Any
 
 import trio
 
-from cluster.peers import Call, Handler, Passport, PeerDoor, Peers
+from cluster.peers import Call, Exchange, Handler, Passport, PeerDoor, Peers
+from cluster.peers.calling import Caller
+from cluster.peers.frames import MAX_MESSAGE
+from cluster.peers.serving import Service
+from cluster.peers.wire import Closed
 from transports.hypercorn_trio import ServerConfig, serve
 
 SECRET = b"a secret of the tests' own"
@@ -75,3 +80,65 @@ async def ask(peers: Peers, node: str, request: bytes, method: str = "echo") -> 
             while (frame := await exchange.receive()) is not None:
                 answer.append(frame)
     return answer
+
+
+class MemoryWire:
+    """One end of a connection that is no socket."""
+
+    def __init__(self, out: trio.MemorySendChannel[bytes], into: trio.MemoryReceiveChannel[bytes]) -> None:
+        self._out, self._into = out, into
+        self.silent = False
+        """Whether what is sent gets lost."""
+
+    async def send(self, message: bytes) -> None:
+        assert len(message) <= MAX_MESSAGE
+        try:
+            if not self.silent:
+                await self._out.send(message)
+        except trio.BrokenResourceError:
+            raise Closed(1006, "the other end is gone") from None
+
+    async def receive(self) -> bytes:
+        try:
+            return await self._into.receive()
+        except (trio.EndOfChannel, trio.ClosedResourceError):
+            raise Closed(1006, "the other end is gone") from None
+
+    def cut(self) -> None:
+        """End the connection, for both."""
+        self._out.close()
+        self._into.close()
+
+
+def wires() -> tuple[MemoryWire, MemoryWire]:
+    """Both ends."""
+    one, other = trio.open_memory_channel[bytes](math.inf), trio.open_memory_channel[bytes](math.inf)
+    return MemoryWire(one[0], other[1]), MemoryWire(other[0], one[1])
+
+
+class Pair:
+    """Both sides of a connection that is no socket."""
+
+    def __init__(self, caller: Caller, service: Service, near: MemoryWire, far: MemoryWire) -> None:
+        self.caller, self.service, self.near, self.far = caller, service, near, far
+
+    @asynccontextmanager
+    async def call(self, method: str, request: bytes = b"") -> AsyncIterator[Exchange]:
+        flow = await self.caller.open(method, request)
+        try:
+            yield Exchange(flow)
+        finally:
+            self.caller.close(flow)
+
+
+@asynccontextmanager
+async def paired(handlers: Mapping[str, Handler]) -> AsyncIterator[Pair]:
+    """A node that calls another, without sockets."""
+    near, far = wires()
+    pair = Pair(Caller("b", near), Service("a", far, handlers), near, far)
+    with trio.fail_after(1_000):
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(pair.caller.run)
+            nursery.start_soon(pair.service.run)
+            yield pair
+            nursery.cancel_scope.cancel()
