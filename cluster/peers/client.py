@@ -12,7 +12,7 @@ from wsproto.utilities import ProtocolError
 
 from cluster.peers.frames import MAX_MESSAGE
 from cluster.peers.handshake import Refused
-from cluster.peers.wire import BROKEN_PROTOCOL, Closed, short
+from cluster.peers.wire import ABNORMAL, BROKEN_PROTOCOL, Closed, short
 
 PATH: Final = "/cluster/peer"
 """Where a node takes the connections of others."""
@@ -55,7 +55,7 @@ class ClientWire:
 
 def _closed(closed: ConnectionClosed) -> Closed:
     if closed.reason is None:
-        return Closed(1006, "")
+        return Closed(ABNORMAL, "")
     return Closed(closed.reason.code, closed.reason.reason or "")
 
 

@@ -36,7 +36,7 @@ class DoorWire:
         """The next message. Raises Closed."""
         message = await self._receive()
         if message["type"] != "websocket.receive":
-            raise Closed(message.get("code") or 1005, "the other node has closed the connection")
+            raise Closed(message["code"], message.get("reason") or "the other node closed it")
         data: bytes | None = message.get("bytes")
         return message["text"].encode() if data is None else data
 
@@ -56,6 +56,10 @@ class PeerDoor:
         self._serving: set[Service] = set()
         self._refusals = ToldOnce(_log)
         self._open = False
+
+    def __len__(self) -> int:
+        """Connections of nodes."""
+        return len(self._serving)
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:

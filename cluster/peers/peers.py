@@ -127,9 +127,6 @@ class Peers:
                 _log.info("the connection to node %s is over: %s", link.node, caller.end[1])
                 await wire.close(*caller.end)
                 return caller.end[1]
-        except Refused as refused:
-            self._troubles.warn(link.node, f"node {link.node} cannot be reached: {refused}")
-            return str(refused)
-        except Closed as closed:
-            self._troubles.warn(link.node, f"node {link.node} does not let this node in: {closed}")
-            return str(closed)
+        except (Refused, Closed) as trouble:
+            self._troubles.warn(link.node, f"node {link.node} cannot be reached: {trouble}")
+            return str(trouble)

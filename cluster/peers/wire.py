@@ -6,6 +6,7 @@ from typing import Final, Protocol
 
 GOING_AWAY: Final = 1001
 BROKEN_PROTOCOL: Final = 1002
+ABNORMAL: Final = 1006
 REFUSED: Final = 4403
 """Codes with which a connection is closed (RFC 6455, section 7.4; the last is our own)."""
 MAX_REASON: Final = 123
@@ -16,7 +17,7 @@ class Closed(Exception):
     """The connection is over: nothing more comes or goes."""
 
     def __init__(self, code: int, reason: str) -> None:
-        super().__init__(reason or f"the connection was closed with {code}")
+        super().__init__(reason or ("it broke" if code == ABNORMAL else f"it was closed with {code}"))
         self.code = code
 
 

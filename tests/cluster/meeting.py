@@ -29,8 +29,8 @@ async def echo(call: Call) -> None:
 class Node:
     """One node: what it is called by, and what it calls others with."""
 
-    def __init__(self, passport: Passport, door: PeerDoor, peers: Peers, port: int) -> None:
-        self.passport, self.door, self.peers, self.port = passport, door, peers, port
+    def __init__(self, door: PeerDoor, peers: Peers, port: int) -> None:
+        self.door, self.peers, self.port = door, peers, port
 
     @property
     def address(self) -> str:
@@ -66,8 +66,7 @@ async def node(
         await nursery.start(serve, app, ServerConfig(), listeners, stop)
         async with door.running(), peers.running():
             book[name] = f"127.0.0.1:{port}"
-            yield Node(passport, door, peers, port)
-            book.pop(name, None)
+            yield Node(door, peers, port)
         stop.set()
 
 
@@ -89,20 +88,25 @@ class MemoryWire:
         self._out, self._into = out, into
         self.silent = False
         """Whether what is sent gets lost."""
+        self.heard: list[bytes] | None = None
+        """What was sent."""
+        self.why = "the other end is gone"
 
     async def send(self, message: bytes) -> None:
         assert len(message) <= MAX_MESSAGE
+        if self.heard is not None:
+            self.heard.append(message)
         try:
             if not self.silent:
                 await self._out.send(message)
         except trio.BrokenResourceError:
-            raise Closed(1006, "the other end is gone") from None
+            raise Closed(1006, self.why) from None
 
     async def receive(self) -> bytes:
         try:
             return await self._into.receive()
         except (trio.EndOfChannel, trio.ClosedResourceError):
-            raise Closed(1006, "the other end is gone") from None
+            raise Closed(1006, self.why) from None
 
     def cut(self) -> None:
         """End the connection, for both."""
