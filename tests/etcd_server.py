@@ -115,7 +115,7 @@ class EtcdServer:
         try:
             for member in self.members:
                 self._start(member)
-            self.wait_until_writable()
+            self.wait_until_known()
         except BaseException:
             self.close()
             raise
@@ -141,7 +141,7 @@ class EtcdServer:
             time.sleep(0.05)
         raise AssertionError("no member leads")
 
-    def wait_until_writable(self) -> None:
+    def wait_until_known(self) -> None:
         """Until all members know who leads. Raises AssertionError."""
         end = time.monotonic() + START_SECONDS
         for member in self.members:

@@ -71,7 +71,7 @@ class BlockingEtcd:
         request = self._http.stream("POST", sending.url, content=sending.content, headers=sending.headers)
         try:
             with request as response:
-                for chunk in response.iter_bytes():
+                for chunk in response.iter_raw():
                     body += chunk
                     if len(body) > MAX_ANSWER_BYTES:
                         return Lost(sent=True, too_long=MAX_ANSWER_BYTES)
@@ -80,5 +80,5 @@ class BlockingEtcd:
                 return Came(response.status_code, bytes(body))
         except UNSENT:
             return Lost(sent=False)
-        except (httpx2.TransportError, httpx2.DecodingError):
+        except httpx2.TransportError:
             return Lost(sent=True)

@@ -15,7 +15,7 @@ import httpx2
 import trio
 from msgspec import Struct
 
-from persistence.etcd.connections import ANSWER_SECONDS, MAX_ANSWER_BYTES, UNSENT, settings
+from persistence.etcd.connections import ANSWER_SECONDS, MAX_ANSWER_BYTES, UNSENT, body_of, settings
 from persistence.etcd.endpoints import Call, Came, Endpoints, Exchange, Lost, Sending
 from persistence.etcd.failures import Compacted, EtcdError, LeaseGone
 from persistence.etcd.requests import (
@@ -226,16 +226,14 @@ class Etcd:
 
     async def _send(self, sending: Sending) -> Came | Lost:
         request = self.http.stream("POST", sending.url, content=sending.content, headers=sending.headers)
-        body = bytearray()
         try:
             with trio.fail_after(sending.seconds):
                 async with request as response:
-                    async for chunk in response.aiter_bytes():
-                        body += chunk
-                        if len(body) > MAX_ANSWER_BYTES:
-                            return Lost(sent=True, too_long=MAX_ANSWER_BYTES)
-                    return Came(response.status_code, bytes(body))
+                    body = await body_of(response, MAX_ANSWER_BYTES)
         except UNSENT:
             return Lost(sent=False)
-        except (httpx2.TransportError, httpx2.DecodingError, trio.TooSlowError):
+        except (httpx2.TransportError, trio.TooSlowError):
             return Lost(sent=True)
+        if len(body) > MAX_ANSWER_BYTES:
+            return Lost(sent=True, too_long=MAX_ANSWER_BYTES)
+        return Came(response.status_code, body)

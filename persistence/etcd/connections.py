@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import ssl
+from collections.abc import AsyncIterator
+from contextlib import suppress
 from typing import TypedDict
 
 import httpx2
+import trio
 
 CONNECT_SECONDS = 1.0
 ANSWER_SECONDS = 3.0
@@ -34,3 +37,27 @@ def settings(answer_seconds: float) -> Settings:
         trust_env=False,
         verify=ssl.create_default_context(),
     )
+
+
+async def body_of(response: httpx2.Response, limit: int) -> bytes:
+    """All of an answer; of one that is longer than ``limit``, some more than that.
+
+    Raises httpx2.TransportError.
+    """
+    body = bytearray()
+    with trio.CancelScope() as scope:
+        async for chunk in response.aiter_raw():
+            body += chunk
+            if len(body) > limit:
+                # The loop is not left: what waits inside would be left over, and would not end before it is
+                # collected. This ends it from within.
+                scope.cancel()
+    return bytes(body)
+
+
+async def hang_up(chunks: AsyncIterator[bytes]) -> None:
+    """End what reads an answer whose rest nobody wants, from within as above, and hang up."""
+    with trio.CancelScope() as scope, suppress(httpx2.TransportError, StopAsyncIteration):
+        scope.cancel()
+        while True:
+            await anext(chunks)

@@ -27,6 +27,7 @@ from persistence.etcd.failures import (
 from persistence.etcd.requests import TokenAnswer, decoded, encoded
 
 PORT = 2379
+_HEADERS = {"content-type": "application/json", "accept-encoding": "identity"}
 
 T = TypeVar("T")
 
@@ -69,8 +70,8 @@ class Sending(Struct, frozen=True):
 
     @property
     def headers(self) -> dict[str, str]:
-        """Beside those that HTTP needs."""
-        return {"content-type": "application/json"} | ({"authorization": self.token} if self.token else {})
+        """Beside those that HTTP needs: answers are read as they come."""
+        return _HEADERS | ({"authorization": self.token} if self.token else {})
 
 
 class Came(Struct, frozen=True):

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 import httpx2
 import trio
 
-from persistence.etcd.connections import CONNECT_SECONDS, UNSENT
+from persistence.etcd.connections import CONNECT_SECONDS, UNSENT, body_of, hang_up
 from persistence.etcd.endpoints import Sending
 from persistence.etcd.failures import (
     UNAVAILABLE,
@@ -43,7 +43,6 @@ MAX_LINE_BYTES = 32 << 20
 """etcd ends a message at 1.5 MB and one event more, of 1.5 MB at most, in a base64 that adds a third."""
 _FIRST_PAUSE = 0.05
 _LONGEST_PAUSE = 1.0
-_CLOSE_SECONDS = 1.0
 _MAX_ERROR_BYTES = 64 << 10
 
 if TYPE_CHECKING:  # which offers what is here
@@ -169,7 +168,6 @@ class _Stream:
 
     def __init__(self, sending: Sending, response: httpx2.Response) -> None:
         self._sending = sending
-        self._response = response
         self._chunks = response.aiter_raw()
         self._lines = Lines()
 
@@ -189,9 +187,7 @@ class _Stream:
 
     async def close(self) -> None:
         """Hang up."""
-        with trio.move_on_after(_CLOSE_SECONDS, shield=True):
-            await self._chunks.aclose()
-            await self._response.aclose()
+        await hang_up(self._chunks)
 
     def _message(self, line: WatchLine) -> WatchMessage:
         endpoint, message = self._sending.endpoint, line.result
@@ -213,32 +209,19 @@ async def _opened(http: httpx2.AsyncClient, sending: Sending) -> _Stream:
         "POST",
         sending.url,
         content=sending.content,
-        headers={**sending.headers, "accept-encoding": "identity"},
+        headers=sending.headers,
         timeout=httpx2.Timeout(sending.seconds, connect=min(sending.seconds, CONNECT_SECONDS)),
     )
     try:
         with trio.fail_after(sending.seconds):
             response = await http.send(request, stream=True)
             if response.status_code != 200:
-                raise refusal(sending.endpoint, response.status_code, await _beginning(response))
+                body = await body_of(response, _MAX_ERROR_BYTES)
+                raise refusal(sending.endpoint, response.status_code, body)
     except (httpx2.TransportError, trio.TooSlowError) as lost:
         sent = not isinstance(lost, UNSENT)
         raise unreached(sending.endpoint, sent=sent, seconds=sending.seconds) from None
     return _Stream(sending, response)
-
-
-async def _beginning(response: httpx2.Response) -> bytes:
-    """Of an answer that is an error; it is over then."""
-    body = b""
-    try:
-        async for chunk in response.aiter_raw():
-            body += chunk
-            if len(body) > _MAX_ERROR_BYTES:
-                break
-    finally:
-        with trio.move_on_after(_CLOSE_SECONDS, shield=True):
-            await response.aclose()
-    return body
 
 
 @asynccontextmanager
