@@ -35,9 +35,8 @@ from persistence.etcd.failures import Compacted, Refused, Unanswered
 from persistence.etcd.requests import get, prefix_end
 
 if TYPE_CHECKING:
-    from persistence.etcd.log import EtcdEventLog
-
     from engine.supervisor import Supervisor
+    from persistence.etcd.log import EtcdEventLog
 
 _log = logging.getLogger(__name__)
 

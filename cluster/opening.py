@@ -23,21 +23,22 @@ async def open_shared_stores(node: Node, place: Bucket, observe: Observer) -> As
 
     ``observe`` is told of requests to S3. Raises what ``persistence.stores.open_stores`` does.
     """
+    from persistence.etcd.blocking import BlockingEtcd
     from persistence.etcd.log import open_etcd_log  # boto3, which nodes without sessions do not need
 
-    async with reached(place, observe, owned=True) as objects:
+    blocking = BlockingEtcd(node.settings.etcd)
+    try:
         with index_folder(place) as folder:
-            async with open_etcd_log(
-                node.etcd,
-                node.keys.prefix,
-                objects,
-                folder,
-                node.ownership,
-                node.appended,
-                node.settings.name,
-            ) as log:
+            async with (
+                reached(place, observe, owned=True) as objects,
+                open_etcd_log(
+                    node.etcd, blocking, node.keys.prefix, objects, folder, node.ownership, node.appended
+                ) as log,
+            ):
                 node.log = log
                 yield Opened(log, blobs_of(place, objects))
+    finally:
+        blocking.close()
 
 
 @asynccontextmanager

@@ -83,6 +83,7 @@ class EtcdEventLog(IndexedLog):
         super().__init__(bringing.index.path, shipping, bringing.objects)
         self._bringing = bringing
         self._applied = applied
+        self._shipping = shipping
         self.writer = shipping.writer
         """Names this life of the node among those that write."""
         self.watch_from = revision + 1
@@ -101,6 +102,11 @@ class EtcdEventLog(IndexedLog):
     def tail_batches(self) -> int:
         """How many are in etcd."""
         return len(self._tail)
+
+    @property
+    def written(self) -> int:
+        """The revision at which all was in etcd that this node has appended so far."""
+        return self._shipping.revision
 
     @property
     def lag(self) -> int:

@@ -59,6 +59,8 @@ class Shipping:
         self._fences = fences
         self._keys_lease = keys_lease
         self.writer = batches.new_writer()
+        self.revision = 0
+        """Of etcd, at which the last batch was there; to be read by any thread."""
         self._number = -1
         self._digest = markers.NOTHING
         """Of the last batch."""
@@ -125,6 +127,7 @@ class Shipping:
                 else:
                     if not answer.succeeded:
                         self._judge(answer, needed, value, number)
+                    self.revision = answer.revision
                     return
             if not is_open and time.monotonic() - since > MAX_WAIT_SECONDS:
                 raise StoreFailed(f"the event was not stored: {reason}")
