@@ -207,7 +207,7 @@ def test_a_body_stays_small_whatever_the_fields() -> None:
 
 def test_an_event_of_a_newer_format_is_refused_with_advice() -> None:
     record = seal(GENESIS, msgspec.structs.replace(CREATED, v=FORMAT_VERSION + 1))
-    with pytest.raises(StoreCorrupt, match=r"format version 4.*run a newer"):
+    with pytest.raises(StoreCorrupt, match=r"format version 5.*run a newer"):
         again(record)
 
 

@@ -8,6 +8,8 @@ from typing import Any
 from engines import CALLER, OWNER, Engine, append_altered
 
 from engine.chain import Record
+from engine.commands import Bury
+from engine.execution import Submission
 
 Step = tuple[str, dict[str, Any]]
 """Code, and what else there is to its submission."""
@@ -61,12 +63,28 @@ STEPS: Sequence[Step] = (
 )
 
 
+def lost_submission() -> Submission:
+    """What a node had begun with that was lost."""
+    return Submission(
+        code="counter.up(500)",
+        owner=OWNER,
+        caller=CALLER,
+        session="golden",
+        input='"in"',
+        idempotency_key="lost",
+    )
+
+
 async def record(engine: Engine) -> list[str]:
     """Make sessions: "golden", "branch", which is a fork of it, "deleted", and "accepted", which will have
     diverged when the engine is opened again. Their internal ids, with a parent before its forks.
     """
     for code, options in STEPS:
         await engine.run(code, session="golden", **options)
+    lost = await engine.supervisor.post(
+        OWNER, "golden", lambda answered: Bury(lost_submission(), "e_goldenlost000001", 1, "golden", answered)
+    )
+    await lost.result()
     await engine.supervisor.tag(OWNER, "golden", at=2, tags={"stage": "early", "ü": "ß"}, caller=CALLER)
     await engine.supervisor.tag(OWNER, "golden", at=2, tags={"ü": None}, caller=CALLER)
     await engine.supervisor.fork(OWNER, "golden", at=5, into="branch", caller=CALLER)

@@ -45,6 +45,8 @@ def test_a_history_holds_every_kind_of_event_that_its_format_has(version: int, r
     assert kinds == {"created", "forked", "executed", "aborted", "accepted", "tagged", "closed"} - later
     assert {record.event.v for record in records} == {version}
     assert any(record.large for record in records)
+    reasons = {record.event.reason for record in records if isinstance(record.event, Aborted)}
+    assert ("node_lost" in reasons) == (version >= 4)
     limits = [record.event.limits for record in records if isinstance(record.event, (Executed, Aborted))]
     assert {limit.cpu_ms is UNSET for limit in limits} == {version < 3}
 
