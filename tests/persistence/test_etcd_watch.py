@@ -84,17 +84,17 @@ async def test_one_that_is_given_up_while_it_waits_goes_on_without_a_gap(client:
     start = (await client.transact([], [put(prefix, b"")])).revision + 1
 
     async def write() -> None:
-        for n in range(50):
-            await client.transact([], [put(prefix + b"%d" % n, bytes(chance.randrange(100_000)))])
+        for n in range(20):
+            await client.transact([], [put(prefix + b"%d" % n, bytes(chance.randrange(20_000)))])
 
     with trio.fail_after(60):
         async with client.watch(prefix, start) as watch, trio.open_nursery() as nursery:
             nursery.start_soon(write)
-            while len(found) < 50:
+            while len(found) < 20:
                 with trio.move_on_after(chance.random() * 0.1):
                     found.append(await anext(watch))
-    assert shown(found, prefix) == [f"put {n}" for n in range(50)]
-    assert [one.revision for one in found] == list(range(start, start + 50))
+    assert shown(found, prefix) == [f"put {n}" for n in range(20)]
+    assert [one.revision for one in found] == list(range(start, start + 20))
 
 
 async def beats(client: Etcd, prefix: bytes, written: list[bytes]) -> None:
@@ -112,8 +112,9 @@ async def beats(client: Etcd, prefix: bytes, written: list[bytes]) -> None:
         await trio.sleep(0.02)
 
 
+@pytest.mark.parametrize("turns", [1, pytest.param(6, marks=pytest.mark.torture)])
 async def test_it_goes_on_when_members_hang_and_die_and_come_back(
-    etcd_three: EtcdServer, prefix: bytes
+    etcd_three: EtcdServer, prefix: bytes, turns: int
 ) -> None:
     written, found = list[bytes](), list[bytes]()
 
@@ -141,8 +142,12 @@ async def test_it_goes_on_when_members_hang_and_die_and_come_back(
                 found.extend(event.item.key for event in changes.events)
                 arrived.notify_all()
 
-    faults: list[Callable[[], Awaitable[None]]] = [partial(how, at) for how in (hang, die) for at in range(3)]
-    random.Random(2).shuffle(faults)
+    seed = secrets.randbits(32)
+    print(f"seed {seed}")  # noqa: T201 (pytest shows it with a failure)
+    chance = random.Random(seed)
+    leader = etcd_three.members.index(etcd_three.leader())
+    others = [partial(chance.choice([hang, die]), chance.randrange(3)) for _ in range(turns)]
+    faults = [partial(hang, leader), *others]
     async with (
         Etcd(etcd_three.urls, answer_seconds=1) as client,
         Etcd(etcd_three.urls) as other,
@@ -158,7 +163,7 @@ async def test_it_goes_on_when_members_hang_and_die_and_come_back(
                     await more()
                 nursery.cancel_scope.cancel()
     assert found[: len(written)] == written[: len(found)]
-    assert len(found) > 13 * 20 - 1
+    assert len(found) >= 20 * (1 + 2 * len(faults))
 
 
 Handler = Callable[[trio.SocketStream, bytes], Awaitable[None]]
