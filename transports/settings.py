@@ -30,6 +30,8 @@ class HttpSettings(Struct, frozen=True, kw_only=True):
     """Length of a request's body."""
     connections: int = 1_000
     """Connections that are open at once."""
+    node: str = ""
+    """This node's id in its cluster; empty without one."""
     store: str = "none"
     """What the log is kept in, as ``/readyz`` tells it."""
 

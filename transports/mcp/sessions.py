@@ -13,7 +13,6 @@ from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from math import inf
 from typing import Any
-from uuid import uuid4
 
 import trio
 from mcp.server.lowlevel import Server
@@ -23,6 +22,7 @@ from mcp.server.streamable_http import StreamableHTTPServerTransport
 from transports import asgi, errors
 from transports.identity import identity
 from transports.mcp.call import SCOPE_KEY, Connection, http_call
+from transports.mcp.names import new_name
 from transports.mcp.refusal import refuse
 from transports.mcp.resumption import Budget, StreamLog
 
@@ -41,7 +41,7 @@ RETRY_MS = 1_000
 class Session:
     """One open session: its transport, and since when it has had nothing to do."""
 
-    def __init__(self, owner: str, budget: Budget) -> None:
+    def __init__(self, name: str, owner: str, budget: Budget) -> None:
         self.owner = owner
         """For everybody else it does not exist."""
         self.connection = Connection()
@@ -49,7 +49,7 @@ class Session:
         """Trio's clock; infinite while a request is in flight."""
         self.streams = StreamLog(budget)
         self.transport = StreamableHTTPServerTransport(
-            uuid4().hex, event_store=self.streams, retry_interval=RETRY_MS
+            name, event_store=self.streams, retry_interval=RETRY_MS
         )
         self.life = trio.CancelScope()
         self._requests = 0
@@ -84,8 +84,10 @@ class Session:
 class Sessions:
     """An ASGI application for requests of the session protocol. It serves while ``run`` is open."""
 
-    def __init__(self, server: Server[Any]) -> None:
+    def __init__(self, server: Server[Any], node: str = "") -> None:
+        """``node``: this one's id in its cluster."""
         self._server = server
+        self._node = node
         self._budget = Budget()
         self._open: dict[str, Session] = {}
         self._nursery: trio.Nursery | None = None
@@ -120,7 +122,7 @@ class Sessions:
             full = f"{MAX_SESSIONS:,} MCP sessions are busy: try again, and end with DELETE those not needed"
             await refuse(scope, send, errors.answer(503, full, "busy"))
             return
-        session = Session(identity(scope).owner, self._budget)
+        session = Session(new_name(self._node), identity(scope).owner, self._budget)
         status = 500
 
         async def watch(message: Any) -> None:

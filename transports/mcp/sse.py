@@ -6,7 +6,6 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
 from urllib.parse import quote
-from uuid import uuid4
 
 import trio
 from mcp.server.lowlevel import Server
@@ -18,7 +17,8 @@ from transports.identity import identity
 from transports.mcp.call import Connection, http_call
 from transports.mcp.duplex import Duplex
 from transports.mcp.envelope import Malformed
-from transports.mcp.paths import POST_PATH, STREAM_PATH
+from transports.mcp.names import new_name
+from transports.mcp.paths import POST_PATH, STREAM_PARAMETER, STREAM_PATH
 from transports.mcp.streamable import ANSWER_SECONDS
 from transports.request import query_parameters
 from transports.settings import HttpSettings
@@ -28,7 +28,6 @@ MAX_STREAMS = 500
 """Clients at once."""
 PING_SECONDS = 15.0
 """Time between comments, by which both sides notice that the other is gone."""
-_SESSION = "session_id"
 _HEADERS = [
     (b"content-type", b"text/event-stream; charset=utf-8"),
     (b"cache-control", b"no-store"),
@@ -39,12 +38,14 @@ _HEADERS = [
 class _Stream:
     """One client: where its messages go, and how they come."""
 
-    def __init__(self, server: Server[Any], max_bytes: int, scope: asgi.Scope, send: asgi.Send) -> None:
-        self.name = uuid4().hex
+    def __init__(
+        self, server: Server[Any], settings: HttpSettings, scope: asgi.Scope, send: asgi.Send
+    ) -> None:
+        self.name = new_name(settings.node)
         self.connection = Connection()
         self.call = http_call("sse", scope, self.connection)
         self.life = trio.CancelScope()
-        self.duplex = Duplex(server, self._tell, max_bytes)
+        self.duplex = Duplex(server, self._tell, settings.body_bytes)
         self._send = send
 
     async def _tell(self, message: bytes) -> None:
@@ -94,9 +95,7 @@ class SseDoor:
             refusal = errors.answer(503, full, "busy")
         else:
             with self._places.taken(identity(scope)):
-                await self._serve(
-                    _Stream(self._server, self._settings.body_bytes, scope, send), scope, receive, send
-                )
+                await self._serve(_Stream(self._server, self._settings, scope, send), scope, receive, send)
             return
         await asgi.send_answer(scope, send, refusal)
 
@@ -106,7 +105,7 @@ class SseDoor:
         self._streams[stream.name] = stream
         try:
             await send({"type": "http.response.start", "status": 200, "headers": _HEADERS})
-            place = f"{quote(scope.get('root_path', ''))}{POST_PATH}?{_SESSION}={stream.name}"
+            place = f"{quote(scope.get('root_path', ''))}{POST_PATH}?{STREAM_PARAMETER}={stream.name}"
             await stream.write(b"event: endpoint\ndata: %b\n\n" % place.encode())
             with stream.life:
                 async with trio.open_nursery() as nursery:
@@ -142,10 +141,10 @@ class SseDoor:
     async def _take(self, scope: asgi.Scope, receive: asgi.Receive) -> asgi.JsonAnswer:
         if scope["method"] != "POST":
             return errors.method_answer(scope["method"], POST_PATH, "POST")
-        name = query_parameters(scope["query_string"]).get(_SESSION)
+        name = query_parameters(scope["query_string"]).get(STREAM_PARAMETER)
         if name is None:
-            sentence = f"`{_SESSION}` is missing: post to the address that {STREAM_PATH} tells"
-            raise InvalidField(sentence, field=_SESSION)
+            sentence = f"`{STREAM_PARAMETER}` is missing: post to the address that {STREAM_PATH} tells"
+            raise InvalidField(sentence, field=STREAM_PARAMETER)
         kind = asgi.header(scope, b"content-type") or ""
         if kind.partition(";")[0].strip().lower() != "application/json":
             sentence = "a message is JSON: send it with Content-Type: application/json"
@@ -154,7 +153,7 @@ class SseDoor:
         stream, who = self._streams.get(name), identity(scope)
         if stream is None or stream.call.owner != who.owner:
             gone = f"there is no such stream: connect to {STREAM_PATH} again"
-            return errors.answer(404, gone, "not_found", _SESSION)
+            return errors.answer(404, gone, "not_found", STREAM_PARAMETER)
         traceparent = asgi.header(scope, b"traceparent") or ""
         await stream.duplex.receive(body, replace(stream.call, identity=who, traceparent=traceparent))
         return asgi.JsonAnswer(202, b'"accepted"')

@@ -41,7 +41,7 @@ class StreamableDoor:
         self._open = False
         self._posts = 0
         self._answered = trio.Event()
-        self.sessions = Sessions(server)
+        self.sessions = Sessions(server, settings.node)
         self._sessionless = StreamableHTTPSessionManager(server, stateless=True)
 
     @asynccontextmanager
