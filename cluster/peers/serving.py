@@ -134,11 +134,12 @@ class Service:
         """Serve a call; the frame that ends it."""
         try:
             await self._answer(flow, method)
-        except EngineError as error:
-            return carried.written(flow.call, error)
-        except Exception:  # noqa: BLE001 (the boundary: logged, and told)
-            _log.exception("a call of node %s failed: %s", self._node, method)
-            return carried.written(flow.call, EngineError(f"the node that was asked failed at `{method}`"))
+        except Exception as error:  # noqa: BLE001 (the boundary: logged, and told)
+            expected = _only(error)
+            if not isinstance(expected, EngineError):
+                _log.exception("a call of node %s failed: %s", self._node, method)
+                expected = EngineError(f"the node that was asked failed at `{method}`")
+            return carried.written(flow.call, expected)
         return End(flow.call)
 
     async def _answer(self, flow: Flow, method: str) -> None:
@@ -151,3 +152,10 @@ class Service:
         await handler(Call(self._node, method, request, flow))
         if flow.torn:
             raise RuntimeError("a part of the answer was cut off")
+
+
+def _only(error: BaseException) -> BaseException:
+    """The error in the groups that nurseries of a handler put it in, if it is the only one."""
+    while isinstance(error, BaseExceptionGroup) and len(error.exceptions) == 1:
+        error = error.exceptions[0]
+    return error

@@ -8,12 +8,14 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 import trio
+from trio_websocket import WebSocketConnection, wrap_client_stream
 
 from cluster.peers import Call, Exchange, Handler, Passport, PeerDoor, Peers
 from cluster.peers.calling import Caller
 from cluster.peers.frames import MAX_MESSAGE
 from cluster.peers.serving import Service
 from cluster.peers.wire import Closed
+from cluster.tunnel import METHOD, Tunnel
 from transports.hypercorn_trio import ServerConfig, serve
 
 SECRET = b"a secret of the tests' own"
@@ -29,8 +31,8 @@ async def echo(call: Call) -> None:
 class Node:
     """One node: what it is called by, and what it calls others with."""
 
-    def __init__(self, door: PeerDoor, peers: Peers, port: int) -> None:
-        self.door, self.peers, self.port = door, peers, port
+    def __init__(self, door: PeerDoor, peers: Peers, tunnel: Tunnel, port: int) -> None:
+        self.door, self.peers, self.tunnel, self.port = door, peers, tunnel, port
 
     @property
     def address(self) -> str:
@@ -47,8 +49,11 @@ async def node(
 ) -> AsyncIterator[Node]:
     """A node that finds others in ``book``, and is found there."""
     passport = Passport(cluster, name, secret)
-    door = PeerDoor(passport, {"echo": echo} if handlers is None else handlers)
     peers = Peers(passport, book.get)
+    tunnel = Tunnel(peers)
+    door = PeerDoor(
+        passport, {METHOD: tunnel.serve} | ({"echo": echo} if handlers is None else dict(handlers))
+    )
 
     async def app(scope: Any, receive: Any, send: Any) -> None:
         if scope["type"] == "lifespan":
@@ -66,7 +71,7 @@ async def node(
         await nursery.start(serve, app, ServerConfig(), listeners, stop)
         async with door.running(), peers.running():
             book[name] = f"127.0.0.1:{port}"
-            yield Node(door, peers, port)
+            yield Node(door, peers, tunnel, port)
         stop.set()
 
 
@@ -79,6 +84,14 @@ async def ask(peers: Peers, node: str, request: bytes, method: str = "echo") -> 
             while (frame := await exchange.receive()) is not None:
                 answer.append(frame)
     return answer
+
+
+@asynccontextmanager
+async def socket_to(port: int, path: str, **options: Any) -> AsyncIterator[WebSocketConnection]:
+    """A WebSocket of a client who may do what it wants."""
+    async with await trio.open_tcp_stream("127.0.0.1", port) as stream, trio.open_nursery() as nursery:
+        yield await wrap_client_stream(nursery, stream, "localhost", path, **options)
+        nursery.cancel_scope.cancel()
 
 
 class MemoryWire:

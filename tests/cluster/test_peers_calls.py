@@ -139,6 +139,16 @@ async def test_an_error_of_the_engine_is_raised_where_the_call_was_made(error: E
             await exchange.send(b"too late")
 
 
+async def test_the_only_error_of_a_handler_s_nursery_is_raised_as_itself() -> None:
+    async def failing(_: Call) -> None:
+        async with trio.open_nursery():
+            raise NotFound("there is none")
+
+    async with paired({"failing": failing}) as pair:
+        with pytest.raises(NotFound, match="there is none"):
+            await answer(pair, "failing", b"")
+
+
 async def test_an_error_that_holds_more_than_a_sentence_is_its_ancestor_with_its_code() -> None:
     async def failing(_: Call) -> None:
         error = Diverged.__new__(Diverged)

@@ -11,8 +11,8 @@ from contextlib import asynccontextmanager
 import msgspec
 import pytest
 import trio
-from meeting import SECRET, Node, ask, echo, node, wires
-from trio_websocket import ConnectionClosed, WebSocketConnection, wrap_client_stream
+from meeting import SECRET, Node, ask, echo, node, socket_to, wires
+from trio_websocket import ConnectionClosed, WebSocketConnection
 
 from cluster.peers import PATH, Call, NodeUnreached, Passport, door, frames, handshake, line
 from cluster.peers.handshake import Refused, admit, introduce
@@ -207,19 +207,11 @@ async def test_a_wrong_secret_is_told_to_both_once_and_disturbs_no_other(
     ]
 
 
-@asynccontextmanager
-async def visiting(node: Node) -> AsyncIterator[WebSocketConnection]:
-    """A WebSocket to a node's door."""
-    async with await trio.open_tcp_stream("127.0.0.1", node.port) as stream, trio.open_nursery() as nursery:
-        yield await wrap_client_stream(nursery, stream, "localhost", PATH)
-        nursery.cancel_scope.cancel()
-
-
 async def test_a_stranger_gets_a_close_with_a_sentence_and_nothing_else() -> None:
     book: dict[str, str] = {}
     async with node("b", book) as b:
         for first in (b"", b"hello", msgspec.msgpack.encode((1, "mcp-v8", "a", "b"))):
-            async with visiting(b) as socket:
+            async with socket_to(b.port, PATH) as socket:
                 await socket.send_message(first)
                 with pytest.raises(ConnectionClosed) as closed:
                     await socket.get_message()
@@ -265,7 +257,7 @@ async def test_hostile_bytes_on_a_connection_of_a_node_end_that_connection_only(
     async with node("a", book) as a, node("b", book) as b, a.peers.call("b", "echo", b"one") as exchange:
         assert await exchange.receive() == b"one"
         for _ in range(20):
-            async with visiting(b) as socket:
+            async with socket_to(b.port, PATH) as socket:
                 await introduce(_Socket(socket), Passport("mcp-v8", "evil", SECRET), "b")
                 await socket.send_message(rng.randbytes(rng.randrange(1, 1_000)))
                 with pytest.raises(ConnectionClosed), trio.fail_after(20):
