@@ -89,7 +89,6 @@ class Leading:
         await self._view.reached(leader.revision)
         async with trio.open_nursery() as nursery:
             if self._log is not None:
-                pass
                 nursery.start_soon(self._bury_all)
             while self._membership.fence == fence and self._view.leader == self._membership.member.node:
                 if self._membership.state != "serving":

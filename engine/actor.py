@@ -40,6 +40,10 @@ class Host(Surroundings, Protocol):
         """Post ``command`` to a new session that begins at ``point``. Raises TooManySessions, Conflict."""
         ...
 
+    async def was_recorded(self, command: Execute) -> bool:
+        """Whether what was asked was recorded under its idempotency key; it is answered with that then."""
+        ...
+
 
 class SessionActor:
     """Carries out what is asked of one session; see ``LiveSession`` for ``position`` and ``birth``."""
@@ -247,9 +251,10 @@ class SessionActor:
             command.fail(error)
             self.lose()
         except AppendConflict as error:
-            _log.error("session %s was written to by somebody else: %s", self.name, error)
             await self._session.reload()
-            command.fail(error)
+            if not isinstance(command, Execute) or not await self._host.was_recorded(command):
+                _log.error("session %s was written to by somebody else: %s", self.name, error)
+                command.fail(error)
         except (RequestError, StoreFull) as error:  # raised before anything was done: the worker is as it was
             command.fail(error)
         except EngineError as error:

@@ -53,8 +53,13 @@ class Keys:
 
 def _same_request(asked: Submission, execution: Execution) -> Execution:
     if execution.request_hash != asked.request_hash:
-        raise KeyReused(
-            "this idempotency key was used for another request; use a new key for a new request",
-            field="idempotency_key",
-        )
+        raise reused()
     return execution
+
+
+def reused() -> KeyReused:
+    """What the second of two requests is told that have one key."""
+    return KeyReused(
+        "this idempotency key was used for another request; use a new key for a new request",
+        field="idempotency_key",
+    )

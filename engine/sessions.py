@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import logging
 import secrets
 from collections.abc import AsyncIterator, Callable, Collection
 from contextlib import asynccontextmanager
@@ -16,6 +17,7 @@ from engine.commands import Bury, Command, Execute, Fork
 from engine.errors import Busy, Conflict, Elsewhere, EngineError, InvalidField, NotFound, Unavailable
 from engine.execution import Execution
 from engine.history import position_named
+from engine.idempotency import reused
 from engine.limits import LimitPolicy
 from engine.nodes import Nodes
 from engine.owners import Owners
@@ -27,6 +29,8 @@ from engine.space import Space
 from engine.workers import Workers
 from persistence.blobstore import BlobStore
 from persistence.eventlog import EventLog
+
+_log = logging.getLogger(__name__)
 
 
 class Sessions:
@@ -231,6 +235,27 @@ class Sessions:
         """Let another node have the session, after what is being done in it."""
         if (actor := self._actors.get((owner, name))) is not None:
             actor.hand_over()
+
+    async def was_recorded(self, command: Execute) -> bool:
+        """Whether another node has recorded it under its idempotency key; it is answered with that then."""
+        asked = command.submission
+        if asked.idempotency_key is None:
+            return False
+        try:
+            await self._nodes.fresh(asked.owner)
+            record = await self.log.idempotent(asked.owner, asked.idempotency_key)
+            if record is None:
+                return False
+            known = await self.catalog.recorded(record)
+        except EngineError as failed:
+            _log.warning("session %s: an execution cannot be found again: %s", asked.session, failed.message)
+            return False
+        if known.request_hash != asked.request_hash:
+            command.fail(reused())
+        else:
+            assert known.report is not None
+            command.execution.finish(known.report)
+        return True
 
     async def _actor(self, owner: str, name: str, *, here: bool) -> SessionActor | None:
         """The session's actor; None if there is no such session. Raises Busy while it is being imported.

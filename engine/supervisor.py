@@ -665,10 +665,8 @@ class Supervisor:
         return None if record is None else await self._sessions.catalog.recorded(record)
 
     async def _recorded_under(self, key: Key) -> Execution | None:
-        if self._registry is None:
-            return None
-        await self._nodes.fresh(key[0])
-        record = await self._registry.log.idempotent(*key)
+        # Of what another node has just recorded the log may not know here: then it refuses this one.
+        record = None if self._registry is None else await self._registry.log.idempotent(*key)
         return None if record is None else await self._sessions.catalog.recorded(record)
 
 
