@@ -73,12 +73,13 @@ def settings(choices: Choices) -> Settings:
     store = place_of(chosen)
     port = chosen["http_port"] if chosen["sse_port"] is None else chosen["sse_port"]
     bound = chosen["bind_host"].strip().strip("[]")
+    cluster = cluster_of(chosen, port)
     return Settings(
         bind_host=bound,
         port=port,
         session_id=_session_id(chosen["session_id"], port),
         store=store,
-        cluster=cluster_of(chosen, port),
+        cluster=cluster,
         isolation=chosen["stateless_isolation"],
         cache_dir=environment.cache_directory(),
         max_workers=chosen["max_workers"],
@@ -109,6 +110,7 @@ def settings(choices: Choices) -> Settings:
             all_tools=chosen["tools"] == "all",
             body_bytes=chosen["max_body_bytes"],
             connections=chosen["max_connections"],
+            node="" if cluster is None else cluster.node,
             store="none" if store is None else str(store),
         ),
         log_level=chosen["log_level"],

@@ -11,6 +11,7 @@ import trio
 
 from cluster import messages, routing
 from cluster.asking import Asking
+from cluster.doors import HeldElsewhere
 from cluster.forwarding import Forwarding
 from cluster.keys import Keys
 from cluster.leading import Leading
@@ -23,6 +24,7 @@ from cluster.peers import PATH, Passport, PeerDoor, Peers
 from cluster.records import Load, Running
 from cluster.service import Service
 from cluster.settings import ClusterSettings
+from cluster.tunnel import METHOD, Tunnel
 from cluster.view import View
 from engine.catalog import SessionInfo
 from engine.chain import Record
@@ -37,6 +39,7 @@ from persistence.etcd.requests import get, prefix_end
 if TYPE_CHECKING:
     from engine.supervisor import Supervisor
     from persistence.etcd.log import EtcdEventLog
+    from transports import asgi
 
 _log = logging.getLogger(__name__)
 
@@ -64,7 +67,13 @@ class Node:
         passport = Passport(settings.name, settings.node, settings.secret)
         self.peers = Peers(passport, self._address)
         self.operations = Operations(self)
-        asked = {MOVE: self.operations.serve_move, DRAIN: self.operations.serve_drain}
+        self.tunnel = Tunnel(self.peers)
+        """By which requests go whole to other nodes, and come from them."""
+        asked = {
+            METHOD: self.tunnel.serve,
+            MOVE: self.operations.serve_move,
+            DRAIN: self.operations.serve_drain,
+        }
         self.door = PeerDoor(passport, {**Service(self).handlers, **asked})
         """Where other nodes come in."""
         self.door_path = PATH
@@ -107,6 +116,10 @@ class Node:
         with trio.move_on_after(seconds):
             await self.ownership.empty()
             await trio.sleep_until(began + LINGER_SECONDS)
+
+    def elsewhere(self, here: asgi.Application) -> asgi.Application:
+        """An application that sends requests where they belong; ``here`` answers what is this node's."""
+        return HeldElsewhere(here, self.tunnel, self.settings.node, self.view.members.__contains__)
 
     async def empty(self) -> None:
         """Begin to hand all sessions over, and take no more."""

@@ -112,12 +112,14 @@ async def serve(
     doors: dict[str, asgi.Application] = {EXECUTE_PATH: ExecuteDoor(engine, settings), **mcp.applications}
     lines, files = LinesDoor(routes, settings), FilesDoor(routes)
     front = Front(app.asgi_app, doors, EventsDoor(engine, settings), lines, files)
-    gate = Gate(front, settings, tokens, metrics.refused)
+    inner = front if node is None else node.elsewhere(front)
+    gate = Gate(inner, settings, tokens, metrics.refused)
     app.asgi_app = gate if node is None else PeersFirst(node, gate)  # type: ignore[method-assign]
     drained = trio.Event()
     async with trio.open_nursery() as nursery:
         async with mcp.run(), streams.run(), AsyncExitStack() as doors_of_node:
             if node is not None:
+                await doors_of_node.enter_async_context(node.tunnel.running(inner))
                 await doors_of_node.enter_async_context(node.door.running())
             config = hypercorn_trio.ServerConfig()
             config.max_connections = settings.connections

@@ -86,7 +86,9 @@ class Pong(Struct, array_like=True, tag=8, frozen=True):
 Frame = Open | Piece | End | Failed | Cancel | Credit | Ping | Pong
 
 _encoder = msgspec.msgpack.Encoder()
-_decoder = msgspec.msgpack.Decoder(Annotated[list[Frame], Meta(min_length=1, max_length=MAX_FRAMES)])
+_decoder: msgspec.msgpack.Decoder[list[Frame]] = msgspec.msgpack.Decoder(
+    Annotated[list[Frame], Meta(min_length=1, max_length=MAX_FRAMES)]
+)
 
 PIECE_COST: Final = 64
 """What a piece takes of memory beside its bytes, about: so many small ones count, too."""
