@@ -63,8 +63,9 @@ class Bringing:
         """Its name."""
         return self.prefix.decode().strip("/").rpartition("/")[2]
 
-    async def whole(self) -> int:
-        """Bring the index, which nobody has open, to the end; the revision of etcd that it is of then.
+    async def whole(self) -> tuple[int, dict[bytes, int]]:
+        """Bring the index, which nobody has open, to the end. The revision of etcd that it is of then, and
+        the bytes of each batch there.
 
         One that does not fit what is in etcd is made again. Raises StoreLocked, StoreCorrupt, StoreError,
         OSError.
@@ -73,8 +74,8 @@ class Bringing:
             try:
                 revision = await self.now()
                 await trio.to_thread.run_sync(self._open)
-                if await self._take_tail(revision, or_remove=left > 0):
-                    return revision
+                if (sizes := await self._take_tail(revision, or_remove=left > 0)) is not None:
+                    return revision, sizes
             except Compacted:
                 continue
             except EtcdError as failed:
@@ -132,6 +133,7 @@ class Bringing:
             holder = journal.holder
             if holder is not None and holder.cluster == self.cluster:
                 return
+            journal.check_holder(self.cluster)
             if holder is not None:
                 _log.warning("the store was opened by %s: if it still runs, it takes nothing more", holder)
             journal.claim(cluster=self.cluster)
@@ -140,12 +142,14 @@ class Bringing:
             "another server goes on writing to the store: stop it, or choose another --s3-prefix"
         )
 
-    async def _take_tail(self, revision: int, *, or_remove: bool) -> bool:
-        """Bring what is in etcd into the index; False if it was removed, since that did not fit."""
+    async def _take_tail(self, revision: int, *, or_remove: bool) -> dict[bytes, int] | None:
+        """Bring what is in etcd into the index; None if it was removed, since that did not fit."""
         found: list[KeyValue] = []
+        sizes: dict[bytes, int] = {}
         try:
             async for item in self.read(revision):
                 found.append(item)
+                sizes[item.key] = len(item.value)
                 if len(found) == TAKEN_AT_ONCE:
                     await trio.to_thread.run_sync(self._take_all, found)
                     found = []
@@ -155,8 +159,8 @@ class Bringing:
                 raise
             _log.warning("%s does not fit the log, and is made again: %s", self.index.path, broken)
             await trio.to_thread.run_sync(self.index.remove)
-            return False
-        return True
+            return None
+        return sizes
 
     def _take_all(self, found: Sequence[KeyValue]) -> None:
         with closing(connect(self.index.path)) as db:

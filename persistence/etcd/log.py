@@ -15,6 +15,7 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from functools import partial
 from pathlib import Path
+from typing import NoReturn
 
 import trio
 
@@ -23,19 +24,24 @@ from engine.errors import StoreCorrupt, StoreError
 from persistence import folders
 from persistence.appends import Append, Arrival
 from persistence.etcd import archived, batches
+from persistence.etcd.archive import Archive
 from persistence.etcd.blocking import BlockingEtcd
 from persistence.etcd.bringing import ATTEMPTS, NOTHING, Bringing, Taken, forgotten
 from persistence.etcd.client import Etcd
 from persistence.etcd.failures import Compacted, EtcdError
-from persistence.etcd.fences import Fences
+from persistence.etcd.fences import Fence, Fences
 from persistence.etcd.keyleases import KeyLeases
 from persistence.etcd.requests import Changes, Event, KeyValue
 from persistence.etcd.shipping import Shipping
+from persistence.eventlog import Purged
 from persistence.lock import own
 from persistence.s3.index import Index
 from persistence.s3.indexed import IndexedLog
 from persistence.s3.objects import Objects
 
+DUE_BYTES = 16 << 20
+DUE_BATCHES = 5_000
+"""Once so much is in etcd, it is moved to S3 at once."""
 MOST_PENDING = 256
 """Batches that wait to be brought into the index while etcd is read again."""
 
@@ -60,10 +66,10 @@ async def open_etcd_log(
     with own(directory):
         index = Index(objects, directory, trio.from_thread.check_cancelled)
         bringing = Bringing(etcd, prefix, objects, index)
-        revision = await bringing.whole()
+        revision, sizes = await bringing.whole()
         leases = KeyLeases(etcd)
         shipping = Shipping(blocking, prefix, objects, index.path, fences, leases.current)
-        log = EtcdEventLog(bringing, shipping, applied, revision)
+        log = EtcdEventLog(bringing, shipping, applied, revision, sizes)
         async with log.running(), trio.open_nursery() as nursery:
             await nursery.start(leases.run)
             yield log
@@ -79,6 +85,7 @@ class EtcdEventLog(IndexedLog):
         shipping: Shipping,
         applied: Callable[[Sequence[Record]], object],
         revision: int,
+        sizes: dict[bytes, int],
     ) -> None:
         super().__init__(bringing.index.path, shipping, bringing.objects)
         self._bringing = bringing
@@ -93,10 +100,13 @@ class EtcdEventLog(IndexedLog):
         self._pending: deque[_Arrived] = deque()
         """What of that is not yet in the index."""
         self._moved = trio.Event()
-        self._tail: dict[bytes, int] = {}
+        self._tail = sizes
         """Bytes of each batch in etcd."""
-        self.tail_bytes = 0
+        self.tail_bytes = sum(sizes.values())
         """Of all of them."""
+        self._archive = Archive(
+            bringing, self._put_imports, lambda: self.used_bytes, self._until_there_is_much
+        )
 
     @property
     def tail_batches(self) -> int:
@@ -112,6 +122,21 @@ class EtcdEventLog(IndexedLog):
     def lag(self) -> int:
         """Batches of other nodes that came and are not in the index yet."""
         return len(self._pending)
+
+    @property
+    def loose_batches(self) -> int:
+        """How many in S3 are in no segment yet, as far as this node has to do with them: it leads."""
+        return self._archive.loose_batches
+
+    async def archive(self, leader: Fence) -> NoReturn:
+        """Move the log from etcd to S3, under that fence, until it is cancelled: another node leads then."""
+        await self._archive.run(leader)
+
+    async def purge(self, session: str, before: int) -> Purged:
+        """See ``EventLog``."""
+        purged = await super().purge(session, before)
+        self._archive.removed(purged.size)
+        return purged
 
     def take(self, changes: Changes) -> None:
         """What the watch of the cluster gives, in its order. Never blocks."""
@@ -161,6 +186,11 @@ class EtcdEventLog(IndexedLog):
             self.watch_from = revision + 1
             return self.watch_from
         raise forgotten()
+
+    async def _until_there_is_much(self) -> None:
+        """Wait until there is so much in etcd that it is to be moved."""
+        while self.tail_bytes < DUE_BYTES and self.tail_batches < DUE_BATCHES:
+            await self._moved.wait()
 
     def _is_own(self, item: KeyValue) -> bool:
         """Whether it was in the index before it was put."""

@@ -141,13 +141,13 @@ class Compaction:
             # it would take the room that the index itself needs, without which the server ends
             raise StoreFailed(f"a base needs {2 * size:,} bytes free in {self._index.path.parent}")
         try:
-            end, holder = self._index.snapshot(self._copy)
+            end, holder, ahead = self._index.snapshot(self._copy)
             if end.number < self.manifest.end.number:
                 return  # the manifest is of another server, which has taken the log over
             base = bases.put(self._objects, self._copy)
         finally:
             self._copy.unlink(missing_ok=True)
-        self._publish(end, holder, (), (), base)
+        self._publish(end, holder, (), (), base, ahead)
 
     def tidy(self) -> None:
         """Remove the batches that are in segments, or in a base, but for those that somebody may read."""
@@ -162,7 +162,7 @@ class Compaction:
         self._objects.delete([*batches.upto(self._objects, self.manifest.end, before)])
 
     def _put(self, found: Sequence[Batch], first: int, last: int) -> Segment:
-        stretch = Stretch()
+        stretch = Stretch(self.manifest.ahead)
         stretch.add(found)
         return segments.put(self._objects, superfluous.without(found, stretch.over()), first, last)
 
@@ -173,12 +173,16 @@ class Compaction:
         made: Sequence[Segment],
         named: Sequence[str],
         base: tuple[Part, ...],
+        ahead: dict[str, int] | None = None,
     ) -> bool:
         """Let the base and the segments be the log up to ``end``, and remove what nothing names any more.
 
+        A new base is ``ahead`` of that.
+
         False if another manifest came before: our own, of an earlier attempt, or another server's.
         """
-        manifest = Manifest(self.manifest.number + 1, end, tuple(made), holder, tuple(named), base)
+        ahead = self.manifest.ahead if ahead is None else ahead
+        manifest = Manifest(self.manifest.number + 1, end, tuple(made), holder, tuple(named), base, ahead)
         if not segments.publish(self._objects, manifest):
             self.manifest = segments.newest(self._objects)
             return False

@@ -112,10 +112,11 @@ class Index:
         except READ_ERRORS as failed:
             raise self._unwritten(failed) from failed
 
-    def snapshot(self, copy: Path) -> tuple[Position, Opened | None]:
+    def snapshot(self, copy: Path) -> tuple[Position, Opened | None, dict[str, int]]:
         """Make a base, in its file alone, of what the index is at one moment; beside who writes to it.
 
-        The place in the log that it stands for, and who has the log there. What was deleted is not in it.
+        The place in the log that it stands for, and who has the log there; the number of the last batch of
+        each node of a cluster that is in it. What was deleted is not in it.
         Raises StoreCorrupt if an event in it is not as it was written, StoreError, OSError.
         """
         duplicate.make(copy)
@@ -123,7 +124,7 @@ class Index:
             with closing(connect(self.path)) as db:
                 db.execute("VACUUM INTO ?", (str(copy),))
             with closing(connect(copy)) as db:
-                stands_for = kept(db)
+                stands_for = (*kept(db), markers.all_last(db))
         except READ_ERRORS as failed:
             raise read_error(failed, self.path) from failed
         bases.strip(copy)

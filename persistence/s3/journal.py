@@ -113,8 +113,7 @@ class Journal:
         kept = -1
         # Whoever goes on writing leaves little time between two batches: none to bring an index up to them.
         for step in range(1 + late_for):
-            if self.holder is not None and self.holder.cluster not in ("", cluster):
-                raise _of_cluster(self.holder.cluster)
+            self.check_holder(cluster)
             batch = self._next(opened=opened)
             if self.holder is not None and batch.number > kept:
                 kept = batch.number + (late_for if step else 0)
@@ -125,6 +124,14 @@ class Journal:
             name = batches.key(batch.number)
             self._follow(batch.number, envelope.unseal(batches.KIND, batches.VERSION, found, name))
         return False
+
+    def check_holder(self, cluster: str = "") -> None:
+        """See that the log may be taken over for that cluster, or a single server. Raises StoreLocked."""
+        if self.holder is not None and self.holder.cluster not in ("", cluster):
+            raise StoreLocked(
+                f"the store is that of the cluster {self.holder.cluster!r}, which keeps its newest events "
+                "elsewhere: start this server as a node of it, or choose another --s3-prefix"
+            )
 
     def ship(self, changes: Sequence[Entry], patience: Patience, at: int | None = None) -> None:
         """Make changes durable, which were made ``at`` that time if not now. Blocks until it is certain.
@@ -267,13 +274,6 @@ class Journal:
         """A batch's body. Raises StoreCorrupt if there is none, StoreError."""
         name = batches.key(number)
         return envelope.unseal(batches.KIND, batches.VERSION, named.read(self._objects, name), name)
-
-
-def _of_cluster(name: str) -> StoreLocked:
-    return StoreLocked(
-        f"the store is that of the cluster {name!r}, which keeps its newest events elsewhere: start this "
-        "server as a node of it, or choose another --s3-prefix"
-    )
 
 
 def _impatient(reason: str, seconds: float) -> None:  # noqa: ARG001

@@ -13,7 +13,6 @@ import logging
 import sqlite3
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
-from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
@@ -24,7 +23,7 @@ from persistence import folders, threads
 from persistence.appends import UNBOUNDED, Append, told
 from persistence.eventlog import Purged
 from persistence.lock import own
-from persistence.s3 import indexed, segments
+from persistence.s3 import segments
 from persistence.s3.batches import BEGINNING
 from persistence.s3.compaction import Compaction
 from persistence.s3.index import Index, keep
@@ -32,6 +31,7 @@ from persistence.s3.indexed import IndexedLog, check_before
 from persistence.s3.journal import Fenced, Journal, Patience
 from persistence.s3.objects import Objects, Refused, Unanswered
 from persistence.s3.segments import Manifest
+from persistence.s3.upkeep import Upkeep
 from persistence.writer import behind
 
 _log = logging.getLogger(__name__)
@@ -98,6 +98,7 @@ def _take_over(objects: Objects, index: Index, journal: Journal, only_if_free: b
     """Bring both to the end of the log and let that be ours. Raises StoreLocked, StoreError, OSError."""
     manifest = index.open(journal)
     for _ in range(CLAIMS):
+        journal.check_holder()
         if (holder := journal.holder) is not None:
             who = (
                 f"{holder.program}, process {holder.pid} on {holder.host}, which has not ended in good order"
@@ -130,33 +131,21 @@ class S3EventLog(IndexedLog):
         super().__init__(index.path, shipping, objects)
         self._index = index
         self._journal = journal
-        self._compaction = Compaction(objects, index, manifest, journal.written, self._put_imports)
-        self._removed_bytes = 0
-        """Of events that are still in a base or in segments; what earlier owners removed is estimated."""
+        self._upkeep = Upkeep(Compaction(objects, index, manifest, journal.written, self._put_imports))
 
     @property
     def loose_batches(self) -> int:
         """How many are in no segment yet: who has no index reads each by itself."""
-        return self._journal.position.number - self._compaction.manifest.end.number
+        return self._journal.position.number - self._upkeep.compaction.manifest.end.number
 
     async def compact(self) -> None:
         """Make segments of what is appended, for ever; what fails is logged once, and tried again."""
-        compaction, thread = self._compaction, trio.CapacityLimiter(1)
-        self._removed_bytes += max(0, compaction.size - self.used_bytes)
+        self._upkeep.estimate(self.used_bytes)
         told = ""
         while not self._journal.is_fenced:
-            removed = self._removed_bytes
             try:
-                if compaction.is_long(self._journal.position):
-                    extend = partial(compaction.extend, self._journal.position)
-                    await threads.run_awhile(extend, thread, indexed.LEAVE_SECONDS)
+                if await self._upkeep.work(self._journal.position):
                     continue
-                if compaction.is_wasteful(removed):
-                    rewrite = partial(compaction.rewrite, self._journal.position)
-                    await threads.run_awhile(rewrite, thread, indexed.LEAVE_SECONDS)
-                    self._removed_bytes -= removed
-                if compaction.is_untidy():
-                    await threads.run_awhile(compaction.tidy, thread, indexed.LEAVE_SECONDS)
             except (StoreError, Refused, Unanswered, OSError, threads.NoThread) as failed:
                 if str(failed) != told:  # not every ten seconds the same
                     told = str(failed)
@@ -168,7 +157,7 @@ class S3EventLog(IndexedLog):
     async def purge(self, session: str, before: int) -> Purged:
         """See ``EventLog``."""
         purged = await super().purge(session, before)
-        self._removed_bytes += purged.size
+        self._upkeep.removed_bytes += purged.size
         return purged
 
     def _run_query(self, query: Callable[[sqlite3.Connection], T]) -> T:

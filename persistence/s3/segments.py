@@ -48,6 +48,8 @@ class Manifest(Struct, frozen=True):
     """Parts of the index (``persistence.s3.bases``) that the segments come after, or ``end`` where there are
     none; empty: they come after nothing.
     """
+    ahead: dict[str, int] = {}
+    """Number of each writer's last batch that is in the base: of a cluster it has some that come after it."""
 
 
 NONE = Manifest(-1, BEGINNING, ())

@@ -11,7 +11,7 @@ only if all of them are gone; else none of them is left out, since reading it ag
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Mapping
 
 import msgspec
 from msgspec import Struct
@@ -43,9 +43,14 @@ _BEGINNINGS = tuple(kind.__struct_config__.tag for kind in (Created, Forked))
 
 
 class Stretch:
-    """A stretch, as far as it was looked at."""
+    """A stretch, as far as it was looked at.
 
-    def __init__(self) -> None:
+    ``ahead``: number of each writer's last batch that is in what comes before the stretch, though it comes
+    again in that. Of such a batch nothing counts.
+    """
+
+    def __init__(self, ahead: Mapping[str, int] | None = None) -> None:
+        self._ahead = ahead or {}
         self._met: set[str] = set()
         self._began: set[str] = set()
         """Those that were first met at their beginning."""
@@ -56,8 +61,13 @@ class Stretch:
     def add(self, batches: Iterable[Batch]) -> None:
         """Look at the next of its batches."""
         for batch in batches:
+            is_again = False
             for change in batch.changes:
                 if isinstance(change, Came):
+                    is_again = change.number <= self._ahead.get(change.writer, -1)
+                    continue
+                if is_again:
+                    self._met.update(_sessions(change))
                     continue
                 if isinstance(change, Adopted):
                     self._adopted.append(change.sessions)
@@ -103,6 +113,11 @@ def without(batches: Iterable[Batch], over: Collection[str]) -> list[Batch]:
         if left:
             kept.append(replace(batch, changes=left))
     return kept
+
+
+def _sessions(change: Change) -> tuple[str, ...]:
+    """All whom it concerns."""
+    return change.sessions if isinstance(change, Adopted) else (_session(change),)
 
 
 def _session(change: Change) -> str:

@@ -54,6 +54,13 @@ class Node:
             async for changes in watch:
                 self.log.take(changes)
 
+    async def lead(self) -> Fence:
+        """Be the leader, whoever was it."""
+        key = self._prefix + b"leader"
+        await self._etcd.transact([], [delete(key)])
+        answer = await self._etcd.transact([], [put(key, self.name.encode())])
+        return Fence(key, answer.revision)
+
     async def leave(self) -> None:
         """End it in good order."""
         self.running.cancel()
@@ -117,7 +124,7 @@ class Cluster:
         self.prefix = prefix
         self._objects = objects
         self._nursery = nursery
-        self._folder = folder
+        self.folder = folder
 
     async def join(self, name: str, *, writer_urls: Sequence[str] = (), follows: bool = True) -> Node:
         """A node that begins, with the index that it has by that name."""
@@ -126,7 +133,7 @@ class Cluster:
 
     def index_of(self, name: str) -> dict[str, list[list[object]]]:
         """What is in the index of a node."""
-        return content(self._folder / name / DATABASE_NAME)
+        return content(self.folder / name / DATABASE_NAME)
 
     async def _run(
         self,
@@ -139,7 +146,7 @@ class Cluster:
         applied: list[Record] = []
         with closing(BlockingEtcd(writer_urls, answer_seconds=1.0)) as blocking:
             async with open_etcd_log(
-                self.etcd, blocking, self.prefix, self._objects, self._folder / name, fences, applied.extend
+                self.etcd, blocking, self.prefix, self._objects, self.folder / name, fences, applied.extend
             ) as log:
                 node = Node(self.etcd, self.prefix, name, fences, log)
                 node.applied = applied

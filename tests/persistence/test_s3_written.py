@@ -88,7 +88,7 @@ async def test_the_batches_that_are_in_no_segment_yet_are_counted(bucket: Bucket
         assert log.loose_batches == 1, "by which it was opened"
         await grow(log, History(), 5)
         assert log.loose_batches == 6
-        log._compaction.extend(log._journal.position)
+        log._upkeep.compaction.extend(log._journal.position)
         assert log.loose_batches == 0
         await grow(log, History("s2"), 2)
         assert log.loose_batches == 2
