@@ -114,7 +114,13 @@ async def _serve(settings: Settings) -> None:
                     else:
                         from transports import app
 
-                        failing = (lambda: None) if stores is None else (lambda: stores.log.failing)
+                        if node is not None:
+                            metrics.watch_cluster(node)
+
+                        def failing() -> str | None:
+                            of_node = None if node is None else node.failing
+                            return of_node or (None if stores is None else stores.log.failing)
+
                         await app.serve(
                             engine, listeners, http, stop, started, failing, metrics, tokens, node
                         )

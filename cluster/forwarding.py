@@ -82,6 +82,8 @@ class Forwarding:
         """Those that another node may have begun with."""
         self.sent: Counter[str] = Counter()
         """What each node does for this one now."""
+        self.forwarded = 0
+        """What others were asked to do so far."""
         self._promised: dict[str, trio.Event] = {}
         """Of executions whose ids clients are to be told: set when they are taken, or over."""
 
@@ -138,6 +140,7 @@ class Forwarding:
             return
         _subject(command).is_elsewhere = True
         self.sent[node] += 1
+        self.forwarded += 1
         try:
             if isinstance(command, Execute):
                 await self._execute(node, command)

@@ -35,6 +35,7 @@ from engine.execution import Execution, Submission
 from persistence.etcd.client import Etcd
 from persistence.etcd.failures import Compacted, Refused, Unanswered
 from persistence.etcd.requests import get, prefix_end
+from transports.clustermetrics import ClusterNumbers
 
 if TYPE_CHECKING:
     from engine.supervisor import Supervisor
@@ -126,13 +127,13 @@ class Node:
         self.membership.state = "draining"
         await self._say_so()
         for session in self.ownership.sessions:
-            self.engine.hand_over(*session)
+            self._nursery.start_soon(self.engine.hand_over, *session)
 
     async def give(self, owner: str, name: str, to: str) -> None:
         """Let a session that this node has go to another, after what is being done in it."""
         self._moving[owner, name] = to
         try:
-            self.engine.hand_over(owner, name)
+            await self.engine.hand_over(owner, name)
             while self.ownership.is_used(owner, name):
                 await self.ownership.released()
             await self.ownership.give_up(owner, name)
@@ -245,6 +246,29 @@ class Node:
                 self.engine.feed.recorded(row.name)
                 if session in closed:
                     self.engine.counted(row.owner, -1)
+
+    def numbers(self) -> ClusterNumbers:
+        """What there is to count."""
+        log = self.log
+        return ClusterNumbers(
+            members=len(self.view.members),
+            sessions=len(self.ownership),
+            forwarded=self._forwarding.forwarded,
+            lease_seconds=self.membership.lease_seconds,
+            leads=self.leads,
+            tail_batches=0 if log is None else log.tail_batches,
+            tail_bytes=0 if log is None else log.tail_bytes,
+            lag=0 if log is None else log.lag,
+        )
+
+    @property
+    def failing(self) -> str | None:
+        """Why clients had better ask another node."""
+        if not self.membership.is_valid:
+            return "this node cannot reach the etcd of its cluster"
+        if self.membership.state == "draining":
+            return "this node hands its sessions over to others"
+        return None
 
     async def caught_up(self, revision: int) -> None:
         """Until this node has seen, and the log here has, what was written up to a revision."""

@@ -27,8 +27,8 @@ from engine.session import ForkPoint, Position
 
 _log = logging.getLogger(__name__)
 
-HAND_OVER_SECONDS = 2.0
-"""What a checkpoint may take before another node gets the session."""
+HAND_OVER_SECONDS = 0.05
+"""What is waited for before another node gets the session, once it is to."""
 RETIRE_SECONDS = 30.0
 """What a checkpoint before sleep may take; without it the session wakes by a replay."""
 
@@ -153,6 +153,11 @@ class SessionActor:
         """Whether its state could not be kept, so that it would have to be replayed."""
         return self._session.debt.is_unkeepable
 
+    @property
+    def is_worth_keeping(self) -> bool:
+        """Whether it has a state that should not be given up without a checkpoint."""
+        return self.awake and self._session.debt.is_worth_it_before_sleep
+
     def retire(self, seconds: float = RETIRE_SECONDS) -> None:
         """Give the worker up soon; the next execution restores the state. An idle actor ends with that.
 
@@ -164,7 +169,7 @@ class SessionActor:
             self._waiting.cancel()
 
     def hand_over(self) -> None:
-        """Let another node have the session, after what is being done and a checkpoint where worth it."""
+        """Let another node have the session, after what is being done."""
         self.is_leaving = True
         self._retire_seconds = HAND_OVER_SECONDS
         self._session.hurry(HAND_OVER_SECONDS)

@@ -6,14 +6,14 @@ import base64
 import logging
 import secrets
 from collections.abc import AsyncIterator, Callable, Collection
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 
 import trio
 
 from engine.actor import SessionActor
 from engine.catalog import Catalog
 from engine.checkpointer import Checkpointer
-from engine.commands import Bury, Command, Execute, Fork
+from engine.commands import Bury, Command, Execute, Fork, Keep
 from engine.errors import Busy, Conflict, Elsewhere, EngineError, InvalidField, NotFound, Unavailable
 from engine.execution import Execution
 from engine.history import position_named
@@ -31,6 +31,10 @@ from persistence.blobstore import BlobStore
 from persistence.eventlog import EventLog
 
 _log = logging.getLogger(__name__)
+
+
+KEEP_SECONDS = 5.0
+"""For a checkpoint before a session is handed over: without it the other node replays."""
 
 
 class Sessions:
@@ -231,10 +235,18 @@ class Sessions:
         if (actor := self._actors.get((owner, name))) is not None:
             actor.lose()
 
-    def hand_over(self, owner: str, name: str) -> None:
-        """Let another node have the session, after what is being done in it."""
-        if (actor := self._actors.get((owner, name))) is not None:
-            actor.hand_over()
+    async def hand_over(self, owner: str, name: str) -> None:
+        """Let another node have the session, after what is being done in it. A checkpoint, where one is worth
+        it, is made while the session is still in use here.
+        """
+        if (actor := self._actors.get((owner, name))) is None:
+            return
+        if actor.is_worth_keeping:
+            keep = Keep(lambda _: None)
+            with suppress(EngineError), trio.move_on_after(KEEP_SECONDS):
+                actor.post(keep)
+                await keep.result()
+        actor.hand_over()
 
     async def was_recorded(self, command: Execute) -> bool:
         """Whether another node has recorded it under its idempotency key; it is answered with that then."""

@@ -550,9 +550,9 @@ class Supervisor:
         """Another node may have the session now."""
         self._sessions.lose(owner, name)
 
-    def hand_over(self, owner: str, name: str) -> None:
+    async def hand_over(self, owner: str, name: str) -> None:
         """Let another node have the session, after what is being done in it."""
-        self._sessions.hand_over(owner, name)
+        await self._sessions.hand_over(owner, name)
 
     # --- accepting -----------------------------------------------------------------------------
 

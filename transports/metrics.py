@@ -21,6 +21,7 @@ from engine.execution import Execution
 from engine.recovery import Recovered
 from engine.replay import Diverged, ReplayFailed
 from transports.cachemetrics import Cache, CacheCollector
+from transports.clustermetrics import ClusterCollector, Counting
 
 if TYPE_CHECKING:
     from engine.supervisor import Supervisor
@@ -206,6 +207,10 @@ class Metrics:
             registry=self._registry,
         )
         batches.set_function(lambda: log.loose_batches)
+
+    def watch_cluster(self, node: Counting) -> None:
+        """Tell of this node of a cluster, too."""
+        self._registry.register(ClusterCollector(node))
 
     def text(self, accept: str, owner: str) -> tuple[bytes, str]:
         """Everything, in the format that ``accept`` (a header) asks for, and its content type.
