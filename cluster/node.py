@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any
 
 import trio
@@ -24,7 +25,8 @@ from cluster.peers import PATH, Passport, PeerDoor, Peers
 from cluster.records import Load, Running
 from cluster.service import Service
 from cluster.settings import ClusterSettings
-from cluster.tunnel import METHOD, Tunnel
+from cluster.tunnel import METHOD as TUNNELLED
+from cluster.tunnel import Tunnel
 from cluster.view import View
 from engine.catalog import SessionInfo
 from engine.chain import Record
@@ -35,12 +37,12 @@ from engine.execution import Execution, Submission
 from persistence.etcd.client import Etcd
 from persistence.etcd.failures import Compacted, Refused, Unanswered
 from persistence.etcd.requests import get, prefix_end
+from transports import asgi
 from transports.clustermetrics import ClusterNumbers
 
 if TYPE_CHECKING:
     from engine.supervisor import Supervisor
     from persistence.etcd.log import EtcdEventLog
-    from transports import asgi
 
 _log = logging.getLogger(__name__)
 
@@ -68,13 +70,10 @@ class Node:
         passport = Passport(settings.name, settings.node, settings.secret)
         self.peers = Peers(passport, self._address)
         self.operations = Operations(self)
+        asked = {MOVE: self.operations.serve_move, DRAIN: self.operations.serve_drain}
         self.tunnel = Tunnel(self.peers)
-        """By which requests go whole to other nodes, and come from them."""
-        asked = {
-            METHOD: self.tunnel.serve,
-            MOVE: self.operations.serve_move,
-            DRAIN: self.operations.serve_drain,
-        }
+        """To clients' connections that other nodes have, and from there."""
+        asked[TUNNELLED] = self.tunnel.serve
         self.door = PeerDoor(passport, {**Service(self).handlers, **asked})
         """Where other nodes come in."""
         self.door_path = PATH
@@ -95,6 +94,16 @@ class Node:
         """Sessions that are to go to another node, with that."""
 
     # --- its life -------------------------------------------------------------------------------
+
+    def in_front_of(self, front: asgi.Application) -> asgi.Application:
+        """The same, but requests for clients' connections that another node has go to that."""
+        return HeldElsewhere(front, self.tunnel, self.settings.node, self._is_member)
+
+    @asynccontextmanager
+    async def serving_others(self, front: asgi.Application) -> AsyncIterator[None]:
+        """Take what other nodes ask for: of this one's engine, and of ``front``."""
+        async with self.tunnel.running(front), self.door.running():
+            yield
 
     async def join(self, engine: Supervisor) -> None:
         """Become a member, with that engine; returns when what is there is known.
@@ -117,10 +126,6 @@ class Node:
         with trio.move_on_after(seconds):
             await self.ownership.empty()
             await trio.sleep_until(began + LINGER_SECONDS)
-
-    def elsewhere(self, here: asgi.Application) -> asgi.Application:
-        """An application that sends requests where they belong; ``here`` answers what is this node's."""
-        return HeldElsewhere(here, self.tunnel, self.settings.node, self.view.members.__contains__)
 
     async def empty(self) -> None:
         """Begin to hand all sessions over, and take no more."""
@@ -197,6 +202,9 @@ class Node:
                 continue
             self.view.reset([item for items in found.found for item in items], found.revision)
             return found.revision + 1
+
+    def _is_member(self, node: str) -> bool:
+        return self.view.member(node) is not None
 
     def _address(self, node: str) -> str | None:
         member = self.view.member(node)

@@ -112,15 +112,14 @@ async def serve(
     doors: dict[str, asgi.Application] = {EXECUTE_PATH: ExecuteDoor(engine, settings), **mcp.applications}
     lines, files = LinesDoor(routes, settings), FilesDoor(routes)
     front = Front(app.asgi_app, doors, EventsDoor(engine, settings), lines, files)
-    inner = front if node is None else node.elsewhere(front)
-    gate = Gate(inner, settings, tokens, metrics.refused)
+    behind = front if node is None else node.in_front_of(front)
+    gate = Gate(behind, settings, tokens, metrics.refused)
     app.asgi_app = gate if node is None else PeersFirst(node, gate)  # type: ignore[method-assign]
     drained = trio.Event()
     async with trio.open_nursery() as nursery:
-        async with mcp.run(), streams.run(), AsyncExitStack() as doors_of_node:
+        async with AsyncExitStack() as for_others, mcp.run(), streams.run():
             if node is not None:
-                await doors_of_node.enter_async_context(node.tunnel.running(inner))
-                await doors_of_node.enter_async_context(node.door.running())
+                await for_others.enter_async_context(node.serving_others(front))
             config = hypercorn_trio.ServerConfig()
             config.max_connections = settings.connections
             await nursery.start(hypercorn_trio.serve, app, config, listeners, drained)
