@@ -166,7 +166,7 @@ class Archive:
             for batch, _ in journal.read():
                 led.note(batch.changes)
             end, holder = journal.position, journal.holder
-            if journal.claim(late_for=0, cluster=self._bringing.cluster):
+            if journal.claim(only_if_quiet=True, cluster=self._bringing.cluster):
                 return led
             journal.position, journal.holder = end, holder  # what came in between is read, not passed over
         raise StoreError("another node goes on writing to the log in S3")

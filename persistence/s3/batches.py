@@ -127,7 +127,16 @@ def size(batch: Batch) -> int:
 
 def keep(objects: Objects, number: int) -> None:
     """Let the batch of that number, which is yet to be put, never be removed. Raises Refused, Unanswered."""
-    objects.put(f"{CLAIMS}{number:020d}", b"")
+    objects.put(_claim(number), b"")
+
+
+def is_claimed(objects: Objects, after: int) -> bool:
+    """Whether that was done for any behind that one. Raises Refused, Unanswered."""
+    return any(True for _ in objects.find(CLAIMS, after=_claim(after)))
+
+
+def _claim(number: int) -> str:
+    return f"{CLAIMS}{number:020d}"
 
 
 def upto(objects: Objects, end: Position, before: datetime) -> Iterator[str]:

@@ -14,6 +14,7 @@ import logging
 import os
 import random
 import socket
+import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from importlib.metadata import version
@@ -32,8 +33,14 @@ _log = logging.getLogger(__name__)
 FIRST_PAUSE_SECONDS = 0.1
 LONGEST_PAUSE_SECONDS = 5.0
 """Between two attempts to write a batch."""
-CHASED_BATCHES = 32
-"""How many batches of a server that goes on a takeover may be late for, until it begins anew."""
+CLAIM_TRIES = 64
+"""To take over from a server that goes on writing, until the index is brought to the end again."""
+MOST_CHASED = 32
+"""Batches that are passed between two of them."""
+LOOK_BATCHES = 64
+"""How often a server looks whether another one tries to take its log over: each time is a request."""
+LET_SECONDS = 1.0
+"""What it leaves that one: far more than three requests take."""
 READERS = 8
 """Batches that are read at once."""
 _CHUNK = 8 * READERS
@@ -72,6 +79,8 @@ class Journal:
         """Who has the log there; None where the last one has ended in good order."""
         self.is_fenced = False
         """Once another server has taken the log over."""
+        self._looked = -1
+        """Up to which number it is known who has tried to."""
 
     def read(self) -> Iterator[tuple[Batch, Position]]:
         """The batches behind ``position``, and the place behind each, which is the position then.
@@ -97,12 +106,13 @@ class Journal:
         body = envelope.unseal(batches.KIND, batches.VERSION, data, name)
         return batches.behind(batches.decode(body, position.number), body) == position
 
-    def claim(self, *, late_for: int = CHASED_BATCHES, cluster: str = "") -> bool:
-        """Take the log over at its end, so many batches behind ``position`` at most, for that cluster if any.
+    def claim(self, *, only_if_quiet: bool = False, cluster: str = "") -> bool:
+        """Take the log over at its end, for that cluster if any.
 
-        False if others go on writing. Where they did so long ago, and what they wrote is in segments by now,
-        there is room, too: it counts only if it is the end of the log when that is read again. Raises
-        StoreLocked if it is that of another cluster, StoreCorrupt, StoreError.
+        False if others go on writing; ``only_if_quiet``: if anybody has since ``position``. Where they did so
+        long ago, and what they wrote is in segments by now, there is room, too: it counts only if it is the
+        end of the log when that is read again. Raises StoreLocked if it is that of another cluster,
+        StoreCorrupt, StoreError.
         """
         opened = Opened(
             host=socket.gethostname(),
@@ -110,19 +120,20 @@ class Journal:
             program=f"mcp-v8 {version('mcp-v8')}",
             cluster=cluster,
         )
-        kept = -1
-        # Whoever goes on writing leaves little time between two batches: none to bring an index up to them.
-        for step in range(1 + late_for):
+        # Whoever goes on writing leaves little time between two batches: none to bring an index up to them,
+        # and none to be sure of the next number. It sees that others try (``_let_others``), and leaves some.
+        for _ in range(1 if only_if_quiet else CLAIM_TRIES):
             self.check_holder(cluster)
-            batch = self._next(opened=opened)
-            if self.holder is not None and batch.number > kept:
-                kept = batch.number + (late_for if step else 0)
-                self._keep(range(batch.number, kept + 1))
-            found = self._put(batch, _impatient)
+            number = self.position.number + 1
+            if self.holder is not None:
+                self._keep(number)
+            found = self._put(self._next(opened=opened), _impatient)
             if found is None:
+                self._looked = number
                 return True
-            name = batches.key(batch.number)
-            self._follow(batch.number, envelope.unseal(batches.KIND, batches.VERSION, found, name))
+            self._follow(number, _unsealed(number, found))
+            if not only_if_quiet:
+                self._chase()
         return False
 
     def check_holder(self, cluster: str = "") -> None:
@@ -141,6 +152,8 @@ class Journal:
         """
         if self.is_fenced:
             raise Fenced
+        if self.position.number - self._looked >= LOOK_BATCHES:
+            self._let_others()
         if self._put(self._next(changes=tuple(changes), at=at), patience) is not None:
             self.is_fenced = True
             raise Fenced
@@ -166,13 +179,31 @@ class Journal:
             closed=closed,
         )
 
-    def _keep(self, numbers: range) -> None:
-        """Let these batches never be removed: one of them may be ours."""
+    def _keep(self, number: int) -> None:
+        """Let that batch never be removed: it may be ours."""
         try:
-            with ThreadPoolExecutor(READERS, thread_name_prefix="s3-keep") as keepers:
-                list(keepers.map(lambda number: batches.keep(self._objects, number), numbers))
+            batches.keep(self._objects, number)
         except (Refused, Unanswered) as failed:
             raise StoreError(f"the log cannot be taken over: {failed}") from failed
+
+    def _chase(self) -> None:
+        """Pass the batches that are there, one after the other: that takes less time than to write them."""
+        for _ in range(MOST_CHASED):
+            number = self.position.number + 1
+            found = self._found_at(batches.key(number), _impatient)
+            if found is None:
+                return
+            self._follow(number, _unsealed(number, found))
+
+    def _let_others(self) -> None:
+        """Wait a little if another server tries to take the log over: else it may be too late each time."""
+        after, self._looked = self._looked, self.position.number
+        try:
+            if not batches.is_claimed(self._objects, after):
+                return
+        except (Refused, Unanswered):  # what is put next says so, and is tried again
+            return
+        time.sleep(LET_SECONDS)
 
     def _put(self, batch: Batch, patience: Patience) -> bytes | None:
         """Make a batch durable; if another server's is in its place, that object."""
@@ -268,12 +299,16 @@ class Journal:
         data = self.written.get(number)
         if data is None:
             return self._get(number)
-        return envelope.unseal(batches.KIND, batches.VERSION, data, batches.key(number))
+        return _unsealed(number, data)
 
     def _get(self, number: int) -> bytes:
         """A batch's body. Raises StoreCorrupt if there is none, StoreError."""
-        name = batches.key(number)
-        return envelope.unseal(batches.KIND, batches.VERSION, named.read(self._objects, name), name)
+        return _unsealed(number, named.read(self._objects, batches.key(number)))
+
+
+def _unsealed(number: int, data: bytes) -> bytes:
+    """A batch's body, of the object. Raises StoreCorrupt."""
+    return envelope.unseal(batches.KIND, batches.VERSION, data, batches.key(number))
 
 
 def _impatient(reason: str, seconds: float) -> None:  # noqa: ARG001

@@ -110,7 +110,7 @@ def _take_over(objects: Objects, index: Index, journal: Journal, only_if_free: b
                 )
             _log.warning("the store was opened by %s: if it still runs, it takes nothing more", who)
         begin = journal.position
-        claimed = journal.claim(late_for=0) if only_if_free else journal.claim()
+        claimed = journal.claim(only_if_quiet=only_if_free)
         end = journal.position
         is_next = claimed and end.number == begin.number + 1
         if is_next and segments.newest(objects, manifest).number == manifest.number:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from contextlib import suppress
 from datetime import timedelta
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import trio
@@ -247,6 +248,53 @@ async def test_a_server_that_goes_on_writing_is_taken_over(bucket: Bucket, tmp_p
     assert last == written[-1]
     async with open_s3_log(bucket, tmp_path / "last") as log:
         assert await collect(log.read("busy")) == history.records[:-1]
+
+
+def test_a_server_that_writes_faster_than_that_leaves_time_for_it(
+    bucket: Bucket, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Before each request of who takes over there is one batch more, until it sees the marks of that one."""
+    rival, new = Journal(bucket), Journal(bucket)
+    assert rival.claim()
+    pauses = []
+
+    def write(_operation: Operation, _key: str) -> None:
+        bucket.before_call = lambda operation, key: None
+        rival.ship((), patience)
+        if not pauses:
+            bucket.before_call = write
+
+    monkeypatch.setattr(journal, "time", SimpleNamespace(sleep=pauses.append))
+    bucket.before_call = write
+    assert new.claim()
+    assert pauses == [journal.LET_SECONDS]
+    assert rival.position.number <= 2 * journal.LOOK_BATCHES
+    with pytest.raises(Fenced):
+        rival.ship((), patience)
+
+
+def test_one_from_which_nobody_takes_over_never_waits(
+    bucket: Bucket, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """However it has got its log, and though it cannot always look."""
+    before, owner = Journal(bucket), Journal(bucket)
+    assert before.claim()
+    before.ship((), patience)
+    assert owner.claim()
+    assert any(key.startswith(batches.CLAIMS) for key in bucket.stored), "it has left marks itself"
+    pauses: list[float] = []
+    monkeypatch.setattr(journal, "time", SimpleNamespace(sleep=pauses.append))
+    bucket.calls.clear()
+    bucket.plan("find", None, "refused", "before")
+    for _ in range(4 * journal.LOOK_BATCHES):
+        owner.ship((), patience)
+    assert pauses == []
+    assert bucket.calls.count(("find", batches.CLAIMS)) == 3
+
+
+def patience(reason: str, seconds: float) -> None:
+    """There is no need of any."""
+    raise AssertionError(reason, seconds)
 
 
 async def test_a_command_never_takes_over_from_a_server_that_starts_just_then(
