@@ -66,8 +66,9 @@ class Leading:
                 self._leader = await self._win()
                 if self._leader is not None:
                     await self._lead(self._leader)
-            except (EngineError, Refused, Unanswered) as failed:
-                _log.warning("this node does not lead the cluster: %s", failed)
+            except* (EngineError, Refused, Unanswered) as failed:
+                for why in failed.exceptions:
+                    _log.warning("this node does not lead the cluster: %s", why)
             finally:
                 self._leader = None
             await self._wait_for_something()
@@ -89,6 +90,7 @@ class Leading:
         await self._view.reached(leader.revision)
         async with trio.open_nursery() as nursery:
             if self._log is not None:
+                nursery.start_soon(self._log.archive, leader)
                 nursery.start_soon(self._bury_all)
             while self._membership.fence == fence and self._view.leader == self._membership.member.node:
                 if self._membership.state != "serving":

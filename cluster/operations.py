@@ -46,7 +46,7 @@ class Operations:
             etcd=await self._etcd(),
             tail_batches=0 if log is None else log.tail_batches,
             tail_bytes=0 if log is None else log.tail_bytes,
-            archived=None,
+            archived=None if log is None else log.archived,
         )
 
     def _node_status(self, id: str) -> NodeStatus:

@@ -92,6 +92,8 @@ class EtcdEventLog(IndexedLog):
         self._applied = applied
         self._shipping = shipping
         self.writer = shipping.writer
+        self.archived: int | None = None
+        """Number of the last batch in S3, once this node has seen one come there."""
         """Names this life of the node among those that write."""
         self.watch_from = revision + 1
         """Where the watch of the cluster has to begin."""
@@ -148,6 +150,7 @@ class EtcdEventLog(IndexedLog):
                     self._arrive(changes.revision, partial(self._bringing.take, item=item), len(item.value))
             elif event.kind == "put" and item.key == archived.key(self._bringing.prefix):
                 found = archived.decode(item.value)
+                self.archived = found.position.number
                 self._arrive(changes.revision, partial(self._bringing.take_archived, found=found))
         self._taken = changes.revision
         self._move()
