@@ -17,7 +17,10 @@ class Closed(Exception):
     """The connection is over: nothing more comes or goes."""
 
     def __init__(self, code: int, reason: str) -> None:
-        super().__init__(reason or ("it broke" if code == ABNORMAL else f"it was closed with {code}"))
+        super().__init__(
+            reason
+            or ("the connection broke" if code == ABNORMAL else f"the connection was closed with {code}")
+        )
         self.code = code
 
 
