@@ -97,7 +97,7 @@ class Node:
 
     def in_front_of(self, front: asgi.Application) -> asgi.Application:
         """The same, but requests for clients' connections that another node has go to that."""
-        return HeldElsewhere(front, self.tunnel, self.settings.node, self._is_member)
+        return HeldElsewhere(front, self.tunnel, self.settings.node, self._is_member, self.ownership.node_of)
 
     @asynccontextmanager
     async def serving_others(self, front: asgi.Application) -> AsyncIterator[None]:

@@ -259,7 +259,7 @@ async def test_a_request_goes_to_the_node_that_has_its_connection_and_never_on_f
     async def here(*_: Any) -> None:
         went.append("here")
 
-    door = HeldElsewhere(here, Tunnel(), "a", {"a", "b"}.__contains__)  # type: ignore[arg-type]
+    door = HeldElsewhere(here, Tunnel(), "a", {"a", "b"}.__contains__, _nobody)  # type: ignore[arg-type]
     await door(scope, None, None)  # type: ignore[arg-type]
     assert went == [where]
 
@@ -275,10 +275,41 @@ async def test_a_node_that_cannot_be_asked_is_told_in_the_words_of_the_door(erro
     async def send(message: Any) -> None:
         sent.append(message)
 
-    door = HeldElsewhere(None, Tunnel(), "a", lambda _: True)  # type: ignore[arg-type]
+    door = HeldElsewhere(None, Tunnel(), "a", lambda _: True, _nobody)  # type: ignore[arg-type]
     receive: Callable[..., Any] = trio.sleep_forever
     await door(scope_of("/mcp", mcp_session_id="b.1f"), receive, send)
     await door(scope_of("/message", b"session_id=b.1f"), receive, send)
     assert [message["status"] for message in sent[::2]] == [503, 503]
     assert b'"jsonrpc"' in sent[1]["body"]
     assert sent[3]["body"].startswith(b'{"error":"it ')
+
+
+def _nobody(_owner: str, _name: str) -> str | None:
+    """No node has any session."""
+    return None
+
+
+async def test_who_follows_a_session_is_led_to_the_node_that_has_it() -> None:
+    class Tunnel:
+        def __init__(self) -> None:
+            self.nodes: list[str] = []
+
+        async def forward(self, node: str, *_: object) -> None:
+            self.nodes.append(node)
+
+    async def here(scope: asgi.Scope, receive: asgi.Receive, send: asgi.Send) -> None:
+        tunnel.nodes.append("here")
+
+    tunnel = Tunnel()
+    nodes = {("local", "there"): "b", ("local", "mine"): "a", ("local", "lost"): "c"}
+    door = HeldElsewhere(
+        here,
+        tunnel,  # type: ignore[arg-type]
+        "a",
+        {"a", "b"}.__contains__,
+        lambda owner, name: nodes.get((owner, name)),
+    )
+    for name in ("there", "mine", "lost", "new"):
+        scope = {"type": "websocket", "path": f"/api/sessions/{name}/stream", "headers": []}
+        await door(scope, None, None)  # type: ignore[arg-type]
+    assert tunnel.nodes == ["b", "here", "here", "here"]
