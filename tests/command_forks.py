@@ -20,6 +20,7 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Mapping, Sequence
 from functools import cache
@@ -31,6 +32,7 @@ IMPORTED = ("cli.main", "cli.serve", "cli.target.store", "cli.target.server", "t
 _STARTED_IN = ("PYTHON", "LD_", "LANG", "LC_")
 """How the names of variables begin that matter when the interpreter starts."""
 _REQUEST_BYTES = 1 << 20
+_ONE_ORIGIN = threading.Lock()
 
 
 class Forked:
@@ -43,7 +45,9 @@ class Forked:
         self.args = list(arguments)
         self.returncode: int | None = None
         self._keeper = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        self._keeper.connect(_origin()[0])
+        with _ONE_ORIGIN:  # whoever of several threads is first starts it
+            address = _origin()[0]
+        self._keeper.connect(address)
         request = json.dumps([self.args, dict(environment), str(Path.cwd())])
         socket.send_fds(self._keeper, [request.encode()], files)
         self.pid = int(self._keeper.recv(32))
