@@ -117,7 +117,7 @@ async def serve(
     app.asgi_app = gate if node is None else PeersFirst(node, gate)  # type: ignore[method-assign]
     drained = trio.Event()
     async with trio.open_nursery() as nursery:
-        async with AsyncExitStack() as for_others, mcp.run(), streams.run():
+        async with mcp.run(), streams.run(), AsyncExitStack() as for_others:
             if node is not None:
                 await for_others.enter_async_context(node.serving_others(front))
             config = hypercorn_trio.ServerConfig()
