@@ -11,7 +11,6 @@ from typing import Any
 from cli.choices import ConfigError
 from cluster.settings import ClusterSettings
 from persistence.etcd.endpoints import parse
-from persistence.etcd.failures import Refused
 
 SECRET_VARIABLE = "MCP_V8_CLUSTER_SECRET"  # noqa: S105 (its name)
 NO_SELF_FENCE_VARIABLE = "MCP_V8_TEST_NO_SELF_FENCE"
@@ -43,7 +42,7 @@ def cluster_of(
         )
     try:
         urls = parse(chosen["cluster_etcd"])
-    except Refused as refused:
+    except ValueError as refused:
         raise ConfigError(f"--cluster-etcd: {refused}") from refused
     if _NAME.fullmatch(chosen["cluster_name"]) is None:
         raise ConfigError(

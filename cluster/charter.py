@@ -5,6 +5,7 @@ secret.
 from __future__ import annotations
 
 import hmac
+import logging
 from hashlib import sha256
 
 import trio
@@ -17,7 +18,9 @@ from persistence.etcd.client import Etcd
 from persistence.etcd.failures import Refused, Unanswered
 from persistence.etcd.requests import created, get, put
 
-START_SECONDS = 60.0
+_log = logging.getLogger(__name__)
+
+START_SECONDS = 30.0
 """How long etcd may take to answer at the start: the cluster's machines may have just been switched on."""
 PAUSE_SECONDS = 1.0
 
@@ -64,6 +67,7 @@ async def _found(etcd: Etcd, keys: Keys, proof: bytes, version: bytes) -> dict[b
         except Unanswered as failed:
             if trio.current_time() > deadline:
                 raise ClusterRefused(f"the etcd of the cluster cannot be reached: {failed}") from failed
+            _log.warning("etcd is waited for: %s", failed)
             await trio.sleep(PAUSE_SECONDS)
             continue
         if answer.succeeded:

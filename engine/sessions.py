@@ -211,11 +211,10 @@ class Sessions:
         """Raises InvalidField unless a client may give that name to a fork, Conflict if it is taken."""
         if GIVEN_NAME.fullmatch(check_name(name, field="into")):
             raise InvalidField("names of this form are given by the server: choose another", field="into")
-        try:
-            actor = await self._actor(owner, name, here=True)
-        except Elsewhere as other:
-            raise _taken(name) from other
-        if actor is not None:
+        # Nothing is claimed: it may be another node that makes the fork.
+        await self._nodes.fresh(owner, name)
+        is_there = await position_named(self.log, owner, name) is not None
+        if is_there or (owner, name) in self._actors or (owner, name) in self._arriving:
             raise _taken(name)
 
     def branch(self, owner: str, point: ForkPoint, command: Execute | Fork) -> None:

@@ -29,15 +29,15 @@ class RealNode(ServerProcess):
         self.name = name
         with socket.create_server(("127.0.0.1", 0)) as free:
             port = free.getsockname()[1]
-        super().__init__(
+        self.flags = [
             *(port_flag, str(port)),
             *("--cluster-etcd", ",".join(etcd.urls)),
             *("--node-id", name),
             *("--advertise-addr", f"127.0.0.1:{port}"),
             *flags,
-            port_flag=port_flag,
-            environment={"MCP_V8_CLUSTER_SECRET": secret, **environment},
-        )
+        ]
+        self.environment = {"MCP_V8_CLUSTER_SECRET": secret, **environment}
+        super().__init__(*self.flags, port_flag=port_flag, environment=self.environment)
 
 
 @contextmanager

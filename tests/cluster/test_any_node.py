@@ -1,177 +1,191 @@
-"""MCP's clients before several nodes and a balancer that knows nothing: each request arrives anywhere."""
+"""Three real nodes, without a balancer: whatever is asked of any of them is as if there were one server."""
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterator
-from pathlib import Path
+from collections.abc import AsyncIterator, Iterator
 from typing import Any
+from uuid import uuid4
 
-import etcd_server
 import httpx2
 import pytest
-import s3_server
 import trio
-from mcp import Client
-from mcp.client.sse import sse_client
-from mcp.client.streamable_http import streamable_http_client
-from nodes import RealNode, balanced, cluster
+from etcd_server import EtcdServer
+from nodes import RealNode, cluster
+from s3_server import SeaweedFS
+from trio_websocket import open_websocket_url
 
-pytestmark = pytest.mark.filterwarnings(
-    # the official client leaves generators of its HTTP library to the garbage collector
-    "ignore:Async generator 'http:ResourceWarning"
-)
-
-SECONDS = 60
-
-
-@pytest.fixture(scope="module")
-def etcd(tmp_path_factory: pytest.TempPathFactory) -> Iterator[etcd_server.EtcdServer]:
-    etcd_server.wanted()
-    server = etcd_server.EtcdServer(tmp_path_factory.mktemp("etcd"))
-    yield server
-    server.close()
+COUNT = "globalThis.n = (globalThis.n ?? 0) + 1"
 
 
 @pytest.fixture(scope="module")
 def nodes(
-    tmp_path_factory: pytest.TempPathFactory, etcd: etcd_server.EtcdServer, moto: s3_server.S3
+    etcd: EtcdServer, seaweedfs: SeaweedFS, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[list[RealNode]]:
-    """Two for all tests here but one; each test takes session names of its own."""
-    with cluster(tmp_path_factory.mktemp("nodes"), etcd, moto, port_flag="--sse-port") as nodes:
-        yield nodes
+    """Three, for all tests here."""
+    with cluster(tmp_path_factory.mktemp("cluster"), etcd, seaweedfs, ("a", "b", "c")) as made:
+        yield made
 
 
-def new_connections(**options: Any) -> httpx2.AsyncClient:
-    """A client that makes one for each request, so that each goes to another node."""
-    options.setdefault("timeout", SECONDS)
-    return httpx2.AsyncClient(limits=httpx2.Limits(max_keepalive_connections=0), trust_env=False, **options)
+class Client:
+    """Asks any node."""
+
+    def __init__(self, http: httpx2.AsyncClient, nodes: list[RealNode]) -> None:
+        self.http = http
+        self.nodes = nodes
+        self.session = f"any-{uuid4().hex[:12]}"
+
+    async def ask(self, node: int, method: str, path: str, **options: Any) -> Any:
+        """The JSON of a good answer."""
+        answer = await self.http.request(method, f"{self.nodes[node].url}{path}", **options)
+        assert answer.status_code < 300, answer.text
+        return answer.json()
+
+    async def run(self, node: int, code: str = COUNT, **fields: Any) -> Any:
+        """Code in the session."""
+        return await self.ask(
+            node, "POST", "/api/exec", json={"session": self.session, "code": code, **fields}
+        )
+
+    async def begin(self, node: int, code: str) -> str:
+        """The id of an execution that goes on."""
+        told = await self.ask(
+            node,
+            "POST",
+            "/api/exec",
+            json={"session": self.session, "code": code},
+            headers={"prefer": "respond-async"},
+        )
+        return str(told["execution_id"])
 
 
-def text(result: Any) -> str:
-    told = result.content[0].text
-    assert isinstance(told, str)
-    return told
+@pytest.fixture
+async def client(nodes: list[RealNode]) -> AsyncIterator[Client]:
+    """With a session that nobody else uses."""
+    async with httpx2.AsyncClient(trust_env=False, timeout=60) as http:
+        with trio.fail_after(100):
+            yield Client(http, nodes)
 
 
-@pytest.mark.parametrize("transport", ["http", "sse"])
-async def test_the_official_client_works_though_each_request_arrives_at_another_node(
-    nodes: list[RealNode], transport: str
+async def test_a_session_goes_on_whichever_node_is_asked(client: Client) -> None:
+    results = [(await client.run(number % 3))["result_json"] for number in range(9)]
+    assert results == list(range(1, 10))
+
+
+async def test_what_was_done_at_one_node_is_seen_at_once_at_the_others(client: Client) -> None:
+    for number in range(6):
+        done = await client.run(number % 3)
+        for node in range(3):
+            info = await client.ask(node, "GET", f"/api/sessions/{client.session}")
+            assert (info["event"], info["heap"]) == (done["event"], done["heap"])
+            events = await client.ask(node, "GET", f"/api/sessions/{client.session}/events")
+            assert [event["event"] for event in events["events"]] == list(range(done["event"] + 1))
+            found = await client.ask(node, "GET", f"/api/executions/{done['execution_id']}")
+            assert found["result_json"] == number + 1
+
+
+async def test_an_execution_is_followed_and_cancelled_through_any_node(client: Client) -> None:
+    await client.run(0)
+    for node in range(3):
+        execution = await client.begin(node, "console.log('on'); for (;;);")
+        for other in range(3):
+            output = ""
+            while output != "on\n":
+                told = await client.ask(other, "GET", f"/api/executions/{execution}")
+                output = told["output"]
+            assert told["status"] == "running"
+            listed = await client.ask(other, "GET", "/api/executions?status=running")
+            assert execution in [one["execution_id"] for one in listed["executions"]]
+            running = await client.ask(other, "GET", f"/api/sessions/{client.session}")
+            assert running["running"] == 1
+        await client.ask((node + 1) % 3, "POST", f"/api/executions/{execution}/cancel")
+        status = "running"
+        while status == "running":
+            status = (await client.ask((node + 2) % 3, "GET", f"/api/executions/{execution}"))["status"]
+        assert status == "cancelled"
+
+
+async def test_sessions_are_changed_through_any_node(client: Client) -> None:
+    await client.run(0)
+    session = f"/api/sessions/{client.session}"
+    for node in range(3):
+        state = await client.ask(node, "GET", f"{session}/state")
+        assert [one["name"] for one in state["globals"]] == ["n"]
+        fork = await client.ask(node, "POST", f"{session}/fork", json={"name": f"{client.session}-{node}"})
+        assert fork["forked_from"] == f"{client.session}@1"
+        told = await client.ask((node + 1) % 3, "PUT", f"{session}/tags", json={"tags": {"seen": str(node)}})
+        assert told["tags"]
+    for node in range(3):
+        assert (await client.ask(node, "DELETE", f"{session}-{node}"))[
+            "session"
+        ] == f"{client.session}-{node}"
+    for node in range(3):
+        answer = await client.http.get(f"{client.nodes[node].url}{session}-0")
+        assert answer.status_code == 404
+
+
+@pytest.mark.parametrize("is_named", [True, False])
+async def test_one_idempotency_key_runs_once_whichever_nodes_get_it_at_the_same_time(
+    client: Client, is_named: bool
 ) -> None:
-    lines: list[str] = []
+    fields = {"code": COUNT, "session": client.session} if is_named else {"code": COUNT}
+    headers, told = {"idempotency-key": uuid4().hex}, []
 
-    async def progress(_: float, __: float | None, message: str | None) -> None:
-        lines.append(message or "")
+    async def ask(node: int) -> None:
+        told.append(await client.ask(node, "POST", "/api/exec", json=fields, headers=headers))
 
-    with trio.fail_after(SECONDS):
-        async with balanced(nodes) as url, new_connections() as http:
-            where: Any = streamable_http_client(f"{url}/mcp", http_client=http)
-            if transport == "sse":
-                where = sse_client(
-                    f"{url}/sse", httpx_client_factory=lambda **options: new_connections(**options)
-                )
-            async with Client(where, mode="legacy") as client:
-                for count in range(1, 6):
-                    code = (
-                        "let xs = [1]" if count == 1 else "xs.push(xs.length + 1); console.log(xs.length); xs"
-                    )
-                    result = await client.call_tool(
-                        "run_js", {"code": code, "session": f"mine-{transport}"}, progress_callback=progress
-                    )
-                    assert text(result).endswith(f"[mine-{transport}@{count}]")
-                assert "=> [ 1, 2, 3, 4, 5 ]" in text(result)
-                assert {"run_js", "list_sessions"} <= {
-                    tool.name for tool in (await client.list_tools()).tools
-                }
-                assert lines[-1] == "5"
+    async with trio.open_nursery() as nursery:
+        for number in range(6):
+            nursery.start_soon(ask, number % 3)
+    assert len({(one["execution_id"], one["session"], one["result_json"]) for one in told}) == 1
+    for node in client.nodes:
+        other = await client.http.post(f"{node.url}/api/exec", json={"code": "2"}, headers=headers)
+        assert other.status_code == 422
 
 
-async def test_without_sessions_each_node_serves_for_itself(nodes: list[RealNode]) -> None:
-    with trio.fail_after(SECONDS):
-        async with balanced(nodes) as url, new_connections() as http:
-            where = streamable_http_client(f"{url}/mcp", http_client=http)
-            async with Client(where, mode="2026-07-28") as client:
-                for count in range(1, 4):
-                    arguments = {"code": "globalThis.n = (globalThis.n ?? 0) + 1", "session": "modern"}
-                    assert f"=> {count}\n[modern@{count}]" in text(
-                        await client.call_tool("run_js", arguments)
-                    )
-
-
-INITIALIZE = {
-    "jsonrpc": "2.0",
-    "id": 0,
-    "method": "initialize",
-    "params": {
-        "protocolVersion": "2025-11-25",
-        "capabilities": {},
-        "clientInfo": {"name": "by-hand", "version": "1"},
-    },
-}
-HEADERS = {"accept": "application/json, text/event-stream", "mcp-protocol-version": "2025-11-25"}
-
-
-def called(code: str, session: str, number: int = 1) -> dict[str, Any]:
-    return {
-        "jsonrpc": "2.0",
-        "id": number,
-        "method": "tools/call",
-        "params": {"name": "run_js", "arguments": {"code": code, "session": session}},
-    }
-
-
-def told(response: httpx2.Response) -> Any:
-    """The last message of an answer, which is a stream of events."""
-    data = [line.removeprefix("data: ") for line in response.text.splitlines() if line.startswith("data: {")]
-    return json.loads(data[-1])
-
-
-async def begin(http: httpx2.AsyncClient, node: RealNode) -> dict[str, str]:
-    """The headers of a session of MCP that a node has."""
-    headers = {key: value for key, value in HEADERS.items() if key == "accept"}
-    opened = await http.post(f"{node.url}/mcp", json=INITIALIZE, headers=headers)
-    name = opened.headers["mcp-session-id"]
-    assert name.startswith(f"{node.name}.")
-    headers = {**HEADERS, "mcp-session-id": name}
-    ready = {"jsonrpc": "2.0", "method": "notifications/initialized"}
-    assert (await http.post(f"{node.url}/mcp", json=ready, headers=headers)).status_code == 202
-    return headers
-
-
-async def test_a_session_can_be_resumed_and_ended_at_another_node(nodes: list[RealNode]) -> None:
-    a, b = nodes
-    with trio.fail_after(SECONDS):
-        async with new_connections() as http:
-            mine = await begin(http, a)
-            first = await http.post(f"{b.url}/mcp", json=called("40 + 2", "resumed"), headers=mine)
-            assert "=> 42" in json.dumps(told(first))
-            event = next(line for line in first.text.splitlines() if line.startswith("id: "))
-            again = {**mine, "last-event-id": event.removeprefix("id: ")}
-            resumed = await http.get(f"{b.url}/mcp", headers=again)
-            assert told(resumed) == told(first)
-            async with http.stream("GET", f"{b.url}/mcp", headers=mine) as stream:
-                assert stream.status_code == 200
-            assert (await http.delete(f"{b.url}/mcp", headers=mine)).status_code == 200
-            for node in nodes:
-                gone = await http.post(f"{node.url}/mcp", json=called("1", "resumed"), headers=mine)
-                assert (gone.status_code, gone.json()["error"]["data"]["code"]) == (404, "not_found")
-
-
-async def test_the_client_of_a_node_that_died_is_told_404_starts_again_and_finds_its_javascript_session(
-    tmp_path: Path, etcd: etcd_server.EtcdServer, moto: s3_server.S3
+async def test_a_name_is_given_to_one_session_whichever_nodes_begin_it_at_the_same_time(
+    client: Client,
 ) -> None:
-    with cluster(tmp_path, etcd, moto) as (a, b), trio.fail_after(SECONDS):
-        async with new_connections() as http:
-            mine = await begin(http, a)
-            first = await http.post(f"{b.url}/mcp", json=called("var kept = 7", "survives"), headers=mine)
-            assert "survives@1" in json.dumps(told(first))
-            a.process.kill()
-            statuses = []
-            while 404 not in statuses:
-                answer = await http.post(f"{b.url}/mcp", json=called("kept", "survives", 2), headers=mine)
-                statuses.append(answer.status_code)
-                await trio.sleep(0.1)
-            assert set(statuses) <= {404, 503}
-            anew = await begin(http, b)
-            found = await http.post(f"{b.url}/mcp", json=called("kept * 6", "survives", 3), headers=anew)
-            assert "=> 42" in json.dumps(told(found))
+    told = []
+
+    async def ask(node: int) -> None:
+        told.append(await client.run(node))
+
+    async with trio.open_nursery() as nursery:
+        for number in range(12):
+            nursery.start_soon(ask, number % 3)
+    assert sorted(one["result_json"] for one in told) == list(range(1, 13))
+    assert sum(one["created"] for one in told) == 1
+
+
+async def test_who_follows_a_session_hears_of_it_at_any_node(client: Client) -> None:
+    await client.run(0)
+    for node in range(3):
+        url = f"{client.nodes[node].url}/api/sessions/{client.session}/stream".replace("http", "ws")
+        async with open_websocket_url(url) as stream:
+            done = await client.run((node + 1) % 3, "console.log('told'); 7")
+            heard = ""
+            while f'"event":{done["event"]}' not in heard.replace(" ", ""):
+                heard += await stream.get_message()
+            assert "told" in heard
+
+
+async def test_a_session_is_moved_to_the_node_that_is_named(client: Client) -> None:
+    await client.run(0)
+    for number, node in enumerate(client.nodes):
+        moved = await client.ask(
+            (number + 1) % 3, "POST", "/api/cluster/move", json={"session": client.session, "node": node.name}
+        )
+        assert moved["node"] == node.name
+        assert (await client.run((number + 2) % 3))["result_json"] == number + 2
+
+
+async def test_each_node_says_how_the_cluster_is(client: Client) -> None:
+    for number in range(3):
+        told = await client.ask(number, "GET", "/api/cluster")
+        assert told["node"] == client.nodes[number].name
+        assert [node["node"] for node in told["nodes"]] == [node.name for node in client.nodes]
+        assert {node["state"] for node in told["nodes"]} == {"serving"}
+        assert told["leader"] in [node.name for node in client.nodes]
+        assert told["etcd"][0]["error"] is None
+        text = (await client.http.get(f"{client.nodes[number].url}/metrics")).text
+        assert "mcp_v8_cluster_members 3.0" in text

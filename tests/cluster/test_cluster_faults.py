@@ -15,9 +15,9 @@ from typing import Any
 
 import pytest
 import trio
+from clusters import Cluster, Node, cluster_of
 from etcd_server import EtcdServer
 from loads import Load
-from clusters import Cluster, Node, cluster_of
 from s3_server import SeaweedFS
 
 CLIENTS = 6
