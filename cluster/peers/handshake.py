@@ -27,7 +27,8 @@ HANDSHAKE_SECONDS: Final = 3.0
 _NONCE_BYTES: Final = 32
 _TOO_SLOW: Final = f"the introduction took more than {HANDSHAKE_SECONDS:g} s"
 
-_Name = Annotated[str, Meta(max_length=256)]
+_Name = Annotated[str, Meta(pattern=r"\A[A-Za-z0-9._-]{1,64}\Z")]
+"""As the command line takes them: a stranger's go into sentences, and into the log."""
 _Bytes32 = Annotated[bytes, Meta(min_length=_NONCE_BYTES, max_length=_NONCE_BYTES)]
 
 T = TypeVar("T")
@@ -46,7 +47,7 @@ class Passport:
     secret: bytes = field(repr=False)
 
 
-class _Hello(Struct, array_like=True, frozen=True):
+class Hello(Struct, array_like=True, frozen=True):
     """From the node that connects. Other versions have the first field in the same place."""
 
     version: int
@@ -57,13 +58,13 @@ class _Hello(Struct, array_like=True, frozen=True):
     nonce: _Bytes32
 
 
-class _Welcome(Struct, array_like=True, frozen=True):
+class Welcome(Struct, array_like=True, frozen=True):
     """The answer."""
 
     nonce: _Bytes32
 
 
-class _Proof(Struct, array_like=True, frozen=True):
+class Proof(Struct, array_like=True, frozen=True):
     """From the node that connects, then from the other."""
 
     mac: _Bytes32
@@ -71,11 +72,11 @@ class _Proof(Struct, array_like=True, frozen=True):
 
 async def introduce(wire: Wire, passport: Passport, node: str) -> None:
     """Make sure, having connected, that ``node`` is there. Raises Refused, and Closed."""
-    hello = _Hello(VERSION, passport.cluster, passport.node, node, secrets.token_bytes(_NONCE_BYTES))
+    hello = Hello(VERSION, passport.cluster, passport.node, node, secrets.token_bytes(_NONCE_BYTES))
     try:
         with trio.fail_after(HANDSHAKE_SECONDS):
             await wire.send(msgspec.msgpack.encode(hello))
-            welcome = _read(await wire.receive(), _Welcome)
+            welcome = _read(await wire.receive(), Welcome)
             await wire.send(msgspec.msgpack.encode(_proof(passport.secret, "connects", hello, welcome)))
             _check(passport.secret, "accepts", hello, welcome, await wire.receive())
     except trio.TooSlowError:
@@ -88,7 +89,7 @@ async def admit(wire: Wire, passport: Passport) -> str:
         with trio.fail_after(HANDSHAKE_SECONDS):
             hello = _first(await wire.receive())
             _suits(hello, passport)
-            welcome = _Welcome(secrets.token_bytes(_NONCE_BYTES))
+            welcome = Welcome(secrets.token_bytes(_NONCE_BYTES))
             await wire.send(msgspec.msgpack.encode(welcome))
             _check(passport.secret, "connects", hello, welcome, await wire.receive())
             await wire.send(msgspec.msgpack.encode(_proof(passport.secret, "accepts", hello, welcome)))
@@ -97,21 +98,21 @@ async def admit(wire: Wire, passport: Passport) -> str:
     return hello.node
 
 
-def _first(message: bytes) -> _Hello:
+def _first(message: bytes) -> Hello:
     try:
         version = msgspec.msgpack.decode(message, type=_Version).version
     except msgspec.DecodeError:
         version = VERSION  # it is nothing that a node says
     if version != VERSION:
         raise Refused(f"this node speaks version {VERSION} of the nodes' protocol, not {version}")
-    return _read(message, _Hello)
+    return _read(message, Hello)
 
 
 class _Version(Struct, array_like=True, frozen=True):
     version: Annotated[int, Meta(ge=0, lt=1 << 31)]
 
 
-def _suits(hello: _Hello, passport: Passport) -> None:
+def _suits(hello: Hello, passport: Passport) -> None:
     if hello.cluster != passport.cluster:
         raise Refused(f"this node is of the cluster {passport.cluster[:32]}, not of {hello.cluster[:32]}")
     if hello.wanted != passport.node:
@@ -127,12 +128,12 @@ def _read(message: bytes, kind: type[T]) -> T:
         raise Refused("that is not how a node of the cluster introduces itself") from None
 
 
-def _proof(secret: bytes, side: str, hello: _Hello, welcome: _Welcome) -> _Proof:
-    return _Proof(
+def _proof(secret: bytes, side: str, hello: Hello, welcome: Welcome) -> Proof:
+    return Proof(
         hmac.digest(secret, msgspec.msgpack.encode(("mcp-v8 peers", side, hello, welcome)), "sha256")
     )
 
 
-def _check(secret: bytes, side: str, hello: _Hello, welcome: _Welcome, message: bytes) -> None:
-    if not hmac.compare_digest(_read(message, _Proof).mac, _proof(secret, side, hello, welcome).mac):
+def _check(secret: bytes, side: str, hello: Hello, welcome: Welcome, message: bytes) -> None:
+    if not hmac.compare_digest(_read(message, Proof).mac, _proof(secret, side, hello, welcome).mac):
         raise Refused("the secret of the cluster is another one there")

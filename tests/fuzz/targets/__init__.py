@@ -34,6 +34,8 @@ NAMES: Final = {
     "configurations": "configurations",
     "connections": "connections",
     "conversations": "conversations",
+    "calls": "nodes",
+    "introductions": "nodes",
 }
 """The targets, and the modules that they are in."""
 
