@@ -74,6 +74,9 @@ class StubEngine:
         self._refuse()
         return self._execution()
 
+    async def promise(self, execution: Execution) -> None:
+        """It is known wherever there is somebody to ask."""
+
     async def execution(self, _owner: str, execution_id: str) -> Execution:
         """One that is over, or was not recorded."""
         execution_id.encode()
