@@ -14,6 +14,7 @@ from cli.logs import QUEUE_RECORDS
 from cli.options import GROUPS, SETTINGS
 from cli.repl import completion, keyboard, script
 from cli.report import text, views
+from cluster.peers import client, door, flow, frames, handshake, line, serving
 from engine import (
     admission,
     checkpointer,
@@ -49,7 +50,7 @@ from transports.rest.details import MAX_READINGS
 LIMITS = ROOT / "docs" / "limits.md"
 TABLES = [
     f"limit of {what}"
-    for what in ("an execution", "a session", "the store", "the server", "a report", "a command")
+    for what in ("an execution", "a session", "the store", "the server", "a cluster", "a report", "a command")
 ]
 KIB, MIB = 1 << 10, 1 << 20
 FIXED = {
@@ -124,6 +125,13 @@ FIXED = {
     "time that it may be idle": keptworkers.IDLE_SECONDS,
     "time for a new context": keptworkers.RENEW_SECONDS,
     "log lines that wait for a slow reader of stderr": QUEUE_RECORDS,
+    "calls that one node has under way at another": serving.MAX_CALLS,
+    "one message of a call": frames.MAX_PAYLOAD,
+    "what of a call waits unread, in one direction": flow.WINDOW,
+    "time for a connection to another node": client.CONNECT_SECONDS,
+    "time for both to prove that they know the secret": handshake.HANDSHAKE_SECONDS,
+    "connections at once that have not proved it yet": door.MAX_STRANGERS,
+    "silence of a node on its connection": line.SILENT_SECONDS,
     "its events": report.MAX_EVENTS,
     "characters of each of their texts": text.MOST_CHARS,
     "lines of each": text.MOST_LINES,
