@@ -33,7 +33,10 @@ def settings(answer_seconds: float) -> Settings:
     """No proxies and passwords of the environment; the authorities of the system, or of SSL_CERT_FILE."""
     return Settings(
         timeout=httpx2.Timeout(answer_seconds, connect=min(answer_seconds, CONNECT_SECONDS)),
-        limits=httpx2.Limits(max_connections=_CONNECTIONS, max_keepalive_connections=_CONNECTIONS),
+        # Kept however long nothing is asked: a new one may wait for a name server, in a thread for long.
+        limits=httpx2.Limits(
+            max_connections=_CONNECTIONS, max_keepalive_connections=_CONNECTIONS, keepalive_expiry=None
+        ),
         trust_env=False,
         verify=ssl.create_default_context(),
     )

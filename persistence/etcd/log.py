@@ -69,6 +69,10 @@ async def open_etcd_log(
         revision, sizes = await bringing.whole()
         leases = KeyLeases(etcd)
         shipping = Shipping(blocking, prefix, objects, index.path, fences, leases.current)
+        try:
+            await trio.to_thread.run_sync(shipping.connect)
+        except EtcdError as failed:
+            raise StoreError(str(failed)) from failed
         log = EtcdEventLog(bringing, shipping, applied, revision, sizes)
         async with log.running(), trio.open_nursery() as nursery:
             await nursery.start(leases.run)

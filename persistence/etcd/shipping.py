@@ -65,6 +65,13 @@ class Shipping:
         self._digest = markers.NOTHING
         """Of the last batch."""
 
+    def connect(self) -> None:
+        """Have a connection before the first batch comes, which may be when name servers are lost.
+
+        Blocks. Raises EtcdError.
+        """
+        self._etcd.get(archived.key(self._prefix))
+
     def ship(self, db: sqlite3.Connection, written: Sequence[Append], patience: Patience) -> None:
         """See ``Elsewhere``. Raises NodeFenced if this node is no member any more."""
         made = told(written)

@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from persistence.etcd import connections
 from persistence.etcd.endpoints import Call, Came, Endpoints, Lost, Sending, parse
 from persistence.etcd.failures import (
     Compacted,
@@ -200,6 +201,10 @@ def test_other_urls_are_refused_without_showing_what_may_be_secret(text: str) ->
         parse(text)
     assert "hidden" not in str(refused.value)
     assert refused.value.__cause__ is None
+
+
+def test_a_connection_is_kept_however_long_nothing_is_asked() -> None:
+    assert connections.settings(1.0)["limits"].keepalive_expiry is None
 
 
 def test_members_have_the_same_users() -> None:
