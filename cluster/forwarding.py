@@ -88,7 +88,14 @@ class Forwarding:
         """Of executions whose ids clients are to be told: set when they are taken, or over."""
 
     def forward(self, command: Command, owner: str, name: str | None) -> None:
-        """See ``engine.nodes.Nodes``."""
+        """See ``engine.nodes.Nodes``.
+
+        What another node asked for goes back to it: passed on from here it could come to that one again, which
+        would wait for itself.
+        """
+        if isinstance(command, Execute) and command.execution.is_for_another:
+            command.fail(Elsewhere("the session went to another node before this was begun: try again"))
+            return
         _subject(command).is_elsewhere = True
         self._nursery.start_soon(self._forward, command, owner, name)
 
@@ -117,6 +124,7 @@ class Forwarding:
                         ) from failed
                     if isinstance(failed, NodeLost) and _subject(command) in self._sent:
                         raise NodeLost(LOST) from failed
+                    self._sent.discard(_subject(command))
                 else:
                     return
                 await trio.sleep(PAUSE_SECONDS)

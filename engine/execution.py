@@ -117,6 +117,8 @@ class Execution:
         self.failure: Exception | None = None
         self.is_elsewhere = False
         """Whether another node carries it out, which counts it."""
+        self.is_for_another = False
+        """Whether another node accepted it, and asked this one for it."""
         self.console: list[Line] = []
         """Console so far; provisional until there is a report."""
         self.timings = Timings()

@@ -573,6 +573,7 @@ class Supervisor:
             request_hash=submission.request_hash,
             when_done=self._when_done,
         )
+        execution.is_for_another = forwarded is not None
         execution.size = len(submission.code) + len(submission.input or "")
         self._admission.take(execution)
         try:

@@ -24,6 +24,7 @@ STATUS: dict[type[errors.EngineError], int] = {
     errors.TooManySessions: 409,
     errors.Busy: 429,
     errors.Unavailable: 503,
+    errors.Elsewhere: 503,
     errors.StoreFailed: 503,
     errors.StoreFull: 507,
     errors.WorkerFailed: 503,
