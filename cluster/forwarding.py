@@ -90,8 +90,8 @@ class Forwarding:
     def forward(self, command: Command, owner: str, name: str | None) -> None:
         """See ``engine.nodes.Nodes``.
 
-        What another node asked for goes back to it: passed on from here it could come to that one again, which
-        would wait for itself.
+        What another node asked for goes back to it: passed on from here it could come to that one again,
+        which would wait for itself.
         """
         if isinstance(command, Execute) and command.execution.is_for_another:
             command.fail(Elsewhere("the session went to another node before this was begun: try again"))
