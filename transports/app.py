@@ -117,15 +117,16 @@ async def serve(
     app.asgi_app = gate if node is None else PeersFirst(node, gate)  # type: ignore[method-assign]
     drained = trio.Event()
     async with trio.open_nursery() as nursery:
-        async with mcp.run(), streams.run(), AsyncExitStack() as for_others:
-            if node is not None:
+        async with AsyncExitStack() as for_others:
+            if node is not None:  # first, so that what others asked is answered when MCP ends
                 await for_others.enter_async_context(node.serving_others(front))
-            config = hypercorn_trio.ServerConfig()
-            config.max_connections = settings.connections
-            await nursery.start(hypercorn_trio.serve, app, config, listeners, drained)
-            started()
-            await stop.wait()
-            if node is not None:
-                await node.drain(settings.drain_seconds)
-            await engine.drain(settings.drain_seconds)
+            async with mcp.run(), streams.run():
+                config = hypercorn_trio.ServerConfig()
+                config.max_connections = settings.connections
+                await nursery.start(hypercorn_trio.serve, app, config, listeners, drained)
+                started()
+                await stop.wait()
+                if node is not None:
+                    await node.drain(settings.drain_seconds)
+                await engine.drain(settings.drain_seconds)
         drained.set()
