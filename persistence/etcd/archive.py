@@ -25,9 +25,10 @@ from persistence.changes import Came, Entry
 from persistence.etcd import archived, batches
 from persistence.etcd.archived import KEPT_WRITERS, Archived
 from persistence.etcd.bringing import Bringing
-from persistence.etcd.failures import EtcdError
+from persistence.etcd.failures import EtcdError, NoSpace
 from persistence.etcd.fences import Fence
 from persistence.etcd.requests import KeyValue, created, delete, get, put
+from persistence.etcd.space import Space
 from persistence.s3 import index, indexed, segments
 from persistence.s3.compaction import Compaction
 from persistence.s3.imports import Sending
@@ -50,8 +51,6 @@ MAX_BATCH_BYTES = 4 << 20
 """A batch in S3 ends with the batch of a node that brings it to this."""
 MAX_WRITERS = 50
 """Whose batches are deleted in one transaction."""
-FORGET_SECONDS = 60.0
-"""etcd keeps so long what was deleted, for watches that are behind."""
 TAILS_EVERY_SECONDS = 600.0
 TAILS_GRACE = timedelta(days=1)
 """What was too large for etcd stays so long in S3 at least: longer than an append waits for etcd."""
@@ -93,6 +92,7 @@ class Archive:
         sending: Sending,
         used_bytes: Callable[[], int],
         until_due: Callable[[], Awaitable[None]],
+        space: Space,
     ) -> None:
         self._bringing = bringing
         self._etcd = bringing.etcd
@@ -101,6 +101,7 @@ class Archive:
         self._sending = sending
         self._used_bytes = used_bytes
         self._until_due = until_due
+        self._space = space
         self._thread = trio.CapacityLimiter(1)
         self.loose_batches = 0
         """How many are in no segment yet, while this node leads."""
@@ -113,6 +114,11 @@ class Archive:
 
     async def run(self, leader: Fence) -> NoReturn:
         """Lead until that is cancelled; what fails is logged once, and tried again."""
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(self._space.keep_small)
+            await self._try(leader)
+
+    async def _try(self, leader: Fence) -> NoReturn:
         told = ""
         while True:
             try:
@@ -173,18 +179,12 @@ class Archive:
 
     async def _lead(self, leader: Fence, led: _Led, upkeep: Upkeep) -> NoReturn:
         collected = time.monotonic()
-        passed: list[tuple[float, int]] = []
-        """When which revision was the newest."""
         while True:
-            passed.append((time.monotonic(), await self._move(leader, led)))
+            await self._move(leader, led)
             while await upkeep.work(led.journal.position):
                 pass
             self.loose_batches = led.journal.position.number - upkeep.compaction.manifest.end.number
             now = time.monotonic()
-            old = [revision for at, revision in passed if at < now - FORGET_SECONDS]
-            if old:
-                await self._etcd.compact(old[-1])
-                del passed[: len(old)]
             if collected < now - TAILS_EVERY_SECONDS:
                 await self._collect_tails()
                 collected = now
@@ -192,8 +192,8 @@ class Archive:
             with trio.move_on_after(EVERY_SECONDS - LEAST_SECONDS):
                 await self._until_due()
 
-    async def _move(self, leader: Fence, led: _Led) -> int:
-        """Move all that is in etcd; the revision of which that was. Raises NotLeader."""
+    async def _move(self, leader: Fence, led: _Led) -> None:
+        """Move all that is in etcd now. Raises NotLeader."""
         revision = await self._bringing.now()
         some: list[KeyValue] = []
         size = 0
@@ -207,7 +207,6 @@ class Archive:
                 some, size, writers = [], 0, set()
         if some:
             await self._archive(leader, led, some)
-        return revision
 
     async def _archive(self, leader: Fence, led: _Led, some: Sequence[KeyValue]) -> None:
         """Put batches into S3, say so, and delete them."""
@@ -215,17 +214,16 @@ class Archive:
         assert led.journal.holder is not None, "it was taken over"
         known = Archived(led.journal.position, led.journal.holder, led.writers)
         last = dict(batches.place(self._prefix, item.key) for item in some)
-        answer = await self._etcd.transact(
-            [created(leader.key, leader.revision)],
-            [
-                put(archived.key(self._prefix), archived.encode(known)),
-                *(
-                    delete(batches.key(self._prefix, one, 0), batches.key(self._prefix, one, number + 1))
-                    for one, number in last.items()
-                ),
-            ],
-            again=True,
-        )
+        leads = [created(leader.key, leader.revision)]
+        said = put(archived.key(self._prefix), archived.encode(known))
+        moved = [
+            delete(batches.key(self._prefix, one, 0), batches.key(self._prefix, one, number + 1))
+            for one, number in last.items()
+        ]
+        try:
+            answer = await self._etcd.transact(leads, [said, *moved], again=True)
+        except NoSpace:  # it deletes all the same; what is in S3 says that it is there
+            answer = await self._etcd.transact(leads, moved, again=True)
         if not answer.succeeded:
             raise NotLeader
 

@@ -15,6 +15,7 @@ from msgspec import Struct
 
 from persistence.etcd.failures import (
     EtcdError,
+    NoSpace,
     NotTaken,
     Refused,
     Stale,
@@ -127,7 +128,7 @@ class Endpoints:
         for endpoint in self.in_turn():
             try:
                 return (yield from self.at(endpoint, call))
-            except Refused as error:
+            except (Refused, NoSpace) as error:
                 if failed is None or isinstance(failed, NotTaken):
                     raise
                 # An attempt before may have been done: that it was not this time says nothing of that.

@@ -19,10 +19,6 @@ class Refused(EtcdError):
     """etcd said no, and will again: what was to be written was not."""
 
 
-class NoSpace(Refused):
-    """etcd has reached its quota: it writes nothing and grants no leases, but reads and deletes."""
-
-
 class LeaseGone(Refused):
     """The lease is over: what was bound to it is deleted."""
 
@@ -36,6 +32,13 @@ class Unanswered(EtcdError):
 
 class NotTaken(Unanswered):
     """As Unanswered, but what was to be written was certainly not."""
+
+
+class NoSpace(Unanswered):
+    """etcd has reached its quota: it writes nothing and grants no leases, but reads and deletes.
+
+    The request that reaches the quota gets this answer too, and is carried out: see ``apply.go`` there.
+    """
 
 
 class Stale(NotTaken):

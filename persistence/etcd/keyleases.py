@@ -38,13 +38,16 @@ class KeyLeases:
 
     async def run(self, task_status: trio.TaskStatus[None]) -> None:
         """Take one lease after the other, for ever; started once the first was tried."""
+        told = ""
         while True:
             sent = time.monotonic()
             try:
                 self._lease = await self._etcd.grant(TTL_SECONDS), sent + TTL_SECONDS - LEAST_SECONDS
-                pause = RENEW_SECONDS
+                pause, told = RENEW_SECONDS, ""
             except EtcdError as failed:
-                _log.warning("no lease for idempotency keys: %s", failed)
+                if str(failed) != told:
+                    told = str(failed)
+                    _log.warning("no lease for idempotency keys: %s", told)
                 pause = RETRY_SECONDS
             if task_status is not trio.TASK_STATUS_IGNORED:
                 task_status.started()

@@ -21,6 +21,7 @@ import trio
 
 from engine.chain import Record
 from engine.errors import StoreCorrupt, StoreError
+from engine.events import Created, Forked
 from persistence import folders
 from persistence.appends import Append, Arrival
 from persistence.etcd import archived, batches
@@ -33,12 +34,15 @@ from persistence.etcd.fences import Fence, Fences
 from persistence.etcd.keyleases import KeyLeases
 from persistence.etcd.requests import Changes, Event, KeyValue
 from persistence.etcd.shipping import Shipping
+from persistence.etcd.space import Space
 from persistence.eventlog import Purged
 from persistence.lock import own
 from persistence.s3.index import Index
 from persistence.s3.indexed import IndexedLog
 from persistence.s3.objects import Objects
 
+QUOTA_BYTES = 2 << 30
+"""What etcd takes where it is not told otherwise."""
 DUE_BYTES = 16 << 20
 DUE_BATCHES = 5_000
 """Once so much is in etcd, it is moved to S3 at once."""
@@ -55,12 +59,14 @@ async def open_etcd_log(
     directory: Path,
     fences: Fences,
     applied: Callable[[Sequence[Record]], object],
+    quota: int = QUOTA_BYTES,
 ) -> AsyncIterator[EtcdEventLog]:
     """The log of the cluster below ``prefix`` in etcd and among ``objects``, with its index in ``directory``.
 
     It is brought to the end first; ``applied`` hears, in the Trio run, of the records of others that came
-    after. Raises StoreLocked if another process uses the directory, or the log is another cluster's;
-    StoreCorrupt or StoreError if the log cannot be used, OSError if the directory cannot.
+    after. ``quota``: bytes that etcd may take. Raises StoreLocked if another process uses the directory, or
+    the log is another cluster's; StoreCorrupt or StoreError if the log cannot be used, OSError if the
+    directory cannot.
     """
     await trio.to_thread.run_sync(folders.make, directory)
     with own(directory):
@@ -68,14 +74,16 @@ async def open_etcd_log(
         bringing = Bringing(etcd, prefix, objects, index)
         revision, sizes = await bringing.whole()
         leases = KeyLeases(etcd)
-        shipping = Shipping(blocking, prefix, objects, index.path, fences, leases.current)
+        space = Space(etcd, quota)
+        shipping = Shipping(blocking, prefix, objects, index.path, fences, leases.current, space)
         try:
             await trio.to_thread.run_sync(shipping.connect)
         except EtcdError as failed:
             raise StoreError(str(failed)) from failed
-        log = EtcdEventLog(bringing, shipping, applied, revision, sizes)
+        log = EtcdEventLog(bringing, shipping, applied, space, revision, sizes)
         async with log.running(), trio.open_nursery() as nursery:
             await nursery.start(leases.run)
+            nursery.start_soon(space.run)
             yield log
             nursery.cancel_scope.cancel()
 
@@ -88,17 +96,19 @@ class EtcdEventLog(IndexedLog):
         bringing: Bringing,
         shipping: Shipping,
         applied: Callable[[Sequence[Record]], object],
+        space: Space,
         revision: int,
         sizes: dict[bytes, int],
     ) -> None:
         super().__init__(bringing.index.path, shipping, bringing.objects)
         self._bringing = bringing
         self._applied = applied
+        self.space = space
         self._shipping = shipping
         self.writer = shipping.writer
+        """Names this life of the node among those that write."""
         self.archived: int | None = None
         """Number of the last batch in S3, once this node has seen one come there."""
-        """Names this life of the node among those that write."""
         self.watch_from = revision + 1
         """Where the watch of the cluster has to begin."""
         self._taken = revision
@@ -111,7 +121,7 @@ class EtcdEventLog(IndexedLog):
         self.tail_bytes = sum(sizes.values())
         """Of all of them."""
         self._archive = Archive(
-            bringing, self._put_imports, lambda: self.used_bytes, self._until_there_is_much
+            bringing, self._put_imports, lambda: self.used_bytes, self._until_there_is_much, space
         )
 
     @property
@@ -137,6 +147,12 @@ class EtcdEventLog(IndexedLog):
     async def archive(self, leader: Fence) -> NoReturn:
         """Move the log from etcd to S3, under that fence, until it is cancelled: another node leads then."""
         await self._archive.run(leader)
+
+    async def append(self, records: Sequence[Record]) -> None:
+        """See ``EventLog``. Raises StoreFull for a new session where etcd has little room."""
+        if records and isinstance(records[0].event, Created | Forked):
+            self.space.check_session()
+        await super().append(records)
 
     async def purge(self, session: str, before: int) -> Purged:
         """See ``EventLog``."""
@@ -196,7 +212,7 @@ class EtcdEventLog(IndexedLog):
 
     async def _until_there_is_much(self) -> None:
         """Wait until there is so much in etcd that it is to be moved."""
-        while self.tail_bytes < DUE_BYTES and self.tail_batches < DUE_BATCHES:
+        while self.tail_bytes < DUE_BYTES and self.tail_batches < DUE_BATCHES and not self.space.is_tight:
             await self._moved.wait()
 
     def _is_own(self, item: KeyValue) -> bool:

@@ -79,6 +79,11 @@ class Status(Struct, frozen=True):
     errors: tuple[str, ...]
     """Such as ``memberID:… alarm:NOSPACE``."""
 
+    @property
+    def is_leader(self) -> bool:
+        """Whether it leads the others."""
+        return self.leader == self.member
+
 
 def created(key: bytes, revision: int) -> Compare:
     """The key exists since that revision; 0: it does not exist."""

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from contextlib import closing
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager, closing
 from pathlib import Path
 
 import trio
@@ -14,7 +14,7 @@ from engine.chain import Record
 from persistence.etcd.blocking import BlockingEtcd
 from persistence.etcd.client import Etcd
 from persistence.etcd.fences import Fence
-from persistence.etcd.log import EtcdEventLog, open_etcd_log
+from persistence.etcd.log import QUOTA_BYTES, EtcdEventLog, open_etcd_log
 from persistence.etcd.requests import created, delete, put
 from persistence.s3.objects import Objects
 from persistence.schema import DATABASE_NAME
@@ -125,6 +125,7 @@ class Cluster:
         self._objects = objects
         self._nursery = nursery
         self.folder = folder
+        self.quota = QUOTA_BYTES
 
     async def join(self, name: str, *, writer_urls: Sequence[str] = (), follows: bool = True) -> Node:
         """A node that begins, with the index that it has by that name."""
@@ -146,7 +147,14 @@ class Cluster:
         applied: list[Record] = []
         with closing(BlockingEtcd(writer_urls, answer_seconds=1.0)) as blocking:
             async with open_etcd_log(
-                self.etcd, blocking, self.prefix, self._objects, self.folder / name, fences, applied.extend
+                self.etcd,
+                blocking,
+                self.prefix,
+                self._objects,
+                self.folder / name,
+                fences,
+                applied.extend,
+                self.quota,
             ) as log:
                 node = Node(self.etcd, self.prefix, name, fences, log)
                 node.applied = applied
@@ -157,3 +165,13 @@ class Cluster:
                         await node.follow()
                     await trio.sleep_forever()
         node.left.set()
+
+
+@asynccontextmanager
+async def clustered(
+    urls: Sequence[str], prefix: bytes, objects: Objects, folder: Path
+) -> AsyncIterator[Cluster]:
+    """One whose nodes have their indexes in a folder; they end with the block."""
+    async with Etcd(urls) as client, trio.open_nursery() as nursery:
+        yield Cluster(client, urls, prefix, objects, nursery, folder)
+        nursery.cancel_scope.cancel()

@@ -6,6 +6,9 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 
 import pytest
+from bucket import Bucket
+from cluster_logs import Cluster, clustered
+from etcd_server import EtcdServer
 from log_samples import Stranger
 from s3_memory import MemoryObjects
 
@@ -42,3 +45,15 @@ def stranger(directory: Path) -> Stranger:
             db.execute("ROLLBACK")
 
     return holds
+
+
+@pytest.fixture
+def bucket() -> Bucket:
+    return Bucket()
+
+
+@pytest.fixture
+async def cluster(etcd: EtcdServer, prefix: bytes, bucket: Bucket, tmp_path: Path) -> AsyncIterator[Cluster]:
+    """Nodes that share an etcd and a bucket, of which none is there yet."""
+    async with clustered(etcd.urls, prefix, bucket, tmp_path) as cluster:
+        yield cluster

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 import trio
 from bucket import Bucket
-from cluster_logs import SECONDS, Cluster, Node
+from cluster_logs import SECONDS, Cluster, Node, clustered
 from etcd_server import EtcdServer
 from log_samples import History, collect
 from s3_memory import Operation
@@ -20,25 +20,11 @@ from engine.errors import StoreLocked
 from persistence.changes import Came
 from persistence.etcd import archive, batches, log
 from persistence.etcd.blocking import BlockingEtcd
-from persistence.etcd.client import Etcd
 from persistence.etcd.requests import delete
 from persistence.s3 import compaction, journal, segments
 from persistence.s3.index import Index
 from persistence.s3.journal import Journal
 from persistence.s3.log import open_s3_index, open_s3_log
-
-
-@pytest.fixture
-def bucket() -> Bucket:
-    return Bucket()
-
-
-@pytest.fixture
-async def cluster(
-    etcd: EtcdServer, prefix: bytes, bucket: Bucket, nursery: trio.Nursery, tmp_path: Path
-) -> AsyncIterator[Cluster]:
-    async with Etcd(etcd.urls) as client:
-        yield Cluster(client, etcd.urls, prefix, bucket, nursery, tmp_path)
 
 
 @pytest.fixture(autouse=True)
@@ -178,16 +164,14 @@ async def test_while_the_bucket_fails_the_log_goes_on_in_etcd(
 
 
 async def test_a_single_server_and_another_cluster_are_refused_the_store_of_a_cluster(
-    cluster: Cluster, bucket: Bucket, etcd: EtcdServer, nursery: trio.Nursery, tmp_path: Path
+    cluster: Cluster, bucket: Bucket, etcd: EtcdServer, tmp_path: Path
 ) -> None:
     await cluster.join("a")
     before = dict(bucket.stored)
     with pytest.raises(StoreLocked, match=r"is that of the cluster .* as a node of it"):
         async with open_s3_log(bucket, tmp_path / "single"):
             pass
-    other = Cluster(cluster.etcd, etcd.urls, b"/other/", bucket, nursery, tmp_path)
-    async with trio.open_nursery() as theirs:
-        other._nursery = theirs
+    async with clustered(etcd.urls, b"/other/", bucket, tmp_path) as other:
         with pytest.raises(StoreLocked, match="is that of the cluster"):
             await other.join("b")
     assert bucket.stored == before

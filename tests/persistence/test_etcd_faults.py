@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import secrets
 import sqlite3
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 
@@ -18,22 +18,8 @@ from s3_proxy import DROPPED, DROPPED_AFTER, Fault, Proxy, at_random, proxied, s
 
 from engine.errors import NodeFenced, NotOwner, StoreCorrupt, StoreFailed
 from persistence.etcd import batches, shipping
-from persistence.etcd.client import Etcd
 from persistence.etcd.requests import delete, put
 from persistence.schema import DATABASE_NAME
-
-
-@pytest.fixture
-def bucket() -> Bucket:
-    return Bucket()
-
-
-@pytest.fixture
-async def cluster(
-    etcd: EtcdServer, prefix: bytes, bucket: Bucket, nursery: trio.Nursery, tmp_path: Path
-) -> AsyncIterator[Cluster]:
-    async with Etcd(etcd.urls) as client:
-        yield Cluster(client, etcd.urls, prefix, bucket, nursery, tmp_path)
 
 
 @pytest.fixture

@@ -2,32 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
-from pathlib import Path
 from random import Random
 
 import pytest
 import trio
 from bucket import Bucket
 from cluster_logs import Cluster
-from etcd_server import EtcdServer
 from log_samples import History, checkpoint_of, collect, every_kind
 
 from engine.errors import AppendConflict, NodeFenced, NotOwner
-from persistence.etcd.client import Etcd
-
-
-@pytest.fixture
-def bucket() -> Bucket:
-    return Bucket()
-
-
-@pytest.fixture
-async def cluster(
-    etcd: EtcdServer, prefix: bytes, bucket: Bucket, nursery: trio.Nursery, tmp_path: Path
-) -> AsyncIterator[Cluster]:
-    async with Etcd(etcd.urls) as client:
-        yield Cluster(client, etcd.urls, prefix, bucket, nursery, tmp_path)
 
 
 async def test_what_one_node_appends_is_on_all_others(cluster: Cluster) -> None:
