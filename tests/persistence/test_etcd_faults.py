@@ -129,12 +129,12 @@ async def test_whatever_answers_are_lost_all_that_was_answered_for_is_on_every_n
     print(f"seed {seed}")  # noqa: T201 (shown where it fails)
     histories = {f"{name}{n}": History(f"{name}{n}") for name in "ab" for n in range(4)}
     with proxied(etcd.urls[0]) as one, proxied(etcd.urls[0]) as other:
-        one.keep_failing(at_random(seed, 0.3))
-        other.keep_failing(at_random(seed + 1, 0.3))
         nodes = {
             "a": await cluster.join("a", writer_urls=[one.endpoint]),
             "b": await cluster.join("b", writer_urls=[other.endpoint]),
         }
+        one.keep_failing(at_random(seed, 0.3))
+        other.keep_failing(at_random(seed + 1, 0.3))
         leader = await nodes["a"].lead()
         with trio.fail_after(60):
             async with trio.open_nursery() as leading:
