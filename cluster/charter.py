@@ -6,12 +6,13 @@ from __future__ import annotations
 
 import hmac
 import logging
+from collections.abc import Iterable
 from hashlib import sha256
 
 import trio
 
 from cluster.keys import Keys
-from cluster.records import FORMAT
+from cluster.records import FORMAT, Member
 from cluster.settings import ClusterSettings
 from engine.errors import EngineError
 from persistence.etcd.client import Etcd
@@ -39,8 +40,9 @@ async def agree(etcd: Etcd, keys: Keys, settings: ClusterSettings) -> None:
     proof = hmac.digest(settings.secret, f"mcp-v8 cluster {settings.name}".encode(), sha256).hex().encode()
     version = str(FORMAT).encode()
     found = await _found(etcd, keys, proof, version)
-    if found[keys.format] != version:
-        told = found[keys.format].decode(errors="replace")[:20]
+    told = found[keys.format].decode(errors="replace")[:20]
+    # One that is older is written as long as a node is there that knows no newer one (``raised``).
+    if not told.isdecimal() or int(told) > FORMAT:
         raise ClusterRefused(
             f"the cluster {settings.name} keeps its data in format {told}, and this mcp-v8 knows "
             f"format {FORMAT}: start the version that its other nodes have"
@@ -74,3 +76,9 @@ async def _found(etcd: Etcd, keys: Keys, proof: bytes, version: bytes) -> dict[b
             return {keys.format: version, keys.secret: proof}
         found = {item.key: item.value for items in answer.found for item in items}
         return {keys.format: found.get(keys.format, b"?"), keys.secret: found.get(keys.secret, b"")}
+
+
+def raised(written: int, members: Iterable[Member]) -> int | None:
+    """The format that the nodes shall write from now on, as all of them can read it; None: as they do."""
+    newest = min((member.format for member in members), default=written)
+    return newest if newest > written else None

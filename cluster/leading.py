@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 import trio
 
+from cluster import charter
 from cluster.keys import Keys
 from cluster.membership import Membership
 from cluster.records import Running
@@ -95,10 +96,21 @@ class Leading:
             while self._membership.fence == fence and self._view.leader == self._membership.member.node:
                 if self._membership.state != "serving":
                     break
+                await self._raise_format(leader)
                 await self._wait_for_something()
             nursery.cancel_scope.cancel()
         await self._etcd.transact([created(leader.key, leader.revision)], [delete(leader.key)], again=True)
         _log.info("this node does not lead the cluster any more")
+
+    async def _raise_format(self, leader: Fence) -> None:
+        """Let the nodes write what all of them can read by now, as at the end of a rolling upgrade."""
+        if (newer := charter.raised(self._view.format, self._view.members.values())) is not None:
+            _log.info("all nodes can read format %d: it is written from now on", newer)
+            await self._etcd.transact(
+                [created(leader.key, leader.revision)],
+                [put(self._keys.format, str(newer).encode())],
+                again=True,
+            )
 
     async def _bury_all(self) -> None:
         """Record the end of what ran on nodes that are no members any more."""

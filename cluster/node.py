@@ -193,7 +193,11 @@ class Node:
             try:
                 found = await self.etcd.transact(
                     [],
-                    [get(keys.leader), *(get(prefix, prefix_end(prefix)) for prefix in ranges)],
+                    [
+                        get(keys.leader),
+                        get(keys.format),
+                        *(get(prefix, prefix_end(prefix)) for prefix in ranges),
+                    ],
                     again=True,
                 )
             except Unanswered as failed:

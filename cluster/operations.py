@@ -10,7 +10,6 @@ import trio
 from cluster import messages
 from cluster.messages import DRAIN, MOVE, ToMove
 from cluster.peers import Call
-from cluster.records import FORMAT
 from cluster.status import ClusterStatus, EtcdMember, NodeState, NodeStatus
 from engine.commands import Look
 from engine.errors import Conflict, Elsewhere, NotFound, Unavailable
@@ -41,7 +40,7 @@ class Operations:
             node=node.settings.node,
             leader=view.leader,
             ttl_seconds=node.settings.ttl,
-            format=FORMAT,
+            format=view.format,
             nodes=tuple(map(self._node_status, sorted(view.members))),
             etcd=await self._etcd(),
             tail_batches=0 if log is None else log.tail_batches,

@@ -44,6 +44,8 @@ class View:
         self.running: dict[bytes, Seen[Running]] = {}
         """By key."""
         self.leader: str | None = None
+        self.format = 0
+        """In which the nodes write; 0 while it is not known."""
         self.changed = trio.Event()
         """Set, and replaced, whenever there is something new."""
 
@@ -84,6 +86,8 @@ class View:
         key, keys = item.key, self._keys
         if key == keys.leader:
             self.leader = item.value.decode(errors="replace")
+        elif key == keys.format and item.value.isdigit():
+            self.format = int(item.value)
         elif key.startswith(keys.nodes):
             if (member := _read(item, Member)) is not None:
                 self.members[member.value.node] = member.value

@@ -11,7 +11,7 @@ import pytest
 import trio
 from etcd_server import EtcdServer
 
-from cluster.charter import ClusterRefused, agree
+from cluster.charter import ClusterRefused, agree, raised
 from cluster.keys import Keys
 from cluster.membership import DuplicateNode, Membership
 from cluster.ownership import Ownership
@@ -236,3 +236,24 @@ async def test_a_node_with_another_secret_or_format_is_refused_and_disturbs_nobo
         await client.transact([], [put(keys.format, b"7")])
         with pytest.raises(ClusterRefused, match="format 7, and this mcp-v8 knows format 1"):
             await agree(client, keys, good)
+
+
+async def test_a_newer_node_joins_a_cluster_that_writes_an_older_format(
+    etcd: EtcdServer, prefix: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    keys = Keys(prefix.decode().strip("/").replace("/", "-"))
+    given = {"name": "c", "node": "a", "addr": "a:1", "etcd": etcd.urls, "secret": SECRET}
+    async with Etcd(etcd.urls) as client:
+        await agree(client, keys, ClusterSettings(**given))
+        monkeypatch.setattr("cluster.charter.FORMAT", 2)
+        await agree(client, keys, ClusterSettings(**given))
+
+
+def test_the_newest_format_that_all_nodes_can_read_is_written_once_there_is_one() -> None:
+    def member(newest: int) -> Member:
+        return Member(node="", incarnation="", addr="", program="", state="serving", since=0, format=newest)
+
+    assert raised(1, [member(2), member(1)]) is None
+    assert raised(1, [member(2), member(3)]) == 2
+    assert raised(2, [member(2), member(2)]) is None
+    assert raised(1, []) is None
