@@ -8,11 +8,11 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-import etcd_server
 import httpx2
 import pytest
 import s3_server
 import trio
+from etcd_server import EtcdServer
 from mcp import Client
 from mcp.client.sse import sse_client
 from mcp.client.streamable_http import streamable_http_client
@@ -27,16 +27,8 @@ SECONDS = 120
 
 
 @pytest.fixture(scope="module")
-def etcd(tmp_path_factory: pytest.TempPathFactory) -> Iterator[etcd_server.EtcdServer]:
-    etcd_server.wanted()
-    server = etcd_server.EtcdServer(tmp_path_factory.mktemp("etcd"))
-    yield server
-    server.close()
-
-
-@pytest.fixture(scope="module")
 def nodes(
-    tmp_path_factory: pytest.TempPathFactory, etcd: etcd_server.EtcdServer, moto: s3_server.S3
+    tmp_path_factory: pytest.TempPathFactory, etcd: EtcdServer, moto: s3_server.S3
 ) -> Iterator[list[RealNode]]:
     """Two for all tests here but one; each test takes session names of its own."""
     with cluster(tmp_path_factory.mktemp("nodes"), etcd, moto, port_flag="--sse-port") as nodes:
@@ -159,7 +151,7 @@ async def test_a_session_can_be_resumed_and_ended_at_another_node(nodes: list[Re
 
 
 async def test_the_client_of_a_node_that_died_is_told_404_starts_again_and_finds_its_javascript_session(
-    tmp_path: Path, etcd: etcd_server.EtcdServer, moto: s3_server.S3
+    tmp_path: Path, etcd: EtcdServer, moto: s3_server.S3
 ) -> None:
     with cluster(tmp_path, etcd, moto) as (a, b), trio.fail_after(SECONDS):
         async with new_connections() as http:
@@ -180,7 +172,7 @@ async def test_the_client_of_a_node_that_died_is_told_404_starts_again_and_finds
 
 @pytest.mark.parametrize("stopped", ["the holder", pytest.param("the other", marks=pytest.mark.torture)])
 async def test_a_node_that_stops_answers_what_passes_through_it_ends_the_streams_and_is_gone_in_time(
-    tmp_path: Path, etcd: etcd_server.EtcdServer, stopped: str
+    tmp_path: Path, etcd: EtcdServer, stopped: str
 ) -> None:
     answers = []
 
