@@ -55,6 +55,7 @@ def cluster_of(
         addr=_address(chosen["advertise_addr"], port),
         etcd=urls,
         secret=_secret(chosen, environ),
+        quota=chosen["cluster_etcd_quota_mb"] << 20,
         ttl=chosen["cluster_ttl"],
         fences_itself=not environ.get(NO_SELF_FENCE_VARIABLE),
     )

@@ -252,6 +252,14 @@ GROUPS: dict[str, tuple[click.Option, ...]] = {
             metavar="URLS",
             help="Be a node of a cluster: its etcd's members, as http://a:2379,http://b:2379.",
         ),
+        _number(
+            "--cluster-etcd-quota-mb",
+            16,
+            2_048,
+            1_048_576,
+            "What each member of etcd may take: its --quota-backend-bytes.",
+            "MB",
+        ),
         _option("--cluster-name", default="mcp-v8", metavar="NAME", help="Of several in one etcd, which."),
         _option(
             "--node-id", metavar="ID", help="Another one for each node.  [default: the name of the machine]"

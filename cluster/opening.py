@@ -32,7 +32,14 @@ async def open_shared_stores(node: Node, place: Bucket, observe: Observer) -> As
             async with (
                 reached(place, observe, owned=True) as objects,
                 open_etcd_log(
-                    node.etcd, blocking, node.keys.prefix, objects, folder, node.ownership, node.appended
+                    node.etcd,
+                    blocking,
+                    node.keys.prefix,
+                    objects,
+                    folder,
+                    node.ownership,
+                    node.appended,
+                    node.settings.quota,
                 ) as log,
             ):
                 node.log = log

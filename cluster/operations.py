@@ -74,7 +74,7 @@ class Operations:
                 is_leader=member.status is not None and member.status.leader == member.status.member,
                 db_bytes=0 if member.status is None else member.status.db_size,
                 in_use_bytes=0 if member.status is None else member.status.db_in_use,
-                quota_bytes=None,
+                quota_bytes=self._node.settings.quota,
                 error=member.failure or None,
             )
             for member in await self._node.etcd.members()

@@ -18,6 +18,8 @@ class ClusterSettings(Struct, frozen=True, kw_only=True):
     """URLs of etcd's members."""
     secret: bytes
     """What all nodes know, and nobody else."""
+    quota: int = 2 << 30
+    """Bytes that each member of etcd may take."""
     ttl: int = 5
     """Seconds after which a node that is silent is no member any more."""
     fences_itself: bool = True

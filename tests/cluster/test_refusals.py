@@ -27,6 +27,7 @@ NOTHING: dict[str, Any] = {
     "node_id": None,
     "advertise_addr": None,
     "cluster_secret_file": None,
+    "cluster_etcd_quota_mb": 2_048,
     "cluster_ttl": 5,
     "directory_path": None,
 }
