@@ -67,6 +67,10 @@ cut:
 cut-bucket:
     PYTHONPATH=tests:tests/persistence {{bin}}/python tests/golden/cut_bucket.py
 
+# The golden cluster of the formats in etcd and in S3, once for new ones
+cut-cluster:
+    PYTHONPATH=tests:tests/persistence {{bin}}/python tests/persistence/cut_cluster.py
+
 # The bundled JavaScript libraries again, from npm
 vendor:
     node engine/isolate/base/vendor/build.mjs
