@@ -31,7 +31,7 @@ from cluster.view import View
 from engine.catalog import SessionInfo
 from engine.chain import Record
 from engine.commands import Bury, Command, Request
-from engine.errors import Elsewhere, EngineError, Unavailable
+from engine.errors import Elsewhere, EngineError, NodeLost, Unavailable
 from engine.events import Closed, Created, Forked
 from engine.execution import Execution, Submission
 from persistence.etcd.client import Etcd
@@ -90,6 +90,8 @@ class Node:
         self._forwarding = Forwarding(nursery, self.peers, self, self, self.caught_up, patience)
         self._asking = Asking(nursery, self.peers, self, self.caught_up)
         self._leading: Leading | None = None
+        self._waiting: dict[str, Execution] = {}
+        """Executions of lost nodes, by id, of which it is not recorded yet that they were lost."""
         self._moving: dict[tuple[str, str], str] = {}
         """Sessions that are to go to another node, with that."""
 
@@ -356,7 +358,45 @@ class Node:
 
     async def execution(self, owner: str, execution_id: str) -> Execution | None:
         """See ``Nodes``."""
-        return await self._asking.execution(owner, execution_id)
+        if (found := await self._asking.execution(owner, execution_id)) is not None:
+            return found
+        return self._waiting.get(execution_id) or self._lost_one(owner, execution_id)
+
+    def _lost_one(self, owner: str, execution_id: str) -> Execution | None:
+        """An execution that ran on a node that is lost, until that is recorded."""
+        key = self.keys.execution(execution_id)
+        seen = self.view.running.get(key)
+        if seen is None or seen.value.submission.owner != owner:
+            return None
+        noted = seen.value
+        execution = self._waiting[execution_id] = Execution(
+            execution_id,
+            owner,
+            caller=noted.submission.caller,
+            accepted_at=noted.accepted_at,
+            code=noted.submission.code,
+            idempotency_key=noted.submission.idempotency_key,
+            request_hash=noted.submission.request_hash,
+        )
+        execution.is_elsewhere, execution.session = True, noted.session
+        self._nursery.start_soon(self._until_recorded, execution, key)
+        return execution
+
+    async def _until_recorded(self, execution: Execution, key: bytes) -> None:
+        try:
+            while key in self.view.running:
+                await self.view.changed.wait()
+            await self.fresh(execution.owner)
+            known = await self.engine.recorded(execution.id)
+        except EngineError as failed:
+            execution.fail(failed)
+        else:
+            if known is None or known.report is None:
+                execution.fail(NodeLost("the node that ran this was lost, and nothing is recorded of it"))
+            else:
+                execution.finish(known.report)
+        finally:
+            del self._waiting[execution.id]
 
     # --- cluster.forwarding.Whereabouts and Engine ----------------------------------------------
 

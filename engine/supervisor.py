@@ -35,7 +35,7 @@ from engine.commands import (
     Request,
     Tag,
 )
-from engine.errors import Busy, Elsewhere, EngineError, NotFound, Unavailable
+from engine.errors import Busy, Elsewhere, EngineError, NodeLost, NotFound, Unavailable
 from engine.events import Caller
 from engine.execution import Execution, Status, Submission
 from engine.feed import Feed
@@ -238,12 +238,12 @@ class Supervisor:
 
     async def execution(self, owner: str, execution_id: str) -> Execution:
         """A running or recorded execution. Raises NotFound."""
-        execution = self.held(execution_id) or await self._recorded_as(execution_id)
+        execution = self.held(execution_id) or await self.recorded(execution_id)
         if execution is None:
             execution = await self._nodes.execution(owner, execution_id)
         if execution is None:  # it may have ended while it was asked for
             await self._nodes.fresh(owner)
-            execution = await self._recorded_as(execution_id)
+            execution = await self.recorded(execution_id)
         if execution is None or execution.owner != owner:
             raise NotFound(f"there is no execution {execution_id!r}", field="execution_id")
         return execution
@@ -653,7 +653,8 @@ class Supervisor:
 
     def _when_done(self, execution: Execution) -> None:
         self._admission.release(execution)
-        if self.stateless or execution.failure is not None:
+        # What became of one whose node was lost is yet to be recorded, by another.
+        if self.stateless or (execution.failure is not None and not isinstance(execution.failure, NodeLost)):
             self._finished.add(execution)
         if not self.stateless or execution.failure is not None:
             self._keys.forget(execution)  # the log knows it now; what failed may be tried again
@@ -661,7 +662,8 @@ class Supervisor:
             self._observers.executed(execution)
         self.feed.recorded(execution.session)
 
-    async def _recorded_as(self, execution_id: str) -> Execution | None:
+    async def recorded(self, execution_id: str) -> Execution | None:
+        """The execution, over, of which the log here has a record. Raises StoreError."""
         record = None if self._registry is None else await self._registry.log.execution(execution_id)
         return None if record is None else await self._sessions.catalog.recorded(record)
 
