@@ -22,7 +22,7 @@ from engine.errors import EngineError
 from persistence.etcd.client import Etcd
 from persistence.etcd.failures import Refused, Unanswered
 from persistence.etcd.fences import Fence
-from persistence.etcd.requests import created, delete, put
+from persistence.etcd.requests import created, delete, get, put
 
 if TYPE_CHECKING:
     from persistence.etcd.log import EtcdEventLog
@@ -77,13 +77,21 @@ class Leading:
     async def _win(self) -> Fence | None:
         """The key, if this node has got it."""
         fence, member = self._membership.fence, self._membership.member
-        if fence is None or self._membership.state != "serving" or self._view.leader is not None:
+        if self._view.leader not in (None, member.node) or self._membership.state != "serving":
+            return None
+        if fence is None:
             return None
         answer = await self._etcd.transact(
             [created(fence.key, fence.revision), created(self._keys.leader, 0)],
             [put(self._keys.leader, member.node.encode(), lease=self._membership.lease)],
+            [get(self._keys.leader)],
+            again=True,
         )
-        return Fence(self._keys.leader, answer.revision) if answer.succeeded else None
+        if answer.succeeded:
+            return Fence(self._keys.leader, answer.revision)
+        there = [item for item in answer.found[0] if item.lease == self._membership.lease]
+        # of an earlier attempt, of which this node has not heard
+        return Fence(self._keys.leader, there[0].create_revision) if there else None
 
     async def _lead(self, leader: Fence) -> None:
         _log.info("this node leads the cluster")

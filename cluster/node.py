@@ -31,7 +31,7 @@ from cluster.view import View
 from engine.catalog import SessionInfo
 from engine.chain import Record
 from engine.commands import Bury, Command, Request
-from engine.errors import Elsewhere, EngineError, NodeLost, Unavailable
+from engine.errors import Conflict, Elsewhere, EngineError, NodeLost, Unavailable
 from engine.events import Closed, Created, Forked
 from engine.execution import Execution, Submission
 from persistence.etcd.client import Etcd
@@ -120,21 +120,30 @@ class Node:
             self._nursery.start_soon(task)
 
     async def drain(self, seconds: float) -> None:
-        """Let other nodes have the sessions of this one, which goes on forwarding for a moment."""
+        """Let other nodes have the sessions of this one, which goes on forwarding for a moment; if there are
+        any.
+        """
         began = trio.current_time()
-        await self.empty()
-        if not routing.serving(self.view.members):
-            return
-        with trio.move_on_after(seconds):
-            await self.ownership.empty()
-            await trio.sleep_until(began + LINGER_SECONDS)
+        if self._others_serve:
+            await self.empty()
+            with trio.move_on_after(seconds):
+                await self.ownership.empty()
+                await trio.sleep_until(began + LINGER_SECONDS)
 
     async def empty(self) -> None:
-        """Begin to hand all sessions over, and take no more."""
+        """Begin to hand all sessions over, and take no more. Raises Conflict if no other node would have
+        them.
+        """
+        if not self._others_serve:
+            raise Conflict("no other node of the cluster takes anything on: start one before", field="node")
         self.membership.state = "draining"
         await self._say_so()
         for session in self.ownership.sessions:
             self._nursery.start_soon(self.engine.hand_over, *session)
+
+    @property
+    def _others_serve(self) -> bool:
+        return any(node != self.settings.node for node in routing.serving(self.view.members))
 
     async def give(self, owner: str, name: str, to: str) -> None:
         """Let a session that this node has go to another, after what is being done in it."""
