@@ -34,9 +34,12 @@ PATIENCE = (429, 503)
 class Load:
     """What all clients did and saw."""
 
-    def __init__(self, cluster: Cluster, seed: int, *, sessions: int = SESSIONS) -> None:
+    def __init__(
+        self, cluster: Cluster, seed: int, *, sessions: int = SESSIONS, look_chance: float = LOOK_CHANCE
+    ) -> None:
         self._cluster = cluster
         self._chance = random.Random(seed)
+        self._look_chance = look_chance
         self._choice = list(cluster.nodes)
         """Nodes that get requests."""
         self._sessions = [f"register-{n}" for n in range(sessions)]
@@ -100,7 +103,7 @@ class Load:
             step = 0
             while not stop.is_set():
                 session = chance.choice(self._sessions)
-                if chance.random() < LOOK_CHANCE:
+                if chance.random() < self._look_chance:
                     await self._look(http, chance, session)
                 else:
                     await self._append(http, chance, session, f"{name}-{step}")
