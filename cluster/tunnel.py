@@ -199,12 +199,17 @@ class _Served:
         return _DISCONNECT[self._scope["type"]]
 
     async def _send(self, message: Any) -> None:
-        async with self._sending:  # as an application may from several tasks
-            if self._gone.is_set():
-                return
-            with self._until_gone():
-                for part in _parts(message):
-                    await self._call.send(_encode(part))
+        if self._sending.locked():  # an application may answer from several tasks
+            await self._sending.acquire()
+        else:  # without a pass of the scheduler, so that head, body and end share a message
+            self._sending.acquire_nowait()
+        try:
+            if not self._gone.is_set():
+                with self._until_gone():
+                    for part in _parts(message):
+                        await self._call.send(_encode(part))
+        finally:
+            self._sending.release()
 
     @contextmanager
     def _until_gone(self) -> Iterator[None]:

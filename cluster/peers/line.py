@@ -60,6 +60,8 @@ class Line:
         while True:
             while not self._waiting:
                 await self._filled.park()
+                # what other tasks say in this moment goes along: a message costs far more than a frame
+                await trio.lowlevel.checkpoint()
             try:
                 await self._wire.send(self._message())
             except Closed as closed:
