@@ -175,3 +175,29 @@ async def clustered(
     async with Etcd(urls) as client, trio.open_nursery() as nursery:
         yield Cluster(client, urls, prefix, objects, nursery, folder)
         nursery.cancel_scope.cancel()
+
+
+class _AllHeld:
+    """Of a node that is alone, and has all sessions as long as it is a member."""
+
+    def __init__(self, node: Fence) -> None:
+        self.node: Fence | None = node
+
+    def of(self, owner: str, name: str) -> Fence | None:  # noqa: ARG002
+        return self.node
+
+
+@asynccontextmanager
+async def open_lone_log(
+    urls: Sequence[str], prefix: bytes, objects: Objects, directory: Path
+) -> AsyncIterator[EtcdEventLog]:
+    """The log of the only node of a cluster."""
+    with closing(BlockingEtcd(urls)) as blocking:
+        async with Etcd(urls) as client:
+            key = prefix + b"nodes/lone"
+            answer = await client.transact([], [put(key, b"{}")])
+            fences = _AllHeld(Fence(key, answer.revision))
+            async with open_etcd_log(
+                client, blocking, prefix, objects, directory, fences, lambda records: None
+            ) as log:
+                yield log

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 from bucket import Bucket
-from cluster_logs import Cluster, clustered
+from cluster_logs import Cluster, clustered, open_lone_log
 from etcd_server import EtcdServer
 from log_samples import Stranger
 from s3_memory import MemoryObjects
@@ -22,9 +22,14 @@ def directory(tmp_path: Path) -> Path:
     return tmp_path / "store"
 
 
-@pytest.fixture(params=["directory", "bucket"])
+@pytest.fixture(params=["directory", "bucket", "cluster"])
 async def log(directory: Path, request: pytest.FixtureRequest) -> AsyncIterator[SqliteEventLog]:
-    """Of either kind: what it does is the same."""
+    """Of any kind: what it does is the same."""
+    if request.param == "cluster":
+        server, prefix = request.getfixturevalue("etcd"), request.getfixturevalue("prefix")
+        async with open_lone_log(server.urls, prefix, MemoryObjects(), directory) as log:
+            yield log
+        return
     async with (
         open_sqlite_log(directory)
         if request.param == "directory"
