@@ -1,0 +1,241 @@
+"""The engine of one node of several: what it asks of the others, which are made up here."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import trio
+from engines import CALLER, OWNER, Engine, OpenEngine, submission
+from msgspec.structs import replace
+
+from engine.chain import GENESIS, seal
+from engine.commands import Bury, Changed, Command, Execute, Tag
+from engine.errors import Elsewhere, NodeFenced, NodeLost, NotFound
+from engine.events import Aborted, Created
+from engine.execution import Execution, Report
+from engine.nodes import Alone
+from engine.supervisor import Forwarded
+from engine.timestamps import now_us
+
+
+class OthersMadeUp(Alone):
+    """Other nodes that have the sessions in ``elsewhere``, and are sent commands without carrying them out."""
+
+    def __init__(self) -> None:
+        self.elsewhere: set[str | None] = set()
+        self.sent: list[tuple[Command, str | None]] = []
+        self.held: dict[str, int] = {}
+        self.token = 1
+
+    async def claim(self, owner: str, name: str, *, here: bool = False) -> int:  # noqa: ARG002
+        if name in self.elsewhere:
+            raise Elsewhere("made up")
+        self.held[name] = self.held.get(name, 0) + 1
+        return self.token
+
+    def release(self, owner: str, name: str) -> None:  # noqa: ARG002
+        self.held[name] -= 1
+
+    def place(self, asked: object) -> None:  # noqa: ARG002
+        if None in self.elsewhere:
+            raise Elsewhere("made up")
+
+    def forward(self, command: Command, owner: str, name: str | None) -> None:  # noqa: ARG002
+        marked = command.execution if isinstance(command, Execute) else command
+        marked.is_elsewhere = True
+        self.sent.append((command, name))
+
+    async def until_released(self, name: str) -> None:
+        while self.held[name]:
+            await trio.lowlevel.checkpoint()
+
+
+async def begun(engine: Engine, code: str, session: str) -> Execution:
+    """An execution that has printed something."""
+    execution = await engine.supervisor.submit(submission(code, session=session))
+    assert await execution.wait_for_line(0)
+    return execution
+
+
+async def test_what_is_asked_of_another_nodes_session_goes_there_and_nothing_is_claimed_here(
+    open_engine: OpenEngine, tmp_path: Path
+) -> None:
+    nodes = OthersMadeUp()
+    async with open_engine(tmp_path, nodes=nodes) as engine:
+        await engine.run("let n = 1", session="x")
+        nodes.elsewhere.add("x")
+        engine.supervisor.lose(OWNER, "x")
+        await nodes.until_released("x")
+        execution = await engine.supervisor.submit(submission("++n", session="x"))
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(
+                lambda: engine.supervisor.tag(OWNER, "x", at=None, tags={"a": "b"}, caller=CALLER)
+            )
+            while len(nodes.sent) < 2:
+                await trio.lowlevel.checkpoint()
+            (asked, name), (tag, other) = nodes.sent
+            assert isinstance(asked, Execute)
+            assert isinstance(tag, Tag)
+            assert (asked.execution, name, other) == (execution, "x", "x")
+            assert execution in engine.supervisor.under_way(OWNER, "x")
+            # what the other node has answered is answered here
+            execution.finish(Report(execution_id=execution.id, session="x", status="completed", result="2"))
+            row = await engine.supervisor.session(OWNER, "x")
+            assert row.name == "x"
+            assert engine.log is not None
+            entry = await engine.log.session_named(OWNER, "x")
+            assert entry is not None
+            tag.answer(Changed(entry.session, None))
+        report = await execution.wait(0)
+        assert report is not None
+        assert report.result == "2"
+        assert nodes.held["x"] == 0
+
+
+@pytest.mark.parametrize("directory", [True, False])
+async def test_what_is_for_no_session_goes_to_the_node_that_has_less_to_do(
+    open_engine: OpenEngine, tmp_path: Path, directory: bool
+) -> None:
+    nodes = OthersMadeUp()
+    async with open_engine(tmp_path if directory else None, nodes=nodes) as engine:
+        nodes.elsewhere.add(None)
+        execution = await engine.supervisor.submit(submission("1"))
+        (command, name) = nodes.sent[0]
+        assert isinstance(command, Execute)
+        assert (command.execution, name) == (execution, None)
+        # which runs it, whoever it thinks has less to do, as it was called before
+        forwarded = Forwarded("e_forwarded0000001", 7)
+        there = await engine.supervisor.submit(submission("1 + 1"), forwarded)
+        report = await there.wait(60)
+        assert report is not None
+        assert (there.id, there.accepted_at, report.result) == ("e_forwarded0000001", 7, "2")
+        execution.fail(NodeLost("made up"))
+
+
+async def test_what_another_node_sends_here_is_not_sent_on(open_engine: OpenEngine, tmp_path: Path) -> None:
+    nodes = OthersMadeUp()
+    nodes.elsewhere.add("x")
+    async with open_engine(tmp_path, nodes=nodes) as engine:
+        with pytest.raises(Elsewhere):
+            await engine.supervisor.submit(submission("1", session="x"), Forwarded("e_forwarded0000001", 7))
+        assert nodes.sent == []
+        assert engine.supervisor.running_here(OWNER) == []
+
+
+async def test_a_session_that_is_lost_fails_what_runs_in_it_and_sends_on_what_waits(
+    open_engine: OpenEngine, tmp_path: Path
+) -> None:
+    nodes = OthersMadeUp()
+    async with open_engine(tmp_path, nodes=nodes) as engine:
+        runs = await begun(engine, "console.log(1); for (;;);", "x")
+        waits = await engine.supervisor.submit(submission("2", session="x"))
+        nodes.elsewhere.add("x")
+        engine.supervisor.lose(OWNER, "x")
+        with pytest.raises(NodeFenced, match="nothing of it was recorded"):
+            await runs.wait(60)
+        await nodes.until_released("x")
+        ((sent, _),) = nodes.sent
+        assert isinstance(sent, Execute)
+        assert sent.execution is waits
+        assert engine.log is not None
+        assert await engine.log.session_named(OWNER, "x") is None
+        waits.fail(NodeLost("made up"))
+
+
+async def test_a_session_is_handed_over_after_what_runs_in_it(
+    open_engine: OpenEngine, tmp_path: Path
+) -> None:
+    nodes = OthersMadeUp()
+    async with open_engine(tmp_path, nodes=nodes) as engine:
+        runs = await begun(
+            engine, "console.log(1); await new Promise((done) => setTimeout(done, 200)); 7", "x"
+        )
+        waits = [await engine.supervisor.submit(submission(str(n), session="x")) for n in range(3)]
+        await engine.supervisor.hand_over(OWNER, "x")
+        report = await runs.wait(60)
+        assert report is not None
+        assert (report.result, report.event) == ("7", 1)
+        await nodes.until_released("x")
+        sent = [command.execution for command, _ in nodes.sent if isinstance(command, Execute)]
+        assert sent == waits
+        for execution in waits:
+            execution.fail(NodeLost("made up"))
+        # and is had again as it was left
+        assert await engine.value("8", session="x") == "8"
+
+
+async def test_a_session_that_another_node_had_in_between_is_where_that_left_it(
+    open_engine: OpenEngine, tmp_path: Path
+) -> None:
+    nodes = OthersMadeUp()
+    async with open_engine(tmp_path, nodes=nodes) as engine:
+        first = await engine.run("let n = 1", session="x")
+        engine.supervisor.lose(OWNER, "x")
+        await nodes.until_released("x")
+        nodes.token = 2
+        assert await engine.value("++n", session="x") == "2"
+        assert first.event == 1
+
+
+async def test_an_execution_that_was_lost_is_recorded_once_and_undone(
+    open_engine: OpenEngine, tmp_path: Path
+) -> None:
+    async with open_engine(tmp_path, nodes=OthersMadeUp()) as engine:
+        await engine.run("let n = 1", session="x")
+        for name, created in (("x", False), ("new", True)):
+            lost = submission("++n", session=name, idempotency_key=f"key-{name}", request_hash="h")
+            for event in (1 if created else 2, None):
+                command = await engine.supervisor.post(
+                    OWNER,
+                    name,
+                    lambda answered, lost=lost, name=name: Bury(lost, f"e_{name}", 5, name, answered),
+                )
+                assert (await command.result()).event == event
+            found = await engine.supervisor.execution(OWNER, f"e_{name}")
+            report = await found.wait(0)
+            assert report is not None
+            assert (report.status, report.created, found.accepted_at) == ("crashed", created, 5)
+            assert report.error is not None
+            assert (report.error.name, report.error.undone) == ("NodeLost", True)
+            # under its key it is told, and not run
+            again = await engine.supervisor.submit(lost)
+            assert again.id == f"e_{name}"
+        assert await engine.value("n", session="x") == "1"
+        with pytest.raises(NotFound):
+            await engine.supervisor.execution("another", "e_x")
+
+
+async def test_a_key_that_another_node_has_used_just_then_is_answered_with_what_that_recorded(
+    open_engine: OpenEngine, tmp_path: Path
+) -> None:
+    """The log refuses what this node ran, since it has the other's by now."""
+    async with open_engine(tmp_path, nodes=OthersMadeUp()) as engine:
+        assert engine.log is not None
+        runs = await engine.supervisor.submit(
+            submission(
+                "console.log(1); await new Promise((done) => setTimeout(done, 300)); 7",
+                session="x",
+                idempotency_key="k",
+                request_hash="h",
+            )
+        )
+        assert await runs.wait_for_line(0)
+        engine_id = engine.supervisor.engine_id
+        at = now_us()
+        created = seal(
+            GENESIS,
+            Created(session="i_2", seq=0, at=at, owner=OWNER, name="y", engine=engine_id, caller=CALLER),
+        )
+        example = await engine.run("let n = 5; n", session="z")
+        record = await engine.log.execution(example.execution_id)
+        assert record is not None
+        assert not isinstance(record.event, Aborted)
+        event = replace(
+            record.event, session="i_2", execution_id="e_other", idempotency_key="k", request_hash="h"
+        )
+        await engine.log.append([created, seal(created.id, event)])
+        report = await runs.wait(60)
+        assert report is not None
+        assert (report.execution_id, report.session, report.result) == ("e_other", "y", "5")
+        assert await engine.log.session_named(OWNER, "x") is None
