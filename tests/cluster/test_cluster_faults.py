@@ -14,20 +14,14 @@ from faults import Faults, loaded
 from s3_server import SeaweedFS
 
 
-async def test_nodes_that_die_and_hang_lose_nothing(
-    tmp_path: Path, etcd: EtcdServer, seaweedfs: SeaweedFS
-) -> None:
-    async with loaded(tmp_path, etcd, seaweedfs) as faults:
-        await faults.kill_node()
-        await faults.hang_node()
-
-
-async def test_a_restart_of_one_node_after_the_other_is_no_error_to_clients(
+async def test_restarts_are_no_errors_to_clients_and_nodes_that_die_and_hang_lose_nothing(
     tmp_path: Path, etcd: EtcdServer, seaweedfs: SeaweedFS
 ) -> None:
     async with loaded(tmp_path, etcd, seaweedfs) as faults:
         await faults.restart_nodes()
         assert faults.load.troubles == {}
+        await faults.kill_node()
+        await faults.hang_node()
 
 
 Fault = Callable[[Faults], Awaitable[None]]
