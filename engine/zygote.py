@@ -29,7 +29,7 @@ ZYGOTE: Final = ("-m", "engine.isolate.zygote")
 
 # All that the zygote and its workers see of an environment: V8 and ICU take time zone and locale
 # from it, and they are part of what makes executions repeatable.
-_ENVIRONMENT: Final = {"TZ": "UTC", "LANG": "en_US.UTF-8", "LC_ALL": "en_US.UTF-8"}
+ENVIRONMENT: Final = {"TZ": "UTC", "LANG": "en_US.UTF-8", "LC_ALL": "en_US.UTF-8"}
 
 _log = logging.getLogger(__name__)
 
@@ -219,19 +219,24 @@ def _spawn(
     )
     try:
         with theirs:
-            process = subprocess.Popen(
-                [sys.executable, "-I", "-X", "utf8", *ZYGOTE, wire.encode_start(start)],
-                env=_ENVIRONMENT,
-                cwd="/",
-                stdin=subprocess.DEVNULL,
-                stdout=subprocess.DEVNULL,
-                pass_fds=(theirs.fileno(),),
-                start_new_session=True,
-            )
+            process = start_process(start)
     except OSError as failed:
         ours.close()
         raise WorkerFailed(f"the zygote could not be started: {failed}") from failed
     return Zygote(process, ours, workers)
+
+
+def start_process(start: wire.Start) -> subprocess.Popen[bytes]:
+    """What ``start`` says, as a process that gets this one's standard error. Raises OSError."""
+    return subprocess.Popen(
+        [sys.executable, "-I", "-X", "utf8", *ZYGOTE, wire.encode_start(start)],
+        env=ENVIRONMENT,
+        cwd="/",
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+        pass_fds=(start.socket,),
+        start_new_session=True,
+    )
 
 
 def _decode(packet: bytes) -> wire.FromZygote:

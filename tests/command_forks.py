@@ -26,6 +26,8 @@ from collections.abc import Mapping, Sequence
 from functools import cache
 from pathlib import Path
 
+import zygote_forks
+
 COMMAND = str(Path(sys.executable).with_name("mcp-v8"))
 IMPORTED = ("cli.main", "cli.serve", "cli.target.store", "cli.target.server", "transports.mcp.server")
 """What a command or a server may import while it runs, beside the modules of all commands."""
@@ -48,7 +50,8 @@ class Forked:
         with _ONE_ORIGIN:  # whoever of several threads is first starts it
             address = _origin()[0]
         self._keeper.connect(address)
-        request = json.dumps([self.args, dict(environment), str(Path.cwd())])
+        zygotes = zygote_forks.Starts.origin
+        request = json.dumps([self.args, dict(environment), str(Path.cwd()), zygotes])
         socket.send_fds(self._keeper, [request.encode()], files)
         self.pid = int(self._keeper.recv(32))
 
@@ -115,6 +118,7 @@ def _serve(listener: socket.socket, tests: socket.socket) -> None:
         *(f"cli.commands.{module.name}" for module in pkgutil.iter_modules(cli.commands.__path__)),
     ):
         importlib.import_module(name)
+    zygote_forks.install()
     gc.collect()
     gc.freeze()  # a copy need not look at, and so copy, what is there already
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # nobody asks how a keeper ended
@@ -148,7 +152,9 @@ def _keep(connection: socket.socket) -> None:
     os._exit(0)
 
 
-def _run(files: Sequence[int], arguments: list[str], environment: dict[str, str], folder: str) -> None:
+def _run(
+    files: Sequence[int], arguments: list[str], environment: dict[str, str], folder: str, zygotes: str | None
+) -> None:
     for number, file in enumerate(files):
         os.dup2(file, number)
         os.close(file)
@@ -159,6 +165,7 @@ def _run(files: Sequence[int], arguments: list[str], environment: dict[str, str]
     os.environ.update(environment)
     os.chdir(folder)
     time.tzset()
+    zygote_forks.Starts.origin = zygotes
     sys.argv = [COMMAND, *arguments]
     from cli.entry import main
 

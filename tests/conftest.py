@@ -16,6 +16,7 @@ import pytest
 import s3_proxy
 import s3_server
 import trio
+import zygote_forks
 from engines import Engine, OpenEngine, StoreKind, buckets, opened
 
 from engine.events import Line, Outcome
@@ -30,6 +31,19 @@ def cache_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def pytest_configure() -> None:
     """A shell lets what it runs in the background ignore Ctrl-C; what is tested here inherits that and must not."""
     signal.signal(signal.SIGINT, signal.default_int_handler)
+    zygote_forks.install()
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """Whether zygotes start by themselves in this test, its fixtures included."""
+    own = item.get_closest_marker("own_zygote") is not None
+    zygote_forks.Starts.origin = None if own else zygote_forks.origin()
+
+
+def pytest_sessionfinish() -> None:
+    """Leave nothing behind."""
+    zygote_forks.end()
 
 
 def pytest_collection_modifyitems(items: Sequence[pytest.Item]) -> None:

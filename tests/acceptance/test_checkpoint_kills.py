@@ -26,6 +26,8 @@ from engine.session import ForkPoint
 from engine.workers import Worker
 from persistence.directory_blobs import FOLDER
 
+pytestmark = pytest.mark.own_zygote  # finds the server's processes
+
 CHECKPOINT_EACH = ("--restore-target", "0")
 CODE = """
 globalThis.next ??= ((k) => () => ++k)(0);

@@ -17,6 +17,8 @@ from server_process import COMMAND, ServerProcess, running
 
 from benchmarks.processes import all_stats, descendants
 
+pytestmark = pytest.mark.own_zygote  # finds the server's processes
+
 LIVE_STATE = """
 class Account { #balance = 10; deposit(n) { this.#balance += n; return this.#balance } }
 const account = new Account()

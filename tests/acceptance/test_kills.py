@@ -15,6 +15,8 @@ from restarts import execute, restarting
 
 from benchmarks.processes import all_stats, descendants
 
+pytestmark = pytest.mark.own_zygote  # finds the server's processes
+
 CLIENTS = 8
 MAX_DELAY_SECONDS = 0.02
 """A kill comes up to that long after the acknowledgement that it was set for."""

@@ -10,6 +10,8 @@ from engine import cgroup
 from engine.placement import Placement, place, usable
 from engine.workers import open_workers
 
+pytestmark = pytest.mark.own_zygote
+
 
 @pytest.mark.parametrize(
     ("available", "pin", "quota", "pinned"),

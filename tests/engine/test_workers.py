@@ -23,6 +23,8 @@ from engine.isolate import process, wire, zygote_wire
 from engine.limits import Limits
 from engine.workers import Worker, WorkerDied, Workers, open_workers
 
+pytestmark = pytest.mark.own_zygote  # counts this process's children
+
 BUDGET_MB = 512
 PR_SET_CHILD_SUBREAPER = 36
 

@@ -14,6 +14,8 @@ from footprint import Footprint, settled
 from judging import client, execute, judge, neighbour, told
 from server_process import ServerProcess, running
 
+pytestmark = pytest.mark.own_zygote  # counts the server's processes
+
 EVERY = 5
 """Of the scripts of a kind the usual run has the first of so many, and torture the others."""
 AT_ONCE = 3

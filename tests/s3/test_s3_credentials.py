@@ -7,9 +7,12 @@ from itertools import repeat
 from pathlib import Path
 
 import httpx2
+import pytest
 from s3_proxy import Proxy, status
 from s3_server import ACCESS_KEY, S3, SECRET_KEY, environment
 from server_process import running
+
+pytestmark = pytest.mark.own_zygote  # looks into all processes of the server
 
 TOKEN = "IQoJb3JpZ2luX2VjEJr//////////wEaCWV1LXdlc3QtMyJHMEUCIQ=="
 SECRETS = (ACCESS_KEY, SECRET_KEY, TOKEN)
