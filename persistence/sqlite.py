@@ -258,8 +258,9 @@ class SqliteEventLog(SqliteQueries):
             self._undecided.remove(append)
             self._queued -= append.size
             if append.failure is None:
-                if self.failing is not None:
-                    self.failing, self._failed = None, trio.Event()
+                self.failing = None
+                if self._failed.is_set():  # else it is the one that is waited for
+                    self._failed = trio.Event()
             elif _is_of_all(append.failure) and append.note is None:
                 self.failing = append.failure.message
                 self._failed.set()
