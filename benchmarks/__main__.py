@@ -14,6 +14,8 @@ from benchmarks import (
     bucket_report,
     checkpoint_report,
     circumstances,
+    cluster,
+    cluster_report,
     commands,
     commands_report,
     container_report,
@@ -103,6 +105,12 @@ def s3(effort: Effort) -> tuple[Part, ...]:
     return bucket_report.parts(bucket.measured(effort.folder, effort.rounds, effort.seconds, events=events))
 
 
+def nodes(effort: Effort) -> tuple[Part, ...]:
+    """The section on clusters."""
+    found = cluster.measured(effort.folder, effort.rounds, effort.seconds, faults=not effort.quick)
+    return cluster_report.parts(found)
+
+
 def container(effort: Effort) -> tuple[Part, ...]:
     """The section on the image."""
     return container_report.parts(container_report.measured(effort.folder, effort.rounds))
@@ -120,6 +128,7 @@ SECTIONS: dict[str, tuple[str, Callable[[Effort], tuple[Part, ...]]]] = {
     "replay_cli": (commands_report.TITLE, replay_cli),
     "container": (container_report.TITLE, container),
     "s3": (bucket_report.TITLE, s3),
+    "cluster": (cluster_report.TITLE, nodes),
 }
 """Title and measurement of each section, by name."""
 

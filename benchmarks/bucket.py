@@ -79,7 +79,7 @@ def measured(folder: Path, rounds: int, seconds: float, *, events: int = EVENTS)
     (folder / "s3").mkdir()
     s3 = SeaweedFS(folder / "s3")
     try:
-        with _variables({**environment(), "AWS_ENDPOINT_URL": s3.endpoint}):
+        with variables({**environment(), "AWS_ENDPOINT_URL": s3.endpoint}):
             puts = _puts(s3)
             durable, asked, append, put = _durable(folder, s3, rounds, seconds)
             restarts = _restarts(folder, s3, rounds, events)
@@ -97,7 +97,7 @@ def measured(folder: Path, rounds: int, seconds: float, *, events: int = EVENTS)
 
 
 @contextmanager
-def _variables(chosen: Mapping[str, str]) -> Iterator[None]:
+def variables(chosen: Mapping[str, str]) -> Iterator[None]:
     """Variables of the environment of servers that are started meanwhile."""
     before = dict(os.environ)
     os.environ.update(chosen)

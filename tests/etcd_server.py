@@ -12,7 +12,8 @@ from pathlib import Path
 
 import httpx2
 import pytest
-from etcd_program import etcd_command
+
+from tests.etcd_program import etcd_command
 
 START_SECONDS = 30
 

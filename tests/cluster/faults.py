@@ -18,8 +18,6 @@ from s3_server import S3
 
 CLIENTS = 6
 TTL = 2
-AWAY_SECONDS = 2.5 * TTL
-"""Longer than a lease lives."""
 
 
 @asynccontextmanager
@@ -52,8 +50,11 @@ async def loaded(
 class Faults:
     """What befalls a cluster; each is over, but for its consequences, when it returns."""
 
-    def __init__(self, cluster: Cluster, load: Load, chance: random.Random) -> None:
+    def __init__(self, cluster: Cluster, load: Load, chance: random.Random, ttl: int = TTL) -> None:
         self.cluster, self.etcd, self.load, self.chance = cluster, cluster.etcd, load, chance
+        self.ttl = ttl
+        self.away = 2.5 * ttl
+        """Seconds, more than a lease lives."""
 
     def node(self) -> Node:
         """Any."""
@@ -63,7 +64,7 @@ class Faults:
         """It comes back after others have its sessions, or sooner."""
         node = self.node()
         await node.kill()
-        await trio.sleep(self.chance.random() * AWAY_SECONDS)
+        await trio.sleep(self.chance.random() * self.away)
         await self.load.acknowledged(10)
         await node.start()
         await self.cluster.until_ready(node)
@@ -72,7 +73,7 @@ class Faults:
         """It believes itself a member when it goes on, for as long as it does not look at the clock."""
         node = self.node()
         node.stop()
-        await trio.sleep(AWAY_SECONDS)
+        await trio.sleep(self.away)
         await self.load.acknowledged(10)
         node.go_on()
         await self.load.acknowledged(10)
@@ -81,7 +82,7 @@ class Faults:
         """It may lose its sessions just when it goes on."""
         node = self.node()
         node.stop()
-        await trio.sleep((0.5 + self.chance.random()) * TTL)
+        await trio.sleep((0.5 + self.chance.random()) * self.ttl)
         node.go_on()
         await self.load.acknowledged(10)
 
@@ -118,7 +119,7 @@ class Faults:
         gone = self.chance.sample(self.etcd.members, 2)
         for member in gone:
             member.kill()
-        await trio.sleep(AWAY_SECONDS)
+        await trio.sleep(self.away)
         for member in gone:
             self.etcd.restart(member)
         await self.load.acknowledged(20)

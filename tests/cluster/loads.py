@@ -8,6 +8,7 @@ What they saw is checked against the log in the end.
 from __future__ import annotations
 
 import random
+import sys
 from collections import Counter
 from collections.abc import Sequence
 from datetime import UTC, datetime
@@ -35,14 +36,24 @@ class Load:
     """What all clients did and saw."""
 
     def __init__(
-        self, cluster: Cluster, seed: int, *, sessions: int = SESSIONS, look_chance: float = LOOK_CHANCE
+        self,
+        cluster: Cluster,
+        seed: int,
+        *,
+        name: str = "register",
+        sessions: int = SESSIONS,
+        own: bool = False,
+        look_chance: float = LOOK_CHANCE,
     ) -> None:
+        """``name``: what its sessions and keys begin with, which no other one has; ``own``: each client has one, to itself."""
         self._cluster = cluster
         self._chance = random.Random(seed)
         self._look_chance = look_chance
         self._choice = list(cluster.nodes)
         """Nodes that get requests."""
-        self._sessions = [f"register-{n}" for n in range(sessions)]
+        self._name = name
+        self._own = own
+        self._sessions = [f"{name}-{n}" for n in range(sessions)]
         self._appends: dict[str, list[Append]] = {name: [] for name in self._sessions}
         self._looks: dict[str, list[Look]] = {name: [] for name in self._sessions}
         self._steps = 0
@@ -60,7 +71,9 @@ class Load:
             checking.start_soon(self._check_nodes)
             async with trio.open_nursery() as nursery:
                 for n in range(count):
-                    nursery.start_soon(self._client, f"c{n}", random.Random(self._chance.random()), stop)
+                    own = random.Random(self._chance.random())
+                    sessions = [self._sessions[n]] if self._own else self._sessions
+                    nursery.start_soon(self._client, f"{self._name}-c{n}", own, sessions, stop)
             checking.cancel_scope.cancel()
 
     async def acknowledged(self, more: int) -> None:
@@ -96,13 +109,15 @@ class Load:
                 self._choice = ready or list(self._cluster.nodes)
                 await trio.sleep(CHECK_SECONDS)
 
-    async def _client(self, name: str, chance: random.Random, stop: trio.Event) -> None:
+    async def _client(
+        self, name: str, chance: random.Random, sessions: Sequence[str], stop: trio.Event
+    ) -> None:
         async with httpx2.AsyncClient(
             trust_env=False, timeout=httpx2.Timeout(ANSWER_SECONDS, connect=1)
         ) as http:
             step = 0
             while not stop.is_set():
-                session = chance.choice(self._sessions)
+                session = chance.choice(sessions)
                 if chance.random() < self._look_chance:
                     await self._look(http, chance, session)
                 else:
@@ -163,7 +178,9 @@ class Load:
 
     def _note_trouble(self, node: Node, body: dict[str, Any], what: str) -> None:
         self.troubles[what] += 1
-        print(datetime.now(UTC).time(), node.name, body, what)  # noqa: T201 (pytest shows it with a failure)
+        sys.stderr.write(
+            f"{datetime.now(UTC).time()} {node.name} {body} {what}\n"
+        )  # pytest shows it with a failure
 
     async def _look(self, http: httpx2.AsyncClient, chance: random.Random, session: str) -> None:
         """Ask for the session's head; that nobody answers is no fault."""

@@ -13,7 +13,7 @@ import networks
 import pytest
 import trio
 from etcd_server import EtcdServer, wanted
-from faults import AWAY_SECONDS, Faults, loaded
+from faults import Faults, loaded
 from networks import Place
 from s3_server import S3, SeaweedFS
 
@@ -28,18 +28,21 @@ class Partitions:
 
     async def cut_node(self) -> None:
         """Any, with whatever else is on its machine."""
-        await self._cut(self.faults.chance.choice(self._nodes))
+        await self._cut(self.faults.chance.choice(self._nodes), self.faults.away)
 
     async def cut_leader(self) -> None:
         """The machine of the member that leads, which believes that for a while."""
         etcd = self.faults.etcd
-        await self._cut(self._members[etcd.members.index(await trio.to_thread.run_sync(etcd.leader))])
+        leader = etcd.members.index(await trio.to_thread.run_sync(etcd.leader))
+        await self._cut(self._members[leader], self.faults.away)
 
     async def cut_shortly(self) -> None:
         """A node may lose its lease just when it is back."""
-        await self._cut(self.faults.chance.choice(self._nodes), (0.2 + self.faults.chance.random()) * 2)
+        await self._cut(
+            self.faults.chance.choice(self._nodes), (0.1 + self.faults.chance.random()) * self.faults.ttl
+        )
 
-    async def _cut(self, place: Place, seconds: float = AWAY_SECONDS) -> None:
+    async def _cut(self, place: Place, seconds: float) -> None:
         await place.cut_off()
         await trio.sleep(seconds)
         await self.faults.load.acknowledged(20)

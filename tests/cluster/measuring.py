@@ -1,0 +1,67 @@
+"""How long clients wait where something befalls a cluster: ``python measuring.py FOLDER TIMES``.
+
+A cluster of three nodes and three members of etcd, with the usual TTL, on this machine, and a client for each of
+nine sessions, which behaves as one behind a balancer. Prints JSON: by fault, of each time the seconds that the
+client waited that waited longest for one answer, attempts that failed included, and how many attempts failed.
+"""
+
+from __future__ import annotations
+
+import json
+import random
+import sys
+from pathlib import Path
+
+import trio
+from clusters import cluster_of
+from etcd_server import EtcdServer
+from faults import Faults
+from loads import Load
+from s3_server import SeaweedFS
+
+TTL = 5
+CLIENTS = 9
+FAULTS = {
+    "none": None,
+    "all nodes restarted, one after the other": Faults.restart_nodes,
+    "a node killed": Faults.kill_node,
+    "a node hangs": Faults.hang_node,
+    "the member of etcd that leads killed": Faults.kill_leader,
+    "the member of etcd that leads hangs": Faults.hang_leader,
+    "most members of etcd killed, and back after 5 s": Faults.lose_majority,
+}
+
+
+async def measure(folder: Path, times: int) -> dict[str, list[tuple[float, int]]]:
+    """All of them."""
+    found: dict[str, list[tuple[float, int]]] = {}
+    (folder / "s3").mkdir()
+    (folder / "etcd").mkdir()
+    s3, etcd = SeaweedFS(folder / "s3"), None
+    try:
+        etcd = EtcdServer(folder / "etcd", members=3)
+        async with cluster_of(folder, etcd, s3, ttl=TTL) as cluster:
+            for name, fault in FAULTS.items():
+                for time in range(times):
+                    own = f"own-{len(found)}-{time}"
+                    load = Load(cluster, time, name=own, sessions=CLIENTS, own=True, look_chance=0)
+                    stop = trio.Event()
+                    async with trio.open_nursery() as nursery:
+                        nursery.start_soon(load.clients, CLIENTS, stop)
+                        await load.acknowledged(100)
+                        if fault is not None:
+                            await fault(Faults(cluster, load, random.Random(time), ttl=TTL))
+                        await load.acknowledged(100)
+                        stop.set()
+                    await cluster.until_ready()
+                    await load.check(cluster.running)
+                    found.setdefault(name, []).append((max(load.seconds), load.troubles.total()))
+    finally:
+        if etcd is not None:
+            etcd.close()
+        s3.kill()
+    return found
+
+
+if __name__ == "__main__":
+    json.dump(trio.run(measure, Path(sys.argv[1]), int(sys.argv[2])), sys.stdout)
