@@ -344,7 +344,10 @@ class Node:
 
     async def fresh(self, owner: str, name: str | None = None) -> None:
         """See ``Nodes``."""
-        if self.log is None or (name is not None and self.ownership.is_used(owner, name)):
+        if self.log is None:
+            return
+        if name is not None and self.ownership.is_used(owner, name):
+            self.membership.check()  # else another node may have it, and have recorded what is not here
             return
         try:
             await self.caught_up(await self.membership.beat())

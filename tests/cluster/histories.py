@@ -31,6 +31,8 @@ class Look(Struct, frozen=True):
     called: float
     returned: float
     event: int
+    by: str = ""
+    """Whoever told it."""
 
 
 def faults(appends: Sequence[Append], looks: Sequence[Look], log: Sequence[str | None]) -> list[str]:
@@ -83,7 +85,7 @@ def _out_of_time(appends: Sequence[Append], looks: Sequence[Look], log: Sequence
     for number, key in enumerate(log):
         steps: list[tuple[str, Append | Look]] = [(key, by_key[key])] if key in by_key else []
         told = sorted(after.get(number, ()), key=lambda look: look.called)
-        steps += [(f"a look at event {number}", look) for look in told]
+        steps += [(f"a look at event {number} {look.by}".strip(), look) for look in told]
         for name, step in steps:
             if step.called > now:
                 now, before = step.called, name

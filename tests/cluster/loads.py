@@ -190,7 +190,9 @@ class Load:
         except httpx2.TransportError:
             return
         if response.status_code == 200:
-            self._looks[session].append(Look(called, trio.current_time(), response.json()["event"]))
+            self._looks[session].append(
+                Look(called, trio.current_time(), response.json()["event"], node.name)
+            )
 
 
 async def _is_ready(http: httpx2.AsyncClient, node: Node) -> bool:
