@@ -61,6 +61,11 @@ class PeerDoor:
         """Connections of nodes."""
         return len(self._serving)
 
+    @property
+    def calls(self) -> int:
+        """Under way here, of all nodes."""
+        return sum(service.calls for service in self._serving)
+
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
         """Take connections; on the way out they end, and what is served on them is cancelled."""

@@ -56,6 +56,11 @@ class Peers:
         self._nursery: trio.Nursery | None = None
         self._troubles = ToldOnce(_log)
 
+    @property
+    def calls(self) -> int:
+        """Under way, at all nodes."""
+        return sum(link.caller.calls for link in self._links.values() if link.caller is not None)
+
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
         """Make calls; on the way out those under way fail, and connections end."""

@@ -94,6 +94,51 @@ async def socket_to(port: int, path: str, **options: Any) -> AsyncIterator[WebSo
         nursery.cancel_scope.cancel()
 
 
+class Proxy:
+    """Passes bytes on to a node, until it is told not to."""
+
+    def __init__(self, port: int) -> None:
+        self.port = 0
+        self._to = port
+        self.silent = False
+        self._streams: list[trio.SocketStream] = []
+
+    async def run(self, task_status: trio.TaskStatus[None]) -> None:
+        listeners = await trio.open_tcp_listeners(0, host="127.0.0.1")
+        self.port = listeners[0].socket.getsockname()[1]
+        await trio.serve_listeners(self._serve, listeners, task_status=task_status)
+
+    async def cut(self) -> None:
+        for stream in self._streams:
+            await trio.aclose_forcefully(stream)
+
+    async def _serve(self, near: trio.SocketStream) -> None:
+        async with await trio.open_tcp_stream("127.0.0.1", self._to) as far, trio.open_nursery() as nursery:
+            self._streams += [near, far]
+            nursery.start_soon(self._pass, near, far)
+            nursery.start_soon(self._pass, far, near)
+
+    async def _pass(self, source: trio.SocketStream, target: trio.SocketStream) -> None:
+        try:
+            while data := await source.receive_some():
+                if not self.silent:
+                    await target.send_all(data)
+            await target.send_eof()
+        except (trio.BrokenResourceError, trio.ClosedResourceError):
+            await trio.aclose_forcefully(target)
+
+
+@asynccontextmanager
+async def between(book: dict[str, str], name: str) -> AsyncIterator[Proxy]:
+    """What is between all others and a node."""
+    proxy = Proxy(int(book[name].rpartition(":")[2]))
+    async with trio.open_nursery() as nursery:
+        await nursery.start(proxy.run)
+        book[name] = f"127.0.0.1:{proxy.port}"
+        yield proxy
+        nursery.cancel_scope.cancel()
+
+
 class MemoryWire:
     """One end of a connection that is no socket."""
 

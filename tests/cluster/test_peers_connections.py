@@ -5,13 +5,11 @@ from __future__ import annotations
 import logging
 import random
 import secrets
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 
 import msgspec
 import pytest
 import trio
-from meeting import SECRET, Node, ask, echo, node, socket_to, wires
+from meeting import SECRET, Node, ask, between, echo, node, socket_to, wires
 from trio_websocket import ConnectionClosed, WebSocketConnection
 
 from cluster.peers import PATH, Call, NodeUnreached, Passport, door, frames, handshake, line
@@ -279,51 +277,6 @@ class _Socket:
         message = await self._socket.get_message()
         assert isinstance(message, bytes)
         return message
-
-
-class _Proxy:
-    """Passes bytes on to a node, until it is told not to."""
-
-    def __init__(self, port: int) -> None:
-        self.port = 0
-        self._to = port
-        self.silent = False
-        self._streams: list[trio.SocketStream] = []
-
-    async def run(self, task_status: trio.TaskStatus[None]) -> None:
-        listeners = await trio.open_tcp_listeners(0, host="127.0.0.1")
-        self.port = listeners[0].socket.getsockname()[1]
-        await trio.serve_listeners(self._serve, listeners, task_status=task_status)
-
-    async def cut(self) -> None:
-        for stream in self._streams:
-            await trio.aclose_forcefully(stream)
-
-    async def _serve(self, near: trio.SocketStream) -> None:
-        async with await trio.open_tcp_stream("127.0.0.1", self._to) as far, trio.open_nursery() as nursery:
-            self._streams += [near, far]
-            nursery.start_soon(self._pass, near, far)
-            nursery.start_soon(self._pass, far, near)
-
-    async def _pass(self, source: trio.SocketStream, target: trio.SocketStream) -> None:
-        try:
-            while data := await source.receive_some():
-                if not self.silent:
-                    await target.send_all(data)
-            await target.send_eof()
-        except (trio.BrokenResourceError, trio.ClosedResourceError):
-            await trio.aclose_forcefully(target)
-
-
-@asynccontextmanager
-async def between(book: dict[str, str], name: str) -> AsyncIterator[_Proxy]:
-    """What is between all others and a node."""
-    proxy = _Proxy(int(book[name].rpartition(":")[2]))
-    async with trio.open_nursery() as nursery:
-        await nursery.start(proxy.run)
-        book[name] = f"127.0.0.1:{proxy.port}"
-        yield proxy
-        nursery.cancel_scope.cancel()
 
 
 async def patient(call: Call) -> None:
