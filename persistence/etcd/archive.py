@@ -31,7 +31,6 @@ from persistence.etcd.requests import KeyValue, created, delete, get, put
 from persistence.etcd.space import Space
 from persistence.s3 import index, indexed, segments
 from persistence.s3.compaction import Compaction
-from persistence.s3.imports import Sending
 from persistence.s3.journal import Journal
 from persistence.s3.log import CLAIMS
 from persistence.s3.objects import Objects, Refused, Unanswered
@@ -89,7 +88,6 @@ class Archive:
     def __init__(
         self,
         bringing: Bringing,
-        sending: Sending,
         used_bytes: Callable[[], int],
         until_due: Callable[[], Awaitable[None]],
         space: Space,
@@ -98,7 +96,6 @@ class Archive:
         self._etcd = bringing.etcd
         self._objects = bringing.objects
         self._prefix = bringing.prefix
-        self._sending = sending
         self._used_bytes = used_bytes
         self._until_due = until_due
         self._space = space
@@ -149,7 +146,7 @@ class Archive:
             manifest = segments.newest(self._objects)
             journal = led.journal
             compaction = Compaction(
-                self._objects, self._bringing.index, manifest, journal.written, self._sending
+                self._objects, self._bringing.index, manifest, journal.written, imports_elsewhere=True
             )
             return led, Upkeep(compaction)
 

@@ -20,11 +20,12 @@ from typing import NoReturn
 import trio
 
 from engine.chain import Record
-from engine.errors import StoreCorrupt, StoreError
+from engine.errors import EngineError, StoreCorrupt, StoreError, StoreFailed
 from engine.events import Created, Forked
-from persistence import folders
+from persistence import folders, threads
+from persistence.adoption import Lineage
 from persistence.appends import Append, Arrival
-from persistence.etcd import archived, batches
+from persistence.etcd import archived, batches, reserving
 from persistence.etcd.archive import Archive
 from persistence.etcd.blocking import BlockingEtcd
 from persistence.etcd.bringing import ATTEMPTS, NOTHING, Bringing, Taken, forgotten
@@ -33,6 +34,7 @@ from persistence.etcd.failures import Compacted, EtcdError
 from persistence.etcd.fences import Fence, Fences
 from persistence.etcd.keyleases import KeyLeases
 from persistence.etcd.requests import Changes, Event, KeyValue
+from persistence.etcd.reserving import Reservation
 from persistence.etcd.shipping import Shipping
 from persistence.etcd.space import Space
 from persistence.eventlog import Purged
@@ -80,7 +82,7 @@ async def open_etcd_log(
             await trio.to_thread.run_sync(shipping.connect)
         except EtcdError as failed:
             raise StoreError(str(failed)) from failed
-        log = EtcdEventLog(bringing, shipping, applied, space, revision, sizes)
+        log = EtcdEventLog(bringing, shipping, applied, space, leases.current, revision, sizes)
         async with log.running(), trio.open_nursery() as nursery:
             await nursery.start(leases.run)
             nursery.start_soon(space.run)
@@ -97,6 +99,7 @@ class EtcdEventLog(IndexedLog):
         shipping: Shipping,
         applied: Callable[[Sequence[Record]], object],
         space: Space,
+        keys_lease: Callable[[], int],
         revision: int,
         sizes: dict[bytes, int],
     ) -> None:
@@ -104,6 +107,7 @@ class EtcdEventLog(IndexedLog):
         self._bringing = bringing
         self._applied = applied
         self.space = space
+        self._keys_lease = keys_lease
         self._shipping = shipping
         self.writer = shipping.writer
         """Names this life of the node among those that write."""
@@ -120,9 +124,7 @@ class EtcdEventLog(IndexedLog):
         """Bytes of each batch in etcd."""
         self.tail_bytes = sum(sizes.values())
         """Of all of them."""
-        self._archive = Archive(
-            bringing, self._put_imports, lambda: self.used_bytes, self._until_there_is_much, space
-        )
+        self._archive = Archive(bringing, lambda: self.used_bytes, self._until_there_is_much, space)
 
     @property
     def tail_batches(self) -> int:
@@ -153,6 +155,27 @@ class EtcdEventLog(IndexedLog):
         if records and isinstance(records[0].event, Created | Forked):
             self.space.check_session()
         await super().append(records)
+
+    async def _adopt(self, lineage: Lineage) -> None:
+        """See ``IndexedLog``. No other node uses the history's idempotency keys meanwhile."""
+        reservation = Reservation(self._bringing.etcd, self._bringing.prefix, self._keys_lease())
+        with trio.CancelScope(shield=True) as scope:
+            self._sending.add(scope)
+            try:
+                keys = await threads.run(lambda: reserving.keys_of(lineage.records()), self._senders)
+                await reservation.make(
+                    lambda: self._query(lambda db: reserving.unknown(db, keys)), self.caught_up
+                )
+                await super()._adopt(lineage)
+            except EngineError:
+                await reservation.give_up()
+                raise
+            except threads.NoThread as none:
+                raise StoreFailed(f"the import was not stored: {none}") from none
+            finally:
+                self._sending.remove(scope)
+        if scope.cancelled_caught:
+            raise StoreFailed("the import was not stored: the server is stopping")
 
     async def purge(self, session: str, before: int) -> Purged:
         """See ``EventLog``."""

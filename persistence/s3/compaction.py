@@ -54,7 +54,8 @@ class Compaction:
     """Of one log, by the process that owns it and has its ``index``; ``manifest`` is the newest one.
 
     Batches that are among those ``written`` are not asked for. While an import is ``sending``, what no
-    manifest names is left. What it does blocks, and raises StoreError, Refused, Unanswered, OSError.
+    manifest names is left; where it may be ``imports_elsewhere``, by other servers of which nothing is known,
+    their parts are left for ever. What it does blocks, and raises StoreError, Refused, Unanswered, OSError.
     """
 
     def __init__(
@@ -64,11 +65,14 @@ class Compaction:
         manifest: Manifest,
         written: Written | None = None,
         sending: imports.Sending | None = None,
+        *,
+        imports_elsewhere: bool = False,
     ) -> None:
         self._objects = objects
         self._index = index
         self._written = written or Written()
         self._sending = sending or imports.Sending()
+        self._imports_elsewhere = imports_elsewhere
         self.manifest = manifest
         self._be_untidy()
         self._copy = index.path.with_name(_BASE)
@@ -111,7 +115,8 @@ class Compaction:
             merged = [*segments.get(self._objects, before), *merged]
             made[-2:] = [self._put(merged, before.first, last.last)]
         named = [*self.manifest.imports, *_imports(found)]
-        if self._publish(upto, journal.holder, made, named, self.manifest.base):
+        is_published = self._publish(upto, journal.holder, made, named, self.manifest.base)
+        if is_published and not self._imports_elsewhere:
             # not those that a later batch names: they were put less than the grace period before this one
             at = datetime.fromtimestamp(found[-1].at / 1e6, UTC)
             self._collect(imports.IMPORTS, {*named}, min(at, datetime.now(UTC)) - GRACE)

@@ -7,10 +7,10 @@ from random import Random
 import pytest
 import trio
 from bucket import Bucket
-from cluster_logs import Cluster
+from cluster_logs import Cluster, Node
 from log_samples import History, checkpoint_of, collect, every_kind
 
-from engine.errors import AppendConflict, NodeFenced, NotOwner
+from engine.errors import AppendConflict, Conflict, NodeFenced, NotOwner
 
 
 async def test_what_one_node_appends_is_on_all_others(cluster: Cluster) -> None:
@@ -170,3 +170,43 @@ async def test_a_body_that_is_too_large_for_etcd_is_in_the_bucket(cluster: Clust
     assert await collect(b.log.read("s1")) == history.records
     c = await cluster.join("c")
     assert await collect(c.log.read("s1")) == history.records
+
+
+async def adopt(node: Node, history: History) -> None:
+    await node.claim(history)
+    async with node.log.adoption() as adoption:
+        await adoption.add(history.records)
+        await adoption.commit()
+
+
+async def test_a_session_that_one_node_takes_in_is_on_all(cluster: Cluster) -> None:
+    a, b = await cluster.join("a"), await cluster.join("b")
+    history = History()
+    history.created()
+    for n in range(150):
+        history.executed(idempotency_key=f"k{n}")
+    await adopt(a, history)
+    await b.see_all()
+    assert await collect(b.log.read("s1")) == history.records
+    assert cluster.index_of("a") == cluster.index_of("b")
+    await b.claim(history, take=True)
+    await b.log.append([history.executed()])
+
+
+async def test_the_keys_of_a_session_that_is_taken_in_are_used_by_no_other_node(cluster: Cluster) -> None:
+    a, b = await cluster.join("a"), await cluster.join("b")
+    history, other = History(), History("other")
+    history.created()
+    history.executed(idempotency_key="k1")
+    await b.write(other, 1)
+    await b.log.append([other.executed(idempotency_key="k2")])
+    b.log.take = lambda changes: None  # type: ignore[method-assign]
+    await adopt(a, history)
+    with pytest.raises(AppendConflict, match="idempotency key was used before"):
+        await b.log.append([other.executed(idempotency_key="k1")])
+    other.undo()
+    late = History("late")
+    late.created()
+    late.executed(idempotency_key="k2")
+    with pytest.raises(Conflict, match="was used here for something else"):
+        await adopt(a, late)
