@@ -456,13 +456,20 @@ class Node:
 
         if (known := self.engine.held(execution_id)) is not None and not known.is_elsewhere:
             return known
+        self._check_not_stopping()
         return await self.engine.submit(submission, Forwarded(execution_id, accepted_at))
 
     async def do_here(self, asked: ToAsk) -> Request[Any]:
         """See ``cluster.service.Engine``."""
+        self._check_not_stopping()
         return await self.engine.post(
             asked.owner, asked.session, lambda answered: messages.command_of(asked, answered)
         )
+
+    def _check_not_stopping(self) -> None:
+        """Raises Elsewhere: who asked tries until another node has the session, and no client is told."""
+        if self.engine.is_stopping:
+            raise Elsewhere("this node stops: another one is to have it")
 
     async def noted(self, execution: Execution) -> None:
         """See ``cluster.service.Engine``."""

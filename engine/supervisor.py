@@ -478,6 +478,11 @@ class Supervisor:
             return min(self.places.taken - unused, len(self._admission.executions))
         return min(sum(actor.busy for actor in self._actors), len(self._admission.executions))
 
+    @property
+    def is_stopping(self) -> bool:
+        """Whether nothing more is accepted."""
+        return self._admission.is_closed
+
     async def drain(self, seconds: float) -> None:
         """Accept nothing more; let what runs end within ``seconds``, cancel and record the rest.
 
