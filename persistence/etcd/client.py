@@ -91,7 +91,8 @@ class Etcd:
         """All of ``success`` if all of ``compare`` hold, else all of ``failure``.
 
         ``again``: sent to the next member if the first may have done it, since ``compare`` sees to it that it
-        is not done twice. Raises Refused, LeaseGone: nothing was written; Unanswered, NoSpace: it may be.
+        is not done twice; not for what others may undo before the second member is asked. Raises Refused,
+        LeaseGone: nothing was written; Unanswered, NoSpace: it may be.
         """
         body = transaction_body(compare, success, failure)
         return (await self._call("/v3/kv/txn", body, TransactionAnswer, again=again)).answer()

@@ -147,7 +147,8 @@ class Shipping:
         failure = [get(item.key), get(archived.key(self._prefix)), *needed.failure()]
         success = needed.success(item.value, lease)
         try:
-            answer = self._etcd.transact(needed.compare(), success, failure, again=True)
+            # Not sent again before it is noted that it may be there: the leader may move it to S3 meanwhile.
+            answer = self._etcd.transact(needed.compare(), success, failure)
         except NoSpace as full:
             if self._is_there(db, item):
                 return

@@ -14,7 +14,7 @@ from bucket import Bucket
 from cluster_logs import SECONDS, Cluster
 from etcd_server import EtcdServer
 from log_samples import History, collect
-from s3_proxy import DROPPED, DROPPED_AFTER, Fault, Proxy, at_random, proxied, status
+from s3_proxy import DROPPED, DROPPED_AFTER, SILENCE_AFTER, Fault, Proxy, at_random, proxied, status
 
 from engine.errors import NodeFenced, NotOwner, StoreCorrupt, StoreFailed
 from persistence.etcd import batches, shipping
@@ -85,6 +85,26 @@ async def test_of_an_append_that_was_moved_before_its_answer_came_the_archive_te
     history.undo()
     c = await cluster.join("c")
     assert await collect(c.log.read("s1")) == history.records
+
+
+async def test_one_that_was_moved_while_its_answer_was_waited_for_is_not_taken_for_refused_by_the_next_member(
+    cluster: Cluster, etcd_proxy: Proxy, etcd: EtcdServer
+) -> None:
+    urls = [etcd_proxy.endpoint, *etcd.urls]
+    a, b = await cluster.join("a", writer_urls=urls), await cluster.join("b")
+    history = History()
+    await a.write(history, 1)
+    etcd_proxy.plan("POST", SILENCE_AFTER)
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(a.log.append, [history.executed(idempotency_key="k")])
+        with trio.fail_after(SECONDS):
+            while b.log.tail_batches < 2:
+                await b.see_all()
+        leader = await b.lead()
+        with trio.move_on_after(1):
+            await b.log.archive(leader)
+        await a.fence()
+    assert await collect(a.log.read("s1")) == history.records
 
 
 async def test_a_fence_that_was_lost_while_no_answer_came_is_told_for_sure(
