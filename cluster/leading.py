@@ -123,6 +123,7 @@ class Leading:
     async def _bury_all(self) -> None:
         """Record the end of what ran on nodes that are no members any more."""
         while True:
+            failing = False
             alive = {member.incarnation for member in self._view.members.values()}
             for key, seen in list(self._view.running.items()):
                 if seen.value.incarnation in alive:
@@ -131,13 +132,17 @@ class Leading:
                     await self._bury(seen.value)
                     await self._etcd.transact([created(key, seen.created)], [delete(key)], again=True)
                 except (EngineError, Refused, Unanswered) as failed:
+                    failing = True
                     _log.warning(
                         "execution %s was lost with node %s, which cannot be recorded yet: %s",
                         seen.value.execution_id,
                         seen.value.node,
                         failed,
                     )
-            await self._wait_for_something()
+            if failing:
+                await trio.sleep(PAUSE_SECONDS)
+            else:
+                await self._wait_for_something()
 
     async def _wait_for_something(self) -> None:
         changed = self._view.changed

@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Protocol
 
 import trio
+from msgspec.structs import replace
 
 from engine import chain, labels, outcomes
 from engine.attempt import Attempt, conclude, prepare, run
@@ -283,9 +284,13 @@ class LiveSession:
     async def bury(self, command: Bury) -> Changed:
         """Record that an execution was lost with its node, unless something is recorded of it.
 
+        It is recorded without its idempotency key if that was sent again since, and stands for another one.
         Raises Conflict, StoreError.
         """
         asked = command.submission
+        key = asked.idempotency_key
+        if key is not None and await self._engine.log.idempotent(self.owner, key) is not None:
+            asked = replace(asked, idempotency_key=None)
         if await self._engine.log.execution(command.execution_id) is not None:
             return Changed("" if self.position is None else self.position.session, None)
         seq = self._next_seq()

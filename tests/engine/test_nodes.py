@@ -206,6 +206,23 @@ async def test_an_execution_that_was_lost_is_recorded_once_and_undone(
             await engine.supervisor.execution("another", "e_x")
 
 
+async def test_an_execution_that_was_lost_and_sent_again_under_its_key_is_recorded_beside_the_other(
+    open_engine: OpenEngine, tmp_path: Path
+) -> None:
+    async with open_engine(tmp_path, nodes=OthersMadeUp()) as engine:
+        asked = submission("7", session="x", idempotency_key="k", request_hash="h")
+        sent_again = await engine.supervisor.submit(asked)
+        assert await sent_again.wait(60) is not None
+        command = await engine.supervisor.post(
+            OWNER, "x", lambda answered: Bury(asked, "e_x", 5, "x", answered)
+        )
+        assert (await command.result()).event == 2
+        lost = await (await engine.supervisor.execution(OWNER, "e_x")).wait(0)
+        assert lost is not None
+        assert lost.status == "crashed"
+        assert (await engine.supervisor.submit(asked)).id == sent_again.id
+
+
 async def test_a_key_that_another_node_has_used_just_then_is_answered_with_what_that_recorded(
     open_engine: OpenEngine, tmp_path: Path
 ) -> None:
