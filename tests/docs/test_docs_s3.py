@@ -15,6 +15,7 @@ import s3_server
 from documents import ROOT, command_lines, fenced
 
 from benchmarks.processes import COMMAND, free_port, serving
+from persistence.etcd import batches as etcd_batches
 from persistence.s3 import bases, batches, blobs, checks, imports, segments
 
 S3_DOCUMENT = ROOT / "docs" / "s3.md"
@@ -88,6 +89,6 @@ def test_the_policy_allows_what_the_client_asks_for_and_nothing_else() -> None:
 def test_every_folder_in_the_bucket_is_told() -> None:
     text = S3_DOCUMENT.read_text()
     of_the_log = (batches.PREFIX, segments.SEGMENTS, segments.MANIFESTS, bases.BASES, imports.IMPORTS)
-    for folder in (*of_the_log, blobs.FOLDER, checks._FOLDER):
+    for folder in (*of_the_log, etcd_batches.PARTS, blobs.FOLDER, checks._FOLDER):
         assert f"| `{folder}" in text
     assert f"| `{batches.key(42)}` |" in text
