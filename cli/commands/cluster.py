@@ -35,7 +35,7 @@ _NODES = (
     Column(title="node", least=8),
     Column(title="state"),
     Column(title="address", least=12, leaves=6),
-    Column(title="version", leaves=5),
+    Column(title="program", leaves=5),
     Column(title="sessions", right=True),
     Column(title="running", right=True),
     Column(title="queued", right=True, leaves=2),

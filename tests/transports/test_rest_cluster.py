@@ -167,7 +167,7 @@ async def test_the_command_shows_nodes_members_and_the_log_as_tables() -> None:
     assert told.err == ""
     shown = [line.split() for line in told.lines]
     assert told.lines[0] == "cluster mcp-v8, format 1: node-1 was asked, node-2 moves the log"
-    assert shown[1][:4] == ["node", "state", "address", "version"]
+    assert shown[1][:4] == ["node", "state", "address", "program"]
     assert shown[2] == [
         "node-1",
         "serving",

@@ -18,8 +18,8 @@ if TYPE_CHECKING:
 NodeId = Annotated[
     str,
     Meta(
-        description="A node's id: 1 to 64 of the characters A-Z a-z 0-9 . _ -",
-        pattern="^[A-Za-z0-9._-]{1,64}$",
+        description="A node's id: 1 to 64 of the characters A-Z a-z 0-9 _ -",
+        pattern="^[A-Za-z0-9_-]{1,64}$",
     ),
 ]
 
