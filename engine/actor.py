@@ -248,10 +248,20 @@ class SessionActor:
         """Take a command to its end, or hand it on; no failure of it ends the actor."""
         self.busy = True
         try:
-            await self._carry_out(command)
-        except trio.Cancelled:
+            await self._try(command)
+        except trio.Cancelled:  # also where a failure was being dealt with
             command.fail(_lost() if self._done_here.cancel_called else _stopped())
             raise
+        finally:
+            if isinstance(command, Execute):
+                del self.executions[command.execution.id]
+            self.busy = False
+            self.last_used = trio.current_time()
+            self._host.places.done_with_a_job(self)
+
+    async def _try(self, command: Command) -> None:
+        try:
+            await self._carry_out(command)
         except (NodeFenced, NotOwner) as error:
             command.fail(error)
             self.lose()
@@ -269,12 +279,6 @@ class SessionActor:
             _log.exception("%s failed inside the engine in session %s", type(command).__name__, self.name)
             await self._session.reload()
             command.fail(EngineError("the engine failed: what was logged then has the details"))
-        finally:
-            if isinstance(command, Execute):
-                del self.executions[command.execution.id]
-            self.busy = False
-            self.last_used = trio.current_time()
-            self._host.places.done_with_a_job(self)
 
     async def _carry_out(self, command: Command) -> None:
         session = self._session

@@ -238,21 +238,59 @@ async def test_a_key_that_another_node_has_used_just_then_is_answered_with_what_
             )
         )
         assert await runs.wait_for_line(0)
-        engine_id = engine.supervisor.engine_id
-        at = now_us()
-        created = seal(
-            GENESIS,
-            Created(session="i_2", seq=0, at=at, owner=OWNER, name="y", engine=engine_id, caller=CALLER),
-        )
-        example = await engine.run("let n = 5; n", session="z")
-        record = await engine.log.execution(example.execution_id)
-        assert record is not None
-        assert not isinstance(record.event, Aborted)
-        event = replace(
-            record.event, session="i_2", execution_id="e_other", idempotency_key="k", request_hash="h"
-        )
-        await engine.log.append([created, seal(created.id, event)])
+        await _record_elsewhere(engine)
         report = await runs.wait(60)
         assert report is not None
         assert (report.execution_id, report.session, report.result) == ("e_other", "y", "5")
         assert await engine.log.session_named(OWNER, "x") is None
+
+
+async def test_a_session_that_is_lost_while_an_earlier_record_is_looked_for_answers_all_the_same(
+    open_engine: OpenEngine, tmp_path: Path
+) -> None:
+    class Silent(OthersMadeUp):
+        """They do not say what they have recorded."""
+
+        asked = trio.Event()
+
+        async def fresh(self, owner: str, name: str | None = None) -> None:  # noqa: ARG002
+            self.asked.set()
+            await trio.sleep_forever()
+
+    nodes = Silent()
+    async with open_engine(tmp_path, nodes=nodes) as engine:
+        code = "console.log(1); await new Promise((done) => setTimeout(done, 300)); 7"
+        keyed = {"idempotency_key": "k", "request_hash": "h"}
+        runs = await engine.supervisor.submit(submission(code, session="x", **keyed))
+        assert await runs.wait_for_line(0)
+        await _record_elsewhere(engine)
+        await nodes.asked.wait()
+        engine.supervisor.lose(OWNER, "x")
+        with pytest.raises(NodeFenced):
+            await runs.wait(60)
+        await nodes.until_released("x")
+
+
+async def _record_elsewhere(engine: Engine) -> None:
+    """Another node records an execution, ``e_other``, in its session y, under the key k."""
+    assert engine.log is not None
+    example = await engine.run("let n = 5; n", session="z")
+    record = await engine.log.execution(example.execution_id)
+    assert record is not None
+    assert not isinstance(record.event, Aborted)
+    created = seal(
+        GENESIS,
+        Created(
+            session="i_2",
+            seq=0,
+            at=now_us(),
+            owner=OWNER,
+            name="y",
+            engine=engine.supervisor.engine_id,
+            caller=CALLER,
+        ),
+    )
+    event = replace(
+        record.event, session="i_2", execution_id="e_other", idempotency_key="k", request_hash="h"
+    )
+    await engine.log.append([created, seal(created.id, event)])
