@@ -320,6 +320,10 @@ class Node:
         """See ``Nodes``."""
         self.ownership.release(owner, name)
 
+    def check(self) -> None:
+        """See ``Nodes``."""
+        self.membership.check()
+
     def place(self, asked: Submission) -> None:
         """See ``Nodes``."""
         node = self._place(asked.owner, asked.idempotency_key)
@@ -346,8 +350,7 @@ class Node:
         """See ``Nodes``."""
         if self.log is None:
             return
-        if name is not None and self.ownership.is_used(owner, name):
-            self.membership.check()  # else another node may have it, and have recorded what is not here
+        if name is not None and self.membership.is_valid and self.ownership.is_used(owner, name):
             return
         try:
             await self.caught_up(await self.membership.beat())

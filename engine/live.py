@@ -30,6 +30,7 @@ from engine.history import position_named, state_at
 from engine.isolate.wire import Done
 from engine.limits import LimitPolicy
 from engine.looking import PATIENCE_SECONDS, look
+from engine.nodes import Nodes
 from engine.outcomes import Abort
 from engine.owners import Owners
 from engine.recovery import Recovery
@@ -47,6 +48,7 @@ class Surroundings(Source, Protocol):
     """What a session needs of the engine."""
 
     policy: LimitPolicy
+    nodes: Nodes
 
     @property
     def owners(self) -> Owners:
@@ -313,10 +315,12 @@ class LiveSession:
         point = self._state()
         worker = await self._ready_worker()
         try:
-            return await look(worker, self._engine.scheduler, self.owner, self.name, point, preview_chars)
+            view = await look(worker, self._engine.scheduler, self.owner, self.name, point, preview_chars)
         except BaseException:
             self.sleep()
             raise
+        self._engine.nodes.check()  # as nothing is recorded, only this tells that it is the newest state
+        return view
 
     async def keep(self, command: Keep) -> None:
         """Begin to make a checkpoint of the state; the command is answered when it is kept or given up.

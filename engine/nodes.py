@@ -34,6 +34,10 @@ class Nodes(Protocol):
         """One claim less."""
         ...
 
+    def check(self) -> None:
+        """Raises Unavailable where this node may have lost its sessions without having heard of it."""
+        ...
+
     def place(self, asked: Submission) -> None:
         """Raises Elsewhere where another node shall run what is asked for no session that there is."""
         ...
@@ -81,6 +85,9 @@ class Alone:
 
     def release(self, owner: str, name: str) -> None:
         """And stays that."""
+
+    def check(self) -> None:
+        """None is lost."""
 
     def place(self, asked: Submission) -> None:
         """It runs here."""

@@ -74,7 +74,7 @@ class Sessions:
         self.forgets = forgets
         self.catalog = Catalog(log, lambda owner, name: self._actors.get((owner, name)), nodes.fresh)
         self._nursery = nursery
-        self._nodes = nodes
+        self.nodes = nodes
         self._workers = workers
         self._idle_seconds = idle_seconds
         self._actors: dict[tuple[str, str], SessionActor] = {}
@@ -108,14 +108,14 @@ class Sessions:
         except Elsewhere:
             if here:
                 raise
-            self._nodes.forward(command, command.submission.owner, command.execution.session)
+            self.nodes.forward(command, command.submission.owner, command.execution.session)
 
     async def _submit(self, command: Execute, *, here: bool) -> None:
         asked, execution = command.submission, command.execution
         name = asked.session
         if name is None and asked.heap is None:
             if not here:
-                self._nodes.place(asked)
+                self.nodes.place(asked)
             self.owners.check(asked.owner)
             execution.session = given_name()
             self._start(SessionActor(self, asked.owner, execution.session, None)).post(command)
@@ -156,7 +156,7 @@ class Sessions:
         except Elsewhere:
             if here:
                 raise
-            self._nodes.forward(command, owner, name)
+            self.nodes.forward(command, owner, name)
             return
         if actor is None:
             raise NotFound(f"there is no session {name}", field="session")
@@ -188,7 +188,7 @@ class Sessions:
         It counts as its owner's, unless the block raises. Raises Conflict, TooManySessions, Unavailable.
         """
         try:
-            await self._nodes.claim(owner, name, here=True)
+            await self.nodes.claim(owner, name, here=True)
         except Elsewhere as other:
             raise _being_made(name) from other
         try:
@@ -205,14 +205,14 @@ class Sessions:
                 self._arriving.remove((owner, name))
                 self._ended += 1
         finally:
-            self._nodes.release(owner, name)
+            self.nodes.release(owner, name)
 
     async def check_free(self, owner: str, name: str) -> None:
         """Raises InvalidField unless a client may give that name to a fork, Conflict if it is taken."""
         if GIVEN_NAME.fullmatch(check_name(name, field="into")):
             raise InvalidField("names of this form are given by the server: choose another", field="into")
         # Nothing is claimed: it may be another node that makes the fork.
-        await self._nodes.fresh(owner, name)
+        await self.nodes.fresh(owner, name)
         is_there = await position_named(self.log, owner, name) is not None
         if is_there or (owner, name) in self._actors or (owner, name) in self._arriving:
             raise _taken(name)
@@ -221,13 +221,14 @@ class Sessions:
         """Post ``command`` to a new session that begins at ``point``. Raises TooManySessions, Conflict."""
         self.owners.check(owner)
         if isinstance(command, Fork):
+            origin: str | None = command.session
             name = command.into
         else:
-            name = given_name()
+            origin, name = command.execution.session, given_name()
             command.execution.move(name)
         if (owner, name) in self._actors or (owner, name) in self._arriving:
             raise _taken(name)
-        self._start(SessionActor(self, owner, name, None, point)).post(command)
+        self._start(SessionActor(self, owner, name, None, point), origin=origin).post(command)
 
     def lose(self, owner: str, name: str) -> None:
         """This node has the session no more: what is done in it here comes to nothing."""
@@ -253,7 +254,7 @@ class Sessions:
         if asked.idempotency_key is None:
             return False
         try:
-            await self._nodes.fresh(asked.owner)
+            await self.nodes.fresh(asked.owner)
             record = await self.log.idempotent(asked.owner, asked.idempotency_key)
             if record is None:
                 return False
@@ -277,55 +278,94 @@ class Sessions:
             if (owner, name) in self._arriving:
                 raise Busy(f"session {name} is just being imported; try again in a moment", field="session")
             ended = self._ended
-            token = await self._nodes.claim(owner, name, here=here)
+            token = await self.nodes.claim(owner, name, here=here)
             try:
                 position = await position_named(self.log, owner, name)
             finally:
-                self._nodes.release(owner, name)
+                self.nodes.release(owner, name)
             if (owner, name) not in self._actors and ended == self._ended:
                 if position is None:
                     return None
                 return self._start(SessionActor(self, owner, name, position), token)
+        self.nodes.check()
         return actor
 
-    def _start(self, actor: SessionActor, token: int | None = None) -> SessionActor:
-        """``token``: of the claim under which its position was read."""
+    def _start(
+        self, actor: SessionActor, token: int | None = None, *, origin: str | None = None
+    ) -> SessionActor:
+        """``token``: of the claim under which its position was read; ``origin``: name of the session that
+        it branches off from.
+        """
         self._actors[actor.owner, actor.name] = actor
-        self._nursery.start_soon(self._run, actor, token)
+        self._nursery.start_soon(self._run, actor, token, origin)
         return actor
 
-    async def _run(self, actor: SessionActor, token: int | None) -> None:
+    async def _run(self, actor: SessionActor, token: int | None, origin: str | None) -> None:
         owner, name = actor.owner, actor.name
         try:
-            if await self._hold(actor, token):
+            if await self._hold(actor, token, origin):
                 try:
                     await actor.work(self._idle_seconds)
                 finally:
-                    self._nodes.release(owner, name)
+                    self.nodes.release(owner, name)
         finally:
             del self._actors[owner, name]
             self._ended += 1
             actor.ended.set()
             for command in actor.left():
                 if actor.is_leaving:
-                    self._nodes.forward(command, owner, name)
+                    self.nodes.forward(command, owner, _where(command, name, origin))
                 else:
                     command.fail(Unavailable("the server stopped before this was begun"))
 
-    async def _hold(self, actor: SessionActor, token: int | None) -> bool:
-        """Claim a session for its actor; whether this node may have it."""
+    async def _hold(self, actor: SessionActor, token: int | None, origin: str | None) -> bool:
+        """Claim a session for its actor; whether this node may have it.
+
+        What is to begin one that another node has, or shall have, goes there; a fork, which cannot, fails.
+        """
         try:
-            held = await self._nodes.claim(actor.owner, actor.name, here=True)
+            held = await self.nodes.claim(actor.owner, actor.name, here=True)
         except EngineError as refused:
-            if token is not None and isinstance(refused, Elsewhere):
+            why = refused
+            if isinstance(refused, Elsewhere):
+                if token is None and origin is not None:
+                    why = await self._why_not(actor.owner, actor.name)
                 actor.lose()
-                return False
             for command in actor.left():
-                command.fail(_taken(actor.name) if isinstance(refused, Elsewhere) else refused)
+                if isinstance(refused, Elsewhere) and not _begins(command, actor.name):
+                    self.nodes.forward(command, actor.owner, _where(command, actor.name, origin))
+                else:
+                    command.fail(why)
             return False
         if token is not None and held != token:  # another node had it in between
             await actor.reload()
         return True
+
+    async def _why_not(self, owner: str, name: str) -> EngineError:
+        """Why a fork cannot have a name that another node has, or shall have."""
+        try:
+            await self.nodes.fresh(owner)
+            if await position_named(self.log, owner, name) is not None:
+                return _taken(name)
+        except EngineError as failed:
+            return failed
+        return Unavailable(f"another node is just done with the name {name}: try again in a moment")
+
+
+def _begins(command: Command, name: str) -> bool:
+    """Whether it is the fork by that name."""
+    return isinstance(command, Fork) and command.into == name
+
+
+def _where(command: Command, name: str, origin: str | None) -> str:
+    """Name of the session under which another node knows what to do with a command of session ``name``, which
+    may have been about to branch off from ``origin``.
+    """
+    if isinstance(command, Fork) and command.into == name:
+        return command.session
+    if isinstance(command, Execute) and origin is not None and command.submission.session != name:
+        return origin
+    return name
 
 
 def given_name() -> str:

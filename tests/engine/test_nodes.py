@@ -9,9 +9,9 @@ import trio
 from engines import CALLER, OWNER, Engine, OpenEngine, submission
 from msgspec.structs import replace
 
-from engine.chain import GENESIS, seal
+from engine.chain import GENESIS, Record, seal
 from engine.commands import Bury, Changed, Command, Execute, Tag
-from engine.errors import Elsewhere, NodeFenced, NodeLost, NotFound
+from engine.errors import Conflict, Elsewhere, NodeFenced, NodeLost, NotFound, Unavailable
 from engine.events import Aborted, Created
 from engine.execution import Execution, Report
 from engine.nodes import Alone
@@ -229,16 +229,17 @@ async def test_a_key_that_another_node_has_used_just_then_is_answered_with_what_
     """The log refuses what this node ran, since it has the other's by now."""
     async with open_engine(tmp_path, nodes=OthersMadeUp()) as engine:
         assert engine.log is not None
+        of_another = await _of_another(engine)
         runs = await engine.supervisor.submit(
             submission(
-                "console.log(1); await new Promise((done) => setTimeout(done, 300)); 7",
+                "console.log(1); await new Promise((done) => setTimeout(done, 500)); 7",
                 session="x",
                 idempotency_key="k",
                 request_hash="h",
             )
         )
         assert await runs.wait_for_line(0)
-        await _record_elsewhere(engine)
+        await engine.log.append(of_another)
         report = await runs.wait(60)
         assert report is not None
         assert (report.execution_id, report.session, report.result) == ("e_other", "y", "5")
@@ -259,11 +260,13 @@ async def test_a_session_that_is_lost_while_an_earlier_record_is_looked_for_answ
 
     nodes = Silent()
     async with open_engine(tmp_path, nodes=nodes) as engine:
-        code = "console.log(1); await new Promise((done) => setTimeout(done, 300)); 7"
+        assert engine.log is not None
+        of_another = await _of_another(engine)
+        code = "console.log(1); await new Promise((done) => setTimeout(done, 500)); 7"
         keyed = {"idempotency_key": "k", "request_hash": "h"}
         runs = await engine.supervisor.submit(submission(code, session="x", **keyed))
         assert await runs.wait_for_line(0)
-        await _record_elsewhere(engine)
+        await engine.log.append(of_another)
         await nodes.asked.wait()
         engine.supervisor.lose(OWNER, "x")
         with pytest.raises(NodeFenced):
@@ -271,8 +274,8 @@ async def test_a_session_that_is_lost_while_an_earlier_record_is_looked_for_answ
         await nodes.until_released("x")
 
 
-async def _record_elsewhere(engine: Engine) -> None:
-    """Another node records an execution, ``e_other``, in its session y, under the key k."""
+async def _of_another(engine: Engine) -> list[Record]:
+    """What another node records: an execution, ``e_other``, in its session y, under the key k."""
     assert engine.log is not None
     example = await engine.run("let n = 5; n", session="z")
     record = await engine.log.execution(example.execution_id)
@@ -293,4 +296,64 @@ async def _record_elsewhere(engine: Engine) -> None:
     event = replace(
         record.event, session="i_2", execution_id="e_other", idempotency_key="k", request_hash="h"
     )
-    await engine.log.append([created, seal(created.id, event)])
+    return [created, seal(created.id, event)]
+
+
+class OthersHaveAll(OthersMadeUp):
+    """They take each session just before it is begun here, as where this node begins to be drained."""
+
+    taken = False
+
+    async def claim(self, owner: str, name: str, *, here: bool = False) -> int:
+        if here and self.taken:
+            raise Elsewhere("made up")
+        return await super().claim(owner, name, here=here)
+
+
+async def test_what_was_to_begin_a_session_here_goes_to_the_node_that_shall_have_it(
+    open_engine: OpenEngine, tmp_path: Path
+) -> None:
+    nodes = OthersHaveAll()
+    async with open_engine(tmp_path, nodes=nodes) as engine:
+        first = await engine.run("let n = 1", session="x")
+        await engine.run("++n", session="x")
+        nodes.taken = True
+        unnamed = await engine.supervisor.submit(submission("1"))
+        named = await engine.supervisor.submit(submission("2", session="new"))
+        branched = await engine.supervisor.submit(submission("3", heap=first.heap))
+        while len(nodes.sent) < 3:
+            await trio.lowlevel.checkpoint()
+        sent = {command.execution.id: name for command, name in nodes.sent if isinstance(command, Execute)}
+        # the state that it branches off from is known by the name of its session
+        assert sent == {unnamed.id: unnamed.session, named.id: "new", branched.id: "x"}
+        for execution in (unnamed, named, branched):
+            assert not execution.done
+            execution.fail(NodeLost("made up"))
+        with pytest.raises(Unavailable, match="try again"):
+            await engine.supervisor.fork(OWNER, "x", at=1, into="fork", caller=CALLER)
+        with pytest.raises(Conflict, match="there is a session x already"):
+            await engine.supervisor.fork(OWNER, "x", at=1, into="x", caller=CALLER)
+
+
+async def test_the_state_of_a_session_that_another_node_may_have_is_not_told(
+    open_engine: OpenEngine, tmp_path: Path
+) -> None:
+    class Doubtful(OthersMadeUp):
+        """Whether this node has its sessions is not sure any more, after so many times."""
+
+        left = 0
+
+        def check(self) -> None:
+            self.left -= 1
+            if self.left < 0:
+                raise Unavailable("made up")
+
+    nodes = Doubtful()
+    async with open_engine(tmp_path, nodes=nodes) as engine:
+        await engine.run("let n = 1", session="x")
+        for left in (0, 1):  # before it is looked at, and after
+            nodes.left = left
+            with pytest.raises(Unavailable, match="made up"):
+                await engine.supervisor.state(OWNER, "x", at=None)
+        nodes.left = 2
+        assert [one.name for one in (await engine.supervisor.state(OWNER, "x", at=None)).globals] == ["n"]
