@@ -202,6 +202,16 @@ async def test_an_execution_that_was_lost_is_recorded_once_and_undone(
             again = await engine.supervisor.submit(lost)
             assert again.id == f"e_{name}"
         assert await engine.value("n", session="x") == "1"
+        # its client tried again before that was recorded
+        keyed = submission("++n", session="x", idempotency_key="used", request_hash="h")
+        again = await engine.supervisor.submit(keyed)
+        assert await again.wait(60)
+        command = await engine.supervisor.post(
+            OWNER, "x", lambda answered: Bury(keyed, "e_first", 5, "x", answered)
+        )
+        assert (await command.result()).event is not None
+        assert (await engine.supervisor.execution(OWNER, "e_first")).status == "crashed"
+        assert (await engine.supervisor.submit(keyed)).id == again.id
         with pytest.raises(NotFound):
             await engine.supervisor.execution("another", "e_x")
 
