@@ -17,7 +17,7 @@ from cluster import charter
 from cluster.keys import Keys
 from cluster.membership import Membership
 from cluster.records import Running
-from cluster.view import View
+from cluster.view import Seen, View
 from engine.errors import EngineError
 from persistence.etcd.client import Etcd
 from persistence.etcd.failures import Refused, Unanswered
@@ -30,6 +30,8 @@ if TYPE_CHECKING:
 _log = logging.getLogger(__name__)
 
 PAUSE_SECONDS = 1.0
+AT_ONCE = 100
+"""Executions that were lost, and are being recorded as that."""
 
 
 class Leading:
@@ -121,28 +123,43 @@ class Leading:
             )
 
     async def _bury_all(self) -> None:
-        """Record the end of what ran on nodes that are no members any more."""
-        while True:
-            failing = False
-            alive = {member.incarnation for member in self._view.members.values()}
-            for key, seen in list(self._view.running.items()):
-                if seen.value.incarnation in alive:
-                    continue
-                try:
-                    await self._bury(seen.value)
-                    await self._etcd.transact([created(key, seen.created)], [delete(key)], again=True)
-                except (EngineError, Refused, Unanswered) as failed:
-                    failing = True
-                    _log.warning(
-                        "execution %s was lost with node %s, which cannot be recorded yet: %s",
-                        seen.value.execution_id,
-                        seen.value.node,
-                        failed,
-                    )
-            if failing:
-                await trio.sleep(PAUSE_SECONDS)
-            else:
+        """Record the end of what ran on nodes that are no members any more.
+
+        Several at once: each waits for its turn in its session, where code may run for long.
+        """
+        begun: set[bytes] = set()
+        async with trio.open_nursery() as nursery:
+            while True:
+                alive = {member.incarnation for member in self._view.members.values()}
+                for key, seen in self._view.running.items():
+                    if len(begun) == AT_ONCE:
+                        break
+                    if seen.value.incarnation not in alive and key not in begun:
+                        begun.add(key)
+                        nursery.start_soon(self._bury_one, key, seen, begun)
                 await self._wait_for_something()
+
+    async def _bury_one(self, key: bytes, seen: Seen[Running], begun: set[bytes]) -> None:
+        try:
+            await self._bury(seen.value)
+            await self._etcd.transact([created(key, seen.created)], [delete(key)], again=True)
+            await self._gone(key)
+        except (EngineError, Refused, Unanswered) as failed:
+            _log.warning(
+                "execution %s was lost with node %s, which cannot be recorded yet: %s",
+                seen.value.execution_id,
+                seen.value.node,
+                failed,
+            )
+            await trio.sleep(PAUSE_SECONDS)
+        finally:
+            begun.discard(key)
+
+    async def _gone(self, key: bytes) -> None:
+        """Until it is seen that a note was taken back, or that it is put again all the time."""
+        with trio.move_on_after(PAUSE_SECONDS):
+            while key in self._view.running:
+                await self._view.changed.wait()
 
     async def _wait_for_something(self) -> None:
         changed = self._view.changed

@@ -14,7 +14,7 @@ import trio
 from cluster.keys import Keys
 from cluster.membership import Membership
 from cluster.records import Running
-from engine.errors import Unavailable
+from engine.errors import Elsewhere, NodeFenced, NodeLost, NotOwner, Unavailable
 from engine.execution import Execution, Submission
 from persistence.etcd.client import Etcd
 from persistence.etcd.failures import Refused, Unanswered
@@ -27,6 +27,9 @@ AFTER_SECONDS = 0.25
 MAX_BYTES = 512 << 10
 """Longer requests are not noted: they would fill etcd."""
 
+_OPEN = (Elsewhere, NotOwner, NodeFenced, NodeLost)
+"""Failures after which another node goes on with it, under the same id, or records that it was lost."""
+
 
 class Notes:
     """Notes what runs on this node."""
@@ -37,6 +40,8 @@ class Notes:
         self._membership = membership
         self._new: dict[str, tuple[Submission, Execution, float]] = {}
         """What is not noted yet, by id, with when it was accepted in Trio's time."""
+        self._noted: dict[str, Execution] = {}
+        """What is noted, by id, and was not over when that was last looked at."""
 
     def accepted(self, submission: Submission, execution: Execution) -> None:
         """It is under way here."""
@@ -56,6 +61,20 @@ class Notes:
                     except Unavailable as failed:
                         _log.debug("%s is noted later: %s", execution_id, failed.message)
                         break
+            await self._forget_failed()
+
+    async def _forget_failed(self) -> None:
+        """Take back the notes of what nothing is recorded of under its id, which would do that."""
+        for execution_id, execution in list(self._noted.items()):
+            if not execution.done:
+                continue
+            if _is_unrecorded(execution, execution_id):
+                try:
+                    await self._etcd.transact([], [delete(self._keys.execution(execution_id))], again=True)
+                except (Refused, Unanswered) as failed:
+                    _log.debug("%s is forgotten later: %s", execution_id, failed)
+                    return
+            del self._noted[execution_id]
 
     async def note(self, execution: Execution) -> None:
         """Note it now. Raises Unavailable."""
@@ -80,4 +99,12 @@ class Notes:
                     await self._etcd.transact([], [delete(key)], again=True)
             except (Refused, Unanswered) as failed:
                 raise Unavailable(f"what is under way cannot be noted: {failed}") from failed
+            self._noted[execution.id] = execution
         self._new.pop(execution.id, None)
+
+
+def _is_unrecorded(execution: Execution, execution_id: str) -> bool:
+    """Whether an execution that is over here certainly never comes into the log under that id."""
+    if execution.report is not None:  # it may be another one's, under the same idempotency key
+        return execution.report.execution_id != execution_id
+    return not isinstance(execution.failure, _OPEN)

@@ -1,0 +1,121 @@
+"""What nodes note of executions in etcd, and what the leader makes of the notes of nodes that are lost."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any, cast
+
+import msgspec
+import pytest
+import trio
+from etcd_server import EtcdServer
+
+from cluster.keys import Keys
+from cluster.leading import Leading
+from cluster.membership import Membership
+from cluster.notes import Notes
+from cluster.records import Load, Running
+from cluster.settings import ClusterSettings
+from cluster.view import View
+from engine.errors import Conflict, NodeFenced
+from engine.events import Caller
+from engine.execution import Execution, Report, Submission
+from persistence.etcd.client import Etcd
+from persistence.etcd.requests import prefix_end, put
+
+CALLER = Caller(transport="test")
+ASKED = Submission(owner="local", code="1", caller=CALLER, session="x")
+
+
+class Joined:
+    """A node without an engine, which sees what is in etcd."""
+
+    def __init__(self, etcd: Etcd, keys: Keys, settings: ClusterSettings) -> None:
+        self.etcd, self.keys = etcd, keys
+        self.view = View(keys)
+        self.membership = Membership(etcd, keys, settings, "test", Load, lambda: None)
+        self.notes = Notes(etcd, keys, self.membership)
+
+    async def follow(self, *, task_status: trio.TaskStatus[None]) -> None:
+        found = await self.etcd.get(self.keys.prefix, prefix_end(self.keys.prefix))
+        self.view.reset(found.items, found.revision)
+        task_status.started()
+        async with self.etcd.watch(self.keys.prefix, found.revision + 1) as changes:
+            async for change in changes:
+                self.view.apply(change.events, change.revision)
+
+    async def until_noted(self, *ids: str) -> None:
+        """Until exactly those are."""
+        while {one.value.execution_id for one in self.view.running.values()} != set(ids):
+            await self.view.changed.wait()
+
+
+@pytest.fixture
+async def node(etcd: EtcdServer, prefix: bytes) -> AsyncIterator[Joined]:
+    async with _joined(etcd, prefix) as joined, trio.open_nursery() as nursery:
+        await nursery.start(joined.follow)
+        nursery.start_soon(joined.membership.keep)
+        with trio.fail_after(30):
+            yield joined
+        nursery.cancel_scope.cancel()
+
+
+@asynccontextmanager
+async def _joined(etcd: EtcdServer, prefix: bytes) -> AsyncIterator[Joined]:
+    keys = Keys(prefix.decode().strip("/").replace("/", "-"))
+    async with Etcd(etcd.urls) as client:
+        settings = ClusterSettings(
+            name="", node="a", addr="a:1", etcd=etcd.urls, secret=b"of some length", ttl=2
+        )
+        joined = Joined(client, keys, settings)
+        await joined.membership.join()
+        yield joined
+
+
+def execution(name: str) -> Execution:
+    made = Execution(name, "local", caller=CALLER, accepted_at=1)
+    made.session = "x"
+    return made
+
+
+async def test_what_failed_is_noted_no_more_and_what_another_node_goes_on_with_is(node: Joined) -> None:
+    refused, fenced, known = execution("e_refused"), execution("e_fenced"), execution("e_known")
+    async with trio.open_nursery() as nursery:
+        for one in (refused, fenced, known):
+            node.notes.accepted(ASKED, one)
+            await node.notes.note(one)
+        await node.until_noted("e_refused", "e_fenced", "e_known")
+        nursery.start_soon(node.notes.run)
+        fenced.fail(NodeFenced("made up"))
+        refused.fail(Conflict("made up"))
+        # recorded under its idempotency key by another node
+        known.finish(Report(execution_id="e_other", session="x", status="completed"))
+        await node.until_noted("e_fenced")
+        nursery.cancel_scope.cancel()
+
+
+async def test_a_loss_that_cannot_be_recorded_soon_keeps_no_other_from_being_recorded(node: Joined) -> None:
+    buried = []
+
+    async def bury(running: Running) -> None:
+        buried.append(running.execution_id)
+        if running.execution_id == "e_0":  # its session runs something else
+            await trio.sleep_forever()
+
+    class Log:
+        async def archive(self, leader: object) -> None:  # noqa: ARG002
+            await trio.sleep_forever()
+
+    leading = Leading(node.etcd, node.keys, node.membership, node.view, cast(Any, Log()), bury)
+    for number in range(3):
+        name = f"e_{number}"
+        lost = Running(
+            node="b", incarnation="gone", execution_id=name, accepted_at=1, session="x", submission=ASKED
+        )
+        await node.etcd.transact([], [put(node.keys.execution(name), msgspec.json.encode(lost))])
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(leading.run)
+        await node.until_noted("e_0")
+        nursery.cancel_scope.cancel()
+    assert sorted(buried) == ["e_0", "e_1", "e_2"]
