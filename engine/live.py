@@ -290,16 +290,13 @@ class LiveSession:
         Raises Conflict, StoreError.
         """
         asked = command.submission
-        key = asked.idempotency_key
-        if key is not None and await self._engine.log.idempotent(self.owner, key) is not None:
-            asked = replace(asked, idempotency_key=None)
         if await self._engine.log.execution(command.execution_id) is not None:
             return Changed("" if self.position is None else self.position.session, None)
         seq = self._next_seq()
         self._check_room(seq)
         key = asked.idempotency_key
         if key is not None and await self._engine.log.idempotent(self.owner, key) is not None:
-            asked = replace(asked, idempotency_key=None)  # by now it is another one's: its client tried again
+            asked = replace(asked, idempotency_key=None)
         lost = Execution(
             command.execution_id, self.owner, caller=asked.caller, accepted_at=command.accepted_at
         )
