@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import Protocol
 
 import msgspec
@@ -13,7 +13,7 @@ from cluster.following import CaughtUp, follow, frame, taken
 from cluster.messages import DESCRIBE, FOLLOW, UNDER_WAY, Held, ToDescribe, ToFollow, ToList
 from cluster.peers import Peers
 from engine.catalog import SessionInfo
-from engine.errors import EngineError, Unavailable
+from engine.errors import Elsewhere, EngineError, NodeFenced, NotOwner, Unavailable
 from engine.execution import Execution
 
 ASK_SECONDS = 1.0
@@ -35,13 +35,23 @@ class Others(Protocol):
 
 
 class Asking:
-    """Asks the other nodes. ``caught_up`` waits until the log here is as far as a revision."""
+    """Asks the other nodes. ``caught_up`` waits until the log here is as far as a revision; ``recorded``
+    until an execution is over that is not followed any more, and lets it be.
+    """
 
-    def __init__(self, nursery: trio.Nursery, peers: Peers, nodes: Others, caught_up: CaughtUp) -> None:
+    def __init__(
+        self,
+        nursery: trio.Nursery,
+        peers: Peers,
+        nodes: Others,
+        caught_up: CaughtUp,
+        recorded: Callable[[Execution], Awaitable[None]],
+    ) -> None:
         self._nursery = nursery
         self._peers = peers
         self._nodes = nodes
         self._caught_up = caught_up
+        self._recorded = recorded
         self._followed: dict[str, Execution] = {}
         """Executions that others asked for, by id."""
 
@@ -124,7 +134,10 @@ class Asking:
                 )
                 execution.is_elsewhere = True
                 task_status.started(execution)
-                await follow(execution, exchange, self._caught_up)
+                try:
+                    await follow(execution, exchange, self._caught_up)
+                except (Elsewhere, NotOwner, NodeFenced):  # with its session: another one goes on with it
+                    await self._recorded(execution)
         except EngineError as failed:
             if execution is None:
                 task_status.started(None)

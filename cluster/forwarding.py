@@ -16,7 +16,7 @@ import msgspec
 import trio
 
 from cluster import messages
-from cluster.following import LOST, CaughtUp, follow, taken
+from cluster.following import CATCH_UP_SECONDS, LOST, CaughtUp, follow, taken
 from cluster.messages import (
     ASK,
     EXECUTE,
@@ -100,16 +100,21 @@ class Forwarding:
         self._nursery.start_soon(self._forward, command, owner, name)
 
     async def promised(self, execution: Execution) -> None:
-        """Until whoever runs it has noted it, so that it is known after that node was lost."""
-        promised = self._promised.setdefault(execution.id, trio.Event())
+        """Until whoever runs it has noted it, so that it is known after that node was lost; or it turns out
+        that it runs here.
+
+        One that was taken before is noted without being asked for soon after (``cluster.notes``).
+        """
+        known_as = execution.id
+        promised = self._promised.setdefault(known_as, trio.Event())
         try:
-            while not promised.is_set() and not execution.done:
+            while not (promised.is_set() or execution.done or execution in self._sent):
                 changed = execution.changed
                 async with trio.open_nursery() as nursery:
                     nursery.start_soon(_first, promised, nursery.cancel_scope)
                     nursery.start_soon(_first, changed, nursery.cancel_scope)
         finally:
-            self._promised.pop(execution.id, None)
+            self._promised.pop(known_as, None)
 
     async def _forward(self, command: Command, owner: str, name: str | None) -> None:
         deadline = trio.current_time() + self._patience
@@ -145,6 +150,8 @@ class Forwarding:
         if node is None:
             _subject(command).is_elsewhere = False
             await self._engine.take(owner, name, command)
+            if isinstance(command, Execute):
+                self._settle_promise(command.execution)
             return
         _subject(command).is_elsewhere = True
         self.sent[node] += 1
@@ -167,11 +174,15 @@ class Forwarding:
             is_promised=execution.id in self._promised,
         )
         async with self._peers.call(node, EXECUTE, messages.encode(asked)) as exchange:
-            await taken(exchange)
+            told = await taken(exchange)
             self._sent.add(execution)
-            if (promised := self._promised.get(execution.id)) is not None:
-                promised.set()
+            self._settle_promise(execution)
+            execution.id = told.execution_id  # of the first one under its idempotency key
             await follow(execution, exchange, self._caught_up)
+
+    def _settle_promise(self, execution: Execution) -> None:
+        if (promised := self._promised.get(execution.id)) is not None:
+            promised.set()
 
     async def _ask(self, node: str, owner: str, name: str, command: Question) -> None:
         asked = ToAsk(owner=owner, session=name, what=messages.asked_of(command))
@@ -182,7 +193,8 @@ class Forwarding:
         if frame is None:
             raise NodeLost(LOST)
         answered = _answered.decode(frame)
-        await self._caught_up(answered.revision)
+        with trio.move_on_after(CATCH_UP_SECONDS):
+            await self._caught_up(answered.revision)
         messages.give(command, answered)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -22,7 +22,7 @@ from cluster.notes import Notes
 from cluster.operations import Operations
 from cluster.ownership import Ownership
 from cluster.peers import PATH, Passport, PeerDoor, Peers
-from cluster.records import Load, Running
+from cluster.records import Load, Member, Running
 from cluster.service import Service
 from cluster.settings import ClusterSettings
 from cluster.tunnel import METHOD as TUNNELLED
@@ -30,7 +30,7 @@ from cluster.tunnel import Tunnel
 from cluster.view import View
 from engine.catalog import SessionInfo
 from engine.chain import Record
-from engine.commands import Bury, Command, Request
+from engine.commands import Bury, Command, Execute, Request
 from engine.errors import Conflict, Elsewhere, EngineError, NodeLost, Unavailable
 from engine.events import Closed, Created, Forked
 from engine.execution import Execution, Submission
@@ -48,6 +48,8 @@ _log = logging.getLogger(__name__)
 
 PATIENCE = 2.0
 """Of a lease's life, and ten seconds more: so long a node is looked for that has a session."""
+CATCH_UP_SECONDS = 10.0
+"""What others have recorded is here far sooner, unless etcd or S3 are away."""
 LINGER_SECONDS = 3.0
 """A node that leaves goes on forwarding that long: a balancer needs a moment to see that."""
 
@@ -88,7 +90,7 @@ class Node:
         self._notes = Notes(etcd, keys, self.membership)
         patience = PATIENCE * settings.ttl + 10
         self._forwarding = Forwarding(nursery, self.peers, self, self, self.caught_up, patience)
-        self._asking = Asking(nursery, self.peers, self, self.caught_up)
+        self._asking = Asking(nursery, self.peers, self, self.caught_up, self._until_recorded)
         self._leading: Leading | None = None
         self._waiting: dict[str, Execution] = {}
         """Executions of lost nodes, by id, of which it is not recorded yet that they were lost."""
@@ -154,7 +156,7 @@ class Node:
                 await self.ownership.released()
             await self.ownership.give_up(owner, name)
         finally:
-            del self._moving[owner, name]
+            self._moving.pop((owner, name), None)
 
     async def leave(self) -> None:
         """Be no member any more, after the drain."""
@@ -294,10 +296,16 @@ class Node:
         return None
 
     async def caught_up(self, revision: int) -> None:
-        """Until this node has seen, and the log here has, what was written up to a revision."""
-        await self.view.reached(revision)
-        if self.log is not None:
-            await self.log.caught_up(revision)
+        """Until this node has seen, and the log here has, what was written up to a revision.
+
+        Raises Unavailable if that takes long.
+        """
+        with trio.move_on_after(CATCH_UP_SECONDS):
+            await self.view.reached(revision)
+            if self.log is not None:
+                await self.log.caught_up(revision)
+            return
+        raise Unavailable("this node is behind with what others have recorded: try again in a moment")
 
     # --- engine.nodes.Nodes ---------------------------------------------------------------------
 
@@ -310,9 +318,12 @@ class Node:
         """See ``Nodes``."""
         if not here and (node := await self.whereto(owner, name, None)) is not None:
             raise Elsewhere(f"node {node} is to have it")
-        if self.membership.state == "draining" and not self.ownership.is_used(owner, name):
+        to = self._moving.get((owner, name))
+        if (to is not None or self.membership.state == "draining") and not self.ownership.is_used(
+            owner, name
+        ):
             await self.ownership.give_up(owner, name)
-            if (node := self._least_busy()) is not None:
+            if (node := to or self._least_busy()) is not None:
                 raise Elsewhere(f"node {node} is to have it")
         return await self.ownership.claim(owner, name)
 
@@ -339,7 +350,7 @@ class Node:
         """See ``Nodes``."""
         if execution.is_elsewhere:
             await self._forwarding.promised(execution)
-        else:
+        if not execution.is_elsewhere:
             await self.noted(execution)
 
     def forward(self, command: Command, owner: str, name: str | None) -> None:
@@ -379,8 +390,7 @@ class Node:
 
     def _lost_one(self, owner: str, execution_id: str) -> Execution | None:
         """An execution that ran on a node that is lost, until that is recorded."""
-        key = self.keys.execution(execution_id)
-        seen = self.view.running.get(key)
+        seen = self.view.running.get(self.keys.execution(execution_id))
         if seen is None or seen.value.submission.owner != owner:
             return None
         noted = seen.value
@@ -394,10 +404,12 @@ class Node:
             request_hash=noted.submission.request_hash,
         )
         execution.is_elsewhere, execution.session = True, noted.session
-        self._nursery.start_soon(self._until_recorded, execution, key)
+        self._nursery.start_soon(self._until_recorded, execution)
         return execution
 
-    async def _until_recorded(self, execution: Execution, key: bytes) -> None:
+    async def _until_recorded(self, execution: Execution) -> None:
+        """Wait until an execution that is noted is noted no more, and let it be what is recorded of it."""
+        key = self.keys.execution(execution.id)
         try:
             while key in self.view.running:
                 await self.view.changed.wait()
@@ -411,7 +423,7 @@ class Node:
             else:
                 execution.finish(known.report)
         finally:
-            del self._waiting[execution.id]
+            self._waiting.pop(execution.id, None)
 
     # --- cluster.forwarding.Whereabouts and Engine ----------------------------------------------
 
@@ -430,21 +442,28 @@ class Node:
             node = self._place(owner, key if name is None else None)
         return None if node == self.settings.node else node
 
+    @property
+    def _members(self) -> Mapping[str, Member]:
+        """All, but for this one once it is drained: what it says of that comes back to it a moment later."""
+        if self.membership.state == "serving":
+            return self.view.members
+        return {node: member for node, member in self.view.members.items() if node != self.settings.node}
+
     def _place(self, owner: str, key: str | None) -> str | None:
-        members = self.view.members
+        members = self._members
         if key is not None:  # all nodes send it to the same one, which knows whether it was asked before
             return routing.rendezvous(members, f"{owner}\0{key}")
         return self._least_busy()
 
     def _least_busy(self) -> str | None:
         sent = self._forwarding.sent
-        return routing.least_busy(
-            self.view.members, self.settings.node, self.engine.taken - sent.total(), sent
-        )
+        return routing.least_busy(self._members, self.settings.node, self.engine.taken - sent.total(), sent)
 
     async def take(self, owner: str, name: str | None, command: Command) -> None:
         """See ``cluster.forwarding.Engine``."""
         await self.engine.take(owner, name, command)
+        if isinstance(command, Execute):
+            self.accepted(command.submission, command.execution)
 
     # --- cluster.service.Engine -----------------------------------------------------------------
 

@@ -52,12 +52,12 @@ class Admission:
         """It is under way until it is given to ``release``. Raises Busy."""
         if self.held_bytes + execution.size > MAX_HELD_BYTES:
             raise Busy(f"{MAX_HELD_BYTES >> 20} MB of requests are waiting already; try again later")
-        self.executions[execution.id] = execution
+        self.executions[execution.accepted_as] = execution
         self.held_bytes += execution.size
 
     def release(self, execution: Execution) -> None:
         """An execution is over."""
-        del self.executions[execution.id]
+        del self.executions[execution.accepted_as]
         self.held_bytes -= execution.size
         self._note_idle()
 

@@ -101,6 +101,8 @@ class Execution:
         when_done: Callable[[Execution], None] | None = None,
     ) -> None:
         self.id = execution_id
+        """Changes once if another node turns out to have it already, under another id."""
+        self.accepted_as = execution_id
         self.owner = owner
         self.caller = caller
         self.accepted_at = accepted_at

@@ -35,7 +35,16 @@ from engine.commands import (
     Request,
     Tag,
 )
-from engine.errors import Busy, Elsewhere, EngineError, NodeLost, NotFound, Unavailable
+from engine.errors import (
+    Busy,
+    Elsewhere,
+    EngineError,
+    NodeFenced,
+    NodeLost,
+    NotFound,
+    NotOwner,
+    Unavailable,
+)
 from engine.events import Caller
 from engine.execution import Execution, Status, Submission
 from engine.feed import Feed
@@ -658,8 +667,7 @@ class Supervisor:
 
     def _when_done(self, execution: Execution) -> None:
         self._admission.release(execution)
-        # What became of one whose node was lost is yet to be recorded, by another.
-        if self.stateless or (execution.failure is not None and not isinstance(execution.failure, NodeLost)):
+        if self.stateless or (execution.failure is not None and not _goes_on(execution)):
             self._finished.add(execution)
         if not self.stateless or execution.failure is not None:
             self._keys.forget(execution)  # the log knows it now; what failed may be tried again
@@ -676,6 +684,13 @@ class Supervisor:
         # Of what another node has just recorded the log may not know here: then it refuses this one.
         record = None if self._registry is None else await self._registry.log.idempotent(*key)
         return None if record is None else await self._sessions.catalog.recorded(record)
+
+
+def _goes_on(execution: Execution) -> bool:
+    """Whether what became of an execution that failed here is another node's to say."""
+    if isinstance(execution.failure, NodeLost):  # by which it is yet to be recorded
+        return True
+    return execution.is_for_another and isinstance(execution.failure, Elsewhere | NotOwner | NodeFenced)
 
 
 @asynccontextmanager

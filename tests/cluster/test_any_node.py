@@ -189,3 +189,41 @@ async def test_each_node_says_how_the_cluster_is(client: Client) -> None:
         assert told["etcd"][0]["error"] is None
         text = (await client.http.get(f"{client.nodes[number].url}/metrics")).text
         assert "mcp_v8_cluster_members 3.0" in text
+
+
+async def test_a_key_that_is_used_again_is_answered_at_once_with_the_id_of_the_first(client: Client) -> None:
+    await client.run(0)
+    headers = {"idempotency-key": uuid4().hex, "prefer": "respond-async"}
+    fields = {"session": client.session, "code": "for (;;);"}
+    told = set()
+    for number in range(6):  # twice at each
+        answer = await client.ask(number % 3, "POST", "/api/exec", json=fields, headers=headers)
+        told.add(answer["execution_id"])
+    (execution,) = told
+    await client.ask(1, "POST", f"/api/executions/{execution}/cancel")
+    for node in range(3):
+        status = "running"
+        while status == "running":
+            status = (await client.ask(node, "GET", f"/api/executions/{execution}"))["status"]
+        assert status == "cancelled"
+
+
+async def test_a_session_is_moved_although_much_waits_in_it(client: Client) -> None:
+    await client.run(0)
+    slow = "globalThis.n++; await new Promise((done) => setTimeout(done, 300)); n"
+    for target in (1, 2):
+        waiting = [await client.begin(number % 3, slow) for number in range(9)]
+        began = trio.current_time()
+        await client.ask(
+            0,
+            "POST",
+            "/api/cluster/move",
+            json={"session": client.session, "node": client.nodes[target].name},
+        )
+        assert trio.current_time() - began < 8  # and not after all of them, or never
+        for execution in waiting:
+            status = "running"
+            while status == "running":
+                status = (await client.ask(0, "GET", f"/api/executions/{execution}"))["status"]
+            assert status == "completed"
+    assert (await client.run(0, "n"))["result_json"] == 19
