@@ -69,6 +69,7 @@ class Membership:
         self._beating: trio.Event | None = None
         """While a heartbeat is on its way that others wait for, too."""
         self._beaten = self._revision = 0
+        self._has_left = False
         self.member = Member(
             node=settings.node,
             incarnation=secrets.token_hex(8),
@@ -157,8 +158,8 @@ class Membership:
             _log.debug("lease %x could not be given back: %s", lease, failed)
 
     async def keep(self) -> None:
-        """Stay a member, for ever: join again where the lease has ended all the same."""
-        while True:
+        """Stay a member until it leaves: join again where the lease has ended all the same."""
+        while not self._has_left:
             if self.fence is None:
                 await self.join()
                 _log.info("node %s is a member of the cluster again", self.member.node)
@@ -237,5 +238,6 @@ class Membership:
 
     async def leave(self) -> None:
         """Be a member no more, at once; what it has is free then."""
+        self._has_left = True
         self.fence, self._until = None, -math.inf
         await self._let_go(self.lease)

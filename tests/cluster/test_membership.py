@@ -9,6 +9,7 @@ from typing import Any
 import msgspec
 import pytest
 import trio
+import trio.testing
 from etcd_server import EtcdServer
 
 from cluster.charter import ClusterRefused, agree, raised
@@ -94,6 +95,15 @@ async def test_a_node_that_joined_is_told_of_and_gone_when_it_leaves(join: Join)
     assert (told.node, told.addr, told.state) == ("a", "a:1", "serving")
     await a.membership.leave()
     assert not a.membership.is_valid
+    assert await a.member() is None
+
+
+async def test_a_node_that_left_does_not_join_again_by_itself(join: Join) -> None:
+    a = await join("a")
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(a.membership.keep)
+        await trio.testing.wait_all_tasks_blocked()
+        await a.membership.leave()  # and ``keep`` ends
     assert await a.member() is None
 
 
