@@ -31,6 +31,7 @@ ORDER = (
     "replay_cli",
     "container",
     "s3",
+    "cluster",
 )
 """The sections' names, as they follow each other."""
 

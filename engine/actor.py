@@ -41,7 +41,7 @@ class Host(Surroundings, Protocol):
         ...
 
     async def was_recorded(self, command: Execute) -> bool:
-        """Whether what was asked was recorded under its idempotency key; it is answered with that then."""
+        """Whether what was asked is recorded already; it is answered with that then."""
         ...
 
 

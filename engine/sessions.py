@@ -249,13 +249,15 @@ class Sessions:
         actor.hand_over()
 
     async def was_recorded(self, command: Execute) -> bool:
-        """Whether another node has recorded it under its idempotency key; it is answered with that then."""
+        """Whether another node has recorded it, which was asked for it before or under the same idempotency
+        key; it is answered with that then.
+        """
         asked = command.submission
-        if asked.idempotency_key is None:
-            return False
         try:
             await self.nodes.fresh(asked.owner)
-            record = await self.log.idempotent(asked.owner, asked.idempotency_key)
+            record = await self.log.execution(command.execution.id)
+            if record is None and asked.idempotency_key is not None:
+                record = await self.log.idempotent(asked.owner, asked.idempotency_key)
             if record is None:
                 return False
             known = await self.catalog.recorded(record)

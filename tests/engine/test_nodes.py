@@ -256,6 +256,23 @@ async def test_a_key_that_another_node_has_used_just_then_is_answered_with_what_
         assert await engine.log.session_named(OWNER, "x") is None
 
 
+async def test_what_another_node_was_asked_for_first_and_has_recorded_is_answered_with_that(
+    open_engine: OpenEngine, tmp_path: Path
+) -> None:
+    """Whoever asks both has not heard of the first that it took it."""
+    async with open_engine(tmp_path, nodes=OthersMadeUp()) as engine:
+        assert engine.log is not None
+        of_another = await _of_another(engine)
+        code = "console.log(1); await new Promise((done) => setTimeout(done, 500)); 7"
+        asked = submission(code, session="x", request_hash="h")
+        runs = await engine.supervisor.submit(asked, Forwarded("e_other", now_us()))
+        assert await runs.wait_for_line(0)
+        await engine.log.append(of_another)
+        report = await runs.wait(60)
+        assert report is not None
+        assert (report.execution_id, report.session, report.result) == ("e_other", "y", "5")
+
+
 async def test_a_session_that_is_lost_while_an_earlier_record_is_looked_for_answers_all_the_same(
     open_engine: OpenEngine, tmp_path: Path
 ) -> None:
