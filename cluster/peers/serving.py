@@ -140,6 +140,9 @@ class Service:
                 _log.exception("a call of node %s failed: %s", self._node, method)
                 expected = EngineError(f"the node that was asked failed at `{method}`")
             return carried.written(flow.call, expected)
+        except BaseExceptionGroup as several:
+            # It was cancelled, and failed in that: nobody is there to be told, and the other calls go on.
+            raise several.subgroup(trio.Cancelled) or several from None
         return End(flow.call)
 
     async def _answer(self, flow: Flow, method: str) -> None:

@@ -214,6 +214,30 @@ async def test_leaving_a_call_cancels_its_handler_and_no_other() -> None:
         assert [await other.receive(), await other.receive()] == [b"one", b"two"]
 
 
+async def test_a_handler_that_fails_when_it_is_cancelled_ends_no_other() -> None:
+    began, ended = trio.Event(), trio.Event()
+
+    async def fail() -> None:
+        try:
+            await trio.sleep_forever()
+        finally:
+            ended.set()
+            raise NotFound("nobody is told of this")
+
+    async def both(_: Call) -> None:
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(fail)
+            began.set()
+            await trio.sleep_forever()
+
+    async with paired({"both": both, "echo": echo}) as pair, pair.call("echo", b"one") as other:
+        async with pair.call("both"):
+            await began.wait()
+        await ended.wait()
+        await other.send(b"two")
+        assert [await other.receive(), await other.receive()] == [b"one", b"two"]
+
+
 async def test_a_call_cancelled_at_any_moment_leaves_nothing_on_either_side() -> None:
     """At its n-th step, for each n until it is over before that."""
 
