@@ -23,6 +23,7 @@ async def test_restarts_are_no_errors_to_clients_and_nodes_that_die_and_hang_los
     async with loaded(tmp_path, etcd, seaweedfs) as faults:
         await faults.restart_nodes()
         assert faults.load.troubles == {}
+        faults.away = 1.5 * faults.ttl
         await faults.kill_node()
         await faults.hang_node()
 
