@@ -219,9 +219,9 @@ class SessionActor:
         while self.awake or self.status != "ok":
             self._poked = False
             with trio.move_on_after(idle_seconds) as self._waiting:
-                if self._retire_seconds is None:
+                if not self._shall_end:
                     return await self._receive.receive()
-            if self._poked and self._retire_seconds is None:
+            if self._poked and not self._shall_end:
                 await self._session.pay_debt()
                 continue
             await self._leave()
@@ -234,10 +234,14 @@ class SessionActor:
         except trio.WouldBlock:
             return None
 
+    @property
+    def _shall_end(self) -> bool:
+        return self.is_leaving or self._retire_seconds is not None
+
     async def _leave(self) -> None:
         """Retire, unless there is something to do again before that."""
         if self._retire_seconds is None:
-            self._retire_seconds = RETIRE_SECONDS
+            self._retire_seconds = HAND_OVER_SECONDS if self.is_leaving else RETIRE_SECONDS
         try:
             if self._receive.statistics().current_buffer_used == 0 or self._retire_seconds < RETIRE_SECONDS:
                 await self._session.retire(self._retire_seconds)

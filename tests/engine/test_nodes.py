@@ -9,8 +9,10 @@ import trio
 from engines import CALLER, OWNER, Engine, OpenEngine, submission
 from msgspec.structs import replace
 
+from engine import debt
 from engine.chain import GENESIS, Record, seal
-from engine.commands import Bury, Changed, Command, Execute, Tag
+from engine.commands import Bury, Changed, Command, Execute, Keep, Tag
+from engine.copies import Copy
 from engine.errors import Conflict, Elsewhere, NodeFenced, NodeLost, NotFound, Unavailable
 from engine.events import Aborted, Created
 from engine.execution import Execution, Report
@@ -384,3 +386,28 @@ async def test_the_state_of_a_session_that_another_node_may_have_is_not_told(
                 await engine.supervisor.state(OWNER, "x", at=None)
         nodes.left = 2
         assert [one.name for one in (await engine.supervisor.state(OWNER, "x", at=None)).globals] == ["n"]
+
+
+async def test_a_session_is_handed_over_though_something_came_while_it_was_about_to_sleep(
+    open_engine: OpenEngine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(debt, "COST_US", 1)
+    is_copied = trio.Event()
+    monkeypatch.setattr(Copy, "snapshot", lambda _: is_copied.wait())
+    nodes = OthersMadeUp()
+    async with open_engine(tmp_path, nodes=nodes, restore_target_seconds=1_000.0) as engine:
+        await engine.run("let n = 1", session="x")
+        (actor,) = engine.supervisor._actors
+        actor.retire()
+        while not actor.is_retiring:
+            await trio.lowlevel.checkpoint()
+        for _ in range(20):  # it begins to make a checkpoint
+            await trio.lowlevel.checkpoint()
+        assert actor.awake
+        asked = Keep(lambda _: None)
+        actor.post(asked)
+        actor.hand_over()
+        with trio.fail_after(20):
+            await actor.ended.wait()
+        assert nodes.sent == [(asked, "x")]
+        is_copied.set()
