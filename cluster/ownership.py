@@ -39,6 +39,8 @@ class _Held(Struct):
     revision: int
     uses: int = 0
     idle_since: float = 0.0
+    is_known: bool = False
+    """Whether the log here has what others wrote of it: until then nobody may use it."""
     is_going: bool = False
     """Whether it is being given up: until then nobody may use it again."""
 
@@ -80,7 +82,9 @@ class Ownership:
     def of(self, owner: str, name: str) -> Fence | None:
         """The session's fence, if this node has it."""
         held = self._held.get((owner, name))
-        return None if held is None else Fence(self._keys.own(owner, name), held.revision)
+        if held is None or not held.is_known:
+            return None
+        return Fence(self._keys.own(owner, name), held.revision)
 
     # --- for the engine -------------------------------------------------------------------------
 
@@ -118,7 +122,7 @@ class Ownership:
         session = owner, name
         while True:
             held = self._held.get(session)
-            if held is not None and not held.is_going:
+            if held is not None and held.is_known and not held.is_going:
                 self._membership.check()
                 held.uses += 1
                 return held.revision
@@ -128,10 +132,15 @@ class Ownership:
         self._membership.check()
         self._claiming[session] = done = trio.Event()
         try:
-            revision = await self._claim(owner, name)
+            if held is None or held.is_going:
+                revision = await self._claim(owner, name)
+            else:  # an earlier claim came to its end before what others wrote was known
+                revision = held.revision
             await self._caught_up(revision)
-            if (held := self._held.get(session)) is None:  # the lease has ended meanwhile
+            held = self._held.get(session)
+            if held is None or held.revision != revision or held.is_going:  # the lease has ended meanwhile
                 raise Unavailable("this node lost the session just then; try again")
+            held.is_known = True
             held.uses += 1
             return revision
         finally:
@@ -185,7 +194,7 @@ class Ownership:
     async def give_up(self, owner: str, name: str) -> None:
         """Have the session no more, now that nothing here uses it. Raises Unavailable."""
         held = self._held.get((owner, name))
-        if held is not None and not held.uses:
+        if held is not None and not held.uses and (owner, name) not in self._claiming:
             await self._give_up([(owner, name)])
 
     def lose_all(self) -> None:
@@ -202,7 +211,11 @@ class Ownership:
             self._wanted = trio.Event()
             linger = 0.0 if self._membership.state == "draining" else LINGER_SECONDS
             late = trio.current_time() - linger
-            idle = [key for key, held in self._held.items() if not held.uses and held.idle_since <= late]
+            idle = [
+                session
+                for session, held in self._held.items()
+                if not held.uses and held.idle_since <= late and session not in self._claiming
+            ]
             for first in range(0, len(idle), _AT_ONCE):
                 try:
                     await self._give_up(idle[first : first + _AT_ONCE])

@@ -36,17 +36,23 @@ class Joined:
         self.view = View(keys)
         self.lost: list[tuple[str, str]] = []
         self.membership = Membership(etcd, keys, settings, "test", Load, lambda: self.ownership.lose_all())
+        self.caught_up = trio.Event()
+        self.caught_up.set()
         self.ownership = Ownership(
-            etcd, keys, self.membership, self.view, _nothing, lambda *session: self.lost.append(session)
+            etcd,
+            keys,
+            self.membership,
+            self.view,
+            self._until_caught_up,
+            lambda *session: self.lost.append(session),
         )
+
+    async def _until_caught_up(self, revision: int) -> None:  # noqa: ARG002
+        await self.caught_up.wait()
 
     async def member(self) -> Member | None:
         _, items = await self.etcd.all(self.keys.node(self.membership.member.node))
         return msgspec.json.decode(items[0].value, type=Member) if items else None
-
-
-async def _nothing(_: int) -> None:
-    """The log is always as far."""
 
 
 Join = Callable[..., Awaitable[Joined]]
@@ -208,6 +214,29 @@ async def test_many_who_want_a_session_at_once_claim_it_once(join: Join) -> None
             nursery.start_soon(claim)
     assert len(tokens) == 20
     assert len(set(tokens)) == 1
+
+
+async def test_nobody_uses_a_session_before_it_is_known_what_others_wrote_of_it(join: Join) -> None:
+    a = await join("a")
+    a.caught_up = trio.Event()
+    claimed = []
+
+    async def claim() -> None:
+        claimed.append(await a.ownership.claim("local", "x"))
+
+    with trio.move_on_after(0.2):  # the first one is gone before that is known
+        await claim()
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(claim)
+        nursery.start_soon(claim)
+        await trio.testing.wait_all_tasks_blocked(0.2)
+        assert claimed == []
+        assert a.ownership.of("local", "x") is None
+        a.caught_up.set()
+    assert len(set(claimed)) == 1
+    fence = a.ownership.of("local", "x")
+    assert fence is not None
+    assert fence.revision == claimed[0]
 
 
 async def test_a_claim_that_was_cancelled_anywhere_is_found_again(join: Join) -> None:
