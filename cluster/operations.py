@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
 SILENT_SECONDS = 2.5
 """A node of which nothing was heard for so long has missed a heartbeat, and another."""
+PAUSE_SECONDS = 0.02
+"""What another node has done is seen here a moment later."""
 MOVE_SECONDS = 60.0
 """What a session does is waited for so long before it is moved."""
 
@@ -99,6 +101,7 @@ class Operations:
         with trio.move_on_after(MOVE_SECONDS):
             while (now := self._node.ownership.node_of(owner, session)) != node:
                 await self._ask(now or node, asked)
+                await trio.sleep(PAUSE_SECONDS)
             return
         raise Unavailable(
             f"session {session} has something to do, and could not be moved within "

@@ -193,8 +193,11 @@ class Ownership:
 
     async def give_up(self, owner: str, name: str) -> None:
         """Have the session no more, now that nothing here uses it. Raises Unavailable."""
-        held = self._held.get((owner, name))
-        if held is not None and not held.uses and (owner, name) not in self._claiming:
+        if (owner, name) in self._claiming:
+            return
+        if (held := self._held.get((owner, name))) is None:
+            await self._give_up_unheard(owner, name)
+        elif not held.uses:
             await self._give_up([(owner, name)])
 
     def lose_all(self) -> None:
@@ -247,6 +250,19 @@ class Ownership:
             if self._held.get(session) is held:
                 del self._held[session]
         self._note_fewer()
+
+    async def _give_up_unheard(self, owner: str, name: str) -> None:
+        """Give up what a claim got of whose success this node has not heard."""
+        key, fence, member = self._keys.own(owner, name), self._membership.fence, self._membership.member
+        seen = self._view.owned.get(key)
+        if fence is None or seen is None or seen.value.incarnation != member.incarnation:
+            return
+        try:
+            await self._etcd.transact(
+                [created(fence.key, fence.revision), created(key, seen.created)], [delete(key)], again=True
+            )
+        except (Refused, Unanswered) as failed:
+            raise Unavailable(f"etcd does not answer: {failed}") from failed
 
     def _note_fewer(self) -> None:
         fewer, self._fewer = self._fewer, trio.Event()

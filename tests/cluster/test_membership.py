@@ -16,7 +16,7 @@ from cluster.charter import ClusterRefused, agree, raised
 from cluster.keys import Keys
 from cluster.membership import DuplicateNode, Membership
 from cluster.ownership import Ownership
-from cluster.records import Load, Member
+from cluster.records import Load, Member, Owned
 from cluster.settings import ClusterSettings
 from cluster.view import View
 from engine.errors import Elsewhere, Unavailable
@@ -178,6 +178,24 @@ async def test_a_session_belongs_to_the_node_that_claimed_it_until_it_gives_it_u
     await a.ownership.give_up("local", "x")
     assert await b.ownership.claim("local", "x") > token
     assert a.ownership.of("local", "x") is None
+
+
+async def test_a_session_that_was_claimed_without_an_answer_can_be_given_up(join: Join) -> None:
+    a, b = await join("a"), await join("b")
+    member = a.membership.member
+    mine = Owned(node="a", incarnation=member.incarnation, owner="local", name="x")
+    key = a.keys.own("local", "x")
+    await a.etcd.transact([], [put(key, msgspec.json.encode(mine), lease=a.membership.lease)])
+    found = await a.etcd.get(key)
+    a.view.reset(found.items, found.revision)
+    with pytest.raises(Elsewhere, match="node a"):
+        await b.ownership.claim("local", "x")
+    await a.ownership.give_up("local", "x")
+    token = await b.ownership.claim("local", "x")
+    await a.ownership.give_up("local", "x")  # and not again, though the view is of before
+    fence = b.ownership.of("local", "x")
+    assert fence is not None
+    assert (fence.revision, (await a.etcd.get(key)).items[0].create_revision) == (token, token)
 
 
 async def test_sessions_of_a_node_that_leaves_are_free_at_once(join: Join) -> None:
