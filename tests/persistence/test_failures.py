@@ -122,6 +122,26 @@ async def test_a_log_finds_out_by_itself_that_it_can_write_again(
         assert await collect(log.read("s1")) == history.records
 
 
+async def test_a_log_that_was_only_slow_once_still_finds_that_out(
+    directory: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sqlite, "PROBE_SECONDS", 0.01)
+    fails = False
+    commits = Faults(lambda _, sql: fails and sql == "COMMIT", code=sqlite3.SQLITE_FULL)
+    with commits(monkeypatch), trio.fail_after(10):
+        async with open_sqlite_log(directory) as log:
+            await trio.testing.wait_all_tasks_blocked()
+            log._troubled("it takes a moment")
+            await log.append(())
+            assert log.failing is None
+            fails = True
+            with pytest.raises(StoreFailed):
+                await log.append([History().created()])
+            fails = False
+            while log.failing is not None:
+                await trio.lowlevel.checkpoint()
+
+
 async def test_nobody_is_told_what_cannot_be_found_out(
     directory: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
