@@ -22,7 +22,7 @@ TTL = 2
 
 @asynccontextmanager
 async def loaded(
-    folder: Path, etcd: EtcdServer, s3: S3, *, fences: bool = True, **how: Any
+    folder: Path, etcd: EtcdServer, s3: S3, *, fences: bool = True, ttl: int = TTL, **how: Any
 ) -> AsyncIterator[Faults]:
     """A cluster under load, which is checked at the end of the block. ``SEED`` repeats an earlier run's choices.
 
@@ -33,13 +33,13 @@ async def loaded(
     print(f"SEED={seed}")  # noqa: T201 (pytest shows it with a failure)
     variables = {} if fences else {"MCP_V8_TEST_NO_SELF_FENCE": "1"}
     with trio.fail_after(1_200):
-        async with cluster_of(folder, etcd, s3, ttl=TTL, variables=variables, **how) as cluster:
+        async with cluster_of(folder, etcd, s3, ttl=ttl, variables=variables, **how) as cluster:
             load = Load(cluster, seed, look_chance=LOOK_CHANCE if fences else 0)
             stop = trio.Event()
             async with trio.open_nursery() as nursery:
                 nursery.start_soon(load.clients, CLIENTS, stop)
                 await load.acknowledged(30)
-                yield Faults(cluster, load, random.Random(seed))
+                yield Faults(cluster, load, random.Random(seed), ttl)
                 await load.acknowledged(30)
                 stop.set()
             await cluster.until_ready()

@@ -49,6 +49,8 @@ class Load:
         self._cluster = cluster
         self._chance = random.Random(seed)
         self._look_chance = look_chance
+        self.answer_seconds = ANSWER_SECONDS
+        """How long an answer is waited for before another node is asked."""
         self._choice = list(cluster.nodes)
         """Nodes that get requests."""
         self._name = name
@@ -156,7 +158,12 @@ class Load:
             node = chance.choice(self._choice)
             sent = True
             try:
-                response = await http.post(f"{node.url}/api/exec", json=body, headers=headers)
+                response = await http.post(
+                    f"{node.url}/api/exec",
+                    json=body,
+                    headers=headers,
+                    timeout=httpx2.Timeout(self.answer_seconds, connect=1),
+                )
                 if response.status_code == 200:
                     answer = response.json()
                     assert isinstance(answer, dict)
