@@ -289,7 +289,6 @@ class Sessions:
                 if position is None:
                     return None
                 return self._start(SessionActor(self, owner, name, position), token)
-        self.nodes.check()
         return actor
 
     def _start(
