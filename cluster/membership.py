@@ -159,16 +159,17 @@ class Membership:
 
     async def keep(self) -> None:
         """Stay a member until it leaves: join again where the lease has ended all the same."""
-        while not self._has_left:
-            if self.fence is None:
-                await self.join()
-                _log.info("node %s is a member of the cluster again", self.member.node)
-            with trio.CancelScope(deadline=trio.current_time() + self._settings.ttl / BEATS) as beat:
-                async with trio.open_nursery() as nursery:
-                    nursery.start_soon(self._keep_alive)
-                    nursery.start_soon(self._beat_or_tell)
-                await trio.sleep_forever()
-            assert beat.cancelled_caught
+        async with trio.open_nursery() as nursery:
+            while not self._has_left:
+                if self.fence is None:
+                    await self.join()
+                    _log.info("node %s is a member of the cluster again", self.member.node)
+                # An answer is of use also when it comes after the next was asked for, as where etcd is busy.
+                nursery.start_soon(self._keep_alive)
+                with trio.move_on_after(self._settings.ttl / BEATS):
+                    await self._beat_or_tell()
+                    await trio.sleep_forever()
+            nursery.cancel_scope.cancel()
 
     async def _keep_alive(self) -> None:
         lease, began = self.lease, trio.current_time()
@@ -179,9 +180,11 @@ class Membership:
         except (Refused, Unanswered) as failed:
             _log.warning("etcd does not answer (%s): this node stops in %.1f s", failed, self.lease_seconds)
             return
+        if lease != self.lease or self.fence is None:
+            return
         if left > 0:
-            self._until = began + FENCE_AFTER * self._settings.ttl
-        elif lease == self.lease:
+            self._until = max(self._until, began + FENCE_AFTER * self._settings.ttl)
+        else:
             self._throw_out()
 
     def _throw_out(self) -> None:

@@ -14,7 +14,7 @@ from etcd_server import EtcdServer
 
 from cluster.charter import ClusterRefused, agree, raised
 from cluster.keys import Keys
-from cluster.membership import DuplicateNode, Membership
+from cluster.membership import BEATS, DuplicateNode, Membership
 from cluster.ownership import Ownership
 from cluster.records import Load, Member, Owned
 from cluster.settings import ClusterSettings
@@ -159,6 +159,23 @@ async def test_a_node_stops_by_its_own_clock_before_its_lease_can_end(join: Join
         await a.ownership.claim("local", "x")
     assert a.lost == []  # it may have it still
     assert b.membership.is_valid
+
+
+async def test_a_node_stays_valid_though_etcd_answers_later_than_it_is_asked_again(
+    join: Join, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    a = await join("a")
+    keep_alive = a.etcd.keep_alive
+
+    async def slow(lease: int) -> int:
+        await trio.sleep(1.5 * TTL / BEATS)
+        return await keep_alive(lease)
+
+    monkeypatch.setattr(a.etcd, "keep_alive", slow)
+    async with kept(a):
+        longer = trio.current_time() + a.membership.lease_seconds + 0.5
+        await until(lambda: not a.membership.is_valid or trio.current_time() > longer)
+        assert a.membership.is_valid
 
 
 async def test_a_session_belongs_to_the_node_that_claimed_it_until_it_gives_it_up(join: Join) -> None:
