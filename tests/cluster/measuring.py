@@ -28,7 +28,7 @@ FAULTS = {
     "a node hangs": Faults.hang_node,
     "the member of etcd that leads killed": Faults.kill_leader,
     "the member of etcd that leads hangs": Faults.hang_leader,
-    "most members of etcd killed, and back after 5 s": Faults.lose_majority,
+    "most members of etcd killed, and back after 12.5 s": Faults.lose_majority,
 }
 
 
