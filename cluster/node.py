@@ -4,20 +4,24 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
-from typing import TYPE_CHECKING, Any
+from functools import partial
+from typing import TYPE_CHECKING
 
 import trio
 
-from cluster import messages, routing
+from cluster import routing
 from cluster.asking import Asking
 from cluster.doors import HeldElsewhere
 from cluster.forwarding import Forwarding
+from cluster.here import Here
 from cluster.keys import Keys
 from cluster.leading import Leading
+from cluster.losses import Losses, burial
 from cluster.membership import Membership
-from cluster.messages import DRAIN, MOVE, ToAsk
+from cluster.messages import DRAIN, MOVE
+from cluster.news import News
 from cluster.notes import Notes
 from cluster.operations import Operations
 from cluster.ownership import Ownership
@@ -28,15 +32,14 @@ from cluster.settings import ClusterSettings
 from cluster.tunnel import METHOD as TUNNELLED
 from cluster.tunnel import Tunnel
 from cluster.view import View
+from cluster.watching import watch
 from engine.catalog import SessionInfo
 from engine.chain import Record
-from engine.commands import Bury, Command, Execute, Request
-from engine.errors import Conflict, Elsewhere, EngineError, NodeLost, Unavailable
-from engine.events import Closed, Created, Forked
+from engine.commands import Command, Execute
+from engine.errors import Conflict, Elsewhere, Unavailable
 from engine.execution import Execution, Submission
 from persistence.etcd.client import Etcd
-from persistence.etcd.failures import Compacted, Refused, Unanswered
-from persistence.etcd.requests import get, prefix_end
+from persistence.etcd.failures import Refused, Unanswered
 from transports import asgi
 from transports.clustermetrics import ClusterNumbers
 
@@ -76,7 +79,7 @@ class Node:
         self.tunnel = Tunnel(self.peers)
         """To clients' connections that other nodes have, and from there."""
         asked[TUNNELLED] = self.tunnel.serve
-        self.door = PeerDoor(passport, {**Service(self).handlers, **asked})
+        self.door = PeerDoor(passport, {**Service(Here(self)).handlers, **asked})
         """Where other nodes come in."""
         self.door_path = PATH
         self.view = View(keys)
@@ -90,10 +93,10 @@ class Node:
         self._notes = Notes(etcd, keys, self.membership)
         patience = PATIENCE * settings.ttl + 10
         self._forwarding = Forwarding(nursery, self.peers, self, self, self.caught_up, patience)
-        self._asking = Asking(nursery, self.peers, self, self.caught_up, self._until_recorded)
+        self._losses = Losses(nursery, keys, self.view, self._recorded)
+        self._asking = Asking(nursery, self.peers, self, self.caught_up, self._losses.until_recorded)
+        self._news: News | None = None
         self._leading: Leading | None = None
-        self._waiting: dict[str, Execution] = {}
-        """Executions of lost nodes, by id, of which it is not recorded yet that they were lost."""
         self._moving: dict[tuple[str, str], str] = {}
         """Sessions that are to go to another node, with that."""
 
@@ -116,7 +119,9 @@ class Node:
         """
         self._engine, engine.cluster = engine, self.operations
         await self.membership.join()
-        await self._nursery.start(self._watch)
+        if self.log is not None:
+            self._news = News(self._nursery, engine, self.log)
+        await self._nursery.start(watch, self.etcd, self.keys, self.view, self.log, self.peers.lost)
         self._leading = Leading(self.etcd, self.keys, self.membership, self.view, self.log, self._bury)
         for task in (self.membership.keep, self.ownership.sweep, self._notes.run, self._leading.run):
             self._nursery.start_soon(task)
@@ -174,52 +179,6 @@ class Node:
         assert self._engine is not None
         return self._engine
 
-    async def _watch(self, task_status: trio.TaskStatus[None]) -> None:
-        """Follow what happens in etcd, for ever."""
-        start = await self._look()
-        if self.log is not None:
-            start = min(start, self.log.watch_from)
-        task_status.started()
-        while True:
-            try:
-                async with self.etcd.watch(self.keys.prefix, start) as changes:
-                    async for change in changes:
-                        if self.log is not None:
-                            self.log.take(change)
-                        before = set(self.view.members)
-                        self.view.apply(change.events, change.revision)
-                        for gone in before - set(self.view.members):
-                            self.peers.lost(gone)
-            except Compacted as compacted:
-                _log.warning(
-                    "this node has not heard of the others for too long (%s): it looks anew", compacted
-                )
-                start = await self._look()
-                if self.log is not None:
-                    start = min(start, await self.log.renew())
-
-    async def _look(self) -> int:
-        """See all that there is but for the log; the revision after it."""
-        keys = self.keys
-        ranges = (keys.nodes, keys.owned, keys.running)
-        while True:
-            try:
-                found = await self.etcd.transact(
-                    [],
-                    [
-                        get(keys.leader),
-                        get(keys.format),
-                        *(get(prefix, prefix_end(prefix)) for prefix in ranges),
-                    ],
-                    again=True,
-                )
-            except Unanswered as failed:
-                _log.warning("etcd does not answer: %s", failed)
-                await trio.sleep(0.2)
-                continue
-            self.view.reset([item for items in found.found for item in items], found.revision)
-            return found.revision + 1
-
     def _is_member(self, node: str) -> bool:
         return self.view.member(node) is not None
 
@@ -247,30 +206,8 @@ class Node:
 
     def appended(self, records: Sequence[Record]) -> None:
         """Another node has, and it is in the log here."""
-        if (engine := self._engine) is None:
-            return
-        events = [record.event for record in records]
-        for event in events:
-            if isinstance(event, Created | Forked):
-                engine.counted(event.owner, 1)
-        engine.feed.recorded(None)
-        closed = {event.session for event in events if isinstance(event, Closed)}
-        if closed or len(engine.feed):
-            self._nursery.start_soon(self._tell, {event.session for event in events}, closed)
-
-    async def _tell(self, sessions: set[str], closed: set[str]) -> None:
-        """Wake those who follow sessions that another node has changed."""
-        assert self.log is not None
-        for session in sessions:
-            try:
-                row = await self.log.session(session)
-            except EngineError as failed:
-                _log.warning("session %s cannot be read: %s", session, failed.message)
-                continue
-            if row is not None:
-                self.engine.feed.recorded(row.name)
-                if session in closed:
-                    self.engine.counted(row.owner, -1)
+        if self._news is not None:
+            self._news.appended(records)
 
     def numbers(self) -> ClusterNumbers:
         """What there is to count."""
@@ -353,6 +290,11 @@ class Node:
         if not execution.is_elsewhere:
             await self.noted(execution)
 
+    async def noted(self, execution: Execution) -> None:
+        """Until it is noted that an execution is under way here."""
+        if self.log is not None:
+            await self._notes.note(execution)
+
     def forward(self, command: Command, owner: str, name: str | None) -> None:
         """See ``Nodes``."""
         self._forwarding.forward(command, owner, name)
@@ -386,44 +328,11 @@ class Node:
         """See ``Nodes``."""
         if (found := await self._asking.execution(owner, execution_id)) is not None:
             return found
-        return self._waiting.get(execution_id) or self._lost_one(owner, execution_id)
+        return self._losses.find(owner, execution_id)
 
-    def _lost_one(self, owner: str, execution_id: str) -> Execution | None:
-        """An execution that ran on a node that is lost, until that is recorded."""
-        seen = self.view.running.get(self.keys.execution(execution_id))
-        if seen is None or seen.value.submission.owner != owner:
-            return None
-        noted = seen.value
-        execution = self._waiting[execution_id] = Execution(
-            execution_id,
-            owner,
-            caller=noted.submission.caller,
-            accepted_at=noted.accepted_at,
-            code=noted.submission.code,
-            idempotency_key=noted.submission.idempotency_key,
-            request_hash=noted.submission.request_hash,
-        )
-        execution.is_elsewhere, execution.session = True, noted.session
-        self._nursery.start_soon(self._until_recorded, execution)
-        return execution
-
-    async def _until_recorded(self, execution: Execution) -> None:
-        """Wait until an execution that is noted is noted no more, and let it be what is recorded of it."""
-        key = self.keys.execution(execution.id)
-        try:
-            while key in self.view.running:
-                await self.view.changed.wait()
-            await self.fresh(execution.owner)
-            known = await self.engine.recorded(execution.id)
-        except EngineError as failed:
-            execution.fail(failed)
-        else:
-            if known is None or known.report is None:
-                execution.fail(NodeLost("the node that ran this was lost, and nothing is recorded of it"))
-            else:
-                execution.finish(known.report)
-        finally:
-            self._waiting.pop(execution.id, None)
+    async def _recorded(self, owner: str, execution_id: str) -> Execution | None:
+        await self.fresh(owner)
+        return await self.engine.recorded(execution_id)
 
     # --- cluster.forwarding.Whereabouts and Engine ----------------------------------------------
 
@@ -465,63 +374,14 @@ class Node:
         if isinstance(command, Execute):
             self.accepted(command.submission, command.execution)
 
-    # --- cluster.service.Engine -----------------------------------------------------------------
-
-    @property
-    def revision(self) -> int:
-        """Up to which this node has written."""
-        return 0 if self.log is None else self.log.written
-
-    async def run_here(self, submission: Submission, execution_id: str, accepted_at: int) -> Execution:
-        """See ``cluster.service.Engine``."""
-        from engine.supervisor import Forwarded
-
-        if (known := self.engine.held(execution_id)) is not None and not known.is_elsewhere:
-            return known
-        self._check_not_stopping()
-        return await self.engine.submit(submission, Forwarded(execution_id, accepted_at))
-
-    async def do_here(self, asked: ToAsk) -> Request[Any]:
-        """See ``cluster.service.Engine``."""
-        self._check_not_stopping()
-        return await self.engine.post(
-            asked.owner, asked.session, lambda answered: messages.command_of(asked, answered)
-        )
-
-    def _check_not_stopping(self) -> None:
-        """Raises Elsewhere: who asked tries until another node has the session, and no client is told."""
-        if self.engine.is_stopping:
-            raise Elsewhere("this node stops: another one is to have it")
-
-    async def noted(self, execution: Execution) -> None:
-        """See ``cluster.service.Engine``."""
-        if self.log is not None:
-            await self._notes.note(execution)
-
-    def held(self, execution_id: str) -> Execution | None:
-        """See ``cluster.service.Engine``."""
-        return self.engine.held(execution_id)
-
-    def running_here(self, owner: str) -> list[Execution]:
-        """See ``cluster.service.Engine``."""
-        return self.engine.running_here(owner)
-
-    async def described(self, owner: str, name: str) -> SessionInfo:
-        """See ``cluster.service.Engine``."""
-        return await self.engine.session_here(owner, name)
-
     # --- what the leader does -------------------------------------------------------------------
 
     async def _bury(self, running: Running) -> None:
         """Let the session's node record that an execution was lost."""
         owner, name = running.submission.owner, running.session
-
-        def make(answered: Callable[[Request[Any]], None]) -> Bury:
-            return Bury(running.submission, running.execution_id, running.accepted_at, name, answered)
-
         try:
-            command = await self.engine.post(owner, name, make)
+            command = await self.engine.post(owner, name, partial(burial, running))
         except Elsewhere:
-            command = make(lambda _: None)
+            command = burial(running, lambda _: None)
             self.forward(command, owner, name)
         await command.result()
