@@ -18,7 +18,7 @@ from cluster.keys import Keys
 from cluster.membership import Membership
 from cluster.records import Running
 from cluster.view import Seen, View
-from engine.errors import EngineError
+from engine.errors import Conflict, EngineError, TooManySessions
 from persistence.etcd.client import Etcd
 from persistence.etcd.failures import Refused, Unanswered
 from persistence.etcd.fences import Fence
@@ -141,7 +141,15 @@ class Leading:
 
     async def _bury_one(self, key: bytes, seen: Seen[Running], begun: set[bytes]) -> None:
         try:
-            await self._bury(seen.value)
+            try:
+                await self._bury(seen.value)
+            except (Conflict, TooManySessions) as never:
+                _log.error(
+                    "that execution %s was lost with node %s is not recorded: %s",
+                    seen.value.execution_id,
+                    seen.value.node,
+                    never.message,
+                )
             await self._etcd.transact([created(key, seen.created)], [delete(key)], again=True)
             await self._gone(key)
         except (EngineError, Refused, Unanswered) as failed:

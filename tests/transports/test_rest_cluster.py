@@ -168,20 +168,10 @@ async def test_the_command_shows_nodes_members_and_the_log_as_tables() -> None:
     shown = [line.split() for line in told.lines]
     assert told.lines[0] == "cluster mcp-v8, format 1: node-1 was asked, node-2 moves the log"
     assert shown[1][:4] == ["node", "state", "address", "program"]
-    assert shown[2] == [
-        "node-1",
-        "serving",
-        "node-1:8080",
-        "0.1.0",
-        "4",
-        "1",
-        "0",
-        "3",
-        "min",
-        "ago",
-        "4.2",
-        "s",
-    ]
+    *first, minutes, min_, ago, lease, s = shown[2]
+    assert first == ["node-1", "serving", "node-1:8080", "0.1.0", "4", "1", "0"]
+    assert int(minutes) >= 3, "and as many more as the tests before this one took"
+    assert (min_, ago, lease, s) == ("min", "ago", "4.2", "s")
     assert [line[0] for line in shown[3:5]] == ["node-2", "node-3"]
     assert shown[5][0] == "etcd"
     assert shown[6][:2] == ["http://etcd-1:2379", "3.5.16"]
