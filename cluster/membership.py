@@ -32,6 +32,10 @@ BEATS = 5
 """Times in the life of a lease at which it is kept alive, and said how this node is."""
 FENCE_AFTER = 0.8
 """Of a lease's life, since a keepalive was sent that was answered: then the node stops by itself."""
+BEHIND_SECONDS = 10.0
+"""A node that so long does not see what happens in etcd, though it can write there, does not serve: what
+keeps others from using an idempotency key again lasts for a minute only.
+"""
 RETRY_SECONDS = 0.2
 
 
@@ -42,8 +46,8 @@ class DuplicateNode(EngineError):
 
 
 class Membership:
-    """Joins, and stays. ``load`` tells what there is to do here; ``lost`` is called when it was thrown
-    out.
+    """Joins, and stays. ``load`` tells what there is to do here; ``lost`` is called when it was thrown out;
+    ``seen`` tells up to which revision this node has seen what happened.
     """
 
     def __init__(
@@ -54,6 +58,7 @@ class Membership:
         program: str,
         load: Callable[[], Load],
         lost: Callable[[], object],
+        seen: Callable[[], float] = lambda: math.inf,
     ) -> None:
         self.state: NodeState = "serving"
         self.lease = 0
@@ -64,6 +69,9 @@ class Membership:
         self._settings = settings
         self._load = load
         self._lost = lost
+        self._seen = seen
+        self._behind_since = math.inf
+        """In Trio's time: since then it does not see its own heartbeats."""
         self._until = -math.inf
         """In Trio's time: it may serve so long."""
         self._beating: trio.Event | None = None
@@ -82,7 +90,7 @@ class Membership:
     @property
     def is_valid(self) -> bool:
         """Whether it is a member, by all that it can know without asking."""
-        if self.fence is None:
+        if self.fence is None or trio.current_time() > self._behind_since + BEHIND_SECONDS:
             return False
         return trio.current_time() < self._until or not self._settings.fences_itself
 
@@ -196,6 +204,8 @@ class Membership:
             self._lost()
 
     async def _beat_or_tell(self) -> None:
+        is_behind = self._seen() < self._revision  # of the last heartbeat, or one that others wanted just now
+        self._behind_since = min(self._behind_since, trio.current_time()) if is_behind else math.inf
         try:
             await self.beat()
         except (Unavailable, Refused, Unanswered) as failed:

@@ -83,7 +83,9 @@ class Node:
         """Where other nodes come in."""
         self.door_path = PATH
         self.view = View(keys)
-        self.membership = Membership(etcd, keys, settings, program, self._load, self._thrown_out)
+        self.membership = Membership(
+            etcd, keys, settings, program, self._load, self._thrown_out, lambda: self.view.revision
+        )
         self.ownership = Ownership(etcd, keys, self.membership, self.view, self.caught_up, self._lost)
         self.log: EtcdEventLog | None = None
         self._nursery = nursery

@@ -35,7 +35,9 @@ class Joined:
         self.etcd = etcd
         self.view = View(keys)
         self.lost: list[tuple[str, str]] = []
-        self.membership = Membership(etcd, keys, settings, "test", Load, lambda: self.ownership.lose_all())
+        self.membership = Membership(
+            etcd, keys, settings, "test", Load, lambda: self.ownership.lose_all(), lambda: self.view.revision
+        )
         self.caught_up = trio.Event()
         self.caught_up.set()
         self.ownership = Ownership(
@@ -176,6 +178,22 @@ async def test_a_node_stays_valid_though_etcd_answers_later_than_it_is_asked_aga
         longer = trio.current_time() + a.membership.lease_seconds + 0.5
         await until(lambda: not a.membership.is_valid or trio.current_time() > longer)
         assert a.membership.is_valid
+
+
+async def test_a_node_that_does_not_see_what_happens_does_not_serve(
+    join: Join, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("cluster.membership.BEHIND_SECONDS", 0.3)
+    a = await join("a")
+    async with kept(a):
+        a.view.reset([], 1 << 60)
+        await until(lambda: a.membership.lease_seconds > 0)
+        assert a.membership.is_valid
+        a.view.reset([], 0)
+        await until(lambda: not a.membership.is_valid)
+        assert a.membership.lease_seconds > 0
+        a.view.reset([], 1 << 60)
+        await until(lambda: a.membership.is_valid)
 
 
 async def test_a_session_belongs_to_the_node_that_claimed_it_until_it_gives_it_up(join: Join) -> None:
