@@ -16,9 +16,10 @@ from engine.debt import Debt
 from engine.events import Caller
 from engine.execution import Submission, Timings
 from engine.limits import LimitPolicy
+from engine.opening import open_supervisor
 from engine.restoring import worker_at
 from engine.session import ForkPoint
-from engine.supervisor import Stores, Supervisor, open_supervisor
+from engine.supervisor import Stores, Supervisor
 from persistence.directory_blobs import DirectoryBlobStore
 from persistence.eventlog import EventLog
 from persistence.sqlite import open_sqlite_log

@@ -27,7 +27,8 @@ from cli.logs import logging_to_stderr
 from engine.errors import EngineError, StoreCorrupt
 from engine.isolate.sandbox.layers import Layers
 from engine.observer import Observer
-from engine.supervisor import Stores, Supervisor, open_supervisor
+from engine.opening import open_supervisor
+from engine.supervisor import Stores, Supervisor
 from persistence.place import Bucket, Directory, Place
 from persistence.stores import Opened, open_stores
 from transports.metrics import Metrics

@@ -17,7 +17,8 @@ from engine import chain
 from engine.events import Caller, Executed
 from engine.execution import Execution, Report, Submission
 from engine.limits import LimitPolicy
-from engine.supervisor import Stores, Supervisor, open_supervisor
+from engine.opening import open_supervisor
+from engine.supervisor import Stores, Supervisor
 from persistence.blobstore import BlobStore
 from persistence.directory_blobs import DirectoryBlobStore
 from persistence.s3.blobs import S3BlobStore

@@ -17,7 +17,8 @@ from cli.target.failures import NOT_FOUND, Failed
 from cli.target.inprocess import InProcess
 from cli.target.use import Use
 from engine.limits import LimitPolicy
-from engine.supervisor import Stores, open_supervisor
+from engine.opening import open_supervisor
+from engine.supervisor import Stores
 from persistence.place import Directory, Place, Staged
 from persistence.stores import Opened, Seen, open_stores, see_stores
 from transports.identity import LOCAL, Identity

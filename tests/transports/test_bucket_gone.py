@@ -14,7 +14,8 @@ from mcp_types import TextContent
 from s3_memory import MemoryObjects, Operation
 
 from engine.limits import LimitPolicy
-from engine.supervisor import Stores, open_supervisor
+from engine.opening import open_supervisor
+from engine.supervisor import Stores
 from persistence import sqlite
 from persistence.s3 import journal
 from persistence.s3.blobs import S3BlobStore

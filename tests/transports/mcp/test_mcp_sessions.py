@@ -22,7 +22,7 @@ from mcp_types import CallToolResult, TextContent
 from server_process import ServerProcess
 
 from engine.limits import LimitPolicy
-from engine.supervisor import open_supervisor
+from engine.opening import open_supervisor
 from transports import asgi
 from transports.identity import SCOPE_KEY as IDENTITY_KEY
 from transports.identity import Identity

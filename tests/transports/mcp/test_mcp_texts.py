@@ -16,7 +16,8 @@ from mcp_types import CallToolResult
 from server_process import ServerProcess
 
 from engine.limits import LimitPolicy
-from engine.supervisor import Stores, open_supervisor
+from engine.opening import open_supervisor
+from engine.supervisor import Stores
 from persistence.directory_blobs import DirectoryBlobStore
 from persistence.sqlite import open_sqlite_log
 from transports.mcp import run_js

@@ -19,7 +19,7 @@ from mcp_types import CallToolResult
 from server_process import ServerProcess, running
 
 from engine.limits import LimitPolicy
-from engine.supervisor import open_supervisor
+from engine.opening import open_supervisor
 from transports.mcp import duplex, sse
 from transports.mcp.server import create_server
 from transports.mcp.sse import SseDoor
