@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager, closing
+from contextlib import asynccontextmanager, closing, suppress
 from pathlib import Path
 
 import trio
@@ -13,6 +13,7 @@ from log_samples import History
 from engine.chain import Record
 from persistence.etcd.blocking import BlockingEtcd
 from persistence.etcd.client import Etcd
+from persistence.etcd.failures import NoSpace
 from persistence.etcd.fences import Fence
 from persistence.etcd.log import QUOTA_BYTES, EtcdEventLog, open_etcd_log
 from persistence.etcd.requests import created, delete, put
@@ -103,7 +104,11 @@ class Node:
         """Be a member, under a new fence."""
         key = self._prefix + b"nodes/" + self.name.encode()
         await self._etcd.transact([], [delete(key)])
-        answer = await self._etcd.transact([], [put(key, b"{}")])
+        while True:
+            with suppress(NoSpace):  # as a node, it tries until there is some
+                answer = await self._etcd.transact([], [put(key, b"{}")])
+                break
+            await trio.sleep(0.1)
         self.fences.node = Fence(key, answer.revision)
 
 

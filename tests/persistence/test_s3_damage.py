@@ -138,7 +138,7 @@ async def test_what_a_newer_program_wrote_is_left_to_it(bucket: Bucket, tmp_path
     data = bytearray(bucket.stored[key][0])
     data[7] = 9
     bucket.alter(key, bytes(data))
-    with pytest.raises(StoreError, match="has format 9; this program knows format 1") as refused:
+    with pytest.raises(StoreError, match="has format 9; this program knows format 2") as refused:
         read_all(bucket, tmp_path / "new")
     assert not isinstance(refused.value, StoreCorrupt)
 
