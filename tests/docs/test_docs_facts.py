@@ -110,7 +110,7 @@ def status_of(kind: type[EngineError]) -> int:
 def test_api_lists_every_error_code_with_its_status() -> None:
     kinds = family(EngineError)
     assert {recovery.Diverged, journal.Fenced} <= kinds, "not all modules with errors have been imported"
-    at_start_only = {"store_locked", "platform_refused"}
+    at_start_only = {"store_locked", "platform_refused", "duplicate_node", "cluster_refused"}
     offline_only = {"store_missing", "store_read_only"}  # a server has a store, and owns it
     # those of blobs cost a checkpoint; which node has a session is between the nodes
     kept_inside = {kind.code for kind in family(BlobError)} | {Elsewhere.code}

@@ -20,7 +20,7 @@ from persistence.etcd.requests import created, delete, put
 from persistence.s3.objects import Objects
 from persistence.schema import DATABASE_NAME
 
-SECONDS = 20
+SECONDS = 60
 """For what has to come of itself."""
 
 
