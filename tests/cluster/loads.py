@@ -17,7 +17,7 @@ from typing import Any
 import httpx2
 import trio
 from clusters import Cluster, Node
-from histories import Append, Look, faults, longest_gap
+from told_histories import Append, Look, faults, longest_gap
 
 SESSIONS = 3
 ANSWER_SECONDS = 4.0

@@ -15,8 +15,8 @@ from pathlib import Path
 import trio
 from clusters import cluster_of
 from etcd_server import EtcdServer
-from faults import Faults
 from loads import Load
+from mishaps import Faults
 from s3_server import SeaweedFS
 
 TTL = 5

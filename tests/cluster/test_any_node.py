@@ -10,7 +10,7 @@ import httpx2
 import pytest
 import trio
 from etcd_server import EtcdServer
-from nodes import RealNode, cluster
+from real_nodes import RealNode, cluster
 from s3_server import SeaweedFS
 from trio_websocket import open_websocket_url
 

@@ -13,7 +13,7 @@ import pytest
 import trio
 from clusters import Cluster
 from etcd_server import EtcdServer
-from faults import Faults, loaded
+from mishaps import Faults, loaded
 from s3_server import SeaweedFS, seaweedfs_command
 
 

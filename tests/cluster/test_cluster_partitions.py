@@ -13,7 +13,7 @@ import networks
 import pytest
 import trio
 from etcd_server import EtcdServer, wanted
-from faults import Faults, loaded
+from mishaps import Faults, loaded
 from networks import Place
 from s3_server import S3, SeaweedFS
 

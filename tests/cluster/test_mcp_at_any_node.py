@@ -16,7 +16,7 @@ from etcd_server import EtcdServer
 from mcp import Client
 from mcp.client.sse import sse_client
 from mcp.client.streamable_http import streamable_http_client
-from nodes import RealNode, balanced, cluster
+from real_nodes import RealNode, balanced, cluster
 
 pytestmark = pytest.mark.filterwarnings(
     # the official client leaves generators of its HTTP library to the garbage collector

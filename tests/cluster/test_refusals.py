@@ -11,7 +11,7 @@ from typing import Any
 import httpx2
 import pytest
 from etcd_server import EtcdServer
-from nodes import RealNode, cluster
+from real_nodes import RealNode, cluster
 from server_process import COMMAND
 
 from cli.choices import ConfigError

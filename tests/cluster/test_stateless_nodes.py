@@ -12,7 +12,7 @@ import httpx2
 import pytest
 import trio
 from etcd_server import EtcdServer
-from nodes import RealNode, cluster
+from real_nodes import RealNode, cluster
 
 LONG = "await new Promise((done) => setTimeout(done, 2000)); 7"
 

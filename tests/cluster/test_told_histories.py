@@ -5,9 +5,9 @@ from __future__ import annotations
 from itertools import permutations
 
 import pytest
-from histories import Append, Look, faults, longest_gap
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from told_histories import Append, Look, faults, longest_gap
 
 A = Append("a", 0, 1, 1)
 B = Append("b", 2, 3, 2)
