@@ -55,6 +55,8 @@ class StubEngine:
     engine_id = ATTEMPT.engine
     policy = LimitPolicy()
 
+    cluster = None
+
     def __init__(self, data: Data) -> None:
         self.data = data
 
