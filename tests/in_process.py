@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import trio
 
-from transports.hypercorn_trio import ServerConfig, serve
+from transports.hypercorn_trio import Hot, ServerConfig, serve
 
 GET = b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n"
 UPGRADE = (
@@ -34,7 +34,7 @@ class Running:
 
 
 @asynccontextmanager
-async def serving(app: Any, **settings: object) -> AsyncIterator[Running]:
+async def serving(app: Any, hot: Hot | None = None, **settings: object) -> AsyncIterator[Running]:
     config = ServerConfig()
     for name, value in settings.items():
         assert hasattr(config, name)
@@ -43,7 +43,7 @@ async def serving(app: Any, **settings: object) -> AsyncIterator[Running]:
     stop, ended = trio.Event(), trio.Event()
 
     async def run(task_status: trio.TaskStatus[None]) -> None:
-        await serve(app, config, listeners, stop, task_status=task_status)
+        await serve(app, config, listeners, stop, hot=hot, task_status=task_status)
         ended.set()
 
     with trio.fail_after(20):

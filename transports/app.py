@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AsyncExitStack
+from functools import partial
 from typing import TYPE_CHECKING
 
 import trio
@@ -12,6 +13,7 @@ from transports import asgi, errors, hypercorn_trio
 from transports.execute import PATH as EXECUTE_PATH
 from transports.execute import ExecuteDoor
 from transports.gate import Gate
+from transports.hypercorn_trio import Hot
 from transports.mcp.late import LateDoors
 from transports.metrics import Metrics
 from transports.rest.application import all_routes, create_app
@@ -22,12 +24,16 @@ from transports.rest.session_stream import PATH as SESSION_STREAM_PATH
 from transports.rest.session_stream import SessionStreams
 from transports.rest.stream import PATH as EVENTS_PATH
 from transports.rest.stream import EventsDoor
+from transports.rest.views import ViewsDoor
 from transports.settings import HttpSettings
 from transports.tokens import TokenFile
 
 if TYPE_CHECKING:
     from cluster.node import Node
     from engine.supervisor import Supervisor
+
+HOT_ROUTES = frozenset(("get_execution",))
+"""Those of Quart's that clients ask again and again."""
 
 
 class PeersFirst:
@@ -53,12 +59,14 @@ class Front:
         events: asgi.Application,
         lines: LinesDoor,
         files: FilesDoor,
+        hot: ViewsDoor,
     ) -> None:
         self._rest = rest
         self._doors = doors
         self._events = events
         self._lines = lines
         self._files = files
+        self._hot = hot
 
     async def __call__(self, scope: asgi.Scope, receive: asgi.Receive, send: asgi.Send) -> None:
         """Serve one connection scope."""
@@ -66,7 +74,7 @@ class Front:
             await self._rest(scope, receive, send)
         elif scope["type"] == "http":
             path = scope["path"]
-            await (self._doors.get(path) or self._door(path))(scope, receive, send)
+            await (self._doors.get(path) or self._door(scope["method"], path))(scope, receive, send)
         elif SESSION_STREAM_PATH.fullmatch(scope["path"]):
             await self._rest(scope, receive, send)
         else:
@@ -75,8 +83,14 @@ class Front:
             )
             await asgi.send_answer(scope, send, told)
 
-    def _door(self, path: str) -> asgi.Application:
+    def is_hot(self, method: str, path: str) -> bool:
+        """Whether a route is one that clients ask again and again, and that answers at once."""
+        return path == EXECUTE_PATH or self._hot.serves(method, path)
+
+    def _door(self, method: str, path: str) -> asgi.Application:
         """Where paths with parameters lead."""
+        if self._hot.serves(method, path):
+            return self._hot
         if EVENTS_PATH.fullmatch(path):
             return self._events
         if self._files.serves(path):
@@ -111,7 +125,8 @@ async def serve(
     streams.add_to(app)
     doors: dict[str, asgi.Application] = {EXECUTE_PATH: ExecuteDoor(engine, settings), **mcp.applications}
     lines, files = LinesDoor(routes, settings), FilesDoor(routes)
-    front = Front(app.asgi_app, doors, EventsDoor(engine, settings), lines, files)
+    hot = ViewsDoor((route for route in routes if route.name in HOT_ROUTES), settings.body_bytes)
+    front = Front(app.asgi_app, doors, EventsDoor(engine, settings), lines, files, hot)
     behind = front if node is None else node.in_front_of(front)
     gate = Gate(behind, settings, tokens, metrics.refused)
     app.asgi_app = gate if node is None else PeersFirst(node, gate)  # type: ignore[method-assign]
@@ -123,7 +138,8 @@ async def serve(
             async with mcp.run(), streams.run():
                 config = hypercorn_trio.ServerConfig()
                 config.max_connections = settings.connections
-                await nursery.start(hypercorn_trio.serve, app, config, listeners, drained)
+                serving = partial(hypercorn_trio.serve, hot=Hot(gate, front.is_hot))
+                await nursery.start(serving, app, config, listeners, drained)
                 started()
                 await stop.wait()
                 if node is not None:

@@ -11,10 +11,12 @@ discarded for a moment.
 
 Speed. The idle timer is the deadline of a cancel scope instead of a task per request; the head and
 body of a response whose length is known leave in one send; a send that the socket takes at once needs
-no pass of the scheduler; requests reach the application through a queue without checkpoints.
+no pass of the scheduler; requests reach the application through a queue without checkpoints. Plain
+requests for the routes that are asked most are answered where they are read, without all that.
 """
 
 from transports.hypercorn_trio.config import ServerConfig
+from transports.hypercorn_trio.plain import Hot
 from transports.hypercorn_trio.server import Server, serve
 
-__all__ = ["Server", "ServerConfig", "serve"]
+__all__ = ["Hot", "Server", "ServerConfig", "serve"]

@@ -16,8 +16,10 @@ from hypercorn.typing import ConnectionState
 from hypercorn.utils import parse_socket_addr
 from priority.priority import PriorityError
 
+from transports.asgi import Application
 from transports.hypercorn_trio import limits
 from transports.hypercorn_trio.messages import Applications
+from transports.hypercorn_trio.plain import Answering, Plain, recognized
 from transports.hypercorn_trio.protocol import Protocol
 
 if TYPE_CHECKING:
@@ -62,6 +64,8 @@ class Connection:
     async def _serve_protocol(self, data: bytes) -> None:
         """From the first bytes to the end."""
         server, socket = self._server, self._stream.socket
+        self._peer = parse_socket_addr(socket.family, socket.getpeername())
+        self._own = parse_socket_addr(socket.family, socket.getsockname())
         async with Applications() as applications:
             self._protocol = Protocol(
                 server.app,
@@ -70,8 +74,8 @@ class Connection:
                 applications,
                 ConnectionState(server.state.copy()),
                 False,
-                parse_socket_addr(socket.family, socket.getpeername()),
-                parse_socket_addr(socket.family, socket.getsockname()),
+                self._peer,
+                self._own,
                 self._send,
             )
             await self._protocol.initiate()
@@ -91,8 +95,32 @@ class Connection:
             return b""  # a reset is an end: applications are told, and none is cancelled half-way
 
     async def _handle(self, data: bytes) -> None:
-        if not self._closing:
-            await self._protocol.handle(RawData(data))
+        """Take what came; nothing is the end."""
+        hot = self._server.hot
+        while not self._closing:
+            plain = None
+            if hot is not None and self._protocol.is_between_requests:
+                plain = recognized(data, hot.serves)
+            if hot is None or plain is None:
+                await self._protocol.handle(RawData(data))
+                return
+            data = await self._answer(plain, hot.application)
+            if not data:
+                return
+
+    async def _answer(self, plain: Plain, application: Application) -> bytes:
+        """Answer a plain request; what came after it."""
+        server = self._server
+        self._set_idle(False)
+        answering = Answering(plain, self._receive, server.config, self._peer, self._own, server.state)
+        await answering.run(application)
+        closes = answering.must_close or server.stopping
+        await self._write(answering.answer(closes=closes))
+        if closes:
+            await self._half_close()
+            return b""
+        self._set_idle(True)
+        return answering.rest
 
     async def _send(self, event: Event) -> None:
         if isinstance(event, RawData):

@@ -32,6 +32,16 @@ class Http1(H11Protocol):
         self._forward = self.send
         self.send = self._gather
 
+    @property
+    def is_between_requests(self) -> bool:
+        """Whether the next byte that comes begins a request."""
+        connection = self.connection
+        return (
+            isinstance(connection, h11.Connection)
+            and connection.their_state is connection.our_state is h11.IDLE
+            and connection.trailing_data == (b"", False)
+        )
+
     async def handle(self, event: Event) -> None:
         """Take what came. A WebSocket that was told that its message is too long is over: Hypercorn would
         read on for as long as its client does not close it.

@@ -19,6 +19,11 @@ class Protocol(ProtocolWrapper):
         super().__init__(*args)
         self.protocol = Http1(*self._settings())
 
+    @property
+    def is_between_requests(self) -> bool:
+        """Whether the next byte that comes begins a request of HTTP/1.1."""
+        return isinstance(self.protocol, Http1) and self.protocol.is_between_requests
+
     async def handle(self, event: Event) -> None:
         """Pass an event to the protocol, which it may change."""
         try:

@@ -17,6 +17,7 @@ from transports import accept_log
 from transports.hypercorn_trio import limits
 from transports.hypercorn_trio.config import ServerConfig
 from transports.hypercorn_trio.connection import Connection, send_now
+from transports.hypercorn_trio.plain import Hot
 
 _FULL = (
     b"HTTP/1.1 503 \r\ncontent-type: application/json\r\ncontent-length: 60\r\n"
@@ -28,8 +29,9 @@ _FULL = (
 class Server:
     """All connections of one application."""
 
-    def __init__(self, app: AppWrapper, config: ServerConfig, state: LifespanState) -> None:
+    def __init__(self, app: AppWrapper, hot: Hot | None, config: ServerConfig, state: LifespanState) -> None:
         self.app = app
+        self.hot = hot
         self.config = config
         self.state = state
         self.context = WorkerContext(None)
@@ -85,13 +87,15 @@ async def serve(
     listeners: Sequence[trio.SocketListener],
     stop: trio.Event,
     *,
+    hot: Hot | None = None,
     task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED,
 ) -> None:
     """Serve ``app`` until ``stop`` is set, then for at most ``config.grace`` seconds.
 
-    Takes over the listeners. ``task_status`` is told once connections are accepted. A peer that has vanished
-    acknowledges nothing, and what is sent to it may still fit into the kernel's buffer: TCP_USER_TIMEOUT
-    (tcp(7)) ends its connection after the time that a send may take.
+    Plain requests for routes that are ``hot`` go to that. Takes over the listeners. ``task_status`` is told
+    once connections are accepted. A peer that has vanished acknowledges nothing, and what is sent to it may
+    still fit into the kernel's buffer: TCP_USER_TIMEOUT (tcp(7)) ends its connection after the time that a
+    send may take.
     """
     for listener in listeners:  # whose connections inherit it
         listener.socket.setsockopt(
@@ -103,7 +107,7 @@ async def serve(
     async with trio.open_nursery() as outer:
         await outer.start(lifespan.handle_lifespan)
         await lifespan.wait_for_startup()
-        server = Server(wrapped, config, state)
+        server = Server(wrapped, hot, config, state)
         async with trio.open_nursery() as connections:
             async with trio.open_nursery() as accepting:
                 accept = partial(trio.serve_listeners, handler_nursery=connections)
