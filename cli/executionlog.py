@@ -29,19 +29,19 @@ class ExecutionLog:
         crashed = execution.report is not None and execution.report.status == "crashed"
         level = logging.WARNING if crashed else _level(execution.failure)
         if _log.isEnabledFor(level):
-            _log.log(level, "execution", extra={FIELDS: _execution(execution)})
+            _tell(level, "execution", _execution(execution))
 
     def changed(self, change: Change) -> None:
         """Log the end of a session, that a state was accepted, a fork, an import or a change of labels."""
         level = _level(change.failure)
         if _log.isEnabledFor(level):
-            _log.log(level, _kind(change), extra={FIELDS: _change(change)})
+            _tell(level, _kind(change), _change(change))
 
     def checkpointed(self, made: Made) -> None:
         """Log a checkpoint, at ``debug``; that there is none, and why, at ``info``."""
         level = logging.DEBUG if made.declined is None else logging.INFO
         if _log.isEnabledFor(level):
-            _log.log(level, "checkpoint", extra={FIELDS: _checkpoint(made)})
+            _tell(level, "checkpoint", _checkpoint(made))
 
     def recovered(self, recovered: Recovered) -> None:
         """Log a recovery: at ``error`` if the history cannot be replayed, at ``warning`` if it was not for
@@ -53,7 +53,12 @@ class ExecutionLog:
         elif recovered.failure is not None or recovered.drift is not None:
             level = logging.WARNING
         if _log.isEnabledFor(level):
-            _log.log(level, "recovery", extra={FIELDS: _recovery(recovered)})
+            _tell(level, "recovery", _recovery(recovered))
+
+
+def _tell(level: int, what: str, fields: dict[str, object]) -> None:
+    """Log, without a search for the line of code that does, which takes as long as all the rest."""
+    _log.handle(_log.makeRecord(_log.name, level, __file__, 0, what, (), None, extra={FIELDS: fields}))
 
 
 def _level(failure: Exception | None) -> int:

@@ -12,6 +12,7 @@ import logging
 import re
 from collections.abc import Callable
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import Any, Literal
 
 Event = dict[str, Any]
@@ -50,7 +51,7 @@ class _LineFormatter(logging.Formatter):
 def _complete(record: logging.LogRecord) -> Event:
     """All that a record says, in the order of a line."""
     complete: Event = {
-        "time": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds")[:-6] + "Z",
+        "time": f"{_second(int(record.created))}.{int(record.created * 1_000) % 1_000:03}Z",
         "level": record.levelname.lower(),
         "logger": record.name,
         "event": record.getMessage(),
@@ -59,6 +60,11 @@ def _complete(record: logging.LogRecord) -> Event:
     if (traceback := record.__dict__.get(TRACEBACK)) is not None:
         complete["exception"] = traceback
     return complete
+
+
+@lru_cache(maxsize=4)
+def _second(since_epoch: int) -> str:
+    return datetime.fromtimestamp(since_epoch, UTC).isoformat()[:-6]
 
 
 def _json(event: Event) -> str:
@@ -86,6 +92,8 @@ def _text(*, colours: bool) -> Callable[[Event], str]:
 
 def _value(value: object) -> str:
     text = str(value)
+    if isinstance(value, int | float):
+        return text
     return repr(text) if _ambiguous(text) or not text.isprintable() else text
 
 

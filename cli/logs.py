@@ -43,6 +43,8 @@ def logging_to_stderr(level: str, form: logformat.Format) -> Iterator[None]:
     ``debug`` is about this program; of libraries, whose debugging shows headers and bodies, it wants
     ``info``.
     """
+    # Nobody asks a record for these, which are found out for each one.
+    logging.logThreads = logging.logProcesses = logging.logMultiprocessing = False
     colours = form == "text" and os.isatty(_STDERR) and not os.environ.get("NO_COLOR")
     with queued(LineWriter(_STDERR, logformat.formatter(form, colours=colours))) as handler:
         debug = level == "debug"

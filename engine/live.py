@@ -12,6 +12,7 @@ import contextlib
 import logging
 import secrets
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager
 from typing import Protocol
 
 import trio
@@ -63,6 +64,9 @@ class Surroundings(Source, Protocol):
 
 MAX_ATTEMPTS = 4
 """How often code is run whose worker is killed from outside before it has printed anything."""
+
+
+_AS_IT_IS = contextlib.nullcontext()
 
 
 class LiveSession:
@@ -438,14 +442,14 @@ class LiveSession:
     def _not_found(self) -> NotFound:
         return NotFound(f"there is no session {self.name}", field="session")
 
-    @contextlib.contextmanager
-    def _counted(self) -> Iterator[None]:
+    def _counted(self) -> AbstractContextManager[None]:
         """If the session begins in the block, it counts from now on, unless it does not come to that. Raises
         TooManySessions.
         """
-        if self.position is not None:
-            yield
-            return
+        return _AS_IT_IS if self.position is not None else self._counting()
+
+    @contextlib.contextmanager
+    def _counting(self) -> Iterator[None]:
         self._engine.owners.add(self.owner)
         try:
             yield

@@ -11,8 +11,7 @@ counted while it runs: once it has used more than it may, it is cancelled.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from types import TracebackType
 from typing import Final, Literal, NoReturn, get_args
 
@@ -138,7 +137,6 @@ class Work:
     ) -> None:
         self._scheduler._end(self._job, trio.current_time())
 
-    @contextmanager
     def on(
         self,
         worker: Worker,
@@ -146,25 +144,27 @@ class Work:
         *,
         cpu_seconds: float = math.inf,
         may_wait: bool = False,
-    ) -> Iterator[None]:
+    ) -> AbstractContextManager[None]:
         """What is done in a worker in the block, until the deadline of ``scope``, is this work.
 
         ``scope`` is cancelled once this work has used ``cpu_seconds``. ``may_wait``: it may do something else
         than computing.
         """
+        return _InWorker(self, worker, scope, cpu_seconds, may_wait=may_wait)
+
+    def _enter(self, worker: Worker, scope: trio.CancelScope, cpu_seconds: float, *, may_wait: bool) -> None:
         now = trio.current_time()
         self._worker, self._scope, self._most = worker, scope, cpu_seconds
         self._clock_ns, self._waited_ns, self._read_at = worker.cpu_ns(), None, now
         self._job.eager = not may_wait
         self._obey(now)
-        try:
-            yield
-        finally:
-            now = trio.current_time()
-            self._charge(worker, now)
-            self._go_on(worker, now)
-            self._job.eager = False
-            self._worker = None
+
+    def _leave(self, worker: Worker) -> None:
+        now = trio.current_time()
+        self._charge(worker, now)
+        self._go_on(worker, now)
+        self._job.eager = False
+        self._worker = None
 
     def _look(self, now: float) -> None:
         """Charge what was used, and end what has used too much."""
@@ -219,3 +219,22 @@ class Work:
         self._read_at = now
         self.cpu_seconds += used
         self._scheduler._charge(self, self._job, used, now)
+
+
+class _InWorker(AbstractContextManager[None]):
+    """Some work while it is in a worker: by hand, as every execution has one."""
+
+    def __init__(
+        self, work: Work, worker: Worker, scope: trio.CancelScope, cpu_seconds: float, *, may_wait: bool
+    ) -> None:
+        self._work = work
+        self._worker = worker
+        self._scope = scope
+        self._cpu_seconds = cpu_seconds
+        self._may_wait = may_wait
+
+    def __enter__(self) -> None:
+        self._work._enter(self._worker, self._scope, self._cpu_seconds, may_wait=self._may_wait)
+
+    def __exit__(self, *raised: object) -> None:
+        self._work._leave(self._worker)

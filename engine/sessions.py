@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import logging
 import secrets
 from collections.abc import AsyncIterator, Callable, Collection
@@ -33,6 +32,8 @@ from persistence.eventlog import EventLog
 _log = logging.getLogger(__name__)
 
 
+_LETTERS = b"abcdefghijklmnopqrstuvwxyz234567" * 8
+"""Of base 32, one for each value of a byte."""
 KEEP_SECONDS = 5.0
 """For a checkpoint before a session is handed over: without it the other node replays."""
 
@@ -376,7 +377,7 @@ def given_name() -> str:
 
 def random_id() -> str:
     """16 characters, 80 bits."""
-    return base64.b32encode(secrets.token_bytes(10)).decode().lower()
+    return secrets.token_bytes(16).translate(_LETTERS).decode()
 
 
 def _taken(name: str) -> Conflict:

@@ -141,6 +141,7 @@ class Metrics:
             ["direction"],
             registry=self._registry,
         )
+        self._by_status: dict[str, tuple[Counter, Histogram]] = {}
         self._engine: Supervisor | None = None
         ProcessCollector(registry=self._registry)
 
@@ -151,9 +152,9 @@ class Metrics:
     def executed(self, execution: Execution) -> None:
         """Count an execution that is over."""
         report = execution.report
-        status = "not_recorded" if report is None else report.status
-        self._executions.labels(status).inc()
-        self._cpu_seconds.labels(status).observe(execution.cpu_us / 1_000_000)
+        counted, cpu_seconds = self._of_status("not_recorded" if report is None else report.status)
+        counted.inc()
+        cpu_seconds.observe(execution.cpu_us / 1_000_000)
         self._count_append(report is not None and report.event is not None, execution.failure)
         for stage, histogram in self._stages:
             if took := getattr(execution.timings, stage):  # it may not have come so far
@@ -181,6 +182,13 @@ class Metrics:
         self._s3_seconds.labels(request.operation).observe(request.seconds)
         self._s3_bytes.labels("sent").inc(request.sent)
         self._s3_bytes.labels("received").inc(request.received)
+
+    def _of_status(self, status: str) -> tuple[Counter, Histogram]:
+        """What counts executions that ended so, looked for once: that takes as long as the counting."""
+        if (found := self._by_status.get(status)) is None:
+            found = self._executions.labels(status), self._cpu_seconds.labels(status)
+            self._by_status[status] = found
+        return found
 
     def _count_append(self, stored: bool, failure: Exception | None) -> None:
         if stored:

@@ -98,10 +98,8 @@ def decode_object(body: bytes) -> dict[str, object]:
     Raises InvalidField for anything else, however deep or long.
     """
     with json_faults(body):
-        return {
-            name: msgspec.json.decode(raw) if name in _DECODED else raw
-            for name, raw in _object.decode(body).items()
-        }
+        raw = _object.decode(body)
+        return {**raw, **{name: msgspec.json.decode(raw[name]) for name in _DECODED.intersection(raw)}}
 
 
 @contextmanager
