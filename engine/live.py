@@ -366,8 +366,8 @@ class LiveSession:
         self, execution: Execution, asked: Submission, seq: int
     ) -> tuple[Attempt, Done | Abort]:
         """Restore and run. After an Abort the session sleeps."""
-        worker = None
-        if not execution.cancel_requested:
+        worker = self._running_worker()
+        if worker is None and not execution.cancel_requested:
             with execution.cancellable():
                 worker = await self._ready_worker()
         execution.passed("restored_us")
@@ -380,14 +380,19 @@ class LiveSession:
             self.sleep()
         return attempt, result
 
+    def _running_worker(self) -> Worker | None:
+        """The worker, in the session's state, if it is there."""
+        return self._worker if self._worker is not None and self._worker.running() else None
+
     async def _ready_worker(self) -> Worker:
-        """The worker, in the session's state."""
-        if self._worker is None or not self._worker.running():
-            try:
-                await self._restore(self._birth if self.position is None else self._state())
-            except (Diverged, ReplayFailed) as broken:
-                self.broken = broken
-                raise
+        """The same; if it is not there, a new one is brought to that state."""
+        if (worker := self._running_worker()) is not None:
+            return worker
+        try:
+            await self._restore(self._birth if self.position is None else self._state())
+        except (Diverged, ReplayFailed) as broken:
+            self.broken = broken
+            raise
         assert self._worker is not None
         return self._worker
 

@@ -155,7 +155,7 @@ class Work:
     def _enter(self, worker: Worker, scope: trio.CancelScope, cpu_seconds: float, *, may_wait: bool) -> None:
         now = trio.current_time()
         self._worker, self._scope, self._most = worker, scope, cpu_seconds
-        self._clock_ns, self._waited_ns, self._read_at = worker.cpu_ns(), None, now
+        self._clock_ns, self._waited_ns, self._read_at = worker.clock_ns(), None, now
         self._job.eager = not may_wait
         self._obey(now)
 

@@ -128,11 +128,15 @@ class Worker:
 
     def cpu_ns(self) -> int | None:
         """CPU time that the process has used, as the kernel counts it, in ns; None once it has ended."""
+        used = self.clock_ns()
+        return used if self.running() else None  # else its number may be another one's by now
+
+    def clock_ns(self) -> int | None:
+        """The same, of a process that is known to be there."""
         try:
-            used = time.clock_gettime_ns(self._cpu_clock)
+            return time.clock_gettime_ns(self._cpu_clock)
         except OSError:
             return None
-        return used if self.running() else None  # else its number may be another one's by now
 
     def data_bytes(self) -> int | None:
         """Private writable memory of the process, used or not, and its stack; None where nobody knows.

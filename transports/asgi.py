@@ -11,6 +11,9 @@ from msgspec import Struct
 BODY_SECONDS = 60.0
 """Time that a request's body may take to arrive."""
 
+WHOLE_BODY = "mcp_v8.http.body"
+"""Among a scope's extensions: all of the request's body, if it is there already; ``Receive`` has it, too."""
+
 Scope = Any
 """A connection's scope; Hypercorn, Quart and Starlette each have their own type for it."""
 Receive = Callable[[], Awaitable[Any]]
@@ -60,6 +63,9 @@ def header(scope: Scope, name: bytes) -> str | None:
 
 async def read_body(scope: Scope, receive: Receive, limit: int) -> bytes:
     """The request's body, of at most so many bytes. Raises BodyTooLarge, BodyTooLate and Gone."""
+    whole: bytes | None = scope.get("extensions", {}).get(WHOLE_BODY)
+    if whole is not None and len(whole) <= limit:
+        return whole
     declared = header(scope, b"content-length")
     if declared is not None and declared.isdigit() and int(declared) > limit:
         raise BodyTooLarge(limit)

@@ -48,6 +48,8 @@ class Clockwork:
         self.reads += 1
         return None if self.dead else round(self.used * 1e9)
 
+    clock_ns = cpu_ns
+
     def waited_ns(self) -> int | None:
         return 1
 

@@ -88,11 +88,15 @@ class Connection:
                 await self._protocol.handle(Closed())
 
     async def _receive(self) -> bytes:
-        """What came; nothing at the end."""
-        try:
-            return bytes(await self._stream.receive_some(limits.RECEIVE_SIZE))
-        except trio.BrokenResourceError:
-            return b""  # a reset is an end: applications are told, and none is cancelled half-way
+        """What came; nothing at the end. Most often there is nothing yet, so nothing is tried before that."""
+        while True:
+            await trio.lowlevel.wait_readable(self._stream.socket)
+            try:
+                return os.read(self._stream.socket.fileno(), limits.RECEIVE_SIZE)
+            except BlockingIOError:
+                continue
+            except OSError:
+                return b""  # a reset is an end: applications are told, and none is cancelled half-way
 
     async def _handle(self, data: bytes) -> None:
         """Take what came; nothing is the end."""

@@ -17,7 +17,7 @@ import trio
 from hypercorn.utils import build_and_validate_headers
 from msgspec import Struct
 
-from transports.asgi import Application, Scope
+from transports.asgi import WHOLE_BODY, Application, Scope
 from transports.hypercorn_trio import limits
 from transports.hypercorn_trio.config import ServerConfig
 
@@ -121,9 +121,14 @@ class Answering:
         self._is_complete = False
 
     @property
+    def _is_coming(self) -> bool:
+        """Whether a part of the body has yet to come."""
+        return len(self._waiting) < self._left
+
+    @property
     def must_close(self) -> bool:
         """Whether the connection is of no use after the answer."""
-        return not self._is_complete or len(self._waiting) < self._left
+        return not self._is_complete or self._is_coming
 
     @property
     def rest(self) -> bytes:
@@ -164,7 +169,7 @@ class Answering:
             "client": self._client,
             "server": self._server,
             "state": self._state.copy(),
-            "extensions": {},
+            "extensions": {WHOLE_BODY: plain.begun[: plain.length]} if not self._is_coming else {},
         }
 
     async def _receive(self) -> Any:
