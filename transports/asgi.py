@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from typing import Any
+from typing import Any, TypeVar
 
 import trio
 from msgspec import Struct
+
+T = TypeVar("T")
 
 BODY_SECONDS = 60.0
 """Time that a request's body may take to arrive."""
@@ -105,6 +107,24 @@ async def cancel_when_gone(receive: Receive, scope: trio.CancelScope) -> None:
     while (await receive())["type"] != "http.disconnect":
         pass
     scope.cancel()
+
+
+async def while_there(receive: Receive, work: Callable[[], Awaitable[T]]) -> T:
+    """What ``work`` returns, or raises. Raises Gone if the client leaves before that, which cancels it."""
+    failure: Exception | None = None
+    async with trio.open_nursery() as nursery:
+        with trio.CancelScope() as working:
+            nursery.start_soon(cancel_when_gone, receive, working)
+            try:
+                result = await work()
+            except Exception as error:  # noqa: BLE001 (raised again below, and not in a group)
+                failure = error
+        nursery.cancel_scope.cancel()
+    if failure is not None:
+        raise failure
+    if working.cancelled_caught:
+        raise Gone
+    return result
 
 
 async def send_answer(scope: Scope, send: Send, answer: JsonAnswer) -> None:

@@ -7,10 +7,9 @@ A Quart view costs several times what an execution costs the engine; what this r
 from __future__ import annotations
 
 import re
-from contextlib import suppress
+from functools import partial
 from typing import TYPE_CHECKING
 
-import trio
 from msgspec import Struct
 
 from engine.errors import EngineError, InvalidField
@@ -24,9 +23,9 @@ from transports.asgi import (
     Receive,
     Scope,
     Send,
-    cancel_when_gone,
     read_body,
     send_answer,
+    while_there,
 )
 from transports.identity import Identity, identity
 from transports.request import decode_object, number_from_text, query_parameters, submission
@@ -123,14 +122,7 @@ async def _wait(execution: Execution, seconds: float, receive: Receive) -> None:
     quick = min(seconds, QUICK_SECONDS)
     if await execution.wait(quick) is not None or quick == seconds:
         return
-    async with trio.open_nursery() as nursery:
-        with trio.CancelScope() as waiting, suppress(EngineError):  # raised below, outside of the nursery
-            nursery.start_soon(cancel_when_gone, receive, waiting)
-            await execution.wait(seconds - quick)
-        nursery.cancel_scope.cancel()
-    if waiting.cancelled_caught:
-        raise Gone
-    await execution.wait(0)
+    await while_there(receive, partial(execution.wait, seconds - quick))
 
 
 def _fields(headers: Headers, query: bytes, body: bytes) -> dict[str, object]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -223,3 +224,28 @@ def test_a_connection_too_many_is_refused(tmp_path: Path) -> None:
         assert first.get("/healthz").status_code == 200
         refusal = second.get("/healthz")
         assert (refusal.status_code, refusal.json()["code"]) == (503, "busy")
+
+
+@pytest.mark.parametrize(
+    "request_line", ["GET /api/executions/{id}?wait=300 HTTP/1.1", "POST /api/exec?session=a HTTP/1.1"]
+)
+def test_a_client_that_leaves_while_it_waits_has_no_connection_any_more(
+    tmp_path: Path, request_line: str
+) -> None:
+    with running("--directory-path", str(tmp_path), "--max-connections", "1") as process:
+        with httpx2.Client(base_url=process.url) as client:
+            endless = {"code": "for (;;);", "session": "a", "execution_timeout_secs": 300}
+            begun = client.post("/api/exec", json=endless, headers={"prefer": "respond-async"}).json()
+        until_served(process.url)
+        with socket.create_connection(("127.0.0.1", httpx2.URL(process.url).port)) as leaving:
+            line = request_line.format(id=begun["execution_id"])
+            leaving.sendall(f"{line}\r\nHost: localhost\r\nContent-Length: 1\r\n\r\n1".encode())
+        until_served(process.url)
+
+
+def until_served(url: str) -> None:
+    """Until there is a connection to be had; a test's time ends before a wait of a client would."""
+    while True:
+        with httpx2.Client(base_url=url) as client:
+            if client.get("/healthz").status_code == 200:
+                return

@@ -7,7 +7,17 @@ from functools import partial
 
 from engine.errors import EngineError
 from transports import errors
-from transports.asgi import BodyRefused, Gone, JsonAnswer, Receive, Scope, Send, read_body, send_answer
+from transports.asgi import (
+    BodyRefused,
+    Gone,
+    JsonAnswer,
+    Receive,
+    Scope,
+    Send,
+    read_body,
+    send_answer,
+    while_there,
+)
 from transports.identity import identity
 from transports.rest.routes import Route, answer_route
 
@@ -45,7 +55,11 @@ class ViewsDoor:
                 continue
             body = partial(read_body, scope, receive, self._body_bytes)
             query = scope["query_string"]
-            told = await answer_route(route, view, match.groupdict(), query, scope, identity(scope), body)
+            view_it = partial(
+                answer_route, route, view, match.groupdict(), query, scope, identity(scope), body
+            )
+            # What takes no body is watched from the beginning: it may wait long.
+            told = await (while_there(receive, view_it) if route.body is None else view_it())
             assert isinstance(told, JsonAnswer), "what answers otherwise is Quart's"
             return told
         return errors.answer(404, f"there is no {method} {path[:200]} here", "not_found")
