@@ -266,9 +266,9 @@ class Node:
                 raise Elsewhere(f"node {node} is to have it")
         return await self.ownership.claim(owner, name)
 
-    def release(self, owner: str, name: str) -> None:
+    def release(self, owner: str, name: str, token: int) -> None:
         """See ``Nodes``."""
-        self.ownership.release(owner, name)
+        self.ownership.release(owner, name, token)
 
     def check(self) -> None:
         """See ``Nodes``."""

@@ -179,10 +179,10 @@ class Ownership:
             self._held[owner, name] = _Held(revision, idle_since=trio.current_time())
         return revision
 
-    def release(self, owner: str, name: str) -> None:
-        """One use less."""
+    def release(self, owner: str, name: str, token: int) -> None:
+        """One use less under that token. Nothing where the lease has ended since, whoever has it now."""
         held = self._held.get((owner, name))
-        if held is None:  # the lease has ended
+        if held is None or held.revision != token:
             return
         held.uses = max(0, held.uses - 1)
         self._note_fewer()

@@ -30,8 +30,8 @@ class Nodes(Protocol):
         """
         ...
 
-    def release(self, owner: str, name: str) -> None:
-        """One claim less."""
+    def release(self, owner: str, name: str, token: int) -> None:
+        """One claim less of those that had this token."""
         ...
 
     def check(self) -> None:
@@ -83,7 +83,7 @@ class Alone:
         """Every session is this server's."""
         return 0
 
-    def release(self, owner: str, name: str) -> None:
+    def release(self, owner: str, name: str, token: int) -> None:
         """And stays that."""
 
     def check(self) -> None:

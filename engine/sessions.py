@@ -189,7 +189,7 @@ class Sessions:
         It counts as its owner's, unless the block raises. Raises Conflict, TooManySessions, Unavailable.
         """
         try:
-            await self.nodes.claim(owner, name, here=True)
+            token = await self.nodes.claim(owner, name, here=True)
         except Elsewhere as other:
             raise _being_made(name) from other
         try:
@@ -206,7 +206,7 @@ class Sessions:
                 self._arriving.remove((owner, name))
                 self._ended += 1
         finally:
-            self.nodes.release(owner, name)
+            self.nodes.release(owner, name, token)
 
     async def check_free(self, owner: str, name: str) -> None:
         """Raises InvalidField unless a client may give that name to a fork, Conflict if it is taken."""
@@ -285,7 +285,7 @@ class Sessions:
             try:
                 position = await position_named(self.log, owner, name)
             finally:
-                self.nodes.release(owner, name)
+                self.nodes.release(owner, name, token)
             if (owner, name) not in self._actors and ended == self._ended:
                 if position is None:
                     return None
@@ -305,11 +305,12 @@ class Sessions:
     async def _run(self, actor: SessionActor, token: int | None, origin: str | None) -> None:
         owner, name = actor.owner, actor.name
         try:
-            if await self._hold(actor, token, origin):
+            held = await self._hold(actor, token, origin)
+            if held is not None:
                 try:
                     await actor.work(self._idle_seconds)
                 finally:
-                    self.nodes.release(owner, name)
+                    self.nodes.release(owner, name, held)
         finally:
             del self._actors[owner, name]
             self._ended += 1
@@ -320,8 +321,8 @@ class Sessions:
                 else:
                     command.fail(Unavailable("the server stopped before this was begun"))
 
-    async def _hold(self, actor: SessionActor, token: int | None, origin: str | None) -> bool:
-        """Claim a session for its actor; whether this node may have it.
+    async def _hold(self, actor: SessionActor, token: int | None, origin: str | None) -> int | None:
+        """Claim a session for its actor; the token of that, None if this node may not have it.
 
         What is to begin one that another node has, or shall have, goes there; a fork, which cannot, fails.
         """
@@ -338,10 +339,10 @@ class Sessions:
                     self.nodes.forward(command, actor.owner, _where(command, actor.name, origin))
                 else:
                     command.fail(why)
-            return False
+            return None
         if token is not None and held != token:  # another node had it in between
             await actor.reload()
-        return True
+        return held
 
     async def _why_not(self, owner: str, name: str) -> EngineError:
         """Why a fork cannot have a name that another node has, or shall have."""

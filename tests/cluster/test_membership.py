@@ -205,14 +205,31 @@ async def test_a_session_belongs_to_the_node_that_claimed_it_until_it_gives_it_u
     assert fence.revision == token
     with pytest.raises(Elsewhere, match="node a"):
         await b.ownership.claim("local", "x")
-    a.ownership.release("local", "x")
+    a.ownership.release("local", "x", token)
     await a.ownership.give_up("local", "x")  # it is used still
     with pytest.raises(Elsewhere):
         await b.ownership.claim("local", "x")
-    a.ownership.release("local", "x")
+    a.ownership.release("local", "x", token)
     await a.ownership.give_up("local", "x")
     assert await b.ownership.claim("local", "x") > token
     assert a.ownership.of("local", "x") is None
+
+
+async def test_a_release_that_comes_after_the_lease_has_ended_leaves_the_next_claim_as_it_is(
+    join: Join,
+) -> None:
+    a, b = await join("a"), await join("b")
+    before = await a.ownership.claim("local", "x")
+    await a.etcd.revoke(a.membership.lease)
+    async with kept(a):
+        await until(lambda: a.lost != [] and a.membership.is_valid)
+        token = await a.ownership.claim("local", "x")
+        a.ownership.release("local", "x", before)
+        assert a.ownership.is_used("local", "x")
+        await a.ownership.give_up("local", "x")  # it is used still
+        with pytest.raises(Elsewhere):
+            await b.ownership.claim("local", "x")
+    assert token > before
 
 
 async def test_a_session_that_was_claimed_without_an_answer_can_be_given_up(join: Join) -> None:
@@ -242,13 +259,12 @@ async def test_sessions_of_a_node_that_leaves_are_free_at_once(join: Join) -> No
 
 async def test_what_nothing_uses_any_more_is_given_up_at_once_by_a_node_that_is_drained(join: Join) -> None:
     a = await join("a")
-    for name in map(str, range(70)):
-        await a.ownership.claim("local", name)
+    tokens = {name: await a.ownership.claim("local", name) for name in map(str, range(70))}
     async with trio.open_nursery() as nursery:
         nursery.start_soon(a.ownership.sweep)
         a.membership.state = "draining"
-        for name in map(str, range(70)):
-            a.ownership.release("local", name)
+        for name, token in tokens.items():
+            a.ownership.release("local", name, token)
         await a.ownership.empty()
         nursery.cancel_scope.cancel()
     _, items = await a.etcd.all(a.keys.owned)

@@ -36,7 +36,7 @@ class OthersMadeUp(Alone):
         self.held[name] = self.held.get(name, 0) + 1
         return self.token
 
-    def release(self, owner: str, name: str) -> None:  # noqa: ARG002
+    def release(self, owner: str, name: str, token: int) -> None:  # noqa: ARG002
         self.held[name] -= 1
 
     def place(self, asked: object) -> None:  # noqa: ARG002
