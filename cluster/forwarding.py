@@ -31,9 +31,6 @@ from engine.execution import Execution
 
 _log = logging.getLogger(__name__)
 
-PAUSE_SECONDS = 0.05
-"""Before a node is asked again that does not have what this one thinks, or is not there."""
-
 Question = Delete | Accept | Fork | Tag | Bury | Keep | Look
 """What is asked of a session but to run code."""
 
@@ -45,6 +42,10 @@ class Whereabouts(Protocol):
 
     async def whereto(self, owner: str, name: str | None, key: str | None) -> str | None:
         """The node; None for this one. Raises Unavailable where there is none."""
+        ...
+
+    async def until_moved(self, owner: str, name: str | None, node: str | None) -> None:
+        """Until another node than that (None: this one) is seen to have the session, or for a moment."""
         ...
 
 
@@ -120,8 +121,11 @@ class Forwarding:
         deadline = trio.current_time() + self._patience
         try:
             while True:
+                node = None
                 try:
-                    await self._try(command, owner, name)
+                    key = command.submission.idempotency_key if isinstance(command, Execute) else None
+                    node = await self._where.whereto(owner, name, key)
+                    await self._try(command, owner, name, node)
                 except (Elsewhere, NodeLost, NotOwner, NodeFenced) as failed:
                     if trio.current_time() > deadline:
                         raise Unavailable(
@@ -132,7 +136,7 @@ class Forwarding:
                     self._sent.discard(_subject(command))
                 else:
                     return
-                await trio.sleep(PAUSE_SECONDS)
+                await self._where.until_moved(owner, name, node)
         except trio.Cancelled:
             command.fail(Unavailable("the server stopped before another node had answered"))
             raise
@@ -144,9 +148,7 @@ class Forwarding:
         finally:
             self._sent.discard(_subject(command))
 
-    async def _try(self, command: Command, owner: str, name: str | None) -> None:
-        key = command.submission.idempotency_key if isinstance(command, Execute) else None
-        node = await self._where.whereto(owner, name, key)
+    async def _try(self, command: Command, owner: str, name: str | None, node: str | None) -> None:
         if node is None:
             _subject(command).is_elsewhere = False
             await self._engine.take(owner, name, command)

@@ -24,7 +24,7 @@ from engine.events import Caller, Line
 from engine.execution import Report, Submission
 
 EXECUTE, ASK, FOLLOW, UNDER_WAY, DESCRIBE = "execute", "ask", "follow", "under_way", "describe"
-MOVE, DRAIN = "move", "drain"
+MOVE, PREPARE, DRAIN = "move", "prepare", "drain"
 """Names of the calls."""
 CANCEL = b"cancel"
 """A frame of the caller of ``EXECUTE`` and ``FOLLOW``."""
@@ -180,6 +180,14 @@ class ToMove(Struct, frozen=True, kw_only=True):
     owner: str
     session: str
     to: str
+
+
+class ToPrepare(Struct, frozen=True, kw_only=True):
+    """Have a worker ready for a session that is about to come, in its state as of a revision or later."""
+
+    owner: str
+    session: str
+    revision: int
 
 
 _told: msgspec.msgpack.Decoder[Told] = msgspec.msgpack.Decoder(Told)

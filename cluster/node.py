@@ -15,12 +15,13 @@ from cluster import routing
 from cluster.asking import Asking
 from cluster.doors import HeldElsewhere
 from cluster.forwarding import Forwarding
+from cluster.handing import Handing
 from cluster.here import Here
 from cluster.keys import Keys
 from cluster.leading import Leading
 from cluster.losses import Losses, burial
 from cluster.membership import Membership
-from cluster.messages import DRAIN, MOVE
+from cluster.messages import DRAIN, MOVE, PREPARE
 from cluster.news import News
 from cluster.notes import Notes
 from cluster.operations import Operations
@@ -53,6 +54,10 @@ PATIENCE = 2.0
 """Of a lease's life, and ten seconds more: so long a node is looked for that has a session."""
 CATCH_UP_SECONDS = 10.0
 """What others have recorded is here far sooner, unless etcd or S3 are away."""
+PASSING_SECONDS = 0.05
+"""A session that was given up is waited for so long: whoever it was handed to has it by then."""
+PAUSE_SECONDS = 0.05
+"""Before a node is asked again that does not have what this one thinks, or is not there."""
 LINGER_SECONDS = 3.0
 """A node that leaves goes on forwarding that long: a balancer needs a moment to see that."""
 
@@ -75,11 +80,17 @@ class Node:
         passport = Passport(settings.name, settings.node, settings.secret)
         self.peers = Peers(passport, self._address)
         self.operations = Operations(self)
-        asked = {MOVE: self.operations.serve_move, DRAIN: self.operations.serve_drain}
+        self.handing = Handing(self)
+        asked = {
+            MOVE: self.operations.serve_move,
+            DRAIN: self.operations.serve_drain,
+            PREPARE: self.handing.serve_prepare,
+        }
         self.tunnel = Tunnel(self.peers)
         """To clients' connections that other nodes have, and from there."""
         asked[TUNNELLED] = self.tunnel.serve
-        self.door = PeerDoor(passport, {**Service(Here(self)).handlers, **asked})
+        self.here = Here(self)
+        self.door = PeerDoor(passport, {**Service(self.here).handlers, **asked})
         """Where other nodes come in."""
         self.door_path = PATH
         self.view = View(keys)
@@ -99,8 +110,6 @@ class Node:
         self._asking = Asking(nursery, self.peers, self, self.caught_up, self._losses.until_recorded)
         self._news: News | None = None
         self._leading: Leading | None = None
-        self._moving: dict[tuple[str, str], str] = {}
-        """Sessions that are to go to another node, with that."""
 
     # --- its life -------------------------------------------------------------------------------
 
@@ -148,22 +157,11 @@ class Node:
         self.membership.state = "draining"
         await self._say_so()
         for session in self.ownership.sessions:
-            self._nursery.start_soon(self.engine.hand_over, *session)
+            self._nursery.start_soon(self.handing.send_away, *session)
 
     @property
     def _others_serve(self) -> bool:
         return any(node != self.settings.node for node in routing.serving(self.view.members))
-
-    async def give(self, owner: str, name: str, to: str) -> None:
-        """Let a session that this node has go to another, after what is being done in it."""
-        self._moving[owner, name] = to
-        try:
-            await self.engine.hand_over(owner, name)
-            while self.ownership.is_used(owner, name):
-                await self.ownership.released()
-            await self.ownership.give_up(owner, name)
-        finally:
-            self._moving.pop((owner, name), None)
 
     async def leave(self) -> None:
         """Be no member any more, after the drain."""
@@ -257,13 +255,14 @@ class Node:
         """See ``Nodes``."""
         if not here and (node := await self.whereto(owner, name, None)) is not None:
             raise Elsewhere(f"node {node} is to have it")
-        to = self._moving.get((owner, name))
-        if (to is not None or self.membership.state == "draining") and not self.ownership.is_used(
-            owner, name
-        ):
-            await self.ownership.give_up(owner, name)
-            if (node := to or self._least_busy()) is not None:
-                raise Elsewhere(f"node {node} is to have it")
+        if not self.ownership.is_used(owner, name):
+            if (to := self.handing.to(owner, name)) is not None:
+                await self.handing.over(owner, name)
+                raise Elsewhere(f"node {to} is to have it")
+            if self.membership.state == "draining":
+                await self.ownership.give_up(owner, name)
+                if (node := self._least_busy()) is not None:
+                    raise Elsewhere(f"node {node} is to have it")
         return await self.ownership.claim(owner, name)
 
     def release(self, owner: str, name: str, token: int) -> None:
@@ -347,28 +346,43 @@ class Node:
         """The node that has a session, or shall have it, or run what is for none; None: this one."""
         node = None
         if name is not None:
-            node = self.ownership.node_of(owner, name) or self._moving.get((owner, name))
+            node = await self._node_of(owner, name)
         if node is None:
             self.membership.check()
             node = self._place(owner, key if name is None else None)
         return None if node == self.settings.node else node
 
+    async def _node_of(self, owner: str, name: str) -> str | None:
+        """The node that has a session; one that was just given up is about to be had by another."""
+        until = self.view.freed_at(self.keys.own(owner, name)) + PASSING_SECONDS
+        while (node := self.ownership.node_of(owner, name)) is None and trio.current_time() < until:
+            with trio.move_on_at(until):
+                await self.view.changed.wait()
+        return node
+
+    async def until_moved(self, owner: str, name: str | None, node: str | None) -> None:
+        """Until another node than that (None: this one) is seen to have a session, or for a moment."""
+        node = node or self.settings.node
+        with trio.move_on_after(PAUSE_SECONDS):
+            while name is None or self.ownership.node_of(owner, name) in (None, node):
+                await self.view.changed.wait()
+
     @property
-    def _members(self) -> Mapping[str, Member]:
+    def takers(self) -> Mapping[str, Member]:
         """All, but for this one once it is drained: what it says of that comes back to it a moment later."""
         if self.membership.state == "serving":
             return self.view.members
         return {node: member for node, member in self.view.members.items() if node != self.settings.node}
 
     def _place(self, owner: str, key: str | None) -> str | None:
-        members = self._members
+        members = self.takers
         if key is not None:  # all nodes send it to the same one, which knows whether it was asked before
             return routing.rendezvous(members, f"{owner}\0{key}")
         return self._least_busy()
 
     def _least_busy(self) -> str | None:
         sent = self._forwarding.sent
-        return routing.least_busy(self._members, self.settings.node, self.engine.taken - sent.total(), sent)
+        return routing.least_busy(self.takers, self.settings.node, self.engine.taken - sent.total(), sent)
 
     async def take(self, owner: str, name: str | None, command: Command) -> None:
         """See ``cluster.forwarding.Engine``."""

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 import msgspec
 import trio
 
-from cluster import messages
-from cluster.messages import DRAIN, MOVE, ToMove
+from cluster.messages import DRAIN, ToMove
 from cluster.peers import Call
 from cluster.status import ClusterStatus, EtcdMember, NodeState, NodeStatus
-from engine.commands import Look
 from engine.errors import Conflict, Elsewhere, NotFound, Unavailable
 
 if TYPE_CHECKING:
@@ -19,8 +18,8 @@ if TYPE_CHECKING:
 
 SILENT_SECONDS = 2.5
 """A node of which nothing was heard for so long has missed a heartbeat, and another."""
-PAUSE_SECONDS = 0.02
-"""What another node has done is seen here a moment later."""
+SEEN_SECONDS = 0.2
+"""What another node has done is seen here far sooner."""
 MOVE_SECONDS = 60.0
 """What a session does is waited for so long before it is moved."""
 
@@ -100,38 +99,21 @@ class Operations:
         asked = ToMove(owner=owner, session=session, to=node)
         with trio.move_on_after(MOVE_SECONDS):
             while (now := self._node.ownership.node_of(owner, session)) != node:
-                await self._ask(now or node, asked)
-                await trio.sleep(PAUSE_SECONDS)
+                with suppress(Elsewhere):  # which shows in where the session is
+                    await self._node.handing.ask(now or node, asked)
+                with trio.move_on_after(SEEN_SECONDS):
+                    while self._node.ownership.node_of(owner, session) != node:
+                        await self._node.view.changed.wait()
             return
         raise Unavailable(
             f"session {session} has something to do, and could not be moved within "
             f"{MOVE_SECONDS:g} s: try again"
         )
 
-    async def _ask(self, node: str, asked: ToMove) -> None:
-        """Let the node that has a session, or shall have it, do its part."""
-        if node == self._node.settings.node:
-            await self.moving(asked)
-            return
-        async with self._node.peers.call(node, MOVE, messages.encode(asked)) as exchange:
-            await exchange.receive()
-
-    async def moving(self, asked: ToMove) -> None:
-        """Do this node's part: give a session away, or take it."""
-        node = self._node
-        if asked.to != node.settings.node:
-            await node.give(asked.owner, asked.session, asked.to)
-            await self._ask(asked.to, asked)
-            return
-        try:
-            look = await node.engine.post(asked.owner, asked.session, lambda answered: Look(0, answered))
-        except Elsewhere:
-            return  # which shows in where the session is
-        await look.result()
-
     async def serve_move(self, call: Call) -> None:
         """Another node asks."""
-        await self.moving(_move.decode(call.request))
+        with suppress(Elsewhere):
+            await self._node.handing.do(_move.decode(call.request))
         await call.send(b"")
 
     async def serve_drain(self, call: Call) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 from collections.abc import Iterable
 from typing import Generic, TypeVar
 
@@ -17,6 +18,9 @@ from persistence.etcd.requests import Event, KeyValue
 _log = logging.getLogger(__name__)
 
 T = TypeVar("T", bound=Struct)
+
+FREED_SECONDS = 1.0
+"""So long it is remembered that a session was given up."""
 
 
 class Seen(Struct, Generic[T], frozen=True):
@@ -41,6 +45,8 @@ class View:
         """When each was last heard of, in Trio's time."""
         self.owned: dict[bytes, Seen[Owned]] = {}
         """By key."""
+        self._freed: dict[bytes, float] = {}
+        """When sessions were given up by nodes that are there, in Trio's time; those of a moment ago."""
         self.running: dict[bytes, Seen[Running]] = {}
         """By key."""
         self.leader: str | None = None
@@ -52,6 +58,10 @@ class View:
     def member(self, node: str) -> Member | None:
         """A node, if it is one of the members."""
         return self.members.get(node)
+
+    def freed_at(self, key: bytes) -> float:
+        """When a session that nobody has was given up by a node that is there, in Trio's time."""
+        return self._freed.get(key, -math.inf)
 
     def reset(self, items: Iterable[KeyValue], revision: int) -> None:
         """All there is at a revision."""
@@ -95,6 +105,7 @@ class View:
         elif key.startswith(keys.owned):
             if (owned := _read(item, Owned)) is not None:
                 self.owned[key] = owned
+                self._freed.pop(key, None)
         elif key.startswith(keys.running) and (running := _read(item, Running)) is not None:
             self.running[key] = running
 
@@ -105,8 +116,16 @@ class View:
         elif key.startswith(keys.nodes):
             self.members.pop(key[len(keys.nodes) :].decode(), None)
         else:
-            self.owned.pop(key, None)
+            freed = self.owned.pop(key, None)
+            if freed is not None and freed.value.node in self.members:
+                self._free(key)
             self.running.pop(key, None)
+
+    def _free(self, key: bytes) -> None:
+        now = trio.current_time()
+        while self._freed and next(iter(self._freed.values())) < now - FREED_SECONDS:
+            del self._freed[next(iter(self._freed))]
+        self._freed[key] = now
 
 
 def _read(item: KeyValue, kind: type[T]) -> Seen[T] | None:

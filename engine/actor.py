@@ -23,12 +23,13 @@ from engine.errors import (
 from engine.execution import Execution
 from engine.live import LiveSession, Surroundings
 from engine.replay import Diverged, ReplayFailed
+from engine.restoring import Ready
 from engine.session import ForkPoint, Position
 
 _log = logging.getLogger(__name__)
 
 HAND_OVER_SECONDS = 0.05
-"""What is waited for before another node gets the session, once it is to."""
+"""What is waited for where a session that is about to sleep is to go to another node."""
 RETIRE_SECONDS = 30.0
 """What a checkpoint before sleep may take; without it the session wakes by a replay."""
 
@@ -168,6 +169,10 @@ class SessionActor:
             self._session.hurry(seconds)
             self._waiting.cancel()
 
+    def begin_with(self, ready: Ready) -> None:
+        """Have a worker that was made ready before the session was this node's."""
+        self._session.begin_with(ready)
+
     def hand_over(self) -> None:
         """Let another node have the session, after what is being done."""
         self.is_leaving = True
@@ -240,8 +245,12 @@ class SessionActor:
 
     async def _leave(self) -> None:
         """Retire, unless there is something to do again before that."""
+        if self.is_leaving:  # what was worth a checkpoint has one
+            self._retire_seconds = None
+            self._session.sleep()
+            return
         if self._retire_seconds is None:
-            self._retire_seconds = HAND_OVER_SECONDS if self.is_leaving else RETIRE_SECONDS
+            self._retire_seconds = RETIRE_SECONDS
         try:
             if self._receive.statistics().current_buffer_used == 0 or self._retire_seconds < RETIRE_SECONDS:
                 await self._session.retire(self._retire_seconds)

@@ -36,7 +36,7 @@ from engine.outcomes import Abort
 from engine.owners import Owners
 from engine.recovery import Recovery
 from engine.replay import Diverged, ReplayFailed
-from engine.restoring import Source, worker_at
+from engine.restoring import Ready, Source, went_on, worker_at
 from engine.session import GIVEN_NAME, ForkPoint, Position, apply
 from engine.space import Space
 from engine.timestamps import now_us
@@ -104,11 +104,18 @@ class LiveSession:
         self._engine = engine
         self._birth = birth
         self._worker: Worker | None = None
+        self._ready: Ready | None = None
+        """A worker that may have to go on before it is in the session's state."""
 
     @property
     def awake(self) -> bool:
         """Whether it has a worker."""
-        return self._worker is not None
+        return self._worker is not None or self._ready is not None
+
+    def begin_with(self, ready: Ready) -> None:
+        """Have a worker that was made ready before the session was this node's."""
+        self._ready, self.debt = ready, ready.debt
+        self.awake_since = trio.current_time()
 
     async def pay_debt(self) -> None:
         """Between two commands: begin to make a checkpoint if one is due."""
@@ -137,6 +144,9 @@ class LiveSession:
 
     def sleep(self) -> None:
         """Give the worker up now."""
+        if self._ready is not None:
+            ready, self._ready = self._ready, None
+            self._engine.places.give_back(ready.worker)
         if self._worker is not None:
             worker, self._worker = self._worker, None
             self._engine.places.give_back(worker)
@@ -386,6 +396,8 @@ class LiveSession:
 
     async def _ready_worker(self) -> Worker:
         """The same; if it is not there, a new one is brought to that state."""
+        if self._ready is not None:
+            await self._go_on(self._ready)
         if (worker := self._running_worker()) is not None:
             return worker
         try:
@@ -395,6 +407,17 @@ class LiveSession:
             raise
         assert self._worker is not None
         return self._worker
+
+    async def _go_on(self, ready: Ready) -> None:
+        """Let the worker that was made ready be the session's, if it can be brought to its state."""
+        try:
+            if self.position is not None and await went_on(
+                self._engine, self.owner, self.name, ready, self._state()
+            ):
+                self._ready, self._worker = None, ready.worker
+        finally:
+            if self._ready is not None:
+                self.sleep()
 
     async def _restore(self, target: ForkPoint | None, *, accept: bool = False) -> dict[int, bytes]:
         """Get a worker in that state, or with ``accept`` in the one that a replay gives instead; the digests

@@ -175,6 +175,19 @@ class Recovery:
         assert worker is not None, "only a checkpoint can be of no use"
         return worker
 
+    async def go_on(self, worker: Worker, reached: ForkPoint, target: ForkPoint) -> bool:
+        """Bring a worker that is in the state ``reached`` on to ``target``, if that state leads there;
+        whether it does.
+
+        Where this raises the worker is in neither: Diverged, ReplayCrashed, WorkerDied, StoreCorrupt,
+        StoreError.
+        """
+        await self._begin(target)
+        if reached.session != target.session or not self._accepted.is_named(reached.seq):
+            return False
+        await self._replay(worker, reached, target)
+        return True
+
     async def _begin(self, target: ForkPoint) -> Sequence[Stretch]:
         """Find out what leads to the state."""
         self.target = target.seq
@@ -230,7 +243,11 @@ class Recovery:
                 if checkpoint is not None and not await _restored(worker, snapshot):
                     await _discard(worker)
                     return None
-                await self._replay(worker, checkpoint, target)
+                self._debt.is_now(0)
+                reached = None
+                if checkpoint is not None:
+                    reached = ForkPoint(checkpoint.session, checkpoint.seq, checkpoint.state)
+                await self._replay(worker, reached, target)
             except WorkerDied as died:  # killed from outside, while it restored
                 await _discard(worker)
                 lost = _lost_another(lost, died)
@@ -248,14 +265,13 @@ class Recovery:
             else:
                 return worker
 
-    async def _replay(self, worker: Worker, checkpoint: Checkpoint | None, target: ForkPoint) -> None:
-        first, agreed = 0, None
+    async def _replay(self, worker: Worker, agreed: ForkPoint | None, target: ForkPoint) -> None:
+        """From the state ``agreed``, in which the worker is; None: from the first event."""
+        first = 0
         self.checkpoint, self.replayed = None, 0
-        if checkpoint is not None:
-            first = checkpoint.seq + 1
-            agreed = ForkPoint(checkpoint.session, checkpoint.seq, checkpoint.state)
-            self.reached = self.checkpoint = checkpoint.seq
-        self._debt.is_now(0)
+        if agreed is not None:
+            first = agreed.seq + 1
+            self.reached = self.checkpoint = agreed.seq
         if first > target.seq:
             return
         used = self._work.cpu_seconds

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Protocol
 
 import trio
+from msgspec import Struct
 
 from engine.checkpointer import Checkpointer, Made, Making
 from engine.debt import Debt
@@ -21,6 +22,15 @@ from persistence.eventlog import EventLog
 
 LAST_COPY_SECONDS = 30.0
 """What the copy that was made last may still take before its worker, and it with that, is ended."""
+
+
+class Ready(Struct, frozen=True):
+    """A worker that was made ready for a session before it was this node's; it counts until ``give_back``."""
+
+    worker: Worker
+    point: ForkPoint
+    """The state that it is in."""
+    debt: Debt
 
 
 class Source(Protocol):
@@ -85,6 +95,7 @@ async def worker_at(
     accept: bool = False,
     copying: Callable[[Making], object] = lambda making: None,
     over: Callable[[Made], object] = lambda made: None,
+    makes_checkpoints: bool = True,
 ) -> Worker:
     """A worker in the state ``target`` of the owner's session of that name, or of a new one; it counts until
     ``give_back``. With ``accept``, in the state that the whole replay gives instead.
@@ -92,6 +103,8 @@ async def worker_at(
     A long replay makes checkpoints on its way, by ``debt``; ``copying`` is told of each, whose copy ends with
     the worker, and ``over`` is told when one was made or given up. ``begun`` is told of the recovery, to
     look at its progress. Raises Diverged, ReplayFailed, StoreError, Unavailable.
+
+    Not ``makes_checkpoints``: the session is another node's still.
     """
     taken: list[Worker] = []
 
@@ -105,7 +118,7 @@ async def worker_at(
 
     async def between(worker: Worker, point: ForkPoint | None) -> None:
         nonlocal making
-        if point is not None and debt.is_due:
+        if makes_checkpoints and point is not None and debt.is_due:
             begun_now = await source.checkpointer.begin(worker, point, debt, over=over)
             if begun_now is not None:
                 making = begun_now
@@ -144,6 +157,21 @@ async def worker_at(
         while taken:
             source.places.give_back(taken.pop())
         raise
+
+
+async def went_on(source: Source, owner: str, name: str, ready: Ready, target: ForkPoint) -> bool:
+    """Bring a worker that was made ready earlier to the state of now, by what was recorded since; whether it
+    could be brought there.
+    """
+    if ready.point == target:
+        return ready.worker.running()
+    work = source.scheduler.work("replay", owner, name)
+    recovery = Recovery(
+        source.log, source.blobs, source.image_id, work, debt=ready.debt, forgets=source.forgets
+    )
+    with suppress(EngineError), trio.move_on_after(source.max_recovery_seconds), work:
+        return await recovery.go_on(ready.worker, ready.point, target)
+    return False
 
 
 @contextmanager

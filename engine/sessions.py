@@ -5,14 +5,14 @@ from __future__ import annotations
 import logging
 import secrets
 from collections.abc import AsyncIterator, Callable, Collection
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 
 import trio
 
 from engine.actor import SessionActor
 from engine.catalog import Catalog
 from engine.checkpointer import Checkpointer
-from engine.commands import Bury, Command, Execute, Fork, Keep
+from engine.commands import Bury, Command, Execute, Fork
 from engine.errors import Busy, Conflict, Elsewhere, EngineError, InvalidField, NotFound, Unavailable
 from engine.execution import Execution
 from engine.history import position_named
@@ -22,6 +22,7 @@ from engine.nodes import Nodes
 from engine.owners import Owners
 from engine.places import Places
 from engine.recovery import Recovered
+from engine.restoring import Ready
 from engine.scheduler import Scheduler
 from engine.session import GIVEN_NAME, ForkPoint, check_name
 from engine.space import Space
@@ -34,8 +35,6 @@ _log = logging.getLogger(__name__)
 
 _LETTERS = b"abcdefghijklmnopqrstuvwxyz234567" * 8
 """Of base 32, one for each value of a byte."""
-KEEP_SECONDS = 5.0
-"""For a checkpoint before a session is handed over: without it the other node replays."""
 
 
 class Sessions:
@@ -79,6 +78,8 @@ class Sessions:
         self._workers = workers
         self._idle_seconds = idle_seconds
         self._actors: dict[tuple[str, str], SessionActor] = {}
+        self.ready: dict[tuple[str, str], Ready] = {}
+        """Workers for sessions that are about to be this node's (``engine.handover``)."""
         self._arriving: set[tuple[str, str]] = set()
         """Owners and names of sessions that are being imported."""
         self._ended = 0
@@ -236,18 +237,16 @@ class Sessions:
         if (actor := self._actors.get((owner, name))) is not None:
             actor.lose()
 
-    async def hand_over(self, owner: str, name: str) -> None:
-        """Let another node have the session, after what is being done in it. A checkpoint, where one is worth
-        it, is made while the session is still in use here.
+    def actor(self, owner: str, name: str) -> SessionActor | None:
+        """The session's actor, if it is in use."""
+        return self._actors.get((owner, name))
+
+    async def have(self, owner: str, name: str) -> None:
+        """Let the session be this node's for a while, with its worker if one is ready for it.
+
+        Raises Elsewhere, Busy, Unavailable.
         """
-        if (actor := self._actors.get((owner, name))) is None:
-            return
-        if actor.is_worth_keeping:
-            keep = Keep(lambda _: None)
-            with suppress(EngineError), trio.move_on_after(KEEP_SECONDS):
-                actor.post(keep)
-                await keep.result()
-        actor.hand_over()
+        await self._actor(owner, name, here=True)
 
     async def was_recorded(self, command: Execute) -> bool:
         """Whether another node has recorded it, which was asked for it before or under the same idempotency
@@ -307,6 +306,8 @@ class Sessions:
         try:
             held = await self._hold(actor, token, origin)
             if held is not None:
+                if (ready := self.ready.pop((owner, name), None)) is not None:
+                    actor.begin_with(ready)
                 try:
                     await actor.work(self._idle_seconds)
                 finally:

@@ -46,6 +46,7 @@ from engine.errors import (
 from engine.events import Caller
 from engine.execution import Execution, Status, Submission
 from engine.feed import Feed
+from engine.handover import HandOver
 from engine.idempotency import Key, Keys
 from engine.keptworkers import Isolation, KeptWorkers
 from engine.limits import LimitPolicy
@@ -135,6 +136,7 @@ class Supervisor:
         self._admission = Admission(max_executions, self._space)
         self._past: TimeTravel | None = None
         self._store: StoreCare | None = None
+        self._handing: HandOver | None = None
         self._upkeep: Upkeep | None = None
         self._upkept = trio.CancelScope()
         if stores is not None and self._space is not None:
@@ -160,6 +162,7 @@ class Supervisor:
                 max_recovery_seconds=max_recovery_seconds,
                 forgets=not for_command,
             )
+            self._handing = HandOver(self._registry, self._open_and_started)
             self._past = TimeTravel(self._registry, looks_back, walks, self._open_and_started)
             self._upkeep = Upkeep(
                 self._registry,
@@ -558,9 +561,14 @@ class Supervisor:
         """Another node may have the session now."""
         self._sessions.lose(owner, name)
 
-    async def hand_over(self, owner: str, name: str) -> None:
-        """Let another node have the session, after what is being done in it."""
-        await self._sessions.hand_over(owner, name)
+    @property
+    def handing(self) -> HandOver:
+        """What is done with sessions that go to another node, or come here. Raises InvalidField where there
+        are none.
+        """
+        if self._handing is None:
+            raise acceptance.no_sessions()
+        return self._handing
 
     # --- accepting -----------------------------------------------------------------------------
 

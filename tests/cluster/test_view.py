@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 
 import msgspec
 import pytest
@@ -79,3 +80,18 @@ def test_names_of_two_owners_have_keys_of_their_own() -> None:
     assert KEYS.own("a", "b") != KEYS.own("b", "a")
     assert KEYS.own("a", "b") != Keys("other").own("a", "b")
     assert KEYS.own("a", "x" * 128).startswith(KEYS.owned)
+
+
+async def test_a_session_that_was_given_up_by_a_node_that_is_there_is_about_to_be_had_by_another() -> None:
+    view, own = View(KEYS), KEYS.own("local", "x")
+    other = KEYS.own("local", "y")
+    view.reset([kept(KEYS.node("a"), MEMBER, 3), kept(own, OWNED, 4), kept(other, OWNED, 4)], 5)
+    before = trio.current_time()
+    view.apply([gone(own, 6)], 6)
+    assert before <= view.freed_at(own) <= trio.current_time()
+    view.apply([put(own, OWNED, 7)], 7)
+    assert view.freed_at(own) == -math.inf
+    view.apply([gone(own, 8)], 8)
+    view.apply([gone(KEYS.node("a"), 9), gone(other, 9)], 9)  # it was lost with its node
+    assert view.freed_at(own) >= before
+    assert view.freed_at(other) == -math.inf

@@ -154,7 +154,7 @@ async def test_a_session_is_handed_over_after_what_runs_in_it(
             engine, "console.log(1); await new Promise((done) => setTimeout(done, 200)); 7", "x"
         )
         waits = [await engine.supervisor.submit(submission(str(n), session="x")) for n in range(3)]
-        await engine.supervisor.hand_over(OWNER, "x")
+        engine.supervisor.handing.give(OWNER, "x")
         report = await runs.wait(60)
         assert report is not None
         assert (report.result, report.event) == ("7", 1)
