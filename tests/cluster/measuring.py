@@ -3,6 +3,7 @@
 A cluster of three nodes and three members of etcd, with the usual TTL, on this machine, and a client for each of
 nine sessions, which behaves as one behind a balancer. Prints JSON: by fault, of each time the seconds that the
 client waited that waited longest for one answer, attempts that failed included, and how many attempts failed.
+What a session that is moved costs, one client alone sees, which asks the nodes in turn.
 """
 
 from __future__ import annotations
@@ -17,10 +18,12 @@ from clusters import cluster_of
 from etcd_server import EtcdServer
 from loads import Load
 from mishaps import Faults
+from moving import MOVES, move
 from s3_server import SeaweedFS
 
 TTL = 5
 CLIENTS = 9
+MOVED = f"a session moved, {MOVES} times"
 FAULTS = {
     "none": None,
     "all nodes restarted, one after the other": Faults.restart_nodes,
@@ -56,6 +59,9 @@ async def measure(folder: Path, times: int) -> dict[str, list[tuple[float, int]]
                     await cluster.until_ready()
                     await load.check(cluster.running)
                     found.setdefault(name, []).append((max(load.seconds), load.troubles.total()))
+            for time in range(times):
+                moved = await move(cluster, f"moved-{time}", cluster.nodes)
+                found.setdefault(MOVED, []).append((max(moved.gaps), 0))
     finally:
         if etcd is not None:
             etcd.close()
