@@ -41,6 +41,7 @@ from engine.errors import Conflict, Elsewhere, Unavailable
 from engine.execution import Execution, Submission
 from persistence.etcd.client import Etcd
 from persistence.etcd.failures import Refused, Unanswered
+from persistence.etcd.names import Names
 from transports import asgi
 from transports.clustermetrics import ClusterNumbers
 
@@ -75,8 +76,11 @@ class Node:
         keys: Keys,
         settings: ClusterSettings,
         program: str,
+        names: Names,
     ) -> None:
         self.settings = settings
+        self.names = names
+        """Who is asked for the addresses of etcd and of the others."""
         passport = Passport(settings.name, settings.node, settings.secret)
         self.peers = Peers(passport, self._address)
         self.operations = Operations(self)

@@ -12,6 +12,7 @@ from cluster.keys import Keys
 from cluster.node import Node
 from cluster.settings import ClusterSettings
 from persistence.etcd.client import Etcd
+from persistence.etcd.names import Names
 from persistence.place import Bucket
 from persistence.s3.requests import Observer
 from persistence.stores import Opened, blobs_of, index_folder, reached
@@ -26,7 +27,7 @@ async def open_shared_stores(node: Node, place: Bucket, observe: Observer) -> As
     from persistence.etcd.blocking import BlockingEtcd
     from persistence.etcd.log import open_etcd_log  # boto3, which nodes without sessions do not need
 
-    blocking = BlockingEtcd(node.settings.etcd)
+    blocking = BlockingEtcd(node.settings.etcd, names=node.names)
     try:
         with index_folder(place) as folder:
             async with (
@@ -54,11 +55,12 @@ async def open_node(settings: ClusterSettings, program: str) -> AsyncIterator[No
 
     Raises ClusterRefused.
     """
-    keys = Keys(settings.name)
+    keys, names = Keys(settings.name), Names()
+    trio.socket.set_custom_hostname_resolver(names)
     async with Etcd(settings.etcd) as etcd:
         await agree(etcd, keys, settings)
         async with trio.open_nursery() as nursery:
-            node = Node(nursery, etcd, keys, settings, program)
+            node = Node(nursery, etcd, keys, settings, program, names)
             async with node.peers.running():
                 yield node
                 await node.leave()

@@ -8,8 +8,9 @@ from typing import TypeVar
 
 import httpx2
 
-from persistence.etcd.connections import ANSWER_SECONDS, MAX_ANSWER_BYTES, UNSENT, settings
+from persistence.etcd.connections import ANSWER_SECONDS, MAX_ANSWER_BYTES, UNSENT, settings, transport
 from persistence.etcd.endpoints import Call, Came, Endpoints, Lost, Sending
+from persistence.etcd.names import Names
 from persistence.etcd.requests import (
     Answer,
     Compare,
@@ -27,11 +28,15 @@ T = TypeVar("T")
 class BlockingEtcd:
     """etcd, for one thread."""
 
-    def __init__(self, urls: Sequence[str], *, answer_seconds: float = ANSWER_SECONDS) -> None:
+    def __init__(
+        self, urls: Sequence[str], *, answer_seconds: float = ANSWER_SECONDS, names: Names | None = None
+    ) -> None:
         """URLs as ``endpoints.parse`` takes them. To be closed. Raises ValueError."""
         self._endpoints = Endpoints(urls)
         self._seconds = answer_seconds
-        self._http = httpx2.Client(**settings(answer_seconds))
+        self._http = httpx2.Client(
+            **settings(answer_seconds), transport=transport(answer_seconds, names or Names())
+        )
 
     def close(self) -> None:
         """Close its connections."""

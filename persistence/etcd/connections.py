@@ -7,8 +7,11 @@ from collections.abc import AsyncIterator
 from contextlib import suppress
 from typing import TypedDict
 
+import httpcore2
 import httpx2
 import trio
+
+from persistence.etcd.names import Connecting, Names
 
 CONNECT_SECONDS = 1.0
 ANSWER_SECONDS = 3.0
@@ -40,6 +43,20 @@ def settings(answer_seconds: float) -> Settings:
         trust_env=False,
         verify=ssl.create_default_context(),
     )
+
+
+def transport(answer_seconds: float, names: Names) -> httpx2.HTTPTransport:
+    """What a thread's client sends with: as ``settings`` say, and names are asked for within a bound."""
+    chosen = settings(answer_seconds)
+    made = httpx2.HTTPTransport(verify=chosen["verify"], limits=chosen["limits"], trust_env=False)
+    made._pool = httpcore2.ConnectionPool(
+        ssl_context=chosen["verify"],
+        max_connections=_CONNECTIONS,
+        max_keepalive_connections=_CONNECTIONS,
+        keepalive_expiry=None,
+        network_backend=Connecting(names),
+    )
+    return made
 
 
 async def body_of(response: httpx2.Response, limit: int) -> bytes:
