@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Protocol
 
 import msgspec
@@ -13,7 +13,7 @@ from cluster.following import CaughtUp, follow, frame, taken
 from cluster.messages import DESCRIBE, FOLLOW, UNDER_WAY, Held, ToDescribe, ToFollow, ToList
 from cluster.peers import Peers
 from engine.catalog import SessionInfo
-from engine.errors import Elsewhere, EngineError, NodeFenced, NotOwner, Unavailable
+from engine.errors import Elsewhere, EngineError, NodeFenced, NotFound, NotOwner, Unavailable
 from engine.execution import Execution
 
 ASK_SECONDS = 1.0
@@ -95,29 +95,38 @@ class Asking:
         except EngineError:  # that node is lost: what it has under way is, too
             return
 
-    async def execution(self, owner: str, execution_id: str) -> Execution | None:
-        """An execution that another node has in memory, followed from now on; None if none has."""
+    async def execution(self, owner: str, execution_id: str) -> Execution | Sequence[str]:
+        """An execution that another node has in memory, followed from now on; else the nodes that have not
+        said whether they have it.
+        """
         if (known := self._followed.get(execution_id)) is not None:
-            return known if known.owner == owner else None
+            return known if known.owner == owner else ()
         found: list[Execution] = []
+        silent = set(self._nodes.others)
+
+        async def find(node: str, enough: trio.CancelScope) -> None:
+            answer = await self._nursery.start(self._follow, node, owner, execution_id)
+            if isinstance(answer, Execution):
+                found.append(answer)
+                enough.cancel()
+            elif isinstance(answer, NotFound):
+                silent.discard(node)
+
         with trio.move_on_after(ASK_SECONDS):
             async with trio.open_nursery() as nursery:
                 for node in self._nodes.others:
-                    nursery.start_soon(self._find, node, owner, execution_id, found, nursery.cancel_scope)
-        return found[0] if found else None
-
-    async def _find(
-        self, node: str, owner: str, execution_id: str, found: list[Execution], enough: trio.CancelScope
-    ) -> None:
-        execution = await self._nursery.start(self._follow, node, owner, execution_id)
-        if execution is not None:
-            found.append(execution)
-            enough.cancel()
+                    nursery.start_soon(find, node, nursery.cancel_scope)
+        return found[0] if found else sorted(silent)
 
     async def _follow(
-        self, node: str, owner: str, execution_id: str, *, task_status: trio.TaskStatus[Execution | None]
+        self,
+        node: str,
+        owner: str,
+        execution_id: str,
+        *,
+        task_status: trio.TaskStatus[Execution | EngineError],
     ) -> None:
-        """Follow an execution that another node may know; tells the execution, or None."""
+        """Follow an execution that another node may know; tells the execution, or why there is none."""
         execution = None
         try:
             asked = messages.encode(ToFollow(owner=owner, execution_id=execution_id))
@@ -140,7 +149,7 @@ class Asking:
                     await self._recorded(execution)
         except EngineError as failed:
             if execution is None:
-                task_status.started(None)
+                task_status.started(failed)
             else:
                 execution.fail(failed)
         except trio.Cancelled:

@@ -10,19 +10,23 @@ from __future__ import annotations
 
 import logging
 from collections import Counter
+from contextlib import suppress
 from typing import Protocol
 
 import msgspec
 import trio
+from msgspec import Struct
 
 from cluster import messages
 from cluster.following import CATCH_UP_SECONDS, LOST, CaughtUp, follow, taken
 from cluster.messages import (
     ASK,
     EXECUTE,
+    NOTE,
     Answered,
     ToAsk,
     ToExecute,
+    ToNote,
 )
 from cluster.peers import Peers
 from engine.commands import Accept, Bury, Command, Delete, Execute, Fork, Keep, Look, Tag
@@ -57,6 +61,14 @@ class Engine(Protocol):
         ...
 
 
+class _Sent(Struct, frozen=True):
+    """What another node may have begun with."""
+
+    node: str
+    is_noted: bool = False
+    """Whether it is known even if that node is lost."""
+
+
 class Forwarding:
     """Sends commands to other nodes. ``caught_up`` waits until the log here is as far as a revision.
 
@@ -79,7 +91,7 @@ class Forwarding:
         self._engine = engine
         self._caught_up = caught_up
         self._patience = patience
-        self._sent: set[Execution | Question] = set()
+        self._sent: dict[Execution | Question, _Sent] = {}
         """Those that another node may have begun with."""
         self.sent: Counter[str] = Counter()
         """What each node does for this one now."""
@@ -103,8 +115,6 @@ class Forwarding:
     async def promised(self, execution: Execution) -> None:
         """Until whoever runs it has noted it, so that it is known after that node was lost; or it turns out
         that it runs here.
-
-        One that was taken before is noted without being asked for soon after (``cluster.notes``).
         """
         known_as = execution.id
         promised = self._promised.setdefault(known_as, trio.Event())
@@ -116,6 +126,12 @@ class Forwarding:
                     nursery.start_soon(_first, changed, nursery.cancel_scope)
         finally:
             self._promised.pop(known_as, None)
+        sent = self._sent.get(execution)
+        if sent is not None and not sent.is_noted:  # it was sent before it was to be known
+            asked = ToNote(owner=execution.owner, execution_id=execution.id)
+            with suppress(EngineError):  # it is over, or goes elsewhere, or is noted without being asked for
+                async with self._peers.call(sent.node, NOTE, messages.encode(asked)) as exchange:
+                    await exchange.receive()
 
     async def _forward(self, command: Command, owner: str, name: str | None) -> None:
         deadline = trio.current_time() + self._patience
@@ -133,7 +149,7 @@ class Forwarding:
                         ) from failed
                     if isinstance(failed, NodeLost) and _subject(command) in self._sent:
                         raise NodeLost(LOST) from failed
-                    self._sent.discard(_subject(command))
+                    self._sent.pop(_subject(command), None)
                 else:
                     return
                 await self._where.until_moved(owner, name, node)
@@ -146,7 +162,7 @@ class Forwarding:
             _log.exception("%s could not be forwarded", type(command).__name__)
             command.fail(EngineError("the engine failed: what was logged then has the details"))
         finally:
-            self._sent.discard(_subject(command))
+            self._sent.pop(_subject(command), None)
 
     async def _try(self, command: Command, owner: str, name: str | None, node: str | None) -> None:
         if node is None:
@@ -177,7 +193,7 @@ class Forwarding:
         )
         async with self._peers.call(node, EXECUTE, messages.encode(asked)) as exchange:
             told = await taken(exchange)
-            self._sent.add(execution)
+            self._sent[execution] = _Sent(node, is_noted=asked.is_promised)
             self._settle_promise(execution)
             execution.id = told.execution_id  # of the first one under its idempotency key
             await follow(execution, exchange, self._caught_up)
@@ -190,7 +206,7 @@ class Forwarding:
         asked = ToAsk(owner=owner, session=name, what=messages.asked_of(command))
         async with self._peers.call(node, ASK, messages.encode(asked)) as exchange:
             if not isinstance(command, Keep | Look):  # which may as well be done twice
-                self._sent.add(command)
+                self._sent[command] = _Sent(node)
             frame = await exchange.receive()
         if frame is None:
             raise NodeLost(LOST)

@@ -37,13 +37,16 @@ class Losses:
         """Those that somebody has asked for, by id."""
 
     def find(self, owner: str, execution_id: str) -> Execution | None:
-        """An execution that is noted, and that no node that is there has; followed until it is recorded."""
-        if (known := self._waiting.get(execution_id)) is not None:
-            return known
+        """An execution that is noted, and that no node says it has; followed until it is recorded."""
         seen = self._view.running.get(self._keys.execution(execution_id))
         if seen is None or seen.value.submission.owner != owner:
             return None
         noted = seen.value
+        member = self._view.member(noted.node)
+        is_there = member is not None and member.incarnation == noted.incarnation
+        if (known := self._waiting.get(execution_id)) is not None:
+            known.is_out_of_reach = is_there
+            return known
         execution = self._waiting[execution_id] = Execution(
             execution_id,
             owner,
@@ -54,6 +57,7 @@ class Losses:
             request_hash=noted.submission.request_hash,
         )
         execution.is_elsewhere, execution.session = True, noted.session
+        execution.is_out_of_reach = is_there
         self._nursery.start_soon(self.until_recorded, execution)
         return execution
 

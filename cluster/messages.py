@@ -24,6 +24,7 @@ from engine.events import Caller, Line
 from engine.execution import Report, Submission
 
 EXECUTE, ASK, FOLLOW, UNDER_WAY, DESCRIBE = "execute", "ask", "follow", "under_way", "describe"
+NOTE = "note"
 MOVE, PREPARE, DRAIN = "move", "prepare", "drain"
 """Names of the calls."""
 CANCEL = b"cancel"
@@ -42,6 +43,13 @@ class ToExecute(Struct, frozen=True, kw_only=True):
 
 class ToFollow(Struct, frozen=True, kw_only=True):
     """Tell of this execution from its first console line on."""
+
+    owner: str
+    execution_id: str
+
+
+class ToNote(Struct, frozen=True, kw_only=True):
+    """A client is about to be told the id of this execution: let it be known if this node is lost."""
 
     owner: str
     execution_id: str

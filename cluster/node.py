@@ -331,9 +331,16 @@ class Node:
 
     async def execution(self, owner: str, execution_id: str) -> Execution | None:
         """See ``Nodes``."""
-        if (found := await self._asking.execution(owner, execution_id)) is not None:
-            return found
-        return self._losses.find(owner, execution_id)
+        answer = await self._asking.execution(owner, execution_id)
+        if isinstance(answer, Execution):
+            return answer
+        await self.fresh(owner)  # it may have been noted, or have ended, just then
+        found = self._losses.find(owner, execution_id) or await self.engine.recorded(execution_id)
+        if found is None and answer:
+            raise Unavailable(
+                f"there may be an execution {execution_id}: {' and '.join(answer)} did not say; try again"
+            )
+        return found
 
     async def _recorded(self, owner: str, execution_id: str) -> Execution | None:
         await self.fresh(owner)

@@ -15,6 +15,7 @@ from cluster.messages import (
     DESCRIBE,
     EXECUTE,
     FOLLOW,
+    NOTE,
     UNDER_WAY,
     Held,
     Moved,
@@ -26,6 +27,7 @@ from cluster.messages import (
     ToExecute,
     ToFollow,
     ToList,
+    ToNote,
 )
 from cluster.peers import Call
 from engine.catalog import SessionInfo
@@ -38,6 +40,7 @@ Handler = Callable[[Call], Awaitable[None]]
 _execute = msgspec.msgpack.Decoder(ToExecute)
 _ask = msgspec.msgpack.Decoder(ToAsk)
 _follow = msgspec.msgpack.Decoder(ToFollow)
+_note = msgspec.msgpack.Decoder(ToNote)
 _describe = msgspec.msgpack.Decoder(ToDescribe)
 _list = msgspec.msgpack.Decoder(ToList)
 
@@ -88,6 +91,7 @@ class Service:
             EXECUTE: self._run,
             ASK: self._do,
             FOLLOW: self._tell_of,
+            NOTE: self._note,
             UNDER_WAY: self._tell_all,
             DESCRIBE: self._describe,
         }
@@ -101,10 +105,17 @@ class Service:
 
     async def _tell_of(self, call: Call) -> None:
         asked = _follow.decode(call.request)
-        execution = self._engine.held(asked.execution_id)
-        if execution is None or execution.is_elsewhere or execution.owner != asked.owner:
-            raise NotFound(f"there is no execution {asked.execution_id!r}", field="execution_id")
-        await self._tell(call, execution)
+        await self._tell(call, self._held(asked.owner, asked.execution_id))
+
+    async def _note(self, call: Call) -> None:
+        asked = _note.decode(call.request)
+        await self._engine.noted(self._held(asked.owner, asked.execution_id))
+
+    def _held(self, owner: str, execution_id: str) -> Execution:
+        execution = self._engine.held(execution_id)
+        if execution is None or execution.is_elsewhere or execution.owner != owner:
+            raise NotFound(f"there is no execution {execution_id!r}", field="execution_id")
+        return execution
 
     async def _tell(self, call: Call, execution: Execution) -> None:
         """Tell of an execution until it is over; that the caller goes away changes nothing for it."""

@@ -119,6 +119,8 @@ class Execution:
         self.failure: Exception | None = None
         self.is_elsewhere = False
         """Whether another node carries it out, which counts it."""
+        self.is_out_of_reach = False
+        """Whether the node that carries it out is there, but does not tell of it: nor can it be cancelled."""
         self.is_for_another = False
         """Whether another node accepted it, and asked this one for it."""
         self.console: list[Line] = []

@@ -70,7 +70,9 @@ class Nodes(Protocol):
         ...
 
     async def execution(self, owner: str, execution_id: str) -> Execution | None:
-        """One that is under way on another node, or held there; followed here from now on."""
+        """One that is under way on another node, or held there, followed here from now on; or that another
+        node has recorded. Raises Unavailable if that is not certain.
+        """
         ...
 
 

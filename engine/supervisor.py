@@ -243,13 +243,10 @@ class Supervisor:
         return await self._keys.once(submission, key, accept)
 
     async def execution(self, owner: str, execution_id: str) -> Execution:
-        """A running or recorded execution. Raises NotFound."""
+        """A running or recorded execution. Raises NotFound; Unavailable where another node may have it."""
         execution = self.held(execution_id) or await self.recorded(execution_id)
         if execution is None:
             execution = await self._nodes.execution(owner, execution_id)
-        if execution is None:  # it may have ended while it was asked for
-            await self._nodes.fresh(owner)
-            execution = await self.recorded(execution_id)
         if execution is None or execution.owner != owner:
             raise NotFound(f"there is no execution {execution_id!r}", field="execution_id")
         return execution
@@ -266,8 +263,10 @@ class Supervisor:
             await self._nodes.promise(execution)
 
     async def cancel(self, owner: str, execution_id: str) -> Execution:
-        """Ask for the end of an execution; no effect if it is over. Raises NotFound."""
+        """Ask for the end of an execution; no effect if it is over. Raises NotFound, Unavailable."""
         execution = await self.execution(owner, execution_id)
+        if execution.is_out_of_reach and not execution.done:
+            raise Unavailable("the node that runs this does not answer now, and it goes on: try again")
         if not execution.done:
             execution.cancel()
         return execution

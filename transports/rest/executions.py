@@ -228,7 +228,7 @@ def routes(engine: Supervisor, console_bytes: int) -> list[Route]:
             view=views.show,
             query=ShowQuery,
             answers={200: Content("The execution, over or not", Answer)},
-            errors=(404,),
+            errors=(404, 503),
         ),
         Route(
             name="get_execution_output",
@@ -241,7 +241,7 @@ def routes(engine: Supervisor, console_bytes: int) -> list[Route]:
             view=views.output,
             query=OutputQuery,
             answers={200: Content("The page", OutputAnswer)},
-            errors=(404,),
+            errors=(404, 503),
         ),
         Route(
             name="follow_execution",
@@ -258,7 +258,7 @@ def routes(engine: Supervisor, console_bytes: int) -> list[Route]:
                 200: Content("The stream", media="text/event-stream", schema=_EVENT),
                 204: Content("There is nothing after Last-Event-ID", media=None),
             },
-            errors=(404, 429),
+            errors=(404, 429, 503),
         ),
         Route(
             name="cancel_execution",
@@ -272,6 +272,6 @@ def routes(engine: Supervisor, console_bytes: int) -> list[Route]:
                 200: Content("It is over: `ok` says whether by this", CancelAnswer),
                 202: Content("It is not over within 2 s", CancelAnswer),
             },
-            errors=(404,),
+            errors=(404, 503),
         ),
     ]
