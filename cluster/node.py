@@ -325,6 +325,10 @@ class Node:
             return None
         return await self._asking.session(node, owner, name)
 
+    def node_of(self, owner: str, name: str) -> str | None:
+        """See ``Nodes``."""
+        return self.ownership.node_of(owner, name)
+
     async def under_way(self, owner: str, name: str | None) -> list[Execution]:
         """See ``Nodes``."""
         return await self._asking.under_way(owner, name)

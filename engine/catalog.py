@@ -84,6 +84,8 @@ class SessionInfo(Struct, frozen=True, kw_only=True):
     """How far it is rebuilt, while that goes on."""
     size: int | None = None
     """Bytes of its own events, where that was asked for."""
+    node: str | None = None
+    """The node that has it, as far as this one has seen; None: none has, or there is no cluster."""
 
 
 class ExecutionSummary(Struct, frozen=True, kw_only=True):
@@ -169,8 +171,10 @@ class Catalog:
         log: EventLog,
         present: Callable[[str, str], Presence | None],
         fresh: Callable[[str, str | None], Awaitable[None]],
+        node_of: Callable[[str, str], str | None],
     ) -> None:
         self._log = log
+        self._node_of = node_of
         self._present = present
         self._fresh = fresh
 
@@ -363,6 +367,7 @@ class Catalog:
                     checkpoint=details[row.session].checkpoint,
                     checkpoint_declined=None if present is None else present.checkpoint_declined,
                     recovering=None if present is None else present.recovering,
+                    node=None if row.closed else self._node_of(row.owner, row.name),
                 )
             )
         return tuple(infos)

@@ -65,6 +65,10 @@ class Nodes(Protocol):
         """How a session is that another node has; None if none has, or it does not say."""
         ...
 
+    def node_of(self, owner: str, name: str) -> str | None:
+        """The node that has a session, as far as this one has seen; None if none has."""
+        ...
+
     async def under_way(self, owner: str, name: str | None) -> list[Execution]:
         """What an owner has under way on other nodes, in the session of that name or in any: as it is now."""
         ...
@@ -109,6 +113,10 @@ class Alone:
 
     async def session(self, owner: str, name: str) -> SessionInfo | None:  # noqa: ARG002
         """No other node has it."""
+        return None
+
+    def node_of(self, owner: str, name: str) -> str | None:  # noqa: ARG002
+        """There is none."""
         return None
 
     async def under_way(self, owner: str, name: str | None) -> list[Execution]:  # noqa: ARG002

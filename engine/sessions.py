@@ -72,7 +72,7 @@ class Sessions:
         self.restore_target_seconds = restore_target_seconds
         self.max_recovery_seconds = max_recovery_seconds
         self.forgets = forgets
-        self.catalog = Catalog(log, lambda owner, name: self._actors.get((owner, name)), nodes.fresh)
+        self.catalog = Catalog(log, self.actor, nodes.fresh, nodes.node_of)
         self._nursery = nursery
         self.nodes = nodes
         self._workers = workers

@@ -17,6 +17,7 @@ from cli.output.events import labels
 from cli.output.json import as_json, print_line
 from cli.output.styles import FAINT, SESSION_STATUS, STRONG, UNDER_WAY, Styled, paint
 from cli.output.table import Cell, Column, Table
+from cli.output.text import visible
 from cli.target import pages
 from cli.target.client import Client
 from cli.target.options import Target, with_target
@@ -33,6 +34,7 @@ _LINE = (
     Column(title="status", leaves=2),
     Column(title="forked from", least=8, leaves=6),
     Column(title="labels", least=8, leaves=7),
+    Column(title="node", least=6, leaves=8),
 )
 
 
@@ -145,4 +147,5 @@ def _row(one: _Listed, now: datetime, *, several: bool) -> Sequence[Cell]:
         Styled("running", UNDER_WAY) if told.running and told.status == "ok" else status,
         Styled(told.forked_from or "", FAINT),
         Styled("; ".join(f"@{event} {labels(tags)}" for event, tags in told.tags.items()), FAINT),
+        Styled("" if isinstance(told.node, UnsetType) else visible(told.node), FAINT),
     )

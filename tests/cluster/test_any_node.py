@@ -12,6 +12,7 @@ import trio
 from etcd_server import EtcdServer
 from real_nodes import RealNode, cluster
 from s3_server import SeaweedFS
+from server_process import COMMAND
 from trio_websocket import open_websocket_url
 
 COUNT = "globalThis.n = (globalThis.n ?? 0) + 1"
@@ -177,6 +178,24 @@ async def test_a_session_is_moved_to_the_node_that_is_named(client: Client) -> N
         )
         assert moved["node"] == node.name
         assert (await client.run((number + 2) % 3))["result_json"] == number + 2
+
+
+async def test_any_node_says_which_one_has_a_session(client: Client) -> None:
+    await client.run(0)
+    for node in client.nodes:
+        body = {"session": client.session, "node": node.name}
+        await client.ask(0, "POST", "/api/cluster/move", json=body)
+        for number, asked in enumerate(client.nodes):
+            found: Any = {}
+            while found.get("node") != node.name:  # the other nodes see it a moment later
+                listed = await client.ask(number, "GET", "/api/sessions")
+                (found,) = [one for one in listed["sessions"] if one["session"] == client.session]
+            one = await client.ask(number, "GET", f"/api/sessions/{client.session}")
+            assert (one["node"], one["awake"]) == (node.name, True)
+            command = [COMMAND, "sessions", f"--url={asked.url}"]
+            lines = (await trio.run_process(command, capture_stdout=True)).stdout.decode().splitlines()
+            (line,) = [line for line in lines if client.session in line]
+            assert line.split()[-1] == node.name
 
 
 async def test_each_node_says_how_the_cluster_is(client: Client) -> None:

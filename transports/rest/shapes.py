@@ -179,6 +179,8 @@ class SessionAnswer(Struct, frozen=True, kw_only=True):
     """How far it is rebuilt, while that goes on."""
     bytes: int | UnsetType = UNSET
     """What its own events take, those before a fork not included; in a list with ``sizes``."""
+    node: str | UnsetType = UNSET
+    """In a cluster, the node that has it, which alone knows whether it is `awake`; absent where none has."""
 
 
 class SessionsAnswer(Struct, frozen=True):
@@ -288,6 +290,7 @@ def session_answer(info: SessionInfo) -> SessionAnswer:
         checkpoint_declined=info.checkpoint_declined,
         recovering=info.recovering,
         bytes=UNSET if info.size is None else info.size,
+        node=UNSET if info.node is None else info.node,
     )
 
 
