@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import os
 from collections.abc import AsyncIterator, Mapping, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -21,7 +21,7 @@ from cluster.keys import Keys
 from cluster.leading import Leading
 from cluster.losses import Losses, burial
 from cluster.membership import Membership
-from cluster.messages import DRAIN, MOVE, PREPARE
+from cluster.messages import DRAIN, MOVE, PREPARE, ToMove
 from cluster.news import News
 from cluster.notes import Notes
 from cluster.operations import Operations
@@ -55,6 +55,8 @@ PATIENCE = 2.0
 """Of a lease's life, and ten seconds more: so long a node is looked for that has a session."""
 CATCH_UP_SECONDS = 10.0
 """What others have recorded is here far sooner, unless etcd or S3 are away."""
+FETCH_SECONDS = 5.0
+"""For another node to give up a name that nothing uses there."""
 PASSING_SECONDS = 0.05
 """A session that was given up is waited for so long: whoever it was handed to has it by then."""
 PAUSE_SECONDS = 0.05
@@ -268,6 +270,14 @@ class Node:
                 if (node := self._least_busy()) is not None:
                     raise Elsewhere(f"node {node} is to have it")
         return await self.ownership.claim(owner, name)
+
+    async def fetch(self, owner: str, name: str) -> None:
+        """See ``Nodes``."""
+        here = self.settings.node
+        with trio.move_on_after(FETCH_SECONDS):
+            if (node := await self._node_of(owner, name)) is not None and node != here:
+                with suppress(Elsewhere):  # which the next claim meets
+                    await self.handing.ask(node, ToMove(owner=owner, session=name, to=here))
 
     def release(self, owner: str, name: str, token: int) -> None:
         """See ``Nodes``."""

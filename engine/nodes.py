@@ -30,6 +30,12 @@ class Nodes(Protocol):
         """
         ...
 
+    async def fetch(self, owner: str, name: str) -> None:
+        """Let the node that has a session of that name, if one has, give it to this one: within a bound, if
+        nothing there uses it. Raises Unavailable.
+        """
+        ...
+
     def release(self, owner: str, name: str, token: int) -> None:
         """One claim less of those that had this token."""
         ...
@@ -88,6 +94,9 @@ class Alone:
     async def claim(self, owner: str, name: str, *, here: bool = False) -> int:  # noqa: ARG002
         """Every session is this server's."""
         return 0
+
+    async def fetch(self, owner: str, name: str) -> None:
+        """It is here."""
 
     def release(self, owner: str, name: str, token: int) -> None:
         """And stays that."""

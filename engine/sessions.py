@@ -189,10 +189,7 @@ class Sessions:
 
         It counts as its owner's, unless the block raises. Raises Conflict, TooManySessions, Unavailable.
         """
-        try:
-            token = await self.nodes.claim(owner, name, here=True)
-        except Elsewhere as other:
-            raise _being_made(name) from other
+        token = await self._claim_free(owner, name)
         try:
             if (owner, name) in self._actors or (owner, name) in self._arriving:
                 raise _being_made(name)
@@ -208,6 +205,25 @@ class Sessions:
                 self._ended += 1
         finally:
             self.nodes.release(owner, name, token)
+
+    async def _claim_free(self, owner: str, name: str) -> int:
+        """Claim a name that no session has; one that was used a moment ago may linger at another node.
+
+        Raises Conflict, Unavailable.
+        """
+        try:
+            return await self.nodes.claim(owner, name, here=True)
+        except Elsewhere:
+            await self.nodes.fresh(owner)
+            if await position_named(self.log, owner, name) is not None:
+                raise Conflict(
+                    f"there is another session {name} here: delete it first", field="session"
+                ) from None
+            await self.nodes.fetch(owner, name)
+        try:
+            return await self.nodes.claim(owner, name, here=True)
+        except Elsewhere as other:
+            raise _being_made(name) from other
 
     async def check_free(self, owner: str, name: str) -> None:
         """Raises InvalidField unless a client may give that name to a fork, Conflict if it is taken."""
@@ -387,4 +403,4 @@ def _taken(name: str) -> Conflict:
 
 
 def _being_made(name: str) -> Conflict:
-    return Conflict(f"a session {name} is just being made here", field="session")
+    return Conflict(f"a session {name} is just being made: try again in a moment", field="session")

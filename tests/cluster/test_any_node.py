@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
@@ -12,8 +13,10 @@ import trio
 from etcd_server import EtcdServer
 from real_nodes import RealNode, cluster
 from s3_server import SeaweedFS
-from server_process import COMMAND
+from server_process import COMMAND, running
 from trio_websocket import open_websocket_url
+
+from transports.rest.files import MEDIA
 
 COUNT = "globalThis.n = (globalThis.n ?? 0) + 1"
 
@@ -178,6 +181,27 @@ async def test_a_session_is_moved_to_the_node_that_is_named(client: Client) -> N
         )
         assert moved["node"] == node.name
         assert (await client.run((number + 2) % 3))["result_json"] == number + 2
+
+
+async def test_a_session_is_imported_at_any_node_though_its_name_was_used_at_another_just_before(
+    client: Client, tmp_path: Path
+) -> None:
+    with running("--directory-path", str(tmp_path)) as other:
+        body = {"session": client.session, "code": "let m = 5"}
+        await client.http.post(f"{other.url}/api/exec", json=body)
+        file = (await client.http.get(f"{other.url}/api/sessions/{client.session}/export")).content
+    await client.run(0)
+    session = f"/api/sessions/{client.session}"
+    body = {"session": client.session, "node": client.nodes[1].name}
+    await client.ask(0, "POST", "/api/cluster/move", json=body)
+    url = f"{client.nodes[0].url}/api/import"
+    refused = await client.http.post(url, content=file, headers={"content-type": MEDIA})
+    assert refused.status_code == 409
+    assert f"another session {client.session}" in refused.json()["error"]
+    await client.ask(1, "DELETE", session)
+    answer = await client.http.post(url, content=file, headers={"content-type": MEDIA})
+    assert answer.status_code == 201, answer.text
+    assert (await client.run(2, "m"))["result_json"] == 5
 
 
 async def test_any_node_says_which_one_has_a_session(client: Client) -> None:
