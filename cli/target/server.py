@@ -5,6 +5,7 @@ httpx2 comes with the MCP SDK, and runs on Trio by way of AnyIO.
 
 from __future__ import annotations
 
+import ssl
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from importlib.metadata import version
@@ -51,5 +52,12 @@ async def open_server(url: str, token: str | None) -> AsyncIterator[Client]:
     if token:
         headers["authorization"] = f"Bearer {token}"
     timeout = httpx2.Timeout(SILENCE_SECONDS, connect=CONNECT_SECONDS)
-    async with httpx2.AsyncClient(base_url=url.rstrip("/"), headers=headers, timeout=timeout) as client:
+    async with httpx2.AsyncClient(
+        base_url=url.rstrip("/"), headers=headers, timeout=timeout, verify=_trusted(url)
+    ) as client:
         yield Client(Server(client, url))
+
+
+def _trusted(url: str) -> ssl.SSLContext | bool:
+    """Whose certificates are taken: all authorities take 30 ms to read, so where there is no TLS none are."""
+    return ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT) if url.lower().startswith("http:") else True

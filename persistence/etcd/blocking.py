@@ -34,9 +34,8 @@ class BlockingEtcd:
         """URLs as ``endpoints.parse`` takes them. To be closed. Raises ValueError."""
         self._endpoints = Endpoints(urls)
         self._seconds = answer_seconds
-        self._http = httpx2.Client(
-            **settings(answer_seconds), transport=transport(answer_seconds, names or Names())
-        )
+        chosen = self._endpoints.urls, answer_seconds
+        self._http = httpx2.Client(**settings(*chosen), transport=transport(*chosen, names or Names()))
 
     def close(self) -> None:
         """Close its connections."""

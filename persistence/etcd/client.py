@@ -66,7 +66,7 @@ class Etcd:
         """URLs as ``endpoints.parse`` takes them. To be used as a context. Raises ValueError."""
         self.endpoints = Endpoints(urls)
         self._seconds = answer_seconds
-        self.http = httpx2.AsyncClient(**settings(answer_seconds))
+        self.http = httpx2.AsyncClient(**settings(self.endpoints.urls, answer_seconds))
 
     async def __aenter__(self) -> Etcd:
         return self

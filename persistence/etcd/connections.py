@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ssl
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import suppress
 from typing import TypedDict
 
@@ -32,8 +32,12 @@ class Settings(TypedDict):
     verify: ssl.SSLContext
 
 
-def settings(answer_seconds: float) -> Settings:
-    """No proxies and passwords of the environment; the authorities of the system, or of SSL_CERT_FILE."""
+def settings(urls: Sequence[str], answer_seconds: float) -> Settings:
+    """No proxies and passwords of the environment; the authorities of the system, or of SSL_CERT_FILE.
+
+    They take 30 ms to read: where none of the ``urls`` is of TLS, nobody is trusted instead.
+    """
+    has_tls = any(url.startswith("https:") for url in urls)
     return Settings(
         timeout=httpx2.Timeout(answer_seconds, connect=min(answer_seconds, CONNECT_SECONDS)),
         # Kept however long nothing is asked: a new one may wait for a name server, in a thread for long.
@@ -41,13 +45,13 @@ def settings(answer_seconds: float) -> Settings:
             max_connections=_CONNECTIONS, max_keepalive_connections=_CONNECTIONS, keepalive_expiry=None
         ),
         trust_env=False,
-        verify=ssl.create_default_context(),
+        verify=ssl.create_default_context() if has_tls else ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT),
     )
 
 
-def transport(answer_seconds: float, names: Names) -> httpx2.HTTPTransport:
+def transport(urls: Sequence[str], answer_seconds: float, names: Names) -> httpx2.HTTPTransport:
     """What a thread's client sends with: as ``settings`` say, and names are asked for within a bound."""
-    chosen = settings(answer_seconds)
+    chosen = settings(urls, answer_seconds)
     made = httpx2.HTTPTransport(verify=chosen["verify"], limits=chosen["limits"], trust_env=False)
     made._pool = httpcore2.ConnectionPool(
         ssl_context=chosen["verify"],

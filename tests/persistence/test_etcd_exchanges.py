@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import json
+import ssl
+from pathlib import Path
 from typing import Any
 
+import botocore
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -204,7 +207,20 @@ def test_other_urls_are_refused_without_showing_what_may_be_secret(text: str) ->
 
 
 def test_a_connection_is_kept_however_long_nothing_is_asked() -> None:
-    assert connections.settings(1.0)["limits"].keepalive_expiry is None
+    assert connections.settings(["http://a:2379"], 1.0)["limits"].keepalive_expiry is None
+
+
+def test_authorities_are_read_where_one_member_is_asked_over_tls_and_else_nobody_is_trusted(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("SSL_CERT_FILE", str(Path(botocore.__file__).with_name("cacert.pem")))
+    over_tls = connections.settings(["http://a:2379", "https://b:2379"], 1.0)["verify"]
+    without = connections.settings(["http://a:2379", "http://b:2379"], 1.0)["verify"]
+    assert over_tls.cert_store_stats()["x509_ca"] > 0
+    assert without.cert_store_stats()["x509_ca"] == 0
+    assert over_tls.verify_mode == without.verify_mode == ssl.CERT_REQUIRED
+    assert over_tls.check_hostname
+    assert without.check_hostname
 
 
 def test_members_have_the_same_users() -> None:
