@@ -7,10 +7,12 @@ import signal
 import uuid
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import asynccontextmanager
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 import etcd_server
+import httpcore2
 import isolates
 import pytest
 import s3_proxy
@@ -32,6 +34,8 @@ def pytest_configure() -> None:
     """A shell lets what it runs in the background ignore Ctrl-C; what is tested here inherits that and must not."""
     signal.signal(signal.SIGINT, signal.default_int_handler)
     zygote_forks.install()
+    # A client of HTTP reads all authorities of the system when it is made: 30 ms, of hundreds of tests that use no TLS.
+    httpcore2.default_ssl_context = cache(httpcore2.default_ssl_context)
 
 
 @pytest.hookimpl(tryfirst=True)
