@@ -4,8 +4,9 @@ Of what most tests that open an engine or start a server take, half is the start
 imports, V8 and its image. Here one process does that, and each start is a fork of it that goes on with
 ``engine.isolate.zygote.run`` where V8 has booted: a zygote as any other, with a sandbox, sockets and a session
 of its own. It is the child of a *keeper*, not of the server, and is refused where a start would come to
-something else: another image or record of the self-test in the cache folder, other limits on the process.
-What tests say of the start itself needs ``@pytest.mark.own_zygote``.
+something else: another image or record of the self-test in the cache folder, other limits on the process. What
+the kernel lets a sandbox use is found out once for all, and that a worker can enter it is not tried again: the
+zygote that filled the cache folder did. What tests say of the start itself needs ``@pytest.mark.own_zygote``.
 
 Imports here are those of a zygote: the self-test's record counts what is loaded.
 """
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
 
     from engine.isolate.executor import Executor
     from engine.isolate.image import BaseImage
+    from engine.isolate.sandbox.layers import Layers
 
 _PACKET_BYTES = 1 << 16
 _LIMITS = (resource.RLIMIT_AS, resource.RLIMIT_DATA, resource.RLIMIT_STACK, resource.RLIMIT_NPROC)
@@ -157,6 +159,8 @@ class Booted:
         record = f"self-test-{tested[0].hex()[:32]}.passed"
         names = (image.file_name(self.image.engine_id, self.image.program), record)
         self._files = {name: (folder / name).read_bytes() for name in names}
+        self.layers = cache(zygote.find_layers)
+        """What the sandbox can use here, by its mode. Raises PlatformRefused."""
 
     def is_of(self, folder: Path) -> bool:
         """Whether a start with that folder would find the same there."""
@@ -190,15 +194,29 @@ def _serve(listener: socket.socket, tests: socket.socket) -> None:
             gc.collect()
             gc.freeze()
             signal.signal(signal.SIGCHLD, signal.SIG_IGN)
-        if booted is None or situation != here or not booted.is_of(folder):
+        found = _layers(booted, start) if booted is not None and situation == here else None
+        if booted is None or found is None or not booted.is_of(folder):
             connection.send(b"0")
         elif os.fork() == 0:
             listener.close()
             tests.close()
-            _keep(connection, partial(_run, booted, start, processors, *files))
+            _keep(connection, partial(_run, booted, found, start, processors, *files))
         connection.close()
         for file in files:
             os.close(file)
+
+
+def _layers(booted: Booted, start: wire.Start) -> Layers | None:
+    """None if a start would be refused."""
+    from engine.errors import PlatformRefused
+
+    signal.signal(signal.SIGCHLD, signal.SIG_DFL)  # whoever finds out is a child
+    try:
+        return booted.layers(start.sandbox)
+    except PlatformRefused:
+        return None
+    finally:
+        signal.signal(signal.SIGCHLD, signal.SIG_IGN)
 
 
 def _is_filled(folder: Path) -> bool:
@@ -227,7 +245,9 @@ def _keep(connection: socket.socket, run: Callable[[], NoReturn]) -> NoReturn:
     os._exit(0)
 
 
-def _run(booted: Booted, start: wire.Start, processors: list[int], control: int, errors: int) -> NoReturn:
+def _run(
+    booted: Booted, found: Layers, start: wire.Start, processors: list[int], control: int, errors: int
+) -> NoReturn:
     from engine.isolate import zygote
 
     os.setsid()
@@ -235,6 +255,8 @@ def _run(booted: Booted, start: wire.Start, processors: list[int], control: int,
     os.close(errors)
     os.sched_setaffinity(0, processors)
     zygote.boot = lambda cache, *, test_again=False: (booted.executor, booted.image)
+    zygote.find_layers = lambda mode: found
+    zygote.Zygote.rehearse = lambda self: None  # type: ignore[method-assign]
     status = zygote.main([wire.encode_start(replace(start, socket=control, server=os.getppid()))])
     os._exit(status)
 
