@@ -280,12 +280,19 @@ def _progress(label: str, length: int = 0) -> AbstractContextManager[Any]:
 
 @contextmanager
 def _written(path: Path | None) -> Iterator[Callable[[bytes], object]]:
-    """What writes to stdout, or to a file that takes the place of the one at ``path`` once it is whole."""
+    """What writes to stdout, or to a file that takes the place of the one at ``path`` once it is whole.
+
+    A device or a pipe that is there is written to: /dev/null is to stay what it is, also where root exports.
+    """
     if path is None:
         yield sys.stdout.buffer.write
         sys.stdout.buffer.flush()
         return
     try:
+        if path.exists() and not path.is_file():
+            with path.open("wb") as there:
+                yield there.write
+            return
         with tempfile.NamedTemporaryFile(dir=path.parent, prefix=f".{path.name}-", delete=False) as file:
             try:
                 yield file.write

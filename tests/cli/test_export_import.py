@@ -9,6 +9,7 @@ import sqlite3
 import subprocess
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, suppress
 from hashlib import sha256
 from pathlib import Path
@@ -259,6 +260,16 @@ def test_a_taken_name_and_a_wrong_owner_are_conflicts(demo: Path, tmp_path: Path
     several = said(cli("export", "demo", "-o", tmp_path / "x", "--directory-path", other), 2)
     assert "choose by --owner" in several
     assert not (tmp_path / "x").exists()
+
+
+def test_a_pipe_with_a_name_is_written_to_and_stays_one(store: Path, tmp_path: Path) -> None:
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    with ThreadPoolExecutor(1) as threads:
+        read = threads.submit(pipe.read_bytes)
+        exported(store, "demo", pipe)
+    assert pipe.is_fifo()
+    said(cli("import", "-", "--directory-path", tmp_path / "other", given=read.result()))
 
 
 def test_a_file_that_cannot_be_written_is_told(store: Path, tmp_path: Path) -> None:
