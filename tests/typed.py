@@ -8,7 +8,9 @@ import os
 import pty
 import re
 import struct
+import subprocess
 import termios
+from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import IO
@@ -46,23 +48,41 @@ def environment(**variables: str) -> dict[str, str]:
 
 def piped(*arguments: str | Path, status: int = 0, stdin: str = "", **variables: str) -> Ended:
     """Run it with pipes."""
+    ended = completed(*arguments, given=stdin.encode(), environment=environment(**variables))
+    told = Ended(ended.returncode, ended.stdout.decode(), ended.stderr.decode())
+    assert told.status == status, told
+    assert "Traceback" not in told.err
+    return told
+
+
+def run(
+    *arguments: str | Path, environment: Mapping[str, str] = os.environ
+) -> subprocess.CompletedProcess[str]:
+    """As ``subprocess.run`` does, with pipes, of which nothing comes."""
+    ended = completed(*arguments, environment=environment)
+    return subprocess.CompletedProcess(
+        ended.args, ended.returncode, ended.stdout.decode(), ended.stderr.decode()
+    )
+
+
+def completed(
+    *arguments: str | Path, given: bytes = b"", environment: Mapping[str, str] = os.environ
+) -> subprocess.CompletedProcess[bytes]:
+    """As ``subprocess.run`` does, with pipes, of which ``given`` comes."""
     # of stdin, stdout and stderr its ends and ours: a pipe is (where is read, where is written)
     theirs, ours = zip(os.pipe(), os.pipe()[::-1], os.pipe()[::-1], strict=True)
-    process = start([*map(str, arguments)], theirs, environment(**variables))
+    process = start([*map(str, arguments)], theirs, environment)
     for number in theirs:
         os.close(number)
     to, out, err = (os.fdopen(number, mode + "b") for number, mode in zip(ours, "wrr", strict=True))
     with to, out, err, ThreadPoolExecutor(3) as threads:
-        threads.submit(_write, to, stdin.encode())
+        threads.submit(_write, to, given)
         read = [threads.submit(file.read) for file in (out, err)]
         try:
             ended = process.wait(SECONDS)
         finally:
             process.kill()
-    told = Ended(ended, *(text.result().decode() for text in read))
-    assert told.status == status, told
-    assert "Traceback" not in told.err
-    return told
+    return subprocess.CompletedProcess(process.args, ended, *(data.result() for data in read))
 
 
 def in_terminal(*arguments: str | Path, columns: int = 80, status: int = 0, **variables: str) -> Ended:

@@ -14,7 +14,7 @@ from mcp import Client
 from mcp.client.streamable_http import streamable_http_client
 from mcp.shared.exceptions import MCPError
 from server_process import COMMAND, ServerProcess, running
-from typed import piped
+from typed import piped, run
 
 from cli.serve import is_loopback
 from transports.tokens import parse
@@ -29,9 +29,7 @@ pytestmark = pytest.mark.filterwarnings(
 
 
 def make_token(*arguments: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [COMMAND, "token", *arguments], capture_output=True, text=True, timeout=60, check=False
-    )
+    return run("token", *arguments)
 
 
 def file_of(path: Path, text: str) -> Path:
@@ -128,13 +126,7 @@ def test_a_file_that_cannot_be_used_ends_the_start_with_a_sentence(
 ) -> None:
     file = file_of(tmp_path / "tokens", text)
     file.chmod(mode)
-    ended = subprocess.run(
-        [COMMAND, "--http-port", "0", "--stateless", "--tokens", str(file)],
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-    )
+    ended = run("--http-port", "0", "--stateless", "--tokens", file)
     assert ended.returncode == 1
     assert ended.stderr.startswith("mcp-v8: --tokens: ")
     assert sentence in ended.stderr

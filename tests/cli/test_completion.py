@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from made_sessions import executed, make
 from server_process import COMMAND, running
-from typed import environment, piped
+from typed import environment, piped, run
 
 BASH = shutil.which("bash")
 needs_bash = pytest.mark.skipif(BASH is None, reason="there is no bash here")
@@ -30,18 +30,13 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def completed(*words: str, status: int = 0, **variables: str) -> list[str]:
     """What bash's function is told for the last of some words."""
-    ended = subprocess.run(
-        [COMMAND],
-        env=environment(
+    ended = run(
+        environment=environment(
             COMP_WORDS=" ".join(("mcp-v8", *words)),
             COMP_CWORD=str(len(words)),
             _MCP_V8_COMPLETE="bash_complete",
             **variables,
         ),
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
     )
     assert (ended.returncode, ended.stderr) == (status, "")
     return [line.removeprefix("plain,") for line in ended.stdout.split()]

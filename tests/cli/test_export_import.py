@@ -22,6 +22,7 @@ from backports import zstd
 from engines import CALLER, OWNER, Engine, opened
 from portable_files import check, file_of, lines_of, long_history, packed
 from server_process import COMMAND, ServerProcess, running
+from typed import completed
 
 from engine.importcheck import REDACTED
 from persistence.schema import DATABASE_NAME
@@ -82,14 +83,7 @@ def cli(
     *arguments: str | Path, given: bytes | None = None, **environment: str
 ) -> subprocess.CompletedProcess[bytes]:
     """What the command says; never a traceback."""
-    ended = subprocess.run(
-        [COMMAND, *map(str, arguments)],
-        input=b"" if given is None else given,
-        env={**os.environ, **environment},
-        capture_output=True,
-        timeout=60,
-        check=False,
-    )
+    ended = completed(*arguments, given=given or b"", environment={**os.environ, **environment})
     assert b"Traceback" not in ended.stderr, ended.stderr.decode()
     return ended
 

@@ -13,8 +13,8 @@ from pathlib import Path
 import pytest
 import trio
 from engines import CALLER, OWNER, opened
-from server_process import COMMAND, running
-from typed import environment, piped
+from server_process import running
+from typed import environment, piped, run
 
 from persistence.schema import DATABASE_NAME
 
@@ -53,15 +53,7 @@ def store(made: Path, tmp_path: Path) -> Path:
 
 def gc(*flags: str) -> subprocess.CompletedProcess[str]:
     """What the command says; never a traceback."""
-    ended = subprocess.run(
-        [COMMAND, "gc", *flags],
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        text=True,
-        timeout=60,
-        env=environment(),
-        check=False,
-    )
+    ended = run("gc", *flags, environment=environment())
     assert "Traceback" not in ended.stderr
     return ended
 
@@ -99,10 +91,7 @@ def test_with_yes_it_is_removed_and_what_is_needed_or_recent_stays(store: Path) 
     again = gc("--directory-path", str(store))
     assert "events of deleted sessions      none      3 (" in again.stdout
     assert "Nothing was removed" not in again.stdout
-    verify = subprocess.run(
-        [COMMAND, "verify", "--directory-path", str(store)], capture_output=True, check=False
-    )
-    assert verify.returncode == 0
+    assert run("verify", "--directory-path", store).returncode == 0
 
 
 def test_json_is_what_the_api_says(store: Path) -> None:

@@ -17,19 +17,12 @@ import httpx2
 import kernels
 import pytest
 from server_process import COMMAND, ServerProcess, running
+from typed import run
 
 
 def command(*arguments: str, **environ: str) -> subprocess.CompletedProcess[str]:
     """Run it to its end, without a terminal."""
-    return subprocess.run(
-        [COMMAND, *arguments],
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        text=True,
-        timeout=60,
-        env={**os.environ, **environ},
-        check=False,
-    )
+    return run(*arguments, environment={**os.environ, **environ})
 
 
 def refused(ended: subprocess.CompletedProcess[str], status: int) -> str:

@@ -14,6 +14,7 @@ import click
 import pytest
 from made_sessions import executed, make
 from server_process import COMMAND
+from typed import run
 
 from cli.target.options import bucket
 from persistence.s3.settings import Settings
@@ -21,10 +22,7 @@ from persistence.s3.settings import Settings
 
 def asked(*words: str, **variables: str) -> subprocess.CompletedProcess[str]:
     """A command that has ended."""
-    environment = {**os.environ, "XDG_STATE_HOME": "/nonexistent", **variables}
-    return subprocess.run(
-        [COMMAND, *words], env=environment, capture_output=True, text=True, timeout=60, check=False
-    )
+    return run(*words, environment={**os.environ, "XDG_STATE_HOME": "/nonexistent", **variables})
 
 
 def test_an_option_goes_before_the_variable_of_the_other_one(tmp_path: Path) -> None:

@@ -15,8 +15,8 @@ import pytest
 import trio
 from checkpointing import Checkpoints
 from engines import CALLER, OWNER, opened
-from server_process import COMMAND, ServerProcess, running
-from typed import environment, in_terminal
+from server_process import ServerProcess, running
+from typed import environment, in_terminal, run
 
 from persistence.schema import DATABASE_NAME, STORE_VERSION
 from persistence.sqlite import open_sqlite_log
@@ -68,15 +68,7 @@ def store(sound: Path, tmp_path: Path) -> Path:
 
 def verify(store: Path, *flags: str) -> subprocess.CompletedProcess[str]:
     """What the command says; never a traceback."""
-    ended = subprocess.run(
-        [COMMAND, "verify", *flags, "--directory-path", str(store)],
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        text=True,
-        timeout=60,
-        env=environment(),
-        check=False,
-    )
+    ended = run("verify", *flags, "--directory-path", store, environment=environment())
     assert "Traceback" not in ended.stderr
     return ended
 
@@ -246,9 +238,8 @@ def test_the_states_that_are_said_to_be_left_can_be_had_and_the_others_cannot(
     assert "up to demo@3 can be had" in verify(store).stdout
 
     def value(at: int) -> tuple[int, str]:
-        command = [COMMAND, "state", f"demo@{at}", "n", "--directory-path", str(store)]
         environ = {**os.environ, "XDG_CACHE_HOME": str(home)}
-        ended = subprocess.run(command, env=environ, capture_output=True, text=True, timeout=60, check=False)
+        ended = run("state", f"demo@{at}", "n", "--directory-path", store, environment=environ)
         return ended.returncode, ended.stdout
 
     assert value(3) == (0, "4\n")
@@ -334,8 +325,7 @@ def server(store: Path) -> Iterator[ServerProcess]:
 
 def test_a_server_checks_the_sessions_of_who_asks(store: Path, server: ServerProcess) -> None:
     url = f"http://127.0.0.1:{server.port}"
-    command = [COMMAND, "verify", "--url", url]
-    ended = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    ended = run("verify", "--url", url)
     assert ended.returncode == 4
     assert "demo: 8 events\n  entry  its entry has another owner than its events say\n" in ended.stdout
     beside = verify(store)
