@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import fcntl
 import os
 import pty
@@ -11,11 +10,10 @@ import struct
 import subprocess
 import termios
 from collections.abc import Mapping
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import IO
 
 from command_forks import start
+from command_pipes import Piped
 from msgspec import Struct
 
 SECONDS = 60
@@ -58,8 +56,8 @@ def piped(*arguments: str | Path, status: int = 0, stdin: str = "", **variables:
 def run(
     *arguments: str | Path, environment: Mapping[str, str] = os.environ
 ) -> subprocess.CompletedProcess[str]:
-    """As ``subprocess.run`` does, with pipes, of which nothing comes."""
-    ended = completed(*arguments, environment=environment)
+    """As ``subprocess.run`` does, with stdin from /dev/null."""
+    ended = _completed(Piped(*arguments, environment=environment, is_alone=True))
     return subprocess.CompletedProcess(
         ended.args, ended.returncode, ended.stdout.decode(), ended.stderr.decode()
     )
@@ -68,21 +66,15 @@ def run(
 def completed(
     *arguments: str | Path, given: bytes = b"", environment: Mapping[str, str] = os.environ
 ) -> subprocess.CompletedProcess[bytes]:
-    """As ``subprocess.run`` does, with pipes, of which ``given`` comes."""
-    # of stdin, stdout and stderr its ends and ours: a pipe is (where is read, where is written)
-    theirs, ours = zip(os.pipe(), os.pipe()[::-1], os.pipe()[::-1], strict=True)
-    process = start([*map(str, arguments)], theirs, environment)
-    for number in theirs:
-        os.close(number)
-    to, out, err = (os.fdopen(number, mode + "b") for number, mode in zip(ours, "wrr", strict=True))
-    with to, out, err, ThreadPoolExecutor(3) as threads:
-        threads.submit(_write, to, given)
-        read = [threads.submit(file.read) for file in (out, err)]
-        try:
-            ended = process.wait(SECONDS)
-        finally:
-            process.kill()
-    return subprocess.CompletedProcess(process.args, ended, *(data.result() for data in read))
+    """As ``subprocess.run`` does, with ``given`` from a pipe."""
+    return _completed(Piped(*arguments, environment=environment), given)
+
+
+def _completed(process: Piped, given: bytes = b"") -> subprocess.CompletedProcess[bytes]:
+    with process:
+        out, err = process.communicate(given)
+    assert process.returncode is not None
+    return subprocess.CompletedProcess(process.args, process.returncode, out, err)
 
 
 def in_terminal(*arguments: str | Path, columns: int = 80, status: int = 0, **variables: str) -> Ended:
@@ -106,8 +98,3 @@ def _read(master: int) -> bytes:
         return os.read(master, 1 << 16)
     except OSError:  # as Linux says that nobody has the terminal open any more
         return b""
-
-
-def _write(file: IO[bytes], text: bytes) -> None:
-    with contextlib.suppress(BrokenPipeError), file:  # it need not read all of it
-        file.write(text)

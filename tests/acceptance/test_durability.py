@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import signal
-import subprocess
 from pathlib import Path
 
 import httpx2
@@ -13,7 +12,8 @@ import trio
 from mcp import Client
 from mcp_types import CallToolResult
 from restarts import execute, restarting
-from server_process import COMMAND, ServerProcess, running
+from server_process import ServerProcess, running
+from typed import run
 
 from benchmarks.processes import all_stats, descendants
 
@@ -212,14 +212,7 @@ def test_a_second_server_on_the_directory_says_so_in_a_sentence_and_leaves_the_f
                 return text(await client.call_tool("run_js", {"code": "1 + 2"}))
 
     with running("--directory-path", str(tmp_path)) as first:
-        second = subprocess.run(
-            [COMMAND, "--http-port", "0", "--directory-path", str(tmp_path)],
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            timeout=60,
-            check=False,
-        )
+        second = run("--http-port", "0", "--directory-path", tmp_path)
         assert second.returncode == 1
         assert second.stderr.count("\n") == 1
         assert str(tmp_path) in second.stderr

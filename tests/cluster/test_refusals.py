@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -12,7 +11,7 @@ import httpx2
 import pytest
 from etcd_server import EtcdServer
 from real_nodes import RealNode, cluster
-from server_process import COMMAND
+from typed import run
 
 from cli.choices import ConfigError
 from cli.clustering import cluster_of
@@ -47,9 +46,7 @@ def refusal(node: RealNode, *flags: str, secret: str | None = None) -> str:
     environ = {**os.environ, **node.environment}
     if secret is not None:
         environ["MCP_V8_CLUSTER_SECRET"] = secret
-    ended = subprocess.run(
-        [COMMAND, *node.flags, *flags], env=environ, capture_output=True, text=True, timeout=60, check=False
-    )
+    ended = run(*node.flags, *flags, environment=environ)
     assert ended.returncode == 1
     (sentence,) = [line for line in ended.stderr.splitlines() if line.startswith("mcp-v8:")]
     assert httpx2.post(f"{node.url}/api/exec", json={"code": "6 * 7"}).json()["result"] == "42"

@@ -5,17 +5,16 @@ from __future__ import annotations
 import json
 import os
 import signal
-import subprocess
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
 import trio
+from command_pipes import Piped
 from mcp import Client, StdioServerParameters
 from mcp_types import CallToolResult
 from server_process import COMMAND
+from typed import run
 
 HELLO = {
     "jsonrpc": "2.0",
@@ -55,21 +54,9 @@ def answers(output: bytes) -> dict[object, dict[str, Any]]:
     return {message["id"]: message for message in told if "method" not in message}
 
 
-@contextmanager
-def started(store: Path, *flags: str) -> Iterator[subprocess.Popen[bytes]]:
+def started(store: Path, *flags: str) -> Piped:
     """The command with pipes; killed at the end of the block if it still runs."""
-    process = subprocess.Popen(
-        [COMMAND, "--directory-path", str(store), *flags],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-    )
-    try:
-        yield process
-    finally:
-        if process.poll() is None:
-            process.kill()
-        process.communicate()
+    return Piped("--directory-path", store, *flags)
 
 
 def once(
@@ -146,8 +133,6 @@ def test_a_line_that_is_too_long_is_answered_and_the_next_one_works(tmp_path: Pa
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_a_signal_ends_it_although_stdin_is_open(tmp_path: Path, number: signal.Signals) -> None:
     with started(tmp_path, "--stdio") as process:
-        assert process.stdin is not None
-        assert process.stdout is not None
         process.stdin.write(lines(HELLO))
         process.stdin.flush()
         assert json.loads(process.stdout.readline())["id"] == 0
@@ -161,8 +146,6 @@ def test_a_signal_lets_what_runs_end_and_be_answered(tmp_path: Path) -> None:
     asked = run_js(code)
     asked["params"]["_meta"] = {"progressToken": "p"}
     with started(tmp_path, "--stdio") as process:
-        assert process.stdin is not None
-        assert process.stdout is not None
         process.stdin.write(lines(HELLO, READY, asked))
         process.stdin.flush()
         while b"notifications/progress" not in process.stdout.readline():
@@ -174,13 +157,10 @@ def test_a_signal_lets_what_runs_end_and_be_answered(tmp_path: Path) -> None:
 
 def test_a_client_that_reads_no_more_ends_it(tmp_path: Path) -> None:
     with started(tmp_path, "--stdio") as process:
-        assert process.stdin is not None
-        assert process.stdout is not None
         process.stdout.close()
         process.stdin.write(lines(HELLO))
         process.stdin.flush()
         assert process.wait(30) == 0
-        process.stdout = None
 
 
 def test_a_cancelled_call_is_undone(tmp_path: Path) -> None:
@@ -188,8 +168,6 @@ def test_a_cancelled_call_is_undone(tmp_path: Path) -> None:
     asked = run_js("var n = 1; console.log('on'); for (;;);", session="s")
     asked["params"]["_meta"] = {"progressToken": "p"}
     with started(tmp_path, "--stdio") as process:
-        assert process.stdin is not None
-        assert process.stdout is not None
         process.stdin.write(lines(HELLO, READY, asked))
         process.stdin.flush()
         while b"notifications/progress" not in process.stdout.readline():
@@ -213,15 +191,7 @@ def test_a_cancelled_call_is_undone(tmp_path: Path) -> None:
 def test_what_contradicts_itself_is_wrong_usage(
     arguments: tuple[str, ...], environment: dict[str, str], named: str
 ) -> None:
-    ended = subprocess.run(
-        [COMMAND, *arguments],
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-        env={**os.environ, **environment},
-    )
+    ended = run(*arguments, environment={**os.environ, **environment})
     assert ended.returncode == 2
     assert named in ended.stderr
 
