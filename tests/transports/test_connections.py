@@ -71,7 +71,7 @@ async def test_a_peer_that_does_not_read_does_not_hold_up_the_end() -> None:
         await stream.receive_some(1)
         await trio.testing.wait_all_tasks_blocked(0.05)
         server.stop.set()
-        with trio.fail_after(2):
+        with trio.fail_after(15):
             await server.ended.wait()
 
 
@@ -96,7 +96,7 @@ async def test_a_peer_that_does_not_read_loses_its_connection(monkeypatch: pytes
 
     async with serving(app) as server, await server.connect() as stream:
         await stream.send_all(GET)
-        with trio.fail_after(5):
+        with trio.fail_after(15):
             await gone.wait()
 
 
@@ -151,7 +151,7 @@ async def test_a_head_that_comes_byte_by_byte_has_no_more_time_than_one_that_doe
                 await stream.send_all(bytes((byte,)))
                 await trio.sleep(0.005)  # as such a client does: 50 s in all
 
-        with trio.fail_after(5), pytest.raises(trio.BrokenResourceError):
+        with trio.fail_after(15), pytest.raises(trio.BrokenResourceError):
             await trickle()
         assert (await server.get()).endswith(b"hello")
 
@@ -445,7 +445,7 @@ async def test_an_http_2_client_that_leaves_without_taking_its_answer_leaves_not
             peer.ask(1)
             await peer.flush()
             await peer.until(h2.events.ResponseReceived)
-        with trio.fail_after(5):
+        with trio.fail_after(15):
             while not (await server.get()).endswith(b"hello"):
                 pass
 
@@ -463,7 +463,7 @@ async def test_an_answer_that_its_application_leaves_is_reset_in_http_2_and_cost
         peer = Http2(stream)
         peer.ask(1, path="/half")
         await peer.flush()
-        with trio.fail_after(5):
+        with trio.fail_after(15):
             assert (await peer.until(h2.events.StreamReset)).error_code == h2.errors.ErrorCodes.INTERNAL_ERROR
         peer.ask(3)
         await peer.flush()
@@ -478,7 +478,7 @@ async def test_an_http_2_client_that_does_not_take_its_answer_loses_its_connecti
         peer = Http2(stream, window=0)
         peer.ask(1)
         await peer.flush()
-        with trio.fail_after(5):
+        with trio.fail_after(15):
             await read_to_end(stream)
 
 

@@ -195,7 +195,7 @@ async def test_silence_is_broken_by_a_comment(autojump_clock: trio.testing.MockC
 async def test_a_client_that_leaves_ends_its_stream_and_nothing_else() -> None:
     engine, client = Engine(), Client()
     door = stream.EventsDoor(engine)  # type: ignore[arg-type]
-    with trio.fail_after(5):
+    with trio.fail_after(20):
         async with trio.open_nursery() as nursery:
             nursery.start_soon(door, client.scope, client.receive, client.send)
             await client.got.wait()
@@ -210,7 +210,7 @@ async def test_streams_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(stream, "MAX_STREAMS", 1)
     engine, first, second = Engine(), Client(), Client()
     door = stream.EventsDoor(engine)  # type: ignore[arg-type]
-    with trio.fail_after(5):
+    with trio.fail_after(20):
         async with trio.open_nursery() as nursery:
             nursery.start_soon(door, first.scope, first.receive, first.send)
             await first.got.wait()
@@ -223,7 +223,7 @@ async def test_streams_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
 async def test_an_execution_that_could_not_be_recorded_ends_in_a_failure() -> None:
     engine, client = Engine(), Client()
     engine.one.fail(StoreFailed("the disk is full"))
-    with trio.fail_after(5):
+    with trio.fail_after(20):
         await stream.EventsDoor(engine)(client.scope, client.receive, client.send)  # type: ignore[arg-type]
     assert client.status == 200
     assert b'event: failure\ndata: {"error":"the disk is full","code":"store_failed"' in client.data
@@ -233,7 +233,7 @@ async def test_json_of_several_lines_is_in_one_event() -> None:
     engine, client = Engine(), Client()
     report = {"execution_id": engine.one.id, "session": "demo", "status": "completed"}
     engine.one.finish(Report(**report, result_json="[1,\r\n\n 2]"))  # type: ignore[arg-type]
-    with trio.fail_after(5):
+    with trio.fail_after(20):
         await stream.EventsDoor(engine)(client.scope, client.receive, client.send)  # type: ignore[arg-type]
     (last,) = server_events(iter(client.data.decode().split("\n")[2:]))
     assert last.data["result_json"] == [1, 2]

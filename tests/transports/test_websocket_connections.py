@@ -203,7 +203,7 @@ async def test_a_reader_that_is_too_slow_loses_its_connection(monkeypatch: pytes
 
     async with serving(flooding) as server, await server.connect() as stream:
         await raw_client(stream)
-        with trio.fail_after(5):
+        with trio.fail_after(15):
             await gone.wait()
 
 
@@ -237,7 +237,7 @@ async def test_open_websockets_do_not_hold_up_the_end_of_the_server() -> None:
     async with serving(forever, grace=0.2) as server, await server.connect() as stream:
         await raw_client(stream)
         server.stop.set()
-        with trio.fail_after(5):
+        with trio.fail_after(15):
             await server.ended.wait()
 
 

@@ -297,7 +297,7 @@ async def test_a_house_full_of_busy_sessions_says_to_try_again(monkeypatch: pyte
         raise AssertionError
 
     sessions = Sessions(Server("t", on_call_tool=call))
-    with trio.fail_after(5):
+    with trio.fail_after(20):
         async with sessions.run(), trio.open_nursery() as nursery:
             here = Site(sessions)
             nursery.start_soon(here.call, await here.open())
@@ -327,7 +327,7 @@ async def test_a_call_that_is_over_when_the_server_ends_is_answered_before_its_s
             await stop.wait()
 
     door = StreamableDoor(Server("t", on_call_tool=call))
-    with trio.fail_after(5):
+    with trio.fail_after(20):
         async with trio.open_nursery() as nursery:
             await nursery.start(lambda *, task_status: run(task_status))
             here = Site(door)
