@@ -6,6 +6,7 @@ import os
 import re
 import shlex
 import shutil
+import signal
 import subprocess
 from pathlib import Path
 
@@ -15,8 +16,9 @@ import trio
 from documents import DOCUMENTS, ROOT, Shown, command_lines, dialogues, fenced
 from mcp import Client
 from mcp.client.streamable_http import streamable_http_client
+from server_process import ServerProcess, running
 
-from benchmarks.processes import COMMAND, Server, free_port, mcp_v8, serving
+from benchmarks.processes import COMMAND, Server, free_port, serving
 from cli.target.failures import DIFFERS
 from transports import tokens
 
@@ -47,7 +49,7 @@ SERVER_LINES = dict.fromkeys(
 )
 
 
-def typed(command: str, server: Server, variables: dict[str, str]) -> str:
+def typed(command: str, server: Server | ServerProcess, variables: dict[str, str]) -> str:
     """What a shell prints for ``command`` when the server's port is 8080, and ``MCP_V8_URL`` names it."""
     ended = subprocess.run(
         ["bash", "-c", command.replace("localhost:8080", f"localhost:{server.port}")],
@@ -89,7 +91,7 @@ def test_every_command_shown_gives_the_answer_shown(
 ) -> None:
     monkeypatch.chdir(tmp_path)  # some write files
     variables: dict[str, str] = {}
-    with mcp_v8("--directory-path", str(tmp_path / "store")) as server:
+    with running("--directory-path", str(tmp_path / "store")) as server:
         for shown in dialogues(document):
             actual = typed(shown.command, server, variables)
             assert shown.matches(actual), f"{shown.command}\nshown:  {shown.output}\nactual: {actual}"
@@ -99,9 +101,9 @@ def test_every_command_shown_gives_the_answer_shown(
 @pytest.mark.skipif(not shutil.which("curl"), reason="there is no curl here")
 def test_a_session_of_the_readme_goes_on_after_a_kill_between_two_commands(tmp_path: Path) -> None:
     for shown in dialogues(ROOT / "README.md"):
-        with mcp_v8("--directory-path", str(tmp_path)) as server:
+        with running("--directory-path", str(tmp_path)) as server:
             actual = typed(shown.command, server, {})
-            os.kill(server.pid, 9)
+            assert server.terminate(signal.SIGKILL) == -signal.SIGKILL
         assert shown.matches(actual), f"{shown.command}\nshown:  {shown.output}\nactual: {actual}"
 
 
@@ -143,7 +145,7 @@ def test_a_server_with_the_configuration_file_shown_is_set_as_it_says(
 async def test_the_mcp_address_shown_leads_to_the_session_that_it_names(tmp_path: Path) -> None:
     lines = [match for line in command_lines(ROOT / "README.md") if (match := MCP_ADD.match(line))]
     assert len(lines) == 1
-    with mcp_v8("--directory-path", str(tmp_path)) as server:
+    with running("--directory-path", str(tmp_path)) as server:
         url = lines[0][1].replace("8080", str(server.port))
         with trio.fail_after(30):
             async with Client(url) as client:
@@ -182,10 +184,9 @@ def test_every_command_of_files_shown_works(tmp_path: Path, monkeypatch: pytest.
     monkeypatch.chdir(tmp_path)
     lines = [line for document in DOCUMENTS for line in command_lines(document) if OF_FILES.match(line)]
     assert len(lines) >= 6
-    port = free_port()
-    with serving([COMMAND, "--http-port", str(port)], port) as server:
+    with running() as server:
         body = {"code": "1", "session": "demo"}
-        httpx2.post(f"http://localhost:{port}/api/exec", json=body, timeout=30).raise_for_status()
+        httpx2.post(f"{server.url}/api/exec", json=body, timeout=30).raise_for_status()
         for line in lines:
             typed(
                 line.replace(".venv/bin/mcp-v8", COMMAND), server, {"XDG_STATE_HOME": str(tmp_path / "state")}
