@@ -35,6 +35,9 @@ from transports.settings import HttpSettings
 if TYPE_CHECKING:
     from engine.supervisor import Supervisor
 
+_VERSION = version("mcp-v8")
+"""Read with the import, which ``late`` tries again where no more files may be open."""
+
 
 def create_server(
     engine: Supervisor, settings: HttpSettings, documents: Sequence[Document] = ()
@@ -44,7 +47,7 @@ def create_server(
     resources = Resources(engine, documents)
     server: Server[Any] = Server(
         "mcp-v8",
-        version=version("mcp-v8"),
+        version=_VERSION,
         get_tool_input_schema=handlers.schemas.get,  # else each call in 2026-07-28 lists the tools first
         on_list_tools=handlers.list_tools,
         on_list_resources=resources.list,
