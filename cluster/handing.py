@@ -27,7 +27,7 @@ _log = logging.getLogger(__name__)
 READY_SECONDS = 10.0
 """For the other node to restore a session that is in use here meanwhile."""
 AT_ONCE = 8
-"""Sessions that a node which is drained hands over at a time."""
+"""Sessions that others restore for this node at a time, as where it is drained."""
 
 _prepare = msgspec.msgpack.Decoder(ToPrepare)
 
@@ -82,7 +82,8 @@ class Handing:
             if is_awake:
                 await engine.keep(owner, name)
                 clock.passed("kept")
-                await stack.enter_async_context(self._ready(owner, name, going.to))
+                async with self._places:
+                    await stack.enter_async_context(self._ready(owner, name, going.to))
                 clock.passed("ready there")
             going.is_closed = True
             engine.give(owner, name)
@@ -129,13 +130,12 @@ class Handing:
     async def send_away(self, owner: str, name: str) -> None:
         """Let a session of this node, which is drained, go to any other."""
         engine = self._node.engine.handing
-        async with self._places:
-            to = routing.rendezvous(self._node.takers, f"{owner}\0{name}")
-            if to is not None and engine.is_awake(owner, name):
-                try:
-                    await self.give(owner, name, to)
-                except EngineError as failed:  # whoever is asked for it next takes it
-                    _log.info("session %s was not taken by node %s: %s", name, to, failed.message)
+        to = routing.rendezvous(self._node.takers, f"{owner}\0{name}")
+        if to is not None and engine.is_awake(owner, name):
+            try:
+                await self.give(owner, name, to)
+            except EngineError as failed:  # whoever is asked for it next takes it
+                _log.info("session %s was not taken by node %s: %s", name, to, failed.message)
         engine.give(owner, name)
 
     async def serve_prepare(self, call: Call) -> None:

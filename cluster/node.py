@@ -379,7 +379,7 @@ class Node:
 
     async def _node_of(self, owner: str, name: str) -> str | None:
         """The node that has a session; one that was just given up is about to be had by another."""
-        until = self.view.freed_at(self.keys.own(owner, name)) + PASSING_SECONDS
+        until = self.view.freed_at(self.keys.own(owner, name), self.settings.node) + PASSING_SECONDS
         while (node := self.ownership.node_of(owner, name)) is None and trio.current_time() < until:
             with trio.move_on_at(until):
                 await self.view.changed.wait()

@@ -45,8 +45,8 @@ class View:
         """When each was last heard of, in Trio's time."""
         self.owned: dict[bytes, Seen[Owned]] = {}
         """By key."""
-        self._freed: dict[bytes, float] = {}
-        """When sessions were given up by nodes that are there, in Trio's time; those of a moment ago."""
+        self._freed: dict[bytes, tuple[float, str]] = {}
+        """When sessions were given up, and by which nodes that are there; those of a moment ago."""
         self.running: dict[bytes, Seen[Running]] = {}
         """By key."""
         self.leader: str | None = None
@@ -59,9 +59,10 @@ class View:
         """A node, if it is one of the members."""
         return self.members.get(node)
 
-    def freed_at(self, key: bytes) -> float:
-        """When a session that nobody has was given up by a node that is there, in Trio's time."""
-        return self._freed.get(key, -math.inf)
+    def freed_at(self, key: bytes, here: str) -> float:
+        """When a node that is there, other than ``here``, gave up a session that none has; in Trio's time."""
+        at, node = self._freed.get(key, (-math.inf, ""))
+        return -math.inf if node == here else at
 
     def reset(self, items: Iterable[KeyValue], revision: int) -> None:
         """All there is at a revision."""
@@ -118,14 +119,14 @@ class View:
         else:
             freed = self.owned.pop(key, None)
             if freed is not None and freed.value.node in self.members:
-                self._free(key)
+                self._free(key, freed.value.node)
             self.running.pop(key, None)
 
-    def _free(self, key: bytes) -> None:
+    def _free(self, key: bytes, node: str) -> None:
         now = trio.current_time()
-        while self._freed and next(iter(self._freed.values())) < now - FREED_SECONDS:
+        while self._freed and next(iter(self._freed.values()))[0] < now - FREED_SECONDS:
             del self._freed[next(iter(self._freed))]
-        self._freed[key] = now
+        self._freed[key] = now, node
 
 
 def _read(item: KeyValue, kind: type[T]) -> Seen[T] | None:

@@ -12,6 +12,8 @@ from etcd_server import EtcdServer
 from real_nodes import RealNode, cluster
 from s3_server import SeaweedFS
 
+from cluster.handing import AT_ONCE
+
 SESSIONS = [f"handed-{n}" for n in range(6)]
 COUNT = "globalThis.n = (globalThis.n ?? 0) + 1"
 
@@ -30,6 +32,16 @@ async def ask(http: httpx2.AsyncClient, asked: RealNode, path: str, **body: Any)
     answer = await http.post(f"{asked.url}{path}", json=body)
     assert answer.status_code == 200, answer.text
     return answer.json()
+
+
+async def begin(http: httpx2.AsyncClient, node: RealNode, session: str) -> str:
+    """The id of an execution that waits for long, in a session of that node."""
+    await ask(http, node, "/api/exec", session=session, code="1")
+    await ask(http, node, "/api/cluster/move", session=session, node=node.name)
+    body = {"session": session, "code": "await new Promise((done) => setTimeout(done, 28_000))"}
+    answer = await http.post(f"{node.url}/api/exec", json=body, headers={"prefer": "respond-async"})
+    assert answer.status_code == 202, answer.text
+    return str(answer.json()["execution_id"])
 
 
 async def test_a_session_in_use_is_ready_at_the_other_node_before_it_goes_there(
@@ -71,10 +83,22 @@ async def test_what_is_awake_at_a_node_that_is_drained_is_awake_at_the_others_th
 ) -> None:
     async with httpx2.AsyncClient(trust_env=False, timeout=60) as http:
         with trio.fail_after(100):
-            for session in SESSIONS:
+            busy: list[str] = []
+            for number, session in enumerate(
+                SESSIONS
+            ):  # in whichever order they are looked at, some come late
+                if number == len(SESSIONS) // 2:
+                    busy = [await begin(http, nodes[0], f"busy-{number}") for number in range(AT_ONCE + 1)]
                 await ask(http, nodes[0], "/api/exec", session=session, code=COUNT)
                 await ask(http, nodes[0], "/api/cluster/move", session=session, node="a")
             told = await ask(http, nodes[1], "/api/cluster/drain", node="a")
+            gone = 0
+            while gone < len(SESSIONS):  # what runs long in others keeps none of them waiting
+                told = (await http.get(f"{nodes[1].url}/api/cluster")).json()
+                gone = sum(f"session {session} went to node" in nodes[0].log for session in SESSIONS)
+            for execution in busy:
+                answer = await http.post(f"{nodes[0].url}/api/executions/{execution}/cancel")
+                assert answer.json()["ok"], answer.text
             while next(node for node in told["nodes"] if node["node"] == "a")["sessions"]:
                 told = (await http.get(f"{nodes[1].url}/api/cluster")).json()
             awake = 0
@@ -82,7 +106,6 @@ async def test_what_is_awake_at_a_node_that_is_drained_is_awake_at_the_others_th
                 awake = sum([(await http.get(f"{node.url}/readyz")).json()["awake"] for node in nodes[1:]])
             assert (await http.get(f"{nodes[0].url}/readyz")).json()["awake"] == 0
             for session in SESSIONS:
-                assert f"session {session} went to node" in nodes[0].log
                 assert (await ask(http, nodes[0], "/api/exec", session=session, code=COUNT))[
                     "result_json"
                 ] == 2

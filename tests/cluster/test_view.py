@@ -88,10 +88,11 @@ async def test_a_session_that_was_given_up_by_a_node_that_is_there_is_about_to_b
     view.reset([kept(KEYS.node("a"), MEMBER, 3), kept(own, OWNED, 4), kept(other, OWNED, 4)], 5)
     before = trio.current_time()
     view.apply([gone(own, 6)], 6)
-    assert before <= view.freed_at(own) <= trio.current_time()
+    assert before <= view.freed_at(own, "b") <= trio.current_time()
+    assert view.freed_at(own, "a") == -math.inf  # as that one knows
     view.apply([put(own, OWNED, 7)], 7)
-    assert view.freed_at(own) == -math.inf
+    assert view.freed_at(own, "b") == -math.inf
     view.apply([gone(own, 8)], 8)
     view.apply([gone(KEYS.node("a"), 9), gone(other, 9)], 9)  # it was lost with its node
-    assert view.freed_at(own) >= before
-    assert view.freed_at(other) == -math.inf
+    assert view.freed_at(own, "b") >= before
+    assert view.freed_at(other, "b") == -math.inf
