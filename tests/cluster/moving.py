@@ -32,7 +32,7 @@ class Moves:
     usual: list[float] = field(default_factory=list)
     """Seconds that answers took meanwhile."""
     gaps: list[float] = field(default_factory=list)
-    """Of each move, the longest."""
+    """Of each move, the longest of the answers that were waited for while it went on."""
 
     def __str__(self) -> str:
         worst = sorted(1_000 * gap for gap in self.gaps)
@@ -45,39 +45,41 @@ class Moves:
 async def move(cluster: Cluster, session: str, through: Sequence[Node], times: int = MOVES) -> Moves:
     """Move a session so often to the next node, while a client asks for it ``through`` nodes in turn."""
     seen = Moves()
-    took: list[float] = []
+    spans: list[tuple[float, float]] = []
+    """When each answer was asked for, and when it came."""
     answered = trio.Condition()
     async with httpx2.AsyncClient(trust_env=False, timeout=60) as http:
 
         async def client() -> None:
             while True:
                 began = trio.current_time()
-                url = f"{through[len(took) % len(through)].url}/api/exec"
+                url = f"{through[len(spans) % len(through)].url}/api/exec"
                 answer = await http.post(url, json={"session": session, "code": "1"})
                 assert answer.status_code == 200, answer.text
-                took.append(trio.current_time() - began)
+                spans.append((began, trio.current_time()))
                 async with answered:
                     answered.notify_all()
 
         async def settle() -> None:
-            until = len(took) + SETTLED
+            until = len(spans) + SETTLED
             async with answered:
-                while len(took) < until:
+                while len(spans) < until:
                     await answered.wait()
 
         async with trio.open_nursery() as nursery:
             nursery.start_soon(client)
             await settle()
             for number in range(times):
-                first, node = len(took), cluster.nodes[(number + 1) % len(cluster.nodes)]
+                first, node = len(spans), cluster.nodes[(number + 1) % len(cluster.nodes)]
                 answer = await http.post(
                     f"{cluster.nodes[0].url}/api/cluster/move", json={"session": session, "node": node.name}
                 )
                 assert answer.status_code == 200, answer.text
+                over = trio.current_time()
                 await settle()
-                seen.gaps.append(max(took[first:]))
+                seen.gaps.append(max(came - asked for asked, came in spans[first:] if asked < over))
             nursery.cancel_scope.cancel()
-    seen.usual = took
+    seen.usual = [came - asked for asked, came in spans]
     return seen
 
 
