@@ -9,7 +9,7 @@ from pathlib import Path
 from s3_memory import MemoryObjects, utc_now
 
 from persistence import directory_blobs
-from persistence.s3 import blobs
+from persistence.s3 import blobs, servicetime
 
 StoredBlobs = MutableMapping[str, bytes]
 """What is kept, by the blob's name."""
@@ -67,7 +67,7 @@ class InBucket(StoredBlobs):
 
     def __iter__(self) -> Iterator[str]:
         keys = sorted(key for key in [*self._objects.stored] if key.startswith(blobs.FOLDER))
-        return (key.rpartition("/")[2] for key in keys if key != blobs.CLOCK)
+        return (key.rpartition("/")[2] for key in keys if key != servicetime.CLOCK)
 
     def __len__(self) -> int:
         return len([*iter(self)])

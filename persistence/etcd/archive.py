@@ -13,7 +13,7 @@ import logging
 import time
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import closing
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from functools import partial
 from typing import NoReturn
 
@@ -29,7 +29,7 @@ from persistence.etcd.failures import EtcdError, NoSpace
 from persistence.etcd.fences import Fence
 from persistence.etcd.requests import KeyValue, created, delete, get, put
 from persistence.etcd.space import Space
-from persistence.s3 import index, indexed, segments
+from persistence.s3 import index, indexed, segments, servicetime
 from persistence.s3.compaction import Compaction
 from persistence.s3.journal import Journal
 from persistence.s3.log import CLAIMS
@@ -251,9 +251,9 @@ class Archive:
 
     async def _collect_tails(self) -> None:
         """Remove what was too large for etcd, and that nothing there names any more."""
-        before = datetime.now(UTC) - TAILS_GRACE
 
         def find() -> set[str]:
+            before = servicetime.now(self._objects) - TAILS_GRACE
             return {one.key for one in self._objects.find(batches.PARTS) if one.modified < before}
 
         old = await threads.run_awhile(find, self._thread, indexed.LEAVE_SECONDS)

@@ -39,11 +39,10 @@ import trio
 from engine.errors import BlobCorrupt, BlobMissing, BlobStoreFailed
 from persistence import threads
 from persistence.blobstore import Swept
+from persistence.s3 import servicetime
 from persistence.s3.objects import Missing, Objects, ObjectsError
 
 FOLDER: Final = "blobs/"
-CLOCK: Final = f"{FOLDER}sweep"
-"""Key of an object without bytes, written at the beginning of each sweep: its time is the service's."""
 THREADS: Final = 8
 """Calls that go on at once."""
 REMOVED_AT_ONCE: Final = 500
@@ -170,9 +169,10 @@ class S3BlobStore:
     def _sweep(self, keep: Collection[str], older_than: float, until: float) -> Swept:
         with self._changed:
             self._fresh = set(self._putting)
+        before = servicetime.now(self._objects) - timedelta(seconds=older_than)
         kept: dict[str, int] = {}
         removed: dict[str, int] = {}
-        for page in self._old(keep, self._now() - timedelta(seconds=older_than), kept):
+        for page in self._old(keep, before, kept):
             if self._clock() > until:
                 raise BlobStoreFailed(
                     f"what nothing needs was not removed within {SWEEP_SECONDS:g} s: the next sweep goes on"
@@ -185,13 +185,6 @@ class S3BlobStore:
             self._sizes = kept | put
             self._used = sum(self._sizes.values())
         return _swept(kept, removed)
-
-    def _now(self) -> datetime:
-        """By the service's clock, which says when blobs were put: the time of an object that is put now."""
-        self._objects.put(CLOCK, b"")
-        for found in self._objects.find(CLOCK):
-            return found.modified
-        raise BlobStoreFailed(f"{CLOCK}, which was put just now, is not in the bucket: somebody removed it")
 
     def _old(self, keep: Collection[str], before: datetime, kept: dict[str, int]) -> Iterator[dict[str, int]]:
         """Sizes of the blobs that may be removed, by name, some at a time; ``kept`` gets the others."""

@@ -21,9 +21,7 @@ from persistence.s3.settings import Settings
 CHECK_SECONDS = 10.0
 """No request of the check begins later."""
 MAX_SKEW = 300.0
-"""Seconds between the clocks here and there: what is old there is judged by the clock here. S3 itself wants
-less than 900.
-"""
+"""Seconds between the clocks here and there, for a start. S3 itself refuses requests from 900 on."""
 _FOLDER = "check/"
 
 

@@ -18,7 +18,7 @@ from datetime import UTC, datetime, timedelta
 from engine.errors import StoreCorrupt, StoreFailed
 from persistence import folders
 from persistence.changes import Adopted, Part
-from persistence.s3 import bases, batches, imports, segments, superfluous
+from persistence.s3 import bases, batches, imports, segments, servicetime, superfluous
 from persistence.s3.batches import Batch, Opened, Position
 from persistence.s3.index import Index
 from persistence.s3.journal import Journal
@@ -42,8 +42,7 @@ GRACE = timedelta(hours=1)
 """How long an object is kept that nothing names: somebody may read it, or be about to name it."""
 READ_WITHIN = timedelta(minutes=15)
 """How long a batch is kept at least. Who reads a large log comes to its end long after the manifest was read
-with which that began, and what was behind that manifest then may be in segments by now. By the clock here and
-there: see ``checks.MAX_SKEW``.
+with which that began, and what was behind that manifest then may be in segments by now.
 """
 
 _BASE = "base.db"
@@ -115,11 +114,16 @@ class Compaction:
             merged = [*segments.get(self._objects, before), *merged]
             made[-2:] = [self._put(merged, before.first, last.last)]
         named = [*self.manifest.imports, *_imports(found)]
+        # not those that a later batch names: they were put less than the grace period before this one
+        since = None if self._imports_elsewhere else self._put_at(found[-1]) - GRACE
         is_published = self._publish(upto, journal.holder, made, named, self.manifest.base)
-        if is_published and not self._imports_elsewhere:
-            # not those that a later batch names: they were put less than the grace period before this one
-            at = datetime.fromtimestamp(found[-1].at / 1e6, UTC)
-            self._collect(imports.IMPORTS, {*named}, min(at, datetime.now(UTC)) - GRACE)
+        if is_published and since is not None:
+            self._collect(imports.IMPORTS, {*named}, since)
+
+    def _put_at(self, batch: Batch) -> datetime:
+        """When it was put, by the service's clock; or before, if it was copied here."""
+        said = datetime.fromtimestamp(batch.at / 1e6, UTC)
+        return min([said, *(one.modified for one in self._objects.find(batches.key(batch.number)))])
 
     def rewrite(self, end: Position) -> None:
         """Write all before ``end`` again without what need not be there."""
@@ -156,14 +160,14 @@ class Compaction:
 
     def tidy(self) -> None:
         """Remove the batches that are in segments, or in a base, but for those that somebody may read."""
-        self._remove_batches()
+        self._remove_batches(servicetime.now(self._objects))
         self._untidy_from = math.inf
 
     def _be_untidy(self) -> None:
         self._untidy_from = time.monotonic() + READ_WITHIN.total_seconds()
 
-    def _remove_batches(self) -> None:
-        before = datetime.now(UTC) - READ_WITHIN
+    def _remove_batches(self, now: datetime) -> None:
+        before = now - READ_WITHIN
         self._objects.delete([*batches.upto(self._objects, self.manifest.end, before)])
 
     def _put(self, found: Sequence[Batch], first: int, last: int) -> Segment:
@@ -195,10 +199,10 @@ class Compaction:
         self._written.forget(end.number)
         self._be_untidy()
         self._objects.delete([*segments.older(self._objects, manifest)])
-        self._remove_batches()
-        before = datetime.now(UTC) - GRACE
-        self._collect(segments.SEGMENTS, _names(_parts(made)), before)
-        self._collect(bases.BASES, _names(base), before)
+        now = servicetime.now(self._objects)
+        self._remove_batches(now)
+        self._collect(segments.SEGMENTS, _names(_parts(made)), now - GRACE)
+        self._collect(bases.BASES, _names(base), now - GRACE)
         return True
 
     def _collect(self, folder: str, named: Collection[str], before: datetime) -> None:

@@ -11,9 +11,10 @@ from bucket import Bucket
 
 from persistence.blobstore import BlobStore
 from persistence.directory_blobs import DirectoryBlobStore
-from persistence.s3.blobs import CLOCK, S3BlobStore
+from persistence.s3.blobs import S3BlobStore
 from persistence.s3.cache import CachedBlobStore
 from persistence.s3.cachefolder import FOLDER
+from persistence.s3.servicetime import CLOCK
 
 SMALL = bytes(range(97))
 HOUR = 3_600.0

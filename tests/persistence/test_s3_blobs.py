@@ -14,8 +14,9 @@ from s3_memory import Fault, Operation
 
 from engine.errors import BlobMissing, BlobStoreFailed
 from persistence.s3 import blobs
-from persistence.s3.blobs import CLOCK, FOLDER, SWEEP_SECONDS, S3BlobStore
+from persistence.s3.blobs import FOLDER, SWEEP_SECONDS, S3BlobStore
 from persistence.s3.objects import Unanswered
+from persistence.s3.servicetime import CLOCK
 
 NAME = name_of(SMALL)
 KEY = key_of(NAME)

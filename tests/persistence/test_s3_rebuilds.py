@@ -17,7 +17,6 @@ from s3_memory import MemoryObjects
 
 from engine.chain import Record
 from engine.errors import StoreCorrupt, StoreError, StoreFailed
-from engine.timestamps import now_us
 from persistence.s3 import bases, compaction, journal, segments
 from persistence.s3.compaction import Compaction
 from persistence.s3.log import S3EventLog, open_s3_log
@@ -263,11 +262,13 @@ async def test_an_altered_event_of_the_index_gets_into_no_base(
     assert segments.newest(objects) == segments.NONE
 
 
+@pytest.mark.parametrize("hours", [0, 3])
 async def test_an_import_is_kept_until_the_batch_that_names_it_is_in_a_segment(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, hours: int
 ) -> None:
+    """Also where the clock of the server was ahead when it wrote them."""
     bucket, long_ago = Bucket(), 2 * compaction.GRACE
-    monkeypatch.setattr(journal, "now_us", lambda: now_us() - long_ago // timedelta(microseconds=1))
+    bucket.slow_by = timedelta(hours=hours)
     first, taken = History("s1"), History("s2", name="taken")
     taken.created()
     taken.executed()

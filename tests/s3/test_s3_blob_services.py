@@ -11,7 +11,7 @@ import trio
 from s3_proxy import Proxy, at_random
 
 from engine.errors import BlobMissing, BlobStoreFailed
-from persistence.s3 import blobs, client
+from persistence.s3 import blobs, client, servicetime
 from persistence.s3.blobs import FOLDER, S3BlobStore
 from persistence.s3.cache import CachedBlobStore
 from persistence.s3.client import S3Objects
@@ -51,7 +51,7 @@ async def test_a_put_makes_a_blob_new_by_the_clock_of_the_service(objects: S3Obj
             if found.modified > first.modified:
                 break
     age = (found.modified - first.modified).total_seconds()
-    assert abs((store._now() - found.modified).total_seconds()) <= 1.1
+    assert abs((servicetime.now(objects) - found.modified).total_seconds()) <= 1.1
     assert 0 < age <= 10
     assert await store.get(name) == b"again"
 
