@@ -8,6 +8,7 @@ they write is guarded by that key.
 from __future__ import annotations
 
 import logging
+import math
 from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING
 
@@ -30,6 +31,8 @@ if TYPE_CHECKING:
 _log = logging.getLogger(__name__)
 
 PAUSE_SECONDS = 1.0
+REST_SECONDS = 10.0
+"""So long a node that could not move the log does not want to lead again, where there are others that may."""
 AT_ONCE = 100
 """Executions that were lost, and are being recorded as that."""
 
@@ -56,6 +59,8 @@ class Leading:
         self._log = log
         self._bury = bury
         self._leader: Fence | None = None
+        self._rests_until = -math.inf
+        """In Trio's time."""
 
     @property
     def leads(self) -> bool:
@@ -81,6 +86,9 @@ class Leading:
         fence, member = self._membership.fence, self._membership.member
         if self._view.leader not in (None, member.node) or self._membership.state != "serving":
             return None
+        others = (one for one in self._view.members.values() if one.node != member.node)
+        if self._rests and any(one.state == "serving" for one in others):
+            return None
         if fence is None:
             return None
         answer = await self._etcd.transact(
@@ -101,16 +109,24 @@ class Leading:
         await self._view.reached(leader.revision)
         async with trio.open_nursery() as nursery:
             if self._log is not None:
-                nursery.start_soon(self._log.archive, leader)
+                nursery.start_soon(self._move, self._log, leader)
                 nursery.start_soon(self._bury_all)
             while self._membership.fence == fence and self._view.leader == self._membership.member.node:
-                if self._membership.state != "serving":
+                if self._membership.state != "serving" or self._rests:
                     break
                 await self._raise_format(leader)
                 await self._wait_for_something()
             nursery.cancel_scope.cancel()
         await self._etcd.transact([created(leader.key, leader.revision)], [delete(leader.key)], again=True)
         _log.info("this node does not lead the cluster any more")
+
+    async def _move(self, log: EtcdEventLog, leader: Fence) -> None:
+        await log.archive(leader)
+        self._rests_until = trio.current_time() + REST_SECONDS
+
+    @property
+    def _rests(self) -> bool:
+        return trio.current_time() < self._rests_until
 
     async def _raise_format(self, leader: Fence) -> None:
         """Let the nodes write what all of them can read by now, as at the end of a rolling upgrade."""

@@ -44,6 +44,10 @@ EVERY_SECONDS = 10.0
 LEAST_SECONDS = 0.5
 """And no more often."""
 RETRY_SECONDS = 2.0
+GIVE_UP_SECONDS = 30.0
+"""A leader that could not move the log for so long lets another node try: it may be its own way to S3 that is
+cut, or its own clock, for which S3 refuses it.
+"""
 READ_BYTES = 4 << 20
 """Of batches, as etcd has them, that are read before they are put into S3, and deleted."""
 MAX_BATCH_BYTES = 4 << 20
@@ -103,20 +107,23 @@ class Archive:
         self.loose_batches = 0
         """How many are in no segment yet, while this node leads."""
         self._upkeep: Upkeep | None = None
+        self._moved_at = 0.0
+        """In Trio's time: all that was in etcd was in S3 then; or this node began to lead."""
 
     def removed(self, size: int) -> None:
         """So many bytes of events were removed."""
         if self._upkeep is not None:
             self._upkeep.removed_bytes += size
 
-    async def run(self, leader: Fence) -> NoReturn:
-        """Lead until that is cancelled; what fails is logged once, and tried again."""
+    async def run(self, leader: Fence) -> None:
+        """Lead until that is cancelled; what fails is logged once, and tried again, for GIVE_UP_SECONDS."""
         async with trio.open_nursery() as nursery:
             nursery.start_soon(self._space.keep_small)
             await self._try(leader)
+            nursery.cancel_scope.cancel()
 
-    async def _try(self, leader: Fence) -> NoReturn:
-        told = ""
+    async def _try(self, leader: Fence) -> None:
+        told, self._moved_at = "", trio.current_time()
         while True:
             try:
                 led, upkeep = await self._begin(leader)
@@ -129,6 +136,8 @@ class Archive:
                 if str(failed) != told:
                     told = str(failed)
                     _log.warning("the log could not be moved from etcd to S3: %s", told)
+            if trio.current_time() > self._moved_at + GIVE_UP_SECONDS:
+                return
             await trio.sleep(RETRY_SECONDS)
 
     async def _begin(self, leader: Fence) -> tuple[_Led, Upkeep]:
@@ -178,6 +187,7 @@ class Archive:
         collected = time.monotonic()
         while True:
             await self._move(leader, led)
+            self._moved_at = trio.current_time()
             while await upkeep.work(led.journal.position):
                 pass
             self.loose_batches = led.journal.position.number - upkeep.compaction.manifest.end.number

@@ -15,7 +15,6 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from functools import partial
 from pathlib import Path
-from typing import NoReturn
 
 import trio
 
@@ -146,8 +145,11 @@ class EtcdEventLog(IndexedLog):
         """How many in S3 are in no segment yet, as far as this node has to do with them: it leads."""
         return self._archive.loose_batches
 
-    async def archive(self, leader: Fence) -> NoReturn:
-        """Move the log from etcd to S3, under that fence, until it is cancelled: another node leads then."""
+    async def archive(self, leader: Fence) -> None:
+        """Move the log from etcd to S3, under that fence, until it is cancelled: another node leads then.
+
+        Returns when another node should, since this one could not for some time.
+        """
         await self._archive.run(leader)
 
     async def append(self, records: Sequence[Record]) -> None:

@@ -3,74 +3,29 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from typing import Any, cast
 
 import msgspec
 import pytest
 import trio
 from etcd_server import EtcdServer
+from joined_nodes import Joined, joined
 
-from cluster.keys import Keys
 from cluster.leading import Leading
-from cluster.membership import Membership
-from cluster.notes import Notes
-from cluster.records import Load, Running
-from cluster.settings import ClusterSettings
-from cluster.view import View
+from cluster.records import Running
 from engine.errors import Conflict, NodeFenced
 from engine.events import Caller
 from engine.execution import Execution, Report, Submission
-from persistence.etcd.client import Etcd
-from persistence.etcd.requests import prefix_end, put
+from persistence.etcd.requests import put
 
 CALLER = Caller(transport="test")
 ASKED = Submission(owner="local", code="1", caller=CALLER, session="x")
 
 
-class Joined:
-    """A node without an engine, which sees what is in etcd."""
-
-    def __init__(self, etcd: Etcd, keys: Keys, settings: ClusterSettings) -> None:
-        self.etcd, self.keys = etcd, keys
-        self.view = View(keys)
-        self.membership = Membership(etcd, keys, settings, "test", Load, lambda: None)
-        self.notes = Notes(etcd, keys, self.membership)
-
-    async def follow(self, *, task_status: trio.TaskStatus[None]) -> None:
-        found = await self.etcd.get(self.keys.prefix, prefix_end(self.keys.prefix))
-        self.view.reset(found.items, found.revision)
-        task_status.started()
-        async with self.etcd.watch(self.keys.prefix, found.revision + 1) as changes:
-            async for change in changes:
-                self.view.apply(change.events, change.revision)
-
-    async def until_noted(self, *ids: str) -> None:
-        """Until exactly those are."""
-        while {one.value.execution_id for one in self.view.running.values()} != set(ids):
-            await self.view.changed.wait()
-
-
 @pytest.fixture
 async def node(etcd: EtcdServer, prefix: bytes) -> AsyncIterator[Joined]:
-    async with _joined(etcd, prefix) as joined, trio.open_nursery() as nursery:
-        await nursery.start(joined.follow)
-        nursery.start_soon(joined.membership.keep)
-        with trio.fail_after(30):
-            yield joined
-        nursery.cancel_scope.cancel()
-
-
-@asynccontextmanager
-async def _joined(etcd: EtcdServer, prefix: bytes) -> AsyncIterator[Joined]:
-    keys = Keys(prefix.decode().strip("/").replace("/", "-"))
-    async with Etcd(etcd.urls) as client:
-        settings = ClusterSettings(
-            name="", node="a", addr="a:1", etcd=etcd.urls, secret=b"of some length", ttl=2
-        )
-        joined = Joined(client, keys, settings)
-        await joined.membership.join()
-        yield joined
+    async with joined("a", etcd, prefix) as one:
+        yield one
 
 
 def execution(name: str) -> Execution:

@@ -25,6 +25,7 @@ from persistence.s3 import compaction, journal, segments
 from persistence.s3.index import Index
 from persistence.s3.journal import Journal
 from persistence.s3.log import open_s3_index, open_s3_log
+from persistence.s3.objects import Refused
 
 
 @pytest.fixture(autouse=True)
@@ -226,6 +227,26 @@ async def test_segments_and_bases_are_made_of_what_was_moved_whatever_is_in_etcd
     assert await collect(c.log.read("kept")) == kept.records
     await a.see_all()
     assert cluster.index_of("a") == cluster.index_of("b") == cluster.index_of("c")
+
+
+async def test_a_leader_that_is_refused_for_long_lets_another_node_lead(
+    cluster: Cluster, bucket: Bucket, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As one whose clock is wrong, for which S3 refuses all that it asks."""
+    monkeypatch.setattr(archive, "GIVE_UP_SECONDS", 0.2)
+    a, b = await cluster.join("a"), await cluster.join("b")
+    await a.write(History(), 3)
+
+    def refuse(operation: Operation, key: str) -> None:
+        raise Refused(f"no {operation} of {key}")
+
+    bucket.before_call = refuse
+    leader = await a.lead()
+    with trio.fail_after(SECONDS):
+        await a.log.archive(leader)
+    bucket.before_call = lambda operation, key: None
+    async with led_by(b):
+        await until_moved(cluster)
 
 
 async def test_a_large_body_is_in_the_log_of_the_bucket_in_the_end(
