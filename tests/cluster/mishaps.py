@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import trio
+from clocks import Clock
 from clusters import Cluster, Node, cluster_of
 from etcd_server import EtcdServer
 from loads import LOOK_CHANCE, Load
@@ -18,6 +19,7 @@ from s3_server import S3
 
 CLIENTS = 6
 TTL = 2
+HOUR = 3_600
 
 
 @asynccontextmanager
@@ -113,6 +115,12 @@ class Faults:
         member.stop()
         await self.load.acknowledged(20)
         member.go_on()
+
+    def set_clocks(self) -> None:
+        """The wall clock of each node and each member jumps, some hours ahead or behind, or is right."""
+        nodes = [node.process.process.pid for node in self.cluster.running]
+        for pid in (*nodes, *(member.pid for member in self.etcd.members)):
+            Clock(pid).set(self.chance.choice((-HOUR, 0, HOUR, 3 * HOUR)))
 
     async def lose_majority(self) -> None:
         """Nothing can be recorded until it is back."""
