@@ -27,6 +27,7 @@ from cluster.notes import Notes
 from cluster.operations import Operations
 from cluster.ownership import Ownership
 from cluster.peers import PATH, Passport, PeerDoor, Peers
+from cluster.reach import Reach
 from cluster.records import Load, Member, Running
 from cluster.service import Service
 from cluster.settings import ClusterSettings
@@ -103,6 +104,7 @@ class Node:
         self.membership = Membership(
             etcd, keys, settings, program, self._load, self._thrown_out, lambda: self.view.revision
         )
+        self._reach = Reach(self.peers, self.membership, self.view, settings.ttl, self._hand_over_all)
         self.ownership = Ownership(etcd, keys, self.membership, self.view, self.caught_up, self._lost)
         self.log: EtcdEventLog | None = None
         self._nursery = nursery
@@ -140,7 +142,14 @@ class Node:
             self._news = News(self._nursery, engine, self.log)
         await self._nursery.start(watch, self.etcd, self.keys, self.view, self.log, self.peers.lost)
         self._leading = Leading(self.etcd, self.keys, self.membership, self.view, self.log, self._bury)
-        for task in (self.membership.keep, self.ownership.sweep, self._notes.run, self._leading.run):
+        own = (
+            self.membership.keep,
+            self.ownership.sweep,
+            self._notes.run,
+            self._leading.run,
+            self._reach.run,
+        )
+        for task in own:
             self._nursery.start_soon(task)
 
     async def drain(self, seconds: float) -> None:
@@ -160,8 +169,11 @@ class Node:
         """
         if not self._others_serve:
             raise Conflict("no other node of the cluster takes anything on: start one before", field="node")
-        self.membership.state = "draining"
+        self.membership.state, self._reach.is_aside = "draining", False
         await self._say_so()
+        self._hand_over_all()
+
+    def _hand_over_all(self) -> None:
         for session in self.ownership.sessions:
             self._nursery.start_soon(self.handing.send_away, *session)
 
@@ -234,6 +246,8 @@ class Node:
         """Why clients had better ask another node."""
         if not self.membership.is_valid:
             return "this node cannot reach the etcd of its cluster"
+        if self._reach.is_aside:
+            return "this node reaches no other node of its cluster"
         if self.membership.state == "draining":
             return "this node hands its sessions over to others"
         return None
@@ -375,7 +389,10 @@ class Node:
         if node is None:
             self.membership.check()
             node = self._place(owner, key if name is None else None)
-        return None if node == self.settings.node else node
+        if node in (None, self.settings.node):
+            return None
+        self._reach.check()
+        return node
 
     async def _node_of(self, owner: str, name: str) -> str | None:
         """The node that has a session; one that was just given up is about to be had by another."""

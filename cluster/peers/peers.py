@@ -85,6 +85,19 @@ class Peers:
         finally:
             caller.close(flow)
 
+    def is_connected(self, node: str) -> bool:
+        """Whether there is a connection to a node."""
+        link = self._links.get(node)
+        return link is not None and link.caller is not None and not link.over
+
+    async def reach(self, node: str) -> bool:
+        """Make a connection to a node, if there is none; whether there is one then."""
+        try:
+            await self._caller(node)
+        except NodeUnreached:
+            return False
+        return True
+
     def lost(self, node: str, why: str = "it is no member of the cluster any more") -> None:
         """End the connection to a node: every call on it fails at once."""
         link = self._links.pop(node, None)

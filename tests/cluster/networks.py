@@ -1,7 +1,7 @@
 """Networks of their own for processes, which can be cut off: as root, with ``ip`` and nothing else.
 
-Each place has two links: an outer one, by which clients come, and an inner one to the other places and to S3. What
-is cut is the inner one: clients still reach who is cut off.
+Each place has two links: an outer one, by which clients come, and an inner one to the other places and to S3.
+Either can be cut, and of the inner one the ways to some other places alone.
 """
 
 from __future__ import annotations
@@ -10,13 +10,15 @@ import os
 import secrets
 import shutil
 import subprocess
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 
 import trio
 
 OUTER, INNER = "198.18", "198.19"
 """Addresses for measurements, which nobody routes (RFC 2544)."""
+NOBODY = "02:00:00:00:00:00"
+"""Address of a machine that is not there: what is sent to it gets lost."""
 
 
 class Place:
@@ -32,11 +34,6 @@ class Place:
         self.words = ("ip", "netns", "exec", self.name)
         """Before the words of a command: it runs here."""
 
-    @property
-    def link(self) -> str:
-        """The end of the inner link that is outside."""
-        return f"{self.name}i"
-
     def make(self, bridges: dict[str, str]) -> None:
         """Have it."""
         _ip("netns", "add", self.name)
@@ -49,12 +46,35 @@ class Place:
         _ip("-n", self.name, "link", "set", "lo", "up")
 
     async def cut_off(self) -> None:
-        """From the other places: what is sent gets lost, and nobody is told."""
-        await trio.to_thread.run_sync(_ip, "link", "set", self.link, "down")
+        """From the other places and from S3: what is sent gets lost, and nobody is told."""
+        await trio.to_thread.run_sync(_ip, "link", "set", f"{self.name}i", "down")
 
     async def join(self) -> None:
         """The others again."""
-        await trio.to_thread.run_sync(_ip, "link", "set", self.link, "up")
+        await trio.to_thread.run_sync(_ip, "link", "set", f"{self.name}i", "up")
+
+    async def part(self, others: Iterable[Place]) -> None:
+        """Lose what is sent from here to those, and from them to here."""
+        for one, other in self._pairs(others):
+            way = ("neighbour", "replace", other.inner, "lladdr", NOBODY, "nud", "permanent", "dev", "eth-i")
+            await trio.to_thread.run_sync(_ip, "-n", one.name, *way)
+
+    async def meet(self, others: Iterable[Place]) -> None:
+        """Find those again."""
+        for one, other in self._pairs(others):
+            way = ("neighbour", "delete", other.inner, "dev", "eth-i")
+            await trio.to_thread.run_sync(_ip, "-n", one.name, *way)
+
+    def _pairs(self, others: Iterable[Place]) -> list[tuple[Place, Place]]:
+        return [pair for other in others for pair in ((self, other), (other, self))]
+
+    async def hide(self) -> None:
+        """From clients."""
+        await trio.to_thread.run_sync(_ip, "link", "set", f"{self.name}o", "down")
+
+    async def show(self) -> None:
+        """Clients reach what is here again."""
+        await trio.to_thread.run_sync(_ip, "link", "set", f"{self.name}o", "up")
 
 
 def why_not() -> str | None:

@@ -1,17 +1,19 @@
-"""Nodes and members of etcd that are cut off from the others, while clients still reach all nodes."""
+"""Nodes and members of etcd that are cut off from the others, and nodes from clients alone."""
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from functools import partial
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
+import httpx2
 import networks
 import pytest
 import trio
+from clusters import Node
 from etcd_server import EtcdServer, wanted
 from mishaps import Faults, loaded
 from networks import Place
@@ -24,11 +26,11 @@ class Partitions:
     """Machines of a cluster, which are cut off and join again: of each node, and of each member of etcd."""
 
     def __init__(self, faults: Faults, nodes: list[Place], members: list[Place]) -> None:
-        self.faults, self._nodes, self._members = faults, nodes, members
+        self.faults, self.nodes, self._members = faults, nodes, members
 
     async def cut_node(self) -> None:
         """Any, with whatever else is on its machine."""
-        await self._cut(self.faults.chance.choice(self._nodes), self.faults.away)
+        await self._cut(self.faults.chance.choice(self.nodes), self.faults.away)
 
     async def cut_leader(self) -> None:
         """The machine of the member that leads, which believes that for a while."""
@@ -39,8 +41,27 @@ class Partitions:
     async def cut_shortly(self) -> None:
         """A node may lose its lease just when it is back."""
         await self._cut(
-            self.faults.chance.choice(self._nodes), (0.1 + self.faults.chance.random()) * self.faults.ttl
+            self.faults.chance.choice(self.nodes), (0.1 + self.faults.chance.random()) * self.faults.ttl
         )
+
+    async def part_node(self) -> None:
+        """One from the other nodes alone, for a moment or for so long that it steps aside."""
+        place = self.faults.chance.choice(self.nodes)
+        others = [one for one in self.nodes if one is not place]
+        await place.part(others)
+        await trio.sleep(self.faults.chance.choice((1, 4)) * self.faults.away)
+        await self.faults.load.acknowledged(20)
+        await place.meet(others)
+        await self.faults.load.acknowledged(20)
+
+    async def hide_node(self) -> None:
+        """One from clients and their balancer alone: the other nodes reach it."""
+        place = self.faults.chance.choice(self.nodes)
+        await place.hide()
+        await trio.sleep(self.faults.away)
+        await self.faults.load.acknowledged(20)
+        await place.show()
+        await self.faults.load.acknowledged(20)
 
     async def _cut(self, place: Place, seconds: float) -> None:
         await place.cut_off()
@@ -105,7 +126,16 @@ Cut = Callable[[Partitions], Awaitable[None]]
 @pytest.mark.torture
 @pytest.mark.parametrize("fences", [True, False])
 @pytest.mark.parametrize("shared", [False, True])
-@pytest.mark.parametrize("cut", [Partitions.cut_node, Partitions.cut_leader, Partitions.cut_shortly])
+@pytest.mark.parametrize(
+    "cut",
+    [
+        Partitions.cut_node,
+        Partitions.cut_leader,
+        Partitions.cut_shortly,
+        Partitions.part_node,
+        Partitions.hide_node,
+    ],
+)
 async def test_nothing_is_lost_or_done_twice_on_either_side(
     tmp_path: Path, seaweedfs: SeaweedFS, cut: Cut, shared: bool, fences: bool
 ) -> None:
@@ -113,3 +143,69 @@ async def test_nothing_is_lost_or_done_twice_on_either_side(
     async with apart(tmp_path, seaweedfs, shared=shared, fences=fences) as partitions:
         for _ in range(3):
             await cut(partitions)
+
+
+async def run_at(node: Node, session: str) -> httpx2.Response:
+    """Something short, in a session."""
+    async with httpx2.AsyncClient(trust_env=False, timeout=60) as http:
+        return await http.post(f"{node.url}/api/exec", json={"session": session, "code": "1"})
+
+
+async def own(nodes: Sequence[Node]) -> None:
+    """Let each have the session that is named as it is."""
+    async with httpx2.AsyncClient(trust_env=False, timeout=60) as http:
+        for node in nodes:
+            await run_at(node, node.name)
+            moved = await http.post(
+                f"{node.url}/api/cluster/move", json={"session": node.name, "node": node.name}
+            )
+            assert moved.status_code == 200, moved.text
+
+
+@pytest.mark.torture
+async def test_a_node_that_reaches_no_other_one_steps_aside_until_it_does(
+    tmp_path: Path, seaweedfs: SeaweedFS
+) -> None:
+    async with apart(tmp_path, seaweedfs, shared=False) as partitions:
+        first, second, third = partitions.faults.cluster.nodes
+        place, *others = partitions.nodes
+        await own([first, second])
+        await place.part(others)
+        refused = await run_at(first, second.name)
+        assert (refused.status_code, refused.json()["code"]) == (503, "unavailable")
+        assert refused.headers["retry-after"]
+        with trio.fail_after(30):
+            for node in (second, third):  # the session of the first is theirs before long
+                while (await run_at(node, first.name)).status_code != 200:
+                    pass
+        assert not await is_ready(first)
+        assert (await run_at(first, first.name)).status_code == 503
+        await place.meet(others)
+        await partitions.faults.cluster.until_ready(first)
+        for node in (first, second, third):
+            for session in (first.name, second.name):
+                assert (await run_at(node, session)).status_code == 200
+
+
+@pytest.mark.torture
+async def test_a_session_goes_on_though_no_client_reaches_its_node(
+    tmp_path: Path, seaweedfs: SeaweedFS
+) -> None:
+    async with apart(tmp_path, seaweedfs, shared=False) as partitions:
+        first, *others = partitions.faults.cluster.nodes
+        await own([first])
+        await partitions.nodes[0].hide()
+        await trio.sleep(partitions.faults.away)  # it keeps what it has
+        for node in others:
+            assert (await run_at(node, first.name)).status_code == 200
+        async with httpx2.AsyncClient(trust_env=False, timeout=10) as http:
+            status = (await http.get(f"{others[0].url}/api/cluster")).json()
+        assert {node["node"]: node["state"] for node in status["nodes"]}[first.name] == "serving"
+        await partitions.nodes[0].show()
+        await partitions.faults.cluster.until_ready(first)
+        assert (await run_at(first, first.name)).status_code == 200
+
+
+async def is_ready(node: Node) -> bool:
+    async with httpx2.AsyncClient(trust_env=False, timeout=10) as http:
+        return (await http.get(f"{node.url}/readyz")).status_code == 200

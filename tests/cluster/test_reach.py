@@ -1,0 +1,134 @@
+"""A node that reaches no other one lets them have its sessions, and takes its part again once it does."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from typing import Any, cast
+
+import pytest
+import trio
+from etcd_server import EtcdServer
+from joined_nodes import Joined, joined
+
+from cluster import reach
+from cluster.reach import Reach
+from engine.errors import Unavailable
+
+PATIENCE = 0.1
+
+
+@pytest.fixture(autouse=True)
+def quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(reach, "EVERY_SECONDS", 0.02)
+    monkeypatch.setattr(reach, "MORE_SECONDS", 0.0)
+
+
+class Peers:
+    """Nobody is reached while ``cut``."""
+
+    def __init__(self) -> None:
+        self.cut = True
+
+    def is_connected(self, node: str) -> bool:  # noqa: ARG002
+        return False
+
+    async def reach(self, node: str) -> bool:  # noqa: ARG002
+        return not self.cut
+
+
+class Reaching:
+    """What reaches others, of a node, and how often it began to give away its sessions."""
+
+    def __init__(self, node: Joined, peers: Peers) -> None:
+        self.node, self.given = node, 0
+        self.reach = Reach(cast(Any, peers), node.membership, node.view, PATIENCE, self._hand_over)
+
+    def _hand_over(self) -> None:
+        self.given += 1
+
+    async def until(self, state: str) -> None:
+        """Until all nodes see it in that."""
+        node = self.node.membership.member.node
+        while self.node.view.members[node].state != state:
+            await self.node.view.changed.wait()
+
+
+@asynccontextmanager
+async def nodes(etcd: EtcdServer, prefix: bytes, count: int) -> AsyncIterator[list[Joined]]:
+    """So many, which know each other."""
+    async with AsyncExitStack() as stack:
+        found = [await stack.enter_async_context(joined(name, etcd, prefix)) for name in "abc"[:count]]
+        for node in found:
+            while len(node.view.members) < count:
+                await node.view.changed.wait()
+        yield found
+
+
+async def test_it_steps_aside_while_others_serve_and_comes_back(etcd: EtcdServer, prefix: bytes) -> None:
+    async with nodes(etcd, prefix, 2) as (a, _), trio.open_nursery() as nursery:
+        peers = Peers()
+        one = Reaching(a, peers)
+        one.reach.check()
+        nursery.start_soon(one.reach.run)
+        while not one.given:
+            await a.view.changed.wait()
+        assert a.view.members["a"].state == "draining"
+        with pytest.raises(Unavailable, match="reaches no other node"):
+            one.reach.check()
+        assert (one.given, one.reach.is_aside) == (1, True)
+        peers.cut = False
+        await one.until("serving")
+        one.reach.check()
+        assert (one.given, one.reach.is_aside) == (1, False)
+        nursery.cancel_scope.cancel()
+
+
+async def test_of_nodes_of_which_none_reaches_another_one_goes_on(etcd: EtcdServer, prefix: bytes) -> None:
+    async with nodes(etcd, prefix, 3) as found, trio.open_nursery() as nursery:
+        peers = Peers()
+        made = [Reaching(node, peers) for node in found]
+        for one in made:
+            nursery.start_soon(one.reach.run)
+        while sum(one.given for one in made) < 2:
+            await made[0].node.view.changed.wait()
+        for _ in range(3):  # of heartbeats, in which nothing changes
+            await made[0].node.view.reached(await made[0].node.membership.beat())
+        states = sorted(member.state for member in made[0].node.view.members.values())
+        assert states == ["draining", "draining", "serving"]
+        assert sorted(one.given for one in made) == [0, 1, 1]
+        nursery.cancel_scope.cancel()
+
+
+async def test_what_its_operator_drains_stays_so_when_others_are_reached_again(
+    etcd: EtcdServer, prefix: bytes
+) -> None:
+    async with nodes(etcd, prefix, 2) as (a, _), trio.open_nursery() as nursery:
+        peers = Peers()
+        one = Reaching(a, peers)
+        nursery.start_soon(one.reach.run)
+        await one.until("draining")
+        one.reach.is_aside = False
+        peers.cut = False
+        while one.reach.is_alone:
+            await a.view.changed.wait()
+        await a.view.reached(await a.membership.beat())
+        assert a.view.members["a"].state == "draining"
+        nursery.cancel_scope.cancel()
+
+
+async def test_a_node_that_is_lost_is_no_reason_to_step_aside(etcd: EtcdServer, prefix: bytes) -> None:
+    """It is a member until its lease has ended, and is not reached."""
+    async with nodes(etcd, prefix, 2) as (a, b), trio.open_nursery() as nursery:
+        one = Reaching(a, Peers())
+        one.reach._patience = 3_600
+        nursery.start_soon(one.reach.run)
+        while one.reach._unreached_since > trio.current_time():
+            await a.view.changed.wait()
+        await b.membership.leave()
+        while len(a.view.members) > 1:
+            await a.view.changed.wait()
+        while one.reach._unreached_since < trio.current_time():
+            await a.view.reached(await a.membership.beat())
+        assert (one.given, a.membership.state) == (0, "serving")
+        nursery.cancel_scope.cancel()
