@@ -23,15 +23,19 @@ from tests.s3_server import SeaweedFS, environment, seaweedfs_command
 
 CLIENTS = (1, 32)
 MEMBERS = 3
+TTLS = (5, 2)
+"""Seconds, the usual one first."""
 _TESTS = Path(__file__).parent.parent / "tests"
 _GAPS_WITHIN = 3_600
 
 
 @dataclass(frozen=True, kw_only=True)
 class Gap:
-    """What clients saw of a fault; seconds."""
+    """What clients saw of a fault; times in seconds."""
 
     fault: str
+    ttl: int
+    """Of the cluster."""
     usual: float
     """The longest wait for one answer, in the middle of several times."""
     longest: float
@@ -54,8 +58,8 @@ def measured(folder: Path, rounds: int, seconds: float, *, faults: bool = True) 
         return None
     (folder / "rates").mkdir()
     rates = _rates(folder / "rates", rounds, seconds)
-    (folder / "gaps").mkdir()
-    return Cluster(rates=rates, gaps=_gaps(folder / "gaps", rounds) if faults else [])
+    gaps = [gap for ttl in TTLS for gap in _gaps(folder / f"gaps-{ttl}", rounds, ttl)] if faults else []
+    return Cluster(rates=rates, gaps=gaps)
 
 
 def _rates(folder: Path, rounds: int, seconds: float) -> list[Durable]:
@@ -142,11 +146,12 @@ def _load(port: int, clients: int, seconds: float) -> Tally:
     return load.run(Plan(port=port, requests=requests, expect='"completed"', seconds=seconds))
 
 
-def _gaps(folder: Path, times: int) -> list[Gap]:
+def _gaps(folder: Path, times: int, ttl: int) -> list[Gap]:
     """As the tests' clients see them, in a process of their own. Raises LoadError."""
+    folder.mkdir()
     path = os.pathsep.join(map(str, (_TESTS.parent, _TESTS, _TESTS / "cluster")))
     ended = subprocess.run(
-        [sys.executable, _TESTS / "cluster" / "measuring.py", folder, str(times)],
+        [sys.executable, _TESTS / "cluster" / "measuring.py", folder, str(times), str(ttl)],
         capture_output=True,
         text=True,
         env={**os.environ, "PYTHONPATH": path},
@@ -158,6 +163,7 @@ def _gaps(folder: Path, times: int) -> list[Gap]:
     return [
         Gap(
             fault=fault,
+            ttl=ttl,
             usual=statistics.median(seconds for seconds, _ in seen),
             longest=max(seconds for seconds, _ in seen),
             failed=sum(failed for _, failed in seen),

@@ -14,8 +14,8 @@ LEGEND = (
 )
 GAPS = (
     "Nine clients, with a session each, behind what does as a balancer: it asks nodes that are ready, gives "
-    "up one that is silent for 4 s, and then sends the same again with the same idempotency key. The TTL is "
-    "5 s. The wait is that of the client that waited longest for one answer, with all its attempts. "
+    "up one that is silent for 4 s, and then sends the same again with the same idempotency key. The wait "
+    "is that of the client that waited longest for one answer, with all its attempts. "
     "A session that is moved has one client, which asks the nodes in turn."
 )
 
@@ -27,7 +27,7 @@ def parts(found: Cluster | None) -> tuple[Part, ...]:
     rates = tuple(
         (f"{one.where}, {one.clients} sessions", one.per_second, one.p50, one.p99) for one in found.rates
     )
-    gaps = tuple((one.fault, one.usual, one.longest, one.failed) for one in found.gaps)
+    gaps = tuple((one.fault, one.ttl, one.usual, one.longest, one.failed) for one in found.gaps)
     return (
         Table("rates", columns("durable executions on", "per second", "p50|ms", "p99|ms"), rates),
         Text(LEGEND),
@@ -35,7 +35,7 @@ def parts(found: Cluster | None) -> tuple[Part, ...]:
             (
                 Table(
                     "gaps",
-                    columns("what happens", "longest wait|s", "the worst|s", "attempts that failed"),
+                    columns("what happens", "TTL|s", "longest wait|s", "the worst|s", "attempts that failed"),
                     gaps,
                 ),
                 Text(GAPS),

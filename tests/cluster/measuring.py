@@ -1,7 +1,7 @@
-"""How long clients wait where something befalls a cluster: ``python measuring.py FOLDER TIMES``.
+"""How long clients wait where something befalls a cluster: ``python measuring.py FOLDER TIMES [TTL]``.
 
-A cluster of three nodes and three members of etcd, with the usual TTL, on this machine, and a client for each of
-nine sessions, which behaves as one behind a balancer. Prints JSON: by fault, of each time the seconds that the
+A cluster of three nodes and three members of etcd, of that TTL or the usual one, on this machine, and a client for
+each of nine sessions, which behaves as one behind a balancer. Prints JSON: by fault, of each time the seconds that the
 client waited that waited longest for one answer, attempts that failed included, and how many attempts failed.
 What a session that is moved costs, one client alone sees, which asks the nodes in turn.
 """
@@ -21,7 +21,7 @@ from mishaps import Faults
 from moving import MOVES, move
 from s3_server import SeaweedFS
 
-TTL = 5
+USUAL_TTL = 5
 CLIENTS = 9
 MOVED = f"a session moved, {MOVES} times"
 FAULTS = {
@@ -31,11 +31,11 @@ FAULTS = {
     "a node hangs": Faults.hang_node,
     "the member of etcd that leads killed": Faults.kill_leader,
     "the member of etcd that leads hangs": Faults.hang_leader,
-    "most members of etcd killed, and back after 12.5 s": Faults.lose_majority,
+    "most members of etcd killed, and back after 2.5 TTLs": Faults.lose_majority,
 }
 
 
-async def measure(folder: Path, times: int) -> dict[str, list[tuple[float, int]]]:
+async def measure(folder: Path, times: int, ttl: int = USUAL_TTL) -> dict[str, list[tuple[float, int]]]:
     """All of them."""
     found: dict[str, list[tuple[float, int]]] = {}
     (folder / "s3").mkdir()
@@ -43,7 +43,7 @@ async def measure(folder: Path, times: int) -> dict[str, list[tuple[float, int]]
     s3, etcd = SeaweedFS(folder / "s3"), None
     try:
         etcd = EtcdServer(folder / "etcd", members=3)
-        async with cluster_of(folder, etcd, s3, ttl=TTL) as cluster:
+        async with cluster_of(folder, etcd, s3, ttl=ttl) as cluster:
             for name, fault in FAULTS.items():
                 for time in range(times):
                     own = f"own-{len(found)}-{time}"
@@ -53,7 +53,7 @@ async def measure(folder: Path, times: int) -> dict[str, list[tuple[float, int]]
                         nursery.start_soon(load.clients, CLIENTS, stop)
                         await load.acknowledged(100)
                         if fault is not None:
-                            await fault(Faults(cluster, load, random.Random(time), ttl=TTL))
+                            await fault(Faults(cluster, load, random.Random(time), ttl))
                         await load.acknowledged(100)
                         stop.set()
                     await cluster.until_ready()
@@ -70,4 +70,4 @@ async def measure(folder: Path, times: int) -> dict[str, list[tuple[float, int]]
 
 
 if __name__ == "__main__":
-    json.dump(trio.run(measure, Path(sys.argv[1]), int(sys.argv[2])), sys.stdout)
+    json.dump(trio.run(measure, Path(sys.argv[1]), *map(int, sys.argv[2:])), sys.stdout)
