@@ -1,8 +1,8 @@
 """Whether this node reaches the others. One that reaches none of them lets them have its sessions.
 
-Such a node is a member still, since it reaches etcd, and clients may reach it; but the others cannot pass on to
-it what they are asked of its sessions, nor it to them. It steps aside until it reaches one again. Of nodes of
-which none reaches any other, the last one stays: each says in etcd that it steps aside, and goes on if all
+Such a node is a member still, since it reaches etcd, and clients may reach it; but the others cannot pass on
+to it what they are asked of its sessions, nor it to them. It steps aside until it reaches one again. Of nodes
+of which none reaches any other, the last one stays: each says in etcd that it steps aside, and goes on if all
 others had said so before.
 """
 
