@@ -136,6 +136,11 @@ class Host:
         self.forks.settimeout(_SECONDS)
         assert self.forks.recv(1) == b"R", "the host process did not start"
 
+    @property
+    def pid(self) -> int:
+        """Of the process, whose children are the sessions."""
+        return self._process.pid
+
     def close(self) -> None:
         """End it and all its sessions."""
         self.forks.close()

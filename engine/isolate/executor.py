@@ -141,6 +141,7 @@ class Executor:
             console(lines)
 
         isolate.emit = emit
+        isolate.time.begin()
         self._memory.arm(run.limits, replay=replay)
         started, cpu_started = time.perf_counter_ns(), time.process_time_ns()
         self._stack.arm(replay=replay)

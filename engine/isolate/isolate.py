@@ -13,7 +13,6 @@ from __future__ import annotations
 import ctypes as c
 import os
 import struct
-import time
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from typing import NamedTuple
@@ -22,6 +21,7 @@ from engine.errors import PlatformRefused
 from engine.isolate import native
 from engine.isolate.handles import Handle, HandleScope
 from engine.isolate.memory import BufferAllocator, HeapGuard
+from engine.isolate.steadytime import SteadyTime
 from engine.isolate.wire import EXIT_BROKEN, EXIT_OUT_OF_MEMORY, EXIT_V8_FATAL
 
 PENDING, FULFILLED, REJECTED = 0, 1, 2
@@ -104,6 +104,8 @@ class Isolate:
         self._v8 = v8 = native.library()
         self.emit: Callable[[str], None] = lambda text: None
         """Receives the console's JSON chunks while code runs."""
+        self.time = SteadyTime()
+        """By which timers are waited for, and short times are told."""
         self.stack_pointer = 0
         """An address on the stack near where guest code will run; see ``probe_stack``."""
         self._native_callback = native.FunctionCallback(self._host_function)
@@ -469,7 +471,7 @@ class Isolate:
             case 1:
                 return self._brand(value)
             case 2:
-                return (self.number(time.time_ns() // (1_000_000_000 // _TICKS_PER_SECOND)),)
+                return (self.number(self.time.now() // (1_000_000_000 // _TICKS_PER_SECOND)),)
             case 3:
                 return self.promise_state(value)
             case 4:
