@@ -104,7 +104,7 @@ class Node:
         self.membership = Membership(
             etcd, keys, settings, program, self._load, self._thrown_out, lambda: self.view.revision
         )
-        self._reach = Reach(self.peers, self.membership, self.view, settings.ttl, self._hand_over_all)
+        self._reach = Reach(self.peers, self.membership, self.view, settings.ttl, self._let_all_go)
         self.ownership = Ownership(etcd, keys, self.membership, self.view, self.caught_up, self._lost)
         self.log: EtcdEventLog | None = None
         self._nursery = nursery
@@ -171,11 +171,13 @@ class Node:
             raise Conflict("no other node of the cluster takes anything on: start one before", field="node")
         self.membership.state, self._reach.is_aside = "draining", False
         await self._say_so()
-        self._hand_over_all()
-
-    def _hand_over_all(self) -> None:
         for session in self.ownership.sessions:
             self._nursery.start_soon(self.handing.send_away, *session)
+
+    def _let_all_go(self) -> None:
+        """As nobody can be asked to take a session, whoever is asked for it next does."""
+        for session in self.ownership.sessions:
+            self.engine.handing.give(*session)
 
     @property
     def _others_serve(self) -> bool:
@@ -389,9 +391,9 @@ class Node:
         if node is None:
             self.membership.check()
             node = self._place(owner, key if name is None else None)
-        if node in (None, self.settings.node):
+        if node is None or node == self.settings.node:
             return None
-        self._reach.check()
+        self._reach.check(node)
         return node
 
     async def _node_of(self, owner: str, name: str) -> str | None:
@@ -423,8 +425,11 @@ class Node:
         return self._least_busy()
 
     def _least_busy(self) -> str | None:
-        sent = self._forwarding.sent
-        return routing.least_busy(self.takers, self.settings.node, self.engine.taken - sent.total(), sent)
+        sent, members = self._forwarding.sent, self.takers
+        reached = {node: member for node, member in members.items() if self._reach.reaches(node)}
+        return routing.least_busy(
+            reached or members, self.settings.node, self.engine.taken - sent.total(), sent
+        )
 
     async def take(self, owner: str, name: str | None, command: Command) -> None:
         """See ``cluster.forwarding.Engine``."""

@@ -1,16 +1,17 @@
-"""Whether this node reaches the others. One that reaches none of them lets them have its sessions.
+"""Which of the other nodes this one reaches. One that reaches none of them lets them have its sessions.
 
-Such a node is a member still, since it reaches etcd, and clients may reach it; but the others cannot pass on
-to it what they are asked of its sessions, nor it to them. It steps aside until it reaches one again. Of nodes
-of which none reaches any other, the last one stays: each says in etcd that it steps aside, and goes on if all
-others had said so before.
+What a node has that is not reached, though it is a member, this one does not wait for: it says so, and
+clients ask another node. One that reaches no other is a member still, since it reaches etcd, and clients
+may reach it; but the others cannot pass on to it what they are asked of its sessions, nor it to them. It
+steps aside until it reaches one again. Of nodes of which none reaches any other, the last one stays:
+each says in etcd that it steps aside, and goes on if all others had said so before.
 """
 
 from __future__ import annotations
 
 import logging
 import math
-from collections.abc import Callable, Collection
+from collections.abc import Callable
 from typing import NoReturn
 
 import trio
@@ -30,43 +31,48 @@ MORE_SECONDS = 2.0
 
 
 class Reach:
-    """Of one node. ``hand_over`` begins to give all its sessions to others."""
+    """Of one node. ``let_go`` begins to give up all its sessions."""
 
     def __init__(
-        self, peers: Peers, membership: Membership, view: View, ttl: float, hand_over: Callable[[], object]
+        self, peers: Peers, membership: Membership, view: View, ttl: float, let_go: Callable[[], object]
     ) -> None:
         self._peers = peers
         self._membership = membership
         self._view = view
         self._patience = ttl + MORE_SECONDS
-        self._hand_over = hand_over
-        self._unreached_since = math.inf
-        """In Trio's time: no other member is reached since then."""
+        self._let_go = let_go
+        self._unreached: dict[str, float] = {}
+        """Other members, and since when, in Trio's time."""
         self.is_aside = False
         """Whether it has stepped aside, and nobody else wants it to be drained."""
+
+    def reaches(self, node: str) -> bool:
+        """Whether something can be asked of a member, as far as is known."""
+        return trio.current_time() <= self._unreached.get(node, math.inf) + self._patience
 
     @property
     def is_alone(self) -> bool:
         """Whether no other node is reached, though there are some."""
-        return trio.current_time() > self._unreached_since + self._patience
+        others = self._others
+        return bool(others) and not any(map(self.reaches, others))
 
-    def check(self) -> None:
-        """Raises Unavailable if nothing can be asked of another node."""
-        if self.is_alone:
+    def check(self, node: str) -> None:
+        """Raises Unavailable if nothing can be asked of it."""
+        if not self.reaches(node):
             raise Unavailable(
-                "this node reaches no other node of its cluster, and another one has what this is about: try "
-                "again, that one or a third may do it"
+                f"this node does not reach node {node} of its cluster, which has what this is about: "
+                "try again, that one or a third may do it"
             )
 
     async def run(self) -> NoReturn:
         """Look, from time to time, for ever."""
         while True:
             await trio.sleep(EVERY_SECONDS)
-            others = [node for node in self._view.members if node != self._membership.member.node]
-            if not others or await self._reaches_one_of(others):
-                self._unreached_since = math.inf
-            else:
-                self._unreached_since = min(self._unreached_since, trio.current_time())
+            async with trio.open_nursery() as nursery:
+                for node in self._others:
+                    nursery.start_soon(self._look, node)
+            for node in self._unreached.keys() - self._others:
+                del self._unreached[node]
             try:
                 if self.is_alone and self._membership.state == "serving":
                     await self._step_aside()
@@ -75,21 +81,15 @@ class Reach:
             except (Unavailable, Refused, Unanswered) as failed:  # the next heartbeat says it
                 _log.debug("the other nodes were not told: %s", failed)
 
-    async def _reaches_one_of(self, others: Collection[str]) -> bool:
-        if any(map(self._peers.is_connected, others)):
-            return True
-        reached = False
+    async def _look(self, node: str) -> None:
+        if await self._peers.reach(node):
+            self._unreached.pop(node, None)
+        else:
+            self._unreached.setdefault(node, trio.current_time())
 
-        async def reach(node: str) -> None:
-            nonlocal reached
-            if await self._peers.reach(node):
-                reached = True
-                nursery.cancel_scope.cancel()
-
-        async with trio.open_nursery() as nursery:
-            for node in others:
-                nursery.start_soon(reach, node)
-        return reached
+    @property
+    def _others(self) -> set[str]:
+        return self._view.members.keys() - {self._membership.member.node}
 
     @property
     def _others_serve(self) -> bool:
@@ -104,7 +104,7 @@ class Reach:
             await self._come_back()
             return
         _log.error("this node reaches no other node of the cluster: they get its sessions until it does")
-        self._hand_over()
+        self._let_go()
 
     async def _come_back(self) -> None:
         self._membership.state, self.is_aside = "serving", False

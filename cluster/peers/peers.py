@@ -85,11 +85,6 @@ class Peers:
         finally:
             caller.close(flow)
 
-    def is_connected(self, node: str) -> bool:
-        """Whether there is a connection to a node."""
-        link = self._links.get(node)
-        return link is not None and link.caller is not None and not link.over
-
     async def reach(self, node: str) -> bool:
         """Make a connection to a node, if there is none; whether there is one then."""
         try:

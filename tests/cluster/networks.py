@@ -53,17 +53,25 @@ class Place:
         """The others again."""
         await trio.to_thread.run_sync(_ip, "link", "set", f"{self.name}i", "up")
 
+    async def lose(self, address: str) -> None:
+        """Lose what is sent from here to an inner address."""
+        way = ("neighbour", "replace", address, "lladdr", NOBODY, "nud", "permanent", "dev", "eth-i")
+        await trio.to_thread.run_sync(_ip, "-n", self.name, *way)
+
+    async def find(self, address: str) -> None:
+        """Lose it no more."""
+        way = ("neighbour", "delete", address, "dev", "eth-i")
+        await trio.to_thread.run_sync(_ip, "-n", self.name, *way)
+
     async def part(self, others: Iterable[Place]) -> None:
         """Lose what is sent from here to those, and from them to here."""
         for one, other in self._pairs(others):
-            way = ("neighbour", "replace", other.inner, "lladdr", NOBODY, "nud", "permanent", "dev", "eth-i")
-            await trio.to_thread.run_sync(_ip, "-n", one.name, *way)
+            await one.lose(other.inner)
 
     async def meet(self, others: Iterable[Place]) -> None:
         """Find those again."""
         for one, other in self._pairs(others):
-            way = ("neighbour", "delete", other.inner, "dev", "eth-i")
-            await trio.to_thread.run_sync(_ip, "-n", one.name, *way)
+            await one.find(other.inner)
 
     def _pairs(self, others: Iterable[Place]) -> list[tuple[Place, Place]]:
         return [pair for other in others for pair in ((self, other), (other, self))]

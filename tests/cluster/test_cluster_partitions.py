@@ -18,6 +18,7 @@ from etcd_server import EtcdServer, wanted
 from mishaps import Faults, loaded
 from networks import Place
 from s3_server import S3, SeaweedFS
+from test_cluster_faults import in_etcd_alone
 
 NODES = 3
 
@@ -25,8 +26,9 @@ NODES = 3
 class Partitions:
     """Machines of a cluster, which are cut off and join again: of each node, and of each member of etcd."""
 
-    def __init__(self, faults: Faults, nodes: list[Place], members: list[Place]) -> None:
-        self.faults, self.nodes, self._members = faults, nodes, members
+    def __init__(self, faults: Faults, nodes: list[Place], members: list[Place], s3: str) -> None:
+        """``s3``: where it is, to the nodes."""
+        self.faults, self.nodes, self._members, self.s3 = faults, nodes, members, s3
 
     async def cut_node(self) -> None:
         """Any, with whatever else is on its machine."""
@@ -46,12 +48,20 @@ class Partitions:
 
     async def part_node(self) -> None:
         """One from the other nodes alone, for a moment or for so long that it steps aside."""
-        place = self.faults.chance.choice(self.nodes)
-        others = [one for one in self.nodes if one is not place]
-        await place.part(others)
-        await trio.sleep(self.faults.chance.choice((1, 4)) * self.faults.away)
-        await self.faults.load.acknowledged(20)
-        await place.meet(others)
+        place, *others = self.faults.chance.sample(self.nodes, len(self.nodes))
+        await self._part(place, others, self.faults.chance.choice((1, 4)) * self.faults.away)
+
+    async def part_two(self) -> None:
+        """From each other: the third is reached by both."""
+        place, other, *_ = self.faults.chance.sample(self.nodes, len(self.nodes))
+        await self._part(place, [other], 4 * self.faults.away)
+
+    async def part_all(self) -> None:
+        """From each other: one of them goes on."""
+        first, second, third = self.nodes
+        await first.part([second])
+        await self._part(third, [first, second], 4 * self.faults.away)
+        await first.meet([second])
         await self.faults.load.acknowledged(20)
 
     async def hide_node(self) -> None:
@@ -61,6 +71,13 @@ class Partitions:
         await trio.sleep(self.faults.away)
         await self.faults.load.acknowledged(20)
         await place.show()
+        await self.faults.load.acknowledged(20)
+
+    async def _part(self, place: Place, others: Sequence[Place], seconds: float) -> None:
+        await place.part(others)
+        await trio.sleep(seconds)
+        await self.faults.load.acknowledged(20)
+        await place.meet(others)
         await self.faults.load.acknowledged(20)
 
     async def _cut(self, place: Place, seconds: float) -> None:
@@ -86,7 +103,7 @@ async def apart(folder: Path, seaweedfs: S3, *, shared: bool, **how: Any) -> Asy
             async with trio.open_nursery() as nursery:
                 s3 = await nursery.start(relay, seaweedfs, here)
                 async with loaded(folder, etcd, s3, places=nodes, **how) as faults:
-                    yield Partitions(faults, nodes, members)
+                    yield Partitions(faults, nodes, members, here)
                 nursery.cancel_scope.cancel()
         finally:
             etcd.close()
@@ -133,6 +150,8 @@ Cut = Callable[[Partitions], Awaitable[None]]
         Partitions.cut_leader,
         Partitions.cut_shortly,
         Partitions.part_node,
+        Partitions.part_two,
+        Partitions.part_all,
         Partitions.hide_node,
     ],
 )
@@ -204,6 +223,32 @@ async def test_a_session_goes_on_though_no_client_reaches_its_node(
         await partitions.nodes[0].show()
         await partitions.faults.cluster.until_ready(first)
         assert (await run_at(first, first.name)).status_code == 200
+
+
+@pytest.mark.torture
+async def test_a_leader_that_alone_does_not_reach_s3_lets_another_node_move_the_log(
+    tmp_path: Path, seaweedfs: SeaweedFS
+) -> None:
+    async with apart(tmp_path, seaweedfs, shared=False, ttl=4) as partitions:
+        load, nodes = partitions.faults.load, partitions.faults.cluster.nodes
+        first = await leader_as_seen_by(nodes[0])
+        place = partitions.nodes[[node.name for node in nodes].index(first)]
+        load.answer_seconds = 30
+        await place.lose(partitions.s3)
+        with trio.fail_after(180):
+            while await leader_as_seen_by(nodes[0]) in (None, first):  # noqa: ASYNC110
+                await trio.sleep(0.5)
+            kept = await in_etcd_alone(partitions.faults.cluster)
+            while await in_etcd_alone(partitions.faults.cluster) >= kept:  # noqa: ASYNC110
+                await trio.sleep(0.5)
+        assert load.troubles == {}, "clients saw something of it"
+        await place.find(partitions.s3)
+
+
+async def leader_as_seen_by(node: Node) -> str | None:
+    async with httpx2.AsyncClient(trust_env=False, timeout=10) as http:
+        leader: str | None = (await http.get(f"{node.url}/api/cluster")).json()["leader"]
+        return leader
 
 
 async def is_ready(node: Node) -> bool:

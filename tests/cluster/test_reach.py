@@ -25,16 +25,13 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 class Peers:
-    """Nobody is reached while ``cut``."""
+    """Those who are ``cut`` are not reached."""
 
-    def __init__(self) -> None:
-        self.cut = True
+    def __init__(self, *cut: str) -> None:
+        self.cut = set(cut)
 
-    def is_connected(self, node: str) -> bool:  # noqa: ARG002
-        return False
-
-    async def reach(self, node: str) -> bool:  # noqa: ARG002
-        return not self.cut
+    async def reach(self, node: str) -> bool:
+        return node not in self.cut
 
 
 class Reaching:
@@ -67,26 +64,41 @@ async def nodes(etcd: EtcdServer, prefix: bytes, count: int) -> AsyncIterator[li
 
 async def test_it_steps_aside_while_others_serve_and_comes_back(etcd: EtcdServer, prefix: bytes) -> None:
     async with nodes(etcd, prefix, 2) as (a, _), trio.open_nursery() as nursery:
-        peers = Peers()
+        peers = Peers("b")
         one = Reaching(a, peers)
-        one.reach.check()
+        one.reach.check("b")
         nursery.start_soon(one.reach.run)
         while not one.given:
             await a.view.changed.wait()
         assert a.view.members["a"].state == "draining"
-        with pytest.raises(Unavailable, match="reaches no other node"):
-            one.reach.check()
+        with pytest.raises(Unavailable, match="does not reach node b"):
+            one.reach.check("b")
         assert (one.given, one.reach.is_aside) == (1, True)
-        peers.cut = False
+        peers.cut.clear()
         await one.until("serving")
-        one.reach.check()
+        one.reach.check("b")
         assert (one.given, one.reach.is_aside) == (1, False)
+        nursery.cancel_scope.cancel()
+
+
+async def test_who_reaches_some_stays_and_says_whom_it_does_not(etcd: EtcdServer, prefix: bytes) -> None:
+    async with nodes(etcd, prefix, 3) as (a, *_), trio.open_nursery() as nursery:
+        one = Reaching(a, Peers("c"))
+        nursery.start_soon(one.reach.run)
+        while one.reach.reaches("c"):
+            await a.view.changed.wait()
+        for _ in range(2):  # of heartbeats, in which nothing changes
+            await a.view.reached(await a.membership.beat())
+        one.reach.check("b")
+        with pytest.raises(Unavailable, match="does not reach node c"):
+            one.reach.check("c")
+        assert (one.given, a.membership.state) == (0, "serving")
         nursery.cancel_scope.cancel()
 
 
 async def test_of_nodes_of_which_none_reaches_another_one_goes_on(etcd: EtcdServer, prefix: bytes) -> None:
     async with nodes(etcd, prefix, 3) as found, trio.open_nursery() as nursery:
-        peers = Peers()
+        peers = Peers(*"abc")
         made = [Reaching(node, peers) for node in found]
         for one in made:
             nursery.start_soon(one.reach.run)
@@ -104,12 +116,12 @@ async def test_what_its_operator_drains_stays_so_when_others_are_reached_again(
     etcd: EtcdServer, prefix: bytes
 ) -> None:
     async with nodes(etcd, prefix, 2) as (a, _), trio.open_nursery() as nursery:
-        peers = Peers()
+        peers = Peers("b")
         one = Reaching(a, peers)
         nursery.start_soon(one.reach.run)
         await one.until("draining")
         one.reach.is_aside = False
-        peers.cut = False
+        peers.cut.clear()
         while one.reach.is_alone:
             await a.view.changed.wait()
         await a.view.reached(await a.membership.beat())
@@ -120,15 +132,15 @@ async def test_what_its_operator_drains_stays_so_when_others_are_reached_again(
 async def test_a_node_that_is_lost_is_no_reason_to_step_aside(etcd: EtcdServer, prefix: bytes) -> None:
     """It is a member until its lease has ended, and is not reached."""
     async with nodes(etcd, prefix, 2) as (a, b), trio.open_nursery() as nursery:
-        one = Reaching(a, Peers())
+        one = Reaching(a, Peers("b"))
         one.reach._patience = 3_600
         nursery.start_soon(one.reach.run)
-        while one.reach._unreached_since > trio.current_time():
+        while not one.reach._unreached:
             await a.view.changed.wait()
         await b.membership.leave()
         while len(a.view.members) > 1:
             await a.view.changed.wait()
-        while one.reach._unreached_since < trio.current_time():
+        while one.reach._unreached:
             await a.view.reached(await a.membership.beat())
         assert (one.given, a.membership.state) == (0, "serving")
         nursery.cancel_scope.cancel()
