@@ -210,7 +210,11 @@ async def _is_ready(http: httpx2.AsyncClient, node: Node) -> bool:
 
 
 async def told(http: httpx2.AsyncClient, node: Node, session: str) -> list[dict[str, Any]]:
-    """All events of a session as a node tells of them: number, kind, what it came to, and the key in its code."""
+    """All events of a session as a node tells of them: number, what it came to, and the key that it has appended.
+
+    None by an execution that was lost with its node: it is recorded as undone, beside the one that its client sent
+    again under the same idempotency key.
+    """
     found: list[dict[str, Any]] = []
     first: int | None = 0
     while first is not None:
@@ -221,7 +225,7 @@ async def told(http: httpx2.AsyncClient, node: Node, session: str) -> list[dict[
         page = answer.json()
         for event in page["events"]:
             code = event.get("code") or ""
-            key = code.split("'")[1] if "'" in code else None
+            key = code.split("'")[1] if "'" in code and event["status"] == "completed" else None
             found.append({"event": event["event"], "key": key, "result": event.get("result")})
         first = page["next"]
     assert [event["event"] for event in found] == list(range(len(found)))
