@@ -28,6 +28,10 @@ _log = logging.getLogger(__name__)
 EVERY_SECONDS = 1.0
 MORE_SECONDS = 2.0
 """A node that is not reached may be lost: it has its lease, and so long, to be no member any more."""
+SETTLE_SECONDS = 2.0
+"""A node that has stepped aside takes its part again when no other has served for so long: for a moment none
+does while the last of several finds out that it is the last.
+"""
 
 
 class Reach:
@@ -43,6 +47,8 @@ class Reach:
         self._let_go = let_go
         self._unreached: dict[str, float] = {}
         """Other members, and since when, in Trio's time."""
+        self._unserved_since = math.inf
+        """In Trio's time: no other node serves since then."""
         self.is_aside = False
         """Whether it has stepped aside, and nobody else wants it to be drained."""
 
@@ -73,10 +79,12 @@ class Reach:
                     nursery.start_soon(self._look, node)
             for node in self._unreached.keys() - self._others:
                 del self._unreached[node]
+            now = trio.current_time()
+            self._unserved_since = math.inf if self._others_serve else min(self._unserved_since, now)
             try:
                 if self.is_alone and self._membership.state == "serving":
                     await self._step_aside()
-                elif self.is_aside and not (self.is_alone and self._others_serve):
+                elif self.is_aside and (not self.is_alone or now > self._unserved_since + SETTLE_SECONDS):
                     await self._come_back()
             except (Unavailable, Refused, Unanswered) as failed:  # the next heartbeat says it
                 _log.debug("the other nodes were not told: %s", failed)

@@ -112,6 +112,21 @@ async def test_of_nodes_of_which_none_reaches_another_one_goes_on(etcd: EtcdServ
         nursery.cancel_scope.cancel()
 
 
+async def test_it_takes_its_part_again_when_no_other_node_serves(
+    etcd: EtcdServer, prefix: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(reach, "SETTLE_SECONDS", 0.1)
+    async with nodes(etcd, prefix, 2) as (a, b), trio.open_nursery() as nursery:
+        one = Reaching(a, Peers("b"))
+        nursery.start_soon(one.reach.run)
+        while not one.given:
+            await a.view.changed.wait()
+        b.membership.state = "draining"
+        await one.until("serving")
+        assert one.reach.is_alone
+        nursery.cancel_scope.cancel()
+
+
 async def test_what_its_operator_drains_stays_so_when_others_are_reached_again(
     etcd: EtcdServer, prefix: bytes
 ) -> None:
