@@ -3,7 +3,8 @@ here.
 
 Until the other node says that it has taken an execution, it may be sent again, to whichever node has the
 session by then: it carries its id, under which nothing runs twice. After that, if the node is lost, the
-client is told.
+client is told. What comes back since its session went to another node goes there in the order in which it was
+accepted (``lines``).
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from msgspec import Struct
 
 from cluster import messages
 from cluster.following import CATCH_UP_SECONDS, LOST, CaughtUp, follow, taken
+from cluster.lines import Lines, Way
 from cluster.messages import (
     ASK,
     EXECUTE,
@@ -34,6 +36,9 @@ from engine.errors import Elsewhere, EngineError, NodeFenced, NodeLost, NotOwner
 from engine.execution import Execution
 
 _log = logging.getLogger(__name__)
+
+PAUSE_SECONDS = 0.05
+"""Before it is looked again where a session is, to which something else is to go first."""
 
 Question = Delete | Accept | Fork | Tag | Bury | Keep | Look
 """What is asked of a session but to run code."""
@@ -72,8 +77,8 @@ class _Sent(Struct, frozen=True):
 class Forwarding:
     """Sends commands to other nodes. ``caught_up`` waits until the log here is as far as a revision.
 
-    For ``patience`` seconds a node is looked for that has the session; the lease of one that was lost ends
-    before.
+    For ``patience`` seconds a node is looked for that has the session, and again where one that had taken
+    something lets it go; the lease of one that was lost ends before.
     """
 
     def __init__(
@@ -97,10 +102,11 @@ class Forwarding:
         """What each node does for this one now."""
         self.forwarded = 0
         """What others were asked to do so far."""
+        self._lines = Lines()
         self._promised: dict[str, trio.Event] = {}
         """Of executions whose ids clients are to be told: set when they are taken, or over."""
 
-    def forward(self, command: Command, owner: str, name: str | None) -> None:
+    def forward(self, command: Command, owner: str, name: str | None, *, was_queued: bool = False) -> None:
         """See ``engine.nodes.Nodes``.
 
         What another node asked for goes back to it: passed on from here it could come to that one again,
@@ -110,7 +116,15 @@ class Forwarding:
             command.fail(Elsewhere("the session went to another node before this was begun: try again"))
             return
         _subject(command).is_elsewhere = True
-        self._nursery.start_soon(self._forward, command, owner, name)
+        way = Way(command, owner, name)
+        if was_queued:
+            way.left()
+        self._lines.join(way)
+        self._nursery.start_soon(self._forward, way)
+
+    def is_on_its_way(self, owner: str, name: str) -> bool:
+        """Whether something is, from here to a session."""
+        return (owner, name) in self._lines
 
     async def promised(self, execution: Execution) -> None:
         """Until whoever runs it has noted it, so that it is known after that node was lost; or it turns out
@@ -133,16 +147,23 @@ class Forwarding:
                 async with self._peers.call(sent.node, NOTE, messages.encode(asked)) as exchange:
                     await exchange.receive()
 
-    async def _forward(self, command: Command, owner: str, name: str | None) -> None:
+    async def _forward(self, way: Way) -> None:
+        command, owner, name = way.command, way.owner, way.name
         deadline = trio.current_time() + self._patience
         try:
             while True:
                 node = None
                 try:
-                    key = command.submission.idempotency_key if isinstance(command, Execute) else None
-                    node = await self._where.whereto(owner, name, key)
-                    await self._try(command, owner, name, node)
+                    node = await self._whereto(way)
+                    if self._lines.must_wait(way, node):
+                        await self._lines.until_moved(PAUSE_SECONDS)
+                        deadline = trio.current_time() + self._patience
+                        continue
+                    await self._try(way, node)
                 except (Elsewhere, NodeLost, NotOwner, NodeFenced) as failed:
+                    if way.taken_by is not None and not isinstance(failed, NodeLost):
+                        way.left()
+                        deadline = trio.current_time() + self._patience
                     if trio.current_time() > deadline:
                         raise Unavailable(
                             f"no node could do this within {self._patience:g} s: try again"
@@ -163,11 +184,17 @@ class Forwarding:
             command.fail(EngineError("the engine failed: what was logged then has the details"))
         finally:
             self._sent.pop(_subject(command), None)
+            self._lines.leave(way)
 
-    async def _try(self, command: Command, owner: str, name: str | None, node: str | None) -> None:
+    async def _whereto(self, way: Way) -> str | None:
+        key = way.command.submission.idempotency_key if isinstance(way.command, Execute) else None
+        return await self._where.whereto(way.owner, way.name, key)
+
+    async def _try(self, way: Way, node: str | None) -> None:
+        command = way.command
         if node is None:
             _subject(command).is_elsewhere = False
-            await self._engine.take(owner, name, command)
+            await self._engine.take(way.owner, way.name, command)
             if isinstance(command, Execute):
                 self._settle_promise(command.execution)
             return
@@ -176,14 +203,14 @@ class Forwarding:
         self.forwarded += 1
         try:
             if isinstance(command, Execute):
-                await self._execute(node, command)
+                await self._execute(node, command, way)
             else:
-                assert name is not None  # as of all that is asked of a session
-                await self._ask(node, owner, name, command)
+                assert way.name is not None  # as of all that is asked of a session
+                await self._ask(node, way.owner, way.name, command)
         finally:
             self.sent[node] -= 1
 
-    async def _execute(self, node: str, command: Execute) -> None:
+    async def _execute(self, node: str, command: Execute, way: Way) -> None:
         execution = command.execution
         asked = ToExecute(
             submission=command.submission,
@@ -194,6 +221,8 @@ class Forwarding:
         async with self._peers.call(node, EXECUTE, messages.encode(asked)) as exchange:
             told = await taken(exchange)
             self._sent[execution] = _Sent(node, is_noted=asked.is_promised)
+            way.taken(node)
+            self._lines.went_on()
             self._settle_promise(execution)
             execution.id = told.execution_id  # of the first one under its idempotency key
             await follow(execution, exchange, self._caught_up)

@@ -326,9 +326,13 @@ class Node:
         if self.log is not None:
             await self._notes.note(execution)
 
-    def forward(self, command: Command, owner: str, name: str | None) -> None:
+    def forward(self, command: Command, owner: str, name: str | None, *, was_queued: bool = False) -> None:
         """See ``Nodes``."""
-        self._forwarding.forward(command, owner, name)
+        self._forwarding.forward(command, owner, name, was_queued=was_queued)
+
+    def is_awaited(self, owner: str, name: str) -> bool:
+        """See ``Nodes``."""
+        return self._forwarding.is_on_its_way(owner, name)
 
     async def fresh(self, owner: str, name: str | None = None) -> None:
         """See ``Nodes``."""

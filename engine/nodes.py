@@ -59,8 +59,17 @@ class Nodes(Protocol):
         """
         ...
 
-    def forward(self, command: Command, owner: str, name: str | None) -> None:
-        """Let the node that has the session, or any other, carry a command out: it is answered, or fails."""
+    def forward(self, command: Command, owner: str, name: str | None, *, was_queued: bool = False) -> None:
+        """Let the node that has the session, or any other, carry a command out: it is answered, or fails.
+
+        What ``was_queued`` here comes there in the order in which it is forwarded, before what follows it.
+        """
+        ...
+
+    def is_awaited(self, owner: str, name: str) -> bool:
+        """Whether something that was accepted here before is still on its way to the session: then what comes
+        is to be forwarded behind that, wherever the session is.
+        """
         ...
 
     async def fresh(self, owner: str, name: str | None = None) -> None:
@@ -113,9 +122,20 @@ class Alone:
     async def promise(self, execution: Execution) -> None:
         """Nobody else could be asked."""
 
-    def forward(self, command: Command, owner: str, name: str | None) -> None:  # noqa: ARG002
+    def forward(
+        self,
+        command: Command,
+        owner: str,  # noqa: ARG002
+        name: str | None,  # noqa: ARG002
+        *,
+        was_queued: bool = False,  # noqa: ARG002
+    ) -> None:
         """There is no other node."""
         raise AssertionError(f"{type(command).__name__} was to leave a server that is alone")
+
+    def is_awaited(self, owner: str, name: str) -> bool:  # noqa: ARG002
+        """It is in the mailbox already."""
+        return False
 
     async def fresh(self, owner: str, name: str | None = None) -> None:
         """Nobody else records anything."""

@@ -288,10 +288,13 @@ class Sessions:
         return True
 
     async def _actor(self, owner: str, name: str, *, here: bool) -> SessionActor | None:
-        """The session's actor; None if there is no such session. Raises Busy while it is being imported.
+        """The session's actor; None if there is no such session. Raises Busy while it is being imported, and
+        Elsewhere unless it is to be ``here`` also where something else is to be posted before.
 
         To be used before the next checkpoint: an actor with nothing to do may end there.
         """
+        if not here and self.nodes.is_awaited(owner, name):
+            raise Elsewhere("what was accepted before comes first")
         while (actor := self._actors.get((owner, name))) is None:
             if (owner, name) in self._arriving:
                 raise Busy(f"session {name} is just being imported; try again in a moment", field="session")
@@ -334,7 +337,7 @@ class Sessions:
             actor.ended.set()
             for command in actor.left():
                 if actor.is_leaving:
-                    self.nodes.forward(command, owner, _where(command, name, origin))
+                    self.nodes.forward(command, owner, _where(command, name, origin), was_queued=True)
                 else:
                     command.fail(Unavailable("the server stopped before this was begun"))
 
@@ -353,7 +356,8 @@ class Sessions:
                 actor.lose()
             for command in actor.left():
                 if isinstance(refused, Elsewhere) and not _begins(command, actor.name):
-                    self.nodes.forward(command, actor.owner, _where(command, actor.name, origin))
+                    where = _where(command, actor.name, origin)
+                    self.nodes.forward(command, actor.owner, where, was_queued=True)
                 else:
                     command.fail(why)
             return None

@@ -78,6 +78,31 @@ async def test_a_session_in_use_is_ready_at_the_other_node_before_it_goes_there(
     assert "is not made ready" not in logs
 
 
+@pytest.mark.parametrize(("through", "to"), [("a", "b"), ("c", "b"), ("c", "c")])
+async def test_what_waits_in_a_session_that_goes_is_done_there_in_the_order_in_which_it_was_accepted(
+    nodes: list[RealNode], through: str, to: str
+) -> None:
+    session = f"queued-{through}-{to}"
+    asked = next(node for node in nodes if node.name == through)
+    async with httpx2.AsyncClient(trust_env=False, timeout=60) as http:
+
+        async def begin(code: str) -> None:
+            body, headers = {"session": session, "code": code}, {"prefer": "respond-async"}
+            answer = await http.post(f"{asked.url}/api/exec", json=body, headers=headers)
+            assert answer.status_code == 202, answer.text
+
+        with trio.fail_after(100):
+            await ask(http, asked, "/api/exec", session=session, code="const seen = []")
+            await ask(http, nodes[0], "/api/cluster/move", session=session, node="a")
+            await begin("const end = Date.now() + 2_000; while (Date.now() < end);")
+            for number in range(12):
+                await begin(f"seen.push({number})")
+            await ask(http, nodes[0], "/api/cluster/move", session=session, node=to)
+            await begin("seen.push(12)")
+            told = await ask(http, asked, "/api/exec", session=session, code="seen")
+    assert told["result_json"] == list(range(13))
+
+
 async def test_what_is_awake_at_a_node_that_is_drained_is_awake_at_the_others_then(
     nodes: list[RealNode],
 ) -> None:

@@ -43,7 +43,14 @@ class OthersMadeUp(Alone):
         if None in self.elsewhere:
             raise Elsewhere("made up")
 
-    def forward(self, command: Command, owner: str, name: str | None) -> None:  # noqa: ARG002
+    def forward(
+        self,
+        command: Command,
+        owner: str,  # noqa: ARG002
+        name: str | None,
+        *,
+        was_queued: bool = False,  # noqa: ARG002
+    ) -> None:
         marked = command.execution if isinstance(command, Execute) else command
         marked.is_elsewhere = True
         self.sent.append((command, name))
