@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 import trio
 
-from cluster import charter
+from cluster import charter, routing
 from cluster.keys import Keys
 from cluster.membership import Membership
 from cluster.records import Running
@@ -86,10 +86,7 @@ class Leading:
         fence, member = self._membership.fence, self._membership.member
         if self._view.leader not in (None, member.node) or self._membership.state != "serving":
             return None
-        others = (one for one in self._view.members.values() if one.node != member.node)
-        if self._rests and any(one.state == "serving" for one in others):
-            return None
-        if fence is None:
+        if self._shall_rest or fence is None:
             return None
         answer = await self._etcd.transact(
             [created(fence.key, fence.revision), created(self._keys.leader, 0)],
@@ -112,7 +109,7 @@ class Leading:
                 nursery.start_soon(self._move, self._log, leader)
                 nursery.start_soon(self._bury_all)
             while self._membership.fence == fence and self._view.leader == self._membership.member.node:
-                if self._membership.state != "serving" or self._rests:
+                if self._membership.state != "serving" or self._shall_rest:
                     break
                 await self._raise_format(leader)
                 await self._wait_for_something()
@@ -121,12 +118,18 @@ class Leading:
         _log.info("this node does not lead the cluster any more")
 
     async def _move(self, log: EtcdEventLog, leader: Fence) -> None:
-        await log.archive(leader)
-        self._rests_until = trio.current_time() + REST_SECONDS
+        """Until another node is to lead, if there is one."""
+        while not self._shall_rest:
+            await log.archive(leader)
+            self._rests_until = trio.current_time() + REST_SECONDS
 
     @property
-    def _rests(self) -> bool:
-        return trio.current_time() < self._rests_until
+    def _shall_rest(self) -> bool:
+        """Whether another one should lead, and can."""
+        here = self._membership.member.node
+        return trio.current_time() < self._rests_until and any(
+            node != here for node in routing.serving(self._view.members)
+        )
 
     async def _raise_format(self, leader: Fence) -> None:
         """Let the nodes write what all of them can read by now, as at the end of a rolling upgrade."""

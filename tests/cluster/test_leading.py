@@ -18,12 +18,12 @@ class Log:
     """Cannot be moved, which is found out ``after`` some seconds; or can."""
 
     def __init__(self, after: float) -> None:
-        self._after = after
+        self.after = after
         self.begun = 0
 
     async def archive(self, leader: object) -> None:  # noqa: ARG002
         self.begun += 1
-        await trio.sleep(self._after)
+        await trio.sleep(self.after)
 
 
 async def nobody(running: Running) -> None:
@@ -64,10 +64,18 @@ async def test_a_node_that_cannot_move_the_log_lets_another_one_lead(
 async def test_where_there_is_no_other_one_it_leads_all_the_same(
     etcd: EtcdServer, prefix: bytes, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    """And goes on trying for as long as it takes, as the only one that can."""
     monkeypatch.setattr(leading, "REST_SECONDS", 3_600)
-    log = Log(0)
+    log = Log(0.01)
     async with joined("a", etcd, prefix) as a, trio.open_nursery() as nursery:
-        nursery.start_soon(leading_of(a, log).run)
+        only = leading_of(a, log)
+        nursery.start_soon(only.run)
         while log.begun < 2:
             await a.view.changed.wait()
+        led = only._leader
+        log.after = 3_600
+        for _ in range(3):  # of heartbeats, in which nothing changes
+            await a.view.reached(await a.membership.beat())
+        assert only.leads
+        assert only._leader is led
         nursery.cancel_scope.cancel()
