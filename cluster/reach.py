@@ -107,7 +107,14 @@ class Reach:
         if not self._others_serve:
             return
         self._membership.state, self.is_aside = "draining", True
-        await self._view.reached(await self._membership.beat())
+        try:
+            await self._view.reached(await self._membership.beat())
+        except BaseException:  # it is tried again, and its sessions stay meanwhile
+            if self.is_aside:
+                self._membership.state, self.is_aside = "serving", False
+            raise
+        if not self.is_aside:  # it is drained by now, with all that belongs to that
+            return
         if not self._others_serve:
             await self._come_back()
             return

@@ -14,6 +14,7 @@ from joined_nodes import Joined, joined
 from cluster import reach
 from cluster.reach import Reach
 from engine.errors import Unavailable
+from persistence.etcd.failures import Unanswered
 
 PATIENCE = 0.1
 
@@ -78,6 +79,50 @@ async def test_it_steps_aside_while_others_serve_and_comes_back(etcd: EtcdServer
         await one.until("serving")
         one.reach.check("b")
         assert (one.given, one.reach.is_aside) == (1, False)
+        nursery.cancel_scope.cancel()
+
+
+async def test_it_steps_aside_also_where_etcd_does_not_take_that_at_once(
+    etcd: EtcdServer, prefix: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with nodes(etcd, prefix, 2) as (a, _), trio.open_nursery() as nursery:
+        one, beat = Reaching(a, Peers("b")), a.membership.beat
+        refused: list[None] = []
+
+        async def beats() -> int:
+            if a.membership.state == "draining" and not refused:
+                refused.append(None)
+                raise Unanswered("on purpose")
+            return await beat()
+
+        monkeypatch.setattr(a.membership, "beat", beats)
+        nursery.start_soon(one.reach.run)
+        while not one.given:
+            await a.view.changed.wait()
+        assert (len(refused), one.given, a.view.members["a"].state) == (1, 1, "draining")
+        nursery.cancel_scope.cancel()
+
+
+async def test_what_its_operator_drains_just_then_stays_so(
+    etcd: EtcdServer, prefix: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with nodes(etcd, prefix, 2) as (a, b), trio.open_nursery() as nursery:
+        one, beat = Reaching(a, Peers("b")), a.membership.beat
+        is_drained = trio.Event()
+
+        async def beats() -> int:
+            if one.reach.is_aside:
+                one.reach.is_aside, b.membership.state = False, "draining"
+                await b.membership.beat()
+                is_drained.set()
+            return await beat()
+
+        monkeypatch.setattr(a.membership, "beat", beats)
+        nursery.start_soon(one.reach.run)
+        await is_drained.wait()
+        for _ in range(3):  # of heartbeats, in which nothing changes
+            await a.view.reached(await beat())
+        assert a.view.members["a"].state == "draining"
         nursery.cancel_scope.cancel()
 
 
