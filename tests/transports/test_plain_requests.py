@@ -236,6 +236,27 @@ async def test_a_hot_application_learns_that_its_client_went_away() -> None:
         await told.wait()
 
 
+async def test_a_client_that_ends_its_side_gets_the_answer_or_none_at_all() -> None:
+    """As from h11: no error, which there was not."""
+
+    async def waiting(scope: Any, receive: Any, send: Any) -> None:
+        while (await receive())["type"] != "http.disconnect":
+            pass
+        if scope["query_string"]:
+            await answer(send, b"hot 1")
+
+    async with serving(application(waiting), Hot(waiting, served)) as server:
+        for more in ((), (b"X-Other: 1",)):
+            async with await server.connect() as stream:
+                await stream.send_all(request(b"{}", b"/hot", *more))
+                await stream.send_eof()
+                assert await stream.receive_some() == b""
+        async with await server.connect() as stream:
+            await stream.send_all(request(b"{}", b"/hot?answer"))
+            await stream.send_eof()
+            assert (await response(stream)).endswith(b"hot 1")
+
+
 async def test_a_body_that_is_never_complete_is_a_client_that_went_away() -> None:
     told = trio.Event()
 

@@ -119,6 +119,8 @@ class Answering:
         self._headers: list[tuple[bytes, bytes]] = []
         self._body = b""
         self._is_complete = False
+        self._is_alone = False
+        """Whether the application knows that its client has left."""
 
     @property
     def _is_coming(self) -> bool:
@@ -144,8 +146,12 @@ class Answering:
             self._is_complete = False
 
     def answer(self, *, closes: bool) -> bytes:
-        """The answer, which says whether the connection ends with it."""
+        """The answer, which says whether the connection ends with it; nothing where the application has none
+        since its client has left.
+        """
         if not self._is_complete:
+            if self._is_alone:
+                return b""
             return _head(500, [(b"content-length", b"0"), _CLOSE, *self._config.response_headers("h11")])
         headers = [*self._headers, *self._config.response_headers("h11")]
         if closes:
@@ -175,19 +181,21 @@ class Answering:
     async def _receive(self) -> Any:
         """The body, then that the client has left. Nobody sees it leave once it has sent another request."""
         if self._has_body:
-            while not self._waiting:
-                self._waiting = await self._read()
-                if not self._waiting:
-                    return _DISCONNECT
-            await trio.sleep_forever()
-        if self._left and not self._waiting:
-            self._waiting = await self._read()
-            if not self._waiting:
+            if not self._waiting and not await self._has_more():
                 return _DISCONNECT
+            await trio.sleep_forever()
+        if self._left and not self._waiting and not await self._has_more():
+            return _DISCONNECT
         part, self._waiting = self._waiting[: self._left], self._waiting[self._left :]
         self._left -= len(part)
         self._has_body = self._left == 0
         return {"type": "http.request", "body": part, "more_body": not self._has_body}
+
+    async def _has_more(self) -> bool:
+        """Whether more comes of the connection, which is read."""
+        self._waiting = await self._read()
+        self._is_alone = not self._waiting
+        return not self._is_alone
 
     async def _send(self, message: Any) -> None:
         if message["type"] == "http.response.start":
