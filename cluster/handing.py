@@ -26,6 +26,8 @@ _log = logging.getLogger(__name__)
 
 READY_SECONDS = 10.0
 """For the other node to restore a session that is in use here meanwhile."""
+LEAVE_SECONDS = 1.0
+"""For what is being done in a session; after that no worker waits for it at the other node any more."""
 AT_ONCE = 8
 """Sessions that others restore for this node at a time, as where it is drained."""
 
@@ -75,7 +77,7 @@ class Handing:
             going.over.set()
 
     async def _give(self, owner: str, name: str, going: _Going) -> None:
-        engine, ownership = self._node.engine.handing, self._node.ownership
+        engine = self._node.engine.handing
         clock = _Clock()
         is_awake = engine.is_awake(owner, name)
         async with AsyncExitStack() as stack:
@@ -87,14 +89,22 @@ class Handing:
                 clock.passed("ready there")
             going.is_closed = True
             engine.give(owner, name)
-            while ownership.is_used(owner, name):
-                await ownership.released()
+            with trio.move_on_after(LEAVE_SECONDS) as leaving:
+                await self._left(owner, name)
+            if leaving.cancelled_caught:
+                await stack.aclose()
+                await self._left(owner, name)
             clock.passed("left")
-            await ownership.give_up(owner, name)
+            await self._node.ownership.give_up(owner, name)
             clock.passed("given up")
             await self.ask(going.to, ToMove(owner=owner, session=name, to=going.to))
             clock.passed("taken there")
         _log.info("session %s went to node %s: %s", name, going.to, clock)
+
+    async def _left(self, owner: str, name: str) -> None:
+        """Until nothing here uses a session."""
+        while self._node.ownership.is_used(owner, name):
+            await self._node.ownership.released()
 
     @asynccontextmanager
     async def _ready(self, owner: str, name: str, to: str) -> AsyncIterator[None]:
