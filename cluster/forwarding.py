@@ -32,7 +32,7 @@ from cluster.messages import (
 )
 from cluster.peers import Peers
 from engine.commands import Accept, Bury, Command, Delete, Execute, Fork, Keep, Look, Tag
-from engine.errors import Elsewhere, EngineError, NodeFenced, NodeLost, NotOwner, Unavailable
+from engine.errors import Busy, Elsewhere, EngineError, NodeFenced, NodeLost, NotOwner, Unavailable
 from engine.execution import Execution
 
 _log = logging.getLogger(__name__)
@@ -160,7 +160,10 @@ class Forwarding:
                         deadline = trio.current_time() + self._patience
                         continue
                     await self._try(way, node)
-                except (Elsewhere, NodeLost, NotOwner, NodeFenced) as failed:
+                except (Elsewhere, NodeLost, NotOwner, NodeFenced, Busy) as failed:
+                    was_accepted = isinstance(command, Execute) and way.left_by is not None
+                    if isinstance(failed, Busy) and not was_accepted:
+                        raise
                     if way.taken_by is not None and not isinstance(failed, NodeLost):
                         way.left()
                         deadline = trio.current_time() + self._patience
