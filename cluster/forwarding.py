@@ -65,6 +65,10 @@ class Engine(Protocol):
         """Post it here. Raises Elsewhere, and what posting does."""
         ...
 
+    def came_back(self, execution: Execution) -> None:
+        """Another node had taken an execution, and has let it go."""
+        ...
+
 
 class _Sent(Struct, frozen=True):
     """What another node may have begun with."""
@@ -167,6 +171,8 @@ class Forwarding:
                     if way.taken_by is not None and not isinstance(failed, NodeLost):
                         way.left()
                         deadline = trio.current_time() + self._patience
+                        if isinstance(command, Execute):
+                            self._engine.came_back(command.execution)
                     if trio.current_time() > deadline:
                         raise Unavailable(
                             f"no node could do this within {self._patience:g} s: try again"

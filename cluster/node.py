@@ -441,6 +441,11 @@ class Node:
         if isinstance(command, Execute):
             self.accepted(command.submission, command.execution)
 
+    def came_back(self, execution: Execution) -> None:
+        """See ``cluster.forwarding.Engine``."""
+        if self.log is not None:
+            self._notes.came_back(execution)
+
     # --- what the leader does -------------------------------------------------------------------
 
     async def _bury(self, running: Running) -> None:

@@ -47,6 +47,12 @@ class Notes:
         """It is under way here."""
         self._new[execution.id] = (submission, execution, trio.current_time())
 
+    def came_back(self, execution: Execution) -> None:
+        """Another node had taken it for this one, and has let it go: what that one has noted of it stays, for
+        whoever goes on with it, and is taken back here if it comes to nothing.
+        """
+        self._noted[execution.id] = execution
+
     async def run(self) -> None:
         """Note what takes long, for ever."""
         while True:
@@ -95,12 +101,17 @@ class Notes:
         if len(value) <= MAX_BYTES:
             try:
                 await self._etcd.transact([created(fence.key, fence.revision)], [put(key, value)], again=True)
-                if execution.done:  # the note may have come after what was recorded
+                if _is_over(execution):  # the note may have come after what was recorded
                     await self._etcd.transact([], [delete(key)], again=True)
             except (Refused, Unanswered) as failed:
                 raise Unavailable(f"what is under way cannot be noted: {failed}") from failed
             self._noted[execution.id] = execution
         self._new.pop(execution.id, None)
+
+
+def _is_over(execution: Execution) -> bool:
+    """Whether nobody goes on with it."""
+    return execution.done and not isinstance(execution.failure, _OPEN)
 
 
 def _is_unrecorded(execution: Execution, execution_id: str) -> bool:

@@ -13,7 +13,7 @@ from joined_nodes import Joined, joined
 
 from cluster.leading import Leading
 from cluster.records import Running
-from engine.errors import Conflict, NodeFenced
+from engine.errors import Busy, Conflict, Elsewhere, NodeFenced, NodeLost
 from engine.events import Caller
 from engine.execution import Execution, Report, Submission
 from persistence.etcd.requests import put
@@ -48,6 +48,45 @@ async def test_what_failed_is_noted_no_more_and_what_another_node_goes_on_with_i
         known.finish(Report(execution_id="e_other", session="x", status="completed"))
         await node.until_noted("e_fenced")
         nursery.cancel_scope.cancel()
+
+
+async def test_what_came_back_from_the_node_that_noted_it_is_noted_no_more_once_it_fails(
+    etcd: EtcdServer, prefix: bytes, node: Joined
+) -> None:
+    refused, lost, there = execution("e_refused"), execution("e_lost"), execution("e_refused")
+    async with joined("b", etcd, prefix) as other, trio.open_nursery() as nursery:
+        other.notes.accepted(ASKED, there)
+        await other.notes.note(there)
+        other.notes.accepted(ASKED, other_lost := execution("e_lost"))
+        await other.notes.note(other_lost)
+        for one in (node, other):
+            await one.until_noted("e_refused", "e_lost")
+            nursery.start_soon(one.notes.run)
+        for one in (there, other_lost):
+            one.fail(Elsewhere("the session went to another node"))
+        for one in (refused, lost):
+            node.notes.came_back(one)
+        refused.fail(Busy("made up"))
+        lost.fail(NodeLost("made up"))  # which is to be recorded
+        await node.until_noted("e_lost")
+        nursery.cancel_scope.cancel()
+
+
+async def test_what_another_node_goes_on_with_is_noted_though_it_left_while_it_was_being_noted(
+    node: Joined, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    left, transact = execution("e_left"), node.etcd.transact
+
+    async def leaving(*asked: Any, **how: Any) -> Any:
+        if not left.done:
+            left.fail(Elsewhere("the session went to another node"))
+        return await transact(*asked, **how)
+
+    monkeypatch.setattr(node.etcd, "transact", leaving)
+    node.notes.accepted(ASKED, left)
+    await node.notes.note(left)
+    await node.view.reached(await node.membership.beat())
+    await node.until_noted("e_left")
 
 
 async def test_a_loss_that_cannot_be_recorded_soon_keeps_no_other_from_being_recorded(node: Joined) -> None:

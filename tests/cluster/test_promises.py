@@ -66,6 +66,9 @@ class AtB:
     async def take(self, owner: str, name: str | None, command: Any) -> None:  # noqa: ARG002
         raise AssertionError("nothing is done here")
 
+    def came_back(self, execution: Execution) -> None:
+        """Nothing is noted of it."""
+
 
 async def _at_once(revision: int) -> None:
     """The log here is as far as that."""
