@@ -54,7 +54,7 @@ class Engine:
         """Run code to its end. Raises LoadError if that is not "completed"."""
         began = time.perf_counter()
         asked = Submission(code=code, session=session, owner=OWNER, caller=CALLER)
-        execution = await self.supervisor.submit(asked)
+        execution = await self.supervisor.executions.submit(asked)
         report = await execution.wait(PATIENCE)
         took = (time.perf_counter() - began) * 1_000
         if report is None or report.status != "completed":

@@ -47,7 +47,7 @@ async def _restored(engine: Engine, events: int) -> Restored:
     point = await engine.state(name)
     times = max(2, min(RESTORES, REPLAYED // events))
     replayed = [await engine.restore(point) for _ in range(times)]
-    await engine.supervisor.checkpoint(OWNER, name)
+    await engine.supervisor.requests.checkpoint(OWNER, name)
     restored = [await engine.restore(point) for _ in range(RESTORES)]
     await engine.sleep(name)
     return Restored(events=events, replayed=statistics.median(replayed), restored=statistics.median(restored))

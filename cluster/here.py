@@ -28,18 +28,18 @@ class Here:
 
     async def run_here(self, submission: Submission, execution_id: str, accepted_at: int) -> Execution:
         """See ``Engine``."""
-        from engine.supervisor import Forwarded
+        from engine.executions import Forwarded
 
         engine = self._node.engine
-        if (known := engine.held(execution_id)) is not None and not known.is_elsewhere:
+        if (known := engine.executions.held(execution_id)) is not None and not known.is_elsewhere:
             return known
         self._check_not_stopping()
-        return await engine.submit(submission, Forwarded(execution_id, accepted_at))
+        return await engine.executions.submit(submission, Forwarded(execution_id, accepted_at))
 
     async def do_here(self, asked: ToAsk) -> Request[Any]:
         """See ``Engine``."""
         self._check_not_stopping()
-        return await self._node.engine.post(
+        return await self._node.engine.peers.post(
             asked.owner, asked.session, lambda answered: messages.command_of(asked, answered)
         )
 
@@ -54,12 +54,12 @@ class Here:
 
     def held(self, execution_id: str) -> Execution | None:
         """See ``Engine``."""
-        return self._node.engine.held(execution_id)
+        return self._node.engine.executions.held(execution_id)
 
     def running_here(self, owner: str) -> list[Execution]:
         """See ``Engine``."""
-        return self._node.engine.running_here(owner)
+        return self._node.engine.executions.running_here(owner)
 
     async def described(self, owner: str, name: str) -> SessionInfo:
         """See ``Engine``."""
-        return await self._node.engine.session_here(owner, name)
+        return await self._node.engine.peers.session(owner, name)

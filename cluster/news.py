@@ -34,7 +34,7 @@ class News:
         events = [record.event for record in records]
         for event in events:
             if isinstance(event, Created | Forked):
-                self._engine.counted(event.owner, 1)
+                self._engine.peers.counted(event.owner, 1)
         self._engine.feed.recorded(None)
         closed = {event.session for event in events if isinstance(event, Closed)}
         if closed or len(self._engine.feed):
@@ -50,4 +50,4 @@ class News:
             if row is not None:
                 self._engine.feed.recorded(row.name)
                 if session in closed:
-                    self._engine.counted(row.owner, -1)
+                    self._engine.peers.counted(row.owner, -1)

@@ -222,7 +222,7 @@ class Node:
 
     def _lost(self, owner: str, name: str) -> None:
         if self._engine is not None:
-            self._engine.lose(owner, name)
+            self._engine.peers.lose(owner, name)
 
     def appended(self, records: Sequence[Record]) -> None:
         """Another node has, and it is in the log here."""
@@ -369,7 +369,7 @@ class Node:
         if isinstance(answer, Execution):
             return answer
         await self.fresh(owner)  # it may have been noted, or have ended, just then
-        found = self._losses.find(owner, execution_id) or await self.engine.recorded(execution_id)
+        found = self._losses.find(owner, execution_id) or await self.engine.executions.recorded(execution_id)
         if found is None and answer:
             raise Unavailable(
                 f"there may be an execution {execution_id}: {' and '.join(answer)} did not say; try again"
@@ -378,7 +378,7 @@ class Node:
 
     async def _recorded(self, owner: str, execution_id: str) -> Execution | None:
         await self.fresh(owner)
-        return await self.engine.recorded(execution_id)
+        return await self.engine.executions.recorded(execution_id)
 
     # --- cluster.forwarding.Whereabouts and Engine ----------------------------------------------
 
@@ -431,15 +431,17 @@ class Node:
     def _least_busy(self) -> str | None:
         sent, members = self._forwarding.sent, self.takers
         reached = {node: member for node, member in members.items() if self._reach.reaches(node)}
-        return routing.least_busy(
-            reached or members, self.settings.node, self.engine.taken - sent.total(), sent
-        )
+        taken = self.engine.executions.taken - sent.total()
+        return routing.least_busy(reached or members, self.settings.node, taken, sent)
 
     async def take(self, owner: str, name: str | None, command: Command) -> None:
         """See ``cluster.forwarding.Engine``."""
-        await self.engine.take(owner, name, command)
         if isinstance(command, Execute):
+            await self.engine.executions.take(command)
             self.accepted(command.submission, command.execution)
+        else:
+            assert name is not None  # as of all that is asked of a session
+            await self.engine.peers.take(owner, name, command)
 
     def came_back(self, execution: Execution) -> None:
         """See ``cluster.forwarding.Engine``."""
@@ -452,7 +454,7 @@ class Node:
         """Let the session's node record that an execution was lost."""
         owner, name = running.submission.owner, running.session
         try:
-            command = await self.engine.post(owner, name, partial(burial, running))
+            command = await self.engine.peers.post(owner, name, partial(burial, running))
         except Elsewhere:
             command = burial(running, lambda _: None)
             self.forward(command, owner, name)

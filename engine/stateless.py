@@ -1,108 +1,93 @@
-"""Executions without a session: a worker or a context each, and a bounded memory of the outcomes."""
+"""Executions without a session: a worker or a context each."""
 
 from __future__ import annotations
 
-from collections import OrderedDict
-from collections.abc import Callable
+import logging
 
 import trio
 
 from engine import outcomes
 from engine.attempt import conclude, prepare, run
+from engine.commands import Execute
+from engine.errors import Elsewhere, EngineError, Unavailable
 from engine.execution import Execution, Submission
 from engine.isolate.wire import Done
 from engine.keptworkers import KeptWorkers
 from engine.limits import LimitPolicy
+from engine.nodes import Nodes
 from engine.outcomes import Abort
 from engine.places import Places
 from engine.scheduler import Scheduler
+from engine.workers import Workers
 
-KEPT = 1_000
-"""Finished executions that can still be asked for."""
-KEPT_BYTES = 64 << 20
-"""Console and result text kept of them together."""
-KEPT_SECONDS = 600.0
-_OBJECT_BYTES = 100  # what Python keeps for a short text and the line that it is in
+_log = logging.getLogger(__name__)
+
 _SEQ = 1  # the code is called exec-1.js, as in a new session
 
 
-class Finished:
-    """Finished executions, for a while: at most KEPT, of KEPT_BYTES, for KEPT_SECONDS."""
+class StatelessRuns:
+    """Those of one engine, each in a worker that holds nothing of others.
 
-    def __init__(self, forgotten: Callable[[Execution], None]) -> None:
-        self._forgotten = forgotten
-        self._kept: OrderedDict[str, tuple[float, int, Execution]] = OrderedDict()
-        self._bytes = 0
-
-    def add(self, execution: Execution) -> None:
-        """Remember an execution, and forget older ones as the bounds demand."""
-        size = _size(execution)
-        self._kept[execution.id] = (trio.current_time(), size, execution)
-        self._bytes += size
-        while len(self._kept) > KEPT or self._bytes > KEPT_BYTES:
-            self._drop_oldest()
-
-    def get(self, execution_id: str) -> Execution | None:
-        """The execution, unless it was forgotten."""
-        self._drop_old()
-        kept = self._kept.get(execution_id)
-        return kept[2] if kept is not None else None
-
-    def reported(self) -> list[Execution]:
-        """Those that came to an outcome."""
-        self._drop_old()
-        return [execution for _, _, execution in self._kept.values() if execution.report is not None]
-
-    def _drop_old(self) -> None:
-        horizon = trio.current_time() - KEPT_SECONDS
-        while self._kept and next(iter(self._kept.values()))[0] < horizon:
-            self._drop_oldest()
-
-    def _drop_oldest(self) -> None:
-        _, (_, size, execution) = self._kept.popitem(last=False)
-        self._bytes -= size
-        self._forgotten(execution)
-
-
-async def execute(
-    places: Places,
-    kept: KeptWorkers | None,
-    scheduler: Scheduler,
-    policy: LimitPolicy,
-    engine: str,
-    submission: Submission,
-    execution: Execution,
-) -> None:
-    """Run in a worker that holds nothing of others and finish ``execution``. Raises Unavailable.
-
-    With ``kept`` the worker runs further executions of the same owner, each in a context of its own.
+    With ``kept`` a worker runs further executions of the same owner, each in a context of its own.
     """
-    worker = None
-    execution.passed("queued_us")
-    with execution.cancellable():
-        worker = await (kept or places).take(submission.owner)
-    execution.passed("restored_us")
-    attempt = prepare(execution, submission, policy, engine, _SEQ)
-    result: Done | Abort = Abort("cancelled", 0)
-    if worker is not None:
+
+    def __init__(
+        self,
+        nursery: trio.Nursery,
+        workers: Workers,
+        places: Places,
+        kept: KeptWorkers | None,
+        scheduler: Scheduler,
+        policy: LimitPolicy,
+        nodes: Nodes,
+    ) -> None:
+        self._nursery = nursery
+        self._workers = workers
+        self._places = places
+        self._kept = kept
+        self._scheduler = scheduler
+        self._policy = policy
+        self._nodes = nodes
+
+    def submit(self, submission: Submission, execution: Execution, *, here: bool) -> None:
+        """Let it run, unless ``here`` is false and another node shall have it."""
         try:
-            result = await run(worker, attempt, execution, scheduler, execution.id)
-            execution.passed("ran_us")
+            if not here:
+                self._nodes.place(submission)
+        except Elsewhere:
+            self._nodes.forward(Execute(submission, execution), submission.owner, None)
+        else:
+            self._nursery.start_soon(self._run, submission, execution)
+
+    async def _run(self, submission: Submission, execution: Execution) -> None:
+        try:
+            await self._execute(submission, execution)
+        except EngineError as error:
+            execution.fail(error)
+        except Exception:  # noqa: BLE001 - one execution's bug must not end the server
+            _log.exception("execution %s failed inside the engine", execution.id)
+            execution.fail(EngineError("the engine failed: what was logged then has the details"))
         finally:
-            if kept is not None and isinstance(result, Done):
-                kept.keep(worker)
-            else:
-                places.give_back(worker)
-    event = conclude(attempt, "", result, execution.console)
-    execution.finish(outcomes.report(event, session=None, heap=None))
+            if not execution.done:
+                execution.fail(Unavailable("the server stopped before the execution was over"))
 
-
-def _size(execution: Execution) -> int:
-    report = execution.report
-    if report is None:
-        return 0
-    error = report.error
-    texts = [report.result, report.result_json, *(line.text for line in report.console)]
-    if error is not None:
-        texts += [error.message, error.stack, error.frame]
-    return sum(_OBJECT_BYTES + len(text) for text in texts if text is not None)
+    async def _execute(self, submission: Submission, execution: Execution) -> None:
+        """Run and finish it. Raises Unavailable."""
+        worker = None
+        execution.passed("queued_us")
+        with execution.cancellable():
+            worker = await (self._kept or self._places).take(submission.owner)
+        execution.passed("restored_us")
+        attempt = prepare(execution, submission, self._policy, self._workers.engine_id, _SEQ)
+        result: Done | Abort = Abort("cancelled", 0)
+        if worker is not None:
+            try:
+                result = await run(worker, attempt, execution, self._scheduler, execution.id)
+                execution.passed("ran_us")
+            finally:
+                if self._kept is not None and isinstance(result, Done):
+                    self._kept.keep(worker)
+                else:
+                    self._places.give_back(worker)
+        event = conclude(attempt, "", result, execution.console)
+        execution.finish(outcomes.report(event, session=None, heap=None))

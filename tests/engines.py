@@ -49,7 +49,7 @@ class Engine:
 
     async def run(self, code: str, **options: Any) -> Report:
         """Submit and wait to the end."""
-        execution = await self.supervisor.submit(submission(code, **options))
+        execution = await self.supervisor.executions.submit(submission(code, **options))
         report = await execution.wait(60)
         assert report is not None, "still running after 60 s"
         return report

@@ -70,7 +70,7 @@ class ExecuteDoor:
     """
 
     def __init__(self, engine: Supervisor, settings: HttpSettings) -> None:
-        self._engine = engine
+        self._executions = engine.executions
         self._settings = settings
         self._default_wait = 0.0 if settings.exec_async else DEFAULT_WAIT
 
@@ -99,14 +99,14 @@ class ExecuteDoor:
         fields = _fields(headers, scope["query_string"], body)
         asked = submission(fields, caller(headers, who), owner=who.owner)
         preference = _preference(headers.get(b"prefer"), self._default_wait)
-        execution = await self._engine.submit(asked)
+        execution = await self._executions.submit(asked)
         if not preference.wait:
-            await self._engine.promise(execution)
+            await self._executions.promise(execution)
         else:
             await _wait(execution, preference.wait, receive)
             if not execution.done:
                 with suppress(EngineError):  # it runs all the same, and the client is told by which id
-                    await self._engine.promise(execution)
+                    await self._executions.promise(execution)
         return execution_answer(execution, preference, self._settings.answer_console_bytes)
 
 

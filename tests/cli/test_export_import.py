@@ -48,8 +48,8 @@ async def _fill(engine: Engine) -> None:
     await run(f"/* {SECRET} */ for (;;);", session="demo", time_ms=50)
     await run(f"JSON.parse('{{{SECRET}')", session="demo", idempotency_key=SECRET)
     tags: dict[str, str | None] = {SECRET: "key", "note": f"of {SECRET}"}
-    await supervisor.tag(OWNER, "demo", at=1, tags=tags, caller=CALLER)
-    await supervisor.fork(OWNER, "demo", at=2, into="branch", caller=CALLER)
+    await supervisor.requests.tag(OWNER, "demo", at=1, tags=tags, caller=CALLER)
+    await supervisor.requests.fork(OWNER, "demo", at=2, into="branch", caller=CALLER)
     await run("[key.length, input]", session="branch", input="2")
     await run("crypto.randomUUID()", session="branch")
 

@@ -33,7 +33,7 @@ def made(tmp_path_factory: pytest.TempPathFactory, cache_dir: Path) -> Path:
             for name in ("kept", "old", "recent"):
                 await engine.run("'x'.repeat(3000)", session=name)
             for name in ("old", "recent"):
-                await engine.supervisor.delete(OWNER, name, CALLER)
+                await engine.supervisor.requests.delete(OWNER, name, CALLER)
             await engine.supervisor._sessions.blobs.put(b"nobody's" * 512)
 
     trio.run(make)

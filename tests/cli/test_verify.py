@@ -42,12 +42,12 @@ def sound(tmp_path_factory: pytest.TempPathFactory, home: Path) -> Path:
         async with opened(directory, home / "mcp-v8", restore_target_seconds=1e9) as engine:
             for code in CODES[:4]:
                 await engine.run(code, session="demo")
-            await engine.supervisor.tag(OWNER, "demo", at=2, tags={"stage": "early"}, caller=CALLER)
+            await engine.supervisor.requests.tag(OWNER, "demo", at=2, tags={"stage": "early"}, caller=CALLER)
             await engine.run("for (;;);", session="demo", time_ms=50)
-            await engine.supervisor.fork(OWNER, "demo", at=3, into="branch", caller=CALLER)
+            await engine.supervisor.requests.fork(OWNER, "demo", at=3, into="branch", caller=CALLER)
             await engine.run("n + 100", session="branch")
             await engine.run("'short'", session="gone")
-            await engine.supervisor.delete(OWNER, "gone", CALLER)
+            await engine.supervisor.requests.delete(OWNER, "gone", CALLER)
         async with opened(directory, home / "mcp-v8", restore_target_seconds=0, observers=[seen]) as engine:
             await engine.run(CODES[4], session="demo")
             await seen.of(7)

@@ -140,7 +140,8 @@ async def test_an_id_that_is_told_because_the_end_does_not_come_in_time_is_promi
         "query_string": b"",
         "client": ("127.0.0.1", 1),
     }
-    door = ExecuteDoor(SimpleNamespace(submit=submit, promise=promise), DEFAULTS)  # type: ignore[arg-type]
+    executions = SimpleNamespace(submit=submit, promise=promise)
+    door = ExecuteDoor(SimpleNamespace(executions=executions), DEFAULTS)  # type: ignore[arg-type]
     await door(scope, receive, send)
     assert told[1]["status"] == 202
     assert promised == [execution]

@@ -18,7 +18,7 @@ from engine.replay import Diverged, ReplayFailed
 
 
 async def accept(engine: Engine, name: str = "a"):
-    return await engine.supervisor.accept(OWNER, name, CALLER)
+    return await engine.supervisor.requests.accept(OWNER, name, CALLER)
 
 
 async def info(engine: Engine, name: str = "a"):
@@ -179,8 +179,8 @@ async def test_forks_of_an_accepted_session_replay_as_it_does(open_engine, tmp_p
         await accept(engine)
         await engine.run("n = 100", session="a")
         for name, at in (("at-the-head", 5), ("at-the-accepted", 4), ("before", 1), ("within", 3)):
-            await engine.supervisor.fork(OWNER, "a", at=at, into=name, caller=CALLER)
-        await engine.supervisor.delete(OWNER, "a", CALLER)
+            await engine.supervisor.requests.fork(OWNER, "a", at=at, into=name, caller=CALLER)
+        await engine.supervisor.requests.delete(OWNER, "a", CALLER)
     async with open_engine(tmp_path) as engine:
         assert await engine.value("n", session="at-the-head") == "100"
         assert await engine.value("n", session="at-the-accepted") == "71"
@@ -291,7 +291,7 @@ async def test_texts_of_another_engine_that_differ_are_counted_and_told(open_eng
         (recovered,) = seen.recoveries
         drift = recovered.drift
         assert (drift.count, drift.seq, drift.field) == (2, 3, "result")
-        await engine.supervisor.state(OWNER, "a", at=2)
+        await engine.supervisor.requests.state(OWNER, "a", at=2)
         assert (await info(engine)).drift == 2
 
 

@@ -124,8 +124,8 @@ async def settled(engine: Engine, most_descriptors: int = sys.maxsize) -> None:
     assert supervisor._admission.executions == {}
     assert supervisor._admission.requests == set()
     assert supervisor._admission.held_bytes == 0
-    assert supervisor._keys._executions == {}
-    assert supervisor._keys._lookups == {}
+    assert supervisor.executions._keys._executions == {}
+    assert supervisor.executions._keys._lookups == {}
     assert supervisor.past._looks.taken == supervisor.past._walks.taken == 0
     assert supervisor._checkpointer._slots.are_free
     assert supervisor._registry.owners._counts == await engine.log.open_sessions()
@@ -160,7 +160,7 @@ async def retire(engine: Engine, session: str) -> None:
 async def fork(engine: Engine, session: str) -> None:
     """Begin another session in the state of this one, and see that it is."""
     into = f"fork-of-{session}"
-    await engine.supervisor.fork(OWNER, session, at=None, into=into, caller=CALLER)
+    await engine.supervisor.requests.fork(OWNER, session, at=None, into=into, caller=CALLER)
     assert await engine.value("n", session=into) == "3"
 
 
@@ -172,30 +172,32 @@ async def add_under_a_key(engine: Engine, session: str) -> str:
 async def fork_the_past(engine: Engine, session: str) -> None:
     """Begin another session in a state of this one that has gone by, and see that it is."""
     into = f"fork-of-{session}"
-    await engine.supervisor.fork(OWNER, session, at=2, into=into, caller=CALLER)
+    await engine.supervisor.requests.fork(OWNER, session, at=2, into=into, caller=CALLER)
     assert await engine.value("n", session=into) == "2"
 
 
 async def tag(engine: Engine, session: str) -> None:
     """Label the state."""
-    await engine.supervisor.tag(OWNER, session, at=None, tags={"k": "v"}, caller=CALLER)
+    await engine.supervisor.requests.tag(OWNER, session, at=None, tags={"k": "v"}, caller=CALLER)
 
 
 async def look(engine: Engine, session: str) -> None:
     """See the variables, now and in the past."""
     for at in (None, 1):
-        await engine.supervisor.state(OWNER, session, at=at)
+        await engine.supervisor.requests.state(OWNER, session, at=at)
 
 
 async def delete(engine: Engine, session: str) -> None:
     """End the session."""
-    await engine.supervisor.delete(OWNER, session, CALLER)
+    await engine.supervisor.requests.delete(OWNER, session, CALLER)
 
 
 async def stop_a_loop(engine: Engine, session: str) -> None:
     """Run code without end, and cancel it."""
-    execution = await engine.supervisor.submit(submission("for (;;);", session=session, time_ms=2_000))
-    await engine.supervisor.cancel(OWNER, execution.id)
+    execution = await engine.supervisor.executions.submit(
+        submission("for (;;);", session=session, time_ms=2_000)
+    )
+    await engine.supervisor.executions.cancel(OWNER, execution.id)
     report = await execution.wait(20)
     assert report is not None
     assert report.status == "cancelled"
@@ -348,7 +350,7 @@ async def test_a_drain_that_is_cancelled_at_any_step_can_be_drained_again(
         async with open_engine(tmp_path / str(step), restore_target_seconds=3_600.0) as engine:
             trio.lowlevel.add_instrument(cancel)
             await add(engine, "a")
-            running = await engine.supervisor.submit(submission(ADD, session="b"))
+            running = await engine.supervisor.executions.submit(submission(ADD, session="b"))
             cancel.arm(step)
             await cancel.watched(engine.supervisor.drain)(20)
             over = cancel.was_too_late

@@ -38,10 +38,10 @@ async def a_session_with_a_fork_and_some_without_a_name(engine: Engine, name: st
     """The named one is deleted; the numbers of the fork's events."""
     for _ in range(4):
         await engine.run(ADD, session=name)
-    await engine.supervisor.fork(OWNER, name, at=2, into=f"fork-of-{name}", caller=CALLER)
+    await engine.supervisor.requests.fork(OWNER, name, at=2, into=f"fork-of-{name}", caller=CALLER)
     for _ in range(2):
         await engine.run(ADD)
-    await engine.supervisor.delete(OWNER, name, CALLER)
+    await engine.supervisor.requests.delete(OWNER, name, CALLER)
     await settled(engine)
     return set(range(4))
 

@@ -51,9 +51,9 @@ async def test_a_session_is_described(engine: Engine):
 
 async def test_a_session_that_works_says_how_much_is_asked_of_it(engine: Engine):
     await engine.run("1", session="a")
-    loop = await engine.supervisor.submit(submission("console.log(1); for (;;);", session="a"))
+    loop = await engine.supervisor.executions.submit(submission("console.log(1); for (;;);", session="a"))
     await first_line(loop)
-    await engine.supervisor.submit(submission("2", session="a"))
+    await engine.supervisor.executions.submit(submission("2", session="a"))
     info = await engine.supervisor.session(OWNER, "a")
     assert (info.awake, info.running) == (True, 2)
     loop.cancel()
@@ -63,18 +63,18 @@ async def test_what_is_anothers_is_not_there(engine: Engine):
     await engine.run("1", session="a")
     supervisor, stranger = engine.supervisor, "somebody else"
     assert (await supervisor.sessions(stranger)).items == ()
-    assert (await supervisor.executions(stranger)).items == ()
+    assert (await supervisor.executions.page(stranger)).items == ()
     for ask in (
         lambda name: supervisor.session(stranger, name),
         lambda name: supervisor.events(stranger, name),
         lambda name: supervisor.event(stranger, name, 0),
-        lambda name: supervisor.executions(stranger, session=name),
-        lambda name: supervisor.delete(stranger, name, CALLER),
-        lambda name: supervisor.fork(stranger, name, at=None, into=None, caller=CALLER),
-        lambda name: supervisor.fork(stranger, name, at=0, into=None, caller=CALLER),
-        lambda name: supervisor.tag(stranger, name, at=None, tags={"k": "v"}, caller=CALLER),
-        lambda name: supervisor.state(stranger, name, at=None),
-        lambda name: supervisor.state(stranger, name, at=0),
+        lambda name: supervisor.executions.page(stranger, session=name),
+        lambda name: supervisor.requests.delete(stranger, name, CALLER),
+        lambda name: supervisor.requests.fork(stranger, name, at=None, into=None, caller=CALLER),
+        lambda name: supervisor.requests.fork(stranger, name, at=0, into=None, caller=CALLER),
+        lambda name: supervisor.requests.tag(stranger, name, at=None, tags={"k": "v"}, caller=CALLER),
+        lambda name: supervisor.requests.state(stranger, name, at=None),
+        lambda name: supervisor.requests.state(stranger, name, at=0),
     ):
         for name in ("a", "never"):
             with pytest.raises(NotFound):
@@ -141,10 +141,10 @@ async def test_executions_come_newest_first_a_page_at_a_time(engine: Engine):
     for number in range(3):
         await engine.run(f"{number}", session="a")
         await engine.run(f"{number} + 10", session="b")
-    everything, count = await pages(engine.supervisor.executions, limit=4)
+    everything, count = await pages(engine.supervisor.executions.page, limit=4)
     assert [summary.code for summary in everything] == ["2 + 10", "2", "1 + 10", "1", "0 + 10", "0"]
     assert count == 2
-    of_one, count = await pages(engine.supervisor.executions, limit=2, session="a")
+    of_one, count = await pages(engine.supervisor.executions.page, limit=2, session="a")
     assert [(summary.session, summary.event, summary.code) for summary in of_one] == [
         ("a", 3, "2"),
         ("a", 2, "1"),
@@ -155,7 +155,7 @@ async def test_executions_come_newest_first_a_page_at_a_time(engine: Engine):
 
 async def test_an_execution_is_summed_up(engine: Engine):
     report = await engine.run("\n\n  throw new TypeError('no')\n// more", session="a")
-    (summary,) = (await engine.supervisor.executions(OWNER)).items
+    (summary,) = (await engine.supervisor.executions.page(OWNER)).items
     assert (summary.execution_id, summary.status, summary.code, summary.error) == (
         report.execution_id,
         "failed",
@@ -164,7 +164,7 @@ async def test_an_execution_is_summed_up(engine: Engine):
     )
     assert (summary.started_at, summary.duration_us) == (report.started_at, report.duration_us)
     await engine.run(f"/*{'x' * 500}*/ throw new Error('{'y' * 500}')", session="a")
-    summary = (await engine.supervisor.executions(OWNER, limit=1)).items[0]
+    summary = (await engine.supervisor.executions.page(OWNER, limit=1)).items[0]
     assert (len(summary.code), len(summary.error)) == (120, 200)
 
 
@@ -176,33 +176,33 @@ async def test_executions_are_found_by_status(engine: Engine):
     assert set(ran) == {"completed", "failed", "timed_out"}
     for options in ({}, {"session": "a"}):
         for status, execution_id in ran.items():
-            page = await engine.supervisor.executions(OWNER, status=status, **options)
+            page = await engine.supervisor.executions.page(OWNER, status=status, **options)
             assert page.items[0].execution_id == execution_id
             assert {summary.status for summary in page.items} == {status}
-    assert len((await engine.supervisor.executions(OWNER, status="failed")).items) == 2
-    assert (await engine.supervisor.executions(OWNER, status="crashed")).items == ()
+    assert len((await engine.supervisor.executions.page(OWNER, status="failed")).items) == 2
+    assert (await engine.supervisor.executions.page(OWNER, status="crashed")).items == ()
 
 
 async def test_what_runs_or_waits_is_listed_first(engine: Engine):
     done = await engine.run("'done'", session="a")
-    loop = await engine.supervisor.submit(submission("console.log(1); for (;;);", session="a"))
+    loop = await engine.supervisor.executions.submit(submission("console.log(1); for (;;);", session="a"))
     await first_line(loop)
-    queued = await engine.supervisor.submit(submission("'queued'", session="a"))
+    queued = await engine.supervisor.executions.submit(submission("'queued'", session="a"))
     ids = [queued.id, loop.id, done.execution_id]
     for options in ({}, {"session": "a"}):
         for limit in (1, 2, 3):
-            listed, _ = await pages(engine.supervisor.executions, limit=limit, **options)
+            listed, _ = await pages(engine.supervisor.executions.page, limit=limit, **options)
             assert [summary.execution_id for summary in listed] == ids
             assert [summary.status for summary in listed] == ["running", "running", "completed"]
-    running = await engine.supervisor.executions(OWNER, status="running")
+    running = await engine.supervisor.executions.page(OWNER, status="running")
     assert [summary.execution_id for summary in running.items] == ids[:2]
     loop.cancel()
 
 
 async def test_an_execution_that_creates_its_session_is_listed_by_the_sessions_name(engine: Engine):
-    loop = await engine.supervisor.submit(submission("console.log(1); for (;;);", session="new"))
+    loop = await engine.supervisor.executions.submit(submission("console.log(1); for (;;);", session="new"))
     await first_line(loop)
-    (summary,) = (await engine.supervisor.executions(OWNER, session="new")).items
+    (summary,) = (await engine.supervisor.executions.page(OWNER, session="new")).items
     assert (summary.execution_id, summary.session, summary.event) == (loop.id, "new", None)
     loop.cancel()
 
@@ -211,7 +211,7 @@ async def test_a_made_up_cursor_or_limit_is_refused(engine: Engine):
     await engine.run("1", session="a")
     for after in ("", "x", "d1.5", "d٣", "r1", "1.", "999999999999999999999.i_x"):
         with pytest.raises(InvalidField, match="after"):
-            await engine.supervisor.executions(OWNER, after=after)
+            await engine.supervisor.executions.page(OWNER, after=after)
         with pytest.raises(InvalidField, match="after"):
             await engine.supervisor.sessions(OWNER, after=after)
     with pytest.raises(InvalidField, match="limit"):
@@ -223,9 +223,9 @@ async def test_a_restarted_engine_lists_the_same(open_engine, tmp_path):
     async with open_engine(tmp_path) as engine:
         await engine.run("1", session="a")
         await engine.run("2", session="a", at=0)
-        before = [await engine.supervisor.sessions(OWNER), await engine.supervisor.executions(OWNER)]
+        before = [await engine.supervisor.sessions(OWNER), await engine.supervisor.executions.page(OWNER)]
     async with open_engine(tmp_path) as engine:
-        after = [await engine.supervisor.sessions(OWNER), await engine.supervisor.executions(OWNER)]
+        after = [await engine.supervisor.sessions(OWNER), await engine.supervisor.executions.page(OWNER)]
     assert [item.name for item in before[0].items] == [item.name for item in after[0].items]
     assert before[1] == after[1]
 
@@ -234,9 +234,9 @@ async def test_a_stateless_engine_lists_executions_from_memory_and_has_no_sessio
     async with open_engine(None) as engine:
         first = await engine.run("1")
         second = await engine.run("throw 2")
-        loop = await engine.supervisor.submit(submission("console.log(1); for (;;);"))
+        loop = await engine.supervisor.executions.submit(submission("console.log(1); for (;;);"))
         await first_line(loop)
-        listed, count = await pages(engine.supervisor.executions, limit=2)
+        listed, count = await pages(engine.supervisor.executions.page, limit=2)
         assert [summary.execution_id for summary in listed] == [
             loop.id,
             second.execution_id,
@@ -251,14 +251,13 @@ async def test_a_stateless_engine_lists_executions_from_memory_and_has_no_sessio
             supervisor.session(OWNER, "a"),
             supervisor.events(OWNER, "a"),
             supervisor.event(OWNER, "a", 0),
-            supervisor.executions(OWNER, session="a"),
-            supervisor.delete(OWNER, "a", CALLER),
-            supervisor.fork(OWNER, "a", at=None, into=None, caller=CALLER),
-            supervisor.tag(OWNER, "a", at=None, tags={"k": "v"}, caller=CALLER),
-            supervisor.state(OWNER, "a", at=None),
+            supervisor.executions.page(OWNER, session="a"),
         ):
             with pytest.raises(InvalidField, match="stateless"):
                 await asked
+        for part in ("requests", "past", "store", "peers", "handing"):
+            with pytest.raises(InvalidField, match="stateless"):
+                getattr(supervisor, part)
 
 
 async def test_lists_can_be_asked_for_while_sessions_work(engine: Engine):
@@ -273,7 +272,7 @@ async def test_lists_can_be_asked_for_while_sessions_work(engine: Engine):
             nursery.start_soon(work, name)
         while len(ran) < 20:
             known = set(ran)
-            listed, _ = await pages(engine.supervisor.executions, limit=3)
+            listed, _ = await pages(engine.supervisor.executions.page, limit=3)
             assert known <= {summary.execution_id for summary in listed}
 
 
@@ -293,10 +292,10 @@ async def test_searches_leave_readers_for_others_and_an_owners_take_turns(
         return page
 
     monkeypatch.setattr(engine.log, "executions", counted)
-    search = partial(engine.supervisor.executions, search=Search(text="x"))
+    search = partial(engine.supervisor.executions.page, search=Search(text="x"))
     async with trio.open_nursery() as nursery:
         for number in range(16):
             nursery.start_soon(search, f"owner {number % 4}")
     assert most == {"in all": looking.MAX_SEARCHES, "of one": 1}
     assert looking.MAX_SEARCHES < READERS
-    assert engine.supervisor._searches.taken == 0
+    assert engine.supervisor.executions._searches.taken == 0

@@ -132,7 +132,7 @@ async def test_a_look_at_the_past_makes_no_checkpoints_that_the_target_does_not_
         await engine.run("let n = 0", session="a")
         for _ in range(20):
             await engine.run("n++", session="a")
-        view = await engine.supervisor.state(OWNER, "a", at=10)
+        view = await engine.supervisor.requests.state(OWNER, "a", at=10)
         assert view.event == 10
     assert told.made == []
 
@@ -292,11 +292,11 @@ async def test_a_checkpoint_that_is_asked_for_is_made_whatever_it_costs_and_once
 ):
     async with open_engine(tmp_path, **NEVER) as engine:
         await engine.run("let n = 1", session="a")
-        made = await engine.supervisor.checkpoint(OWNER, "a")
+        made = await engine.supervisor.requests.checkpoint(OWNER, "a")
         assert (made.event, made.declined) == (1, None)
         assert made.size > 0
         assert made.took_us
-        again = await engine.supervisor.checkpoint(OWNER, "a")
+        again = await engine.supervisor.requests.checkpoint(OWNER, "a")
         assert (again.event, again.size, again.took_us) == (1, made.size, None)
         info = await engine.supervisor.session(OWNER, "a")
         assert info.checkpoint is not None
@@ -313,9 +313,9 @@ async def test_a_checkpoint_of_a_session_that_sleeps_is_made_of_the_state_that_a
     async with open_engine(tmp_path, **NEVER) as engine:
         await engine.run("let n = 1", session="a")
         await engine.run("n++", session="a")
-        await engine.supervisor.tag(OWNER, "a", at=1, tags={"k": "v"}, caller=CALLER)
+        await engine.supervisor.requests.tag(OWNER, "a", at=1, tags={"k": "v"}, caller=CALLER)
     async with open_engine(tmp_path, **NEVER) as engine:
-        made = await engine.supervisor.checkpoint(OWNER, "a")
+        made = await engine.supervisor.requests.checkpoint(OWNER, "a")
         assert (made.event, made.declined) == (2, None)
 
 
@@ -325,7 +325,7 @@ async def test_a_session_goes_on_while_a_checkpoint_that_was_asked_for_is_made(o
         over: list[str] = []
 
         async def keep() -> None:
-            made = await engine.supervisor.checkpoint(OWNER, "a")
+            made = await engine.supervisor.requests.checkpoint(OWNER, "a")
             assert (made.event, made.declined) == (1, None)
             over.append("checkpoint")
 
@@ -340,7 +340,7 @@ async def test_a_session_goes_on_while_a_checkpoint_that_was_asked_for_is_made(o
 async def test_why_a_checkpoint_that_was_asked_for_was_declined_is_told(open_engine, tmp_path):
     async with open_engine(tmp_path, **NEVER) as engine:
         await engine.run("let m = new Intl.Collator()", session="a")
-        declined = await engine.supervisor.checkpoint(OWNER, "a")
+        declined = await engine.supervisor.requests.checkpoint(OWNER, "a")
         assert (declined.event, declined.size) == (1, 0)
         assert "live Intl.Collator" in (declined.declined or "")
         assert await engine.value("typeof m", session="a") == "'object'"
@@ -349,7 +349,7 @@ async def test_why_a_checkpoint_that_was_asked_for_was_declined_is_told(open_eng
 async def test_a_checkpoint_of_no_session_is_refused(open_engine, tmp_path):
     async with open_engine(tmp_path) as engine:
         with pytest.raises(NotFound):
-            await engine.supervisor.checkpoint(OWNER, "nobody")
+            await engine.supervisor.requests.checkpoint(OWNER, "nobody")
 
 
 async def test_sessions_that_are_costly_to_wake_give_their_places_up_last(open_engine, tmp_path):
@@ -592,9 +592,9 @@ async def test_a_fork_begins_from_its_parents_checkpoints(open_engine, tmp_path,
     async with open_engine(tmp_path, **NEVER) as engine:
         fork = await engine.run("n * 10", session="a", at=2)
         assert fork.result == "20"
-        info = await engine.supervisor.fork(OWNER, "a", at=3, into="b", caller=CALLER)
+        info = await engine.supervisor.requests.fork(OWNER, "a", at=3, into="b", caller=CALLER)
         assert await engine.value("n * 10", session=info.name) == "30"
-        state = await engine.supervisor.state(OWNER, "a", at=1)
+        state = await engine.supervisor.requests.state(OWNER, "a", at=1)
         assert [one.preview for one in state.globals if one.name == "n"] == ["1"]
     assert replayed == []
 

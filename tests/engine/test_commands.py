@@ -35,25 +35,25 @@ LOOP = "console.log(1); for (;;);"
 
 
 async def delete(engine: Engine, name: str):
-    return await engine.supervisor.delete(OWNER, name, CALLER)
+    return await engine.supervisor.requests.delete(OWNER, name, CALLER)
 
 
 async def fork(engine: Engine, name: str, at: int | None = None, into: str | None = None):
-    return await engine.supervisor.fork(OWNER, name, at=at, into=into, caller=CALLER)
+    return await engine.supervisor.requests.fork(OWNER, name, at=at, into=into, caller=CALLER)
 
 
 async def tag(engine: Engine, name: str, at: int | None = None, **tags: str | None):
-    return await engine.supervisor.tag(OWNER, name, at=at, tags=tags, caller=CALLER)
+    return await engine.supervisor.requests.tag(OWNER, name, at=at, tags=tags, caller=CALLER)
 
 
 async def variables(engine: Engine, name: str, at: int | None = None) -> dict[str, str]:
-    view = await engine.supervisor.state(OWNER, name, at=at)
+    view = await engine.supervisor.requests.state(OWNER, name, at=at)
     return {variable.name: variable.preview for variable in view.globals}
 
 
 async def looping(engine: Engine, name: str):
     """An execution that has begun and does not end."""
-    loop = await engine.supervisor.submit(submission(LOOP, session=name))
+    loop = await engine.supervisor.executions.submit(submission(LOOP, session=name))
     assert await first_line(loop) == "1"
     return loop
 
@@ -97,7 +97,7 @@ async def test_a_deleted_session_is_gone_and_its_name_is_free(engine: Engine):
     assert (gone.name, gone.head_seq, gone.heap, gone.awake) == ("a", 2, before.heap, False)
     supervisor = engine.supervisor
     assert (await supervisor.sessions(OWNER)).items == ()
-    assert (await supervisor.executions(OWNER)).items == ()
+    assert (await supervisor.executions.page(OWNER)).items == ()
     for ask in (supervisor.session, supervisor.events):
         with pytest.raises(NotFound):
             await ask(OWNER, "a")
@@ -137,10 +137,10 @@ async def test_forks_outlive_the_session_that_they_share_history_with(engine: En
 async def test_a_deletion_waits_for_what_is_queued_before_it(engine: Engine):
     await engine.run("globalThis.n = 1", session="a")
     loop = await looping(engine, "a")
-    before = await engine.supervisor.submit(submission("n", session="a"))
+    before = await engine.supervisor.executions.submit(submission("n", session="a"))
     async with asked(engine, delete(engine, "a")) as answers:
-        after = await engine.supervisor.submit(submission("typeof n", session="a"))
-        branch = await engine.supervisor.submit(submission("typeof n", session="a", at=0))
+        after = await engine.supervisor.executions.submit(submission("typeof n", session="a"))
+        branch = await engine.supervisor.executions.submit(submission("typeof n", session="a", at=0))
         loop.cancel()
         assert (await before.wait(30)).result == "1"
         report = await after.wait(30)
@@ -156,7 +156,7 @@ async def test_a_session_that_the_server_named_does_not_come_back(engine: Engine
         nursery.start_soon(delete, engine, name)
         while (await engine.supervisor.session(OWNER, name)).running < 2:
             pass
-        after = await engine.supervisor.submit(submission("1", session=name))
+        after = await engine.supervisor.executions.submit(submission("1", session=name))
         loop.cancel()
         with pytest.raises(NotFound):
             await after.wait(30)
@@ -264,7 +264,7 @@ async def test_of_many_forks_into_one_name_one_is_made(engine: Engine):
 async def test_a_fork_of_the_head_waits_for_what_runs_and_one_of_the_past_does_not(engine: Engine):
     await engine.run("globalThis.n = 1", session="a")
     loop = await looping(engine, "a")
-    counting = await engine.supervisor.submit(submission("n = 2", session="a"))
+    counting = await engine.supervisor.executions.submit(submission("n = 2", session="a"))
     async with asked(engine, fork(engine, "a", into="later")) as answers:
         assert await engine.value("n", session=(await fork(engine, "a", at=1)).name) == "1"
         assert not counting.done
@@ -390,7 +390,7 @@ def test_labels_of_a_session_are_limited_together():
 async def test_a_label_waits_for_what_runs(engine: Engine):
     await engine.run("1", session="a")
     loop = await looping(engine, "a")
-    await engine.supervisor.submit(submission("2", session="a"))
+    await engine.supervisor.executions.submit(submission("2", session="a"))
     async with asked(engine, tag(engine, "a", k="v")) as answers:
         assert not answers
         loop.cancel()
@@ -411,7 +411,7 @@ async def test_a_full_log_takes_no_label_but_a_deletion(open_engine, tmp_path):
 
 async def test_the_variables_of_a_session_are_shown(engine: Engine):
     report = await engine.run("let xs = [1, 2]; const f = (a) => a; globalThis.g = 'x'", session="a")
-    view = await engine.supervisor.state(OWNER, "a", at=None)
+    view = await engine.supervisor.requests.state(OWNER, "a", at=None)
     assert (view.session, view.event, view.heap, view.more) == ("a", 1, report.heap, 0)
     shown = {variable.name: (variable.scope, variable.type) for variable in view.globals}
     assert shown == {"xs": ("lexical", "Array"), "f": ("lexical", "function"), "g": ("global", "string")}
@@ -453,8 +453,8 @@ async def test_a_look_at_the_past_leaves_no_worker_behind(open_engine, tmp_path)
 async def test_a_look_at_the_head_waits_for_what_runs_and_one_at_the_past_does_not(engine: Engine):
     await engine.run("let n = 1", session="a")
     loop = await looping(engine, "a")
-    await engine.supervisor.submit(submission("n = 2", session="a"))
-    async with asked(engine, engine.supervisor.state(OWNER, "a", at=None)) as answers:
+    await engine.supervisor.executions.submit(submission("n = 2", session="a"))
+    async with asked(engine, engine.supervisor.requests.state(OWNER, "a", at=None)) as answers:
         assert await variables(engine, "a", at=1) == {"n": "1"}
         assert not answers
         loop.cancel()
@@ -472,7 +472,7 @@ async def test_a_look_at_a_point_shows_that_point_even_if_the_session_moves_on_m
         return answer
 
     monkeypatch.setattr(engine.supervisor._registry, "at_rest", then_moves_on)
-    view = await engine.supervisor.state(OWNER, "a", at=1)
+    view = await engine.supervisor.requests.state(OWNER, "a", at=1)
     assert (view.event, [variable.preview for variable in view.globals]) == (1, ["1"])
 
 
@@ -571,7 +571,7 @@ async def test_few_looks_at_the_past_are_on_their_way_at_once_and_of_an_owner_on
     monkeypatch.setattr(looking, "look_back", counted)
     async with trio.open_nursery() as nursery:
         for owner in owners * 3:
-            nursery.start_soon(lambda o=owner: engine.supervisor.state(o, "a", at=1))
+            nursery.start_soon(lambda o=owner: engine.supervisor.requests.state(o, "a", at=1))
     assert most == {"in all": looking.MAX_LOOKS_BACK, "of one": 1}
     assert engine.supervisor.past._looks.taken == 0
 
@@ -590,14 +590,14 @@ async def test_nobodys_looks_at_the_past_keep_others_from_theirs(engine: Engine,
     monkeypatch.setattr(looking, "look_back", slow)
     async with trio.open_nursery() as nursery:
         for _ in range(5):
-            nursery.start_soon(lambda: engine.supervisor.state("ann", "a", at=1))
+            nursery.start_soon(lambda: engine.supervisor.requests.state("ann", "a", at=1))
         await trio.testing.wait_all_tasks_blocked()
         with trio.fail_after(20):
-            assert (await engine.supervisor.state("ben", "a", at=1)).event == 1
+            assert (await engine.supervisor.requests.state("ben", "a", at=1)).event == 1
         with monkeypatch.context() as patched:
             patched.setattr(looking, "PATIENCE_SECONDS", 0.05)
             with pytest.raises(Busy, match="one at a time for each owner"):
-                await engine.supervisor.state("ann", "a", at=1)
+                await engine.supervisor.requests.state("ann", "a", at=1)
         nursery.cancel_scope.cancel()
 
 
@@ -609,7 +609,7 @@ async def test_commands_count_as_queued(open_engine, tmp_path):
         await engine.run("1", session="a")
         loop = await looping(engine, "a")
         async with asked(
-            engine, tag(engine, "a", k="v"), engine.supervisor.state(OWNER, "a", at=None)
+            engine, tag(engine, "a", k="v"), engine.supervisor.requests.state(OWNER, "a", at=None)
         ) as answers:
             for refused in (
                 tag(engine, "a", k="v"),
@@ -792,5 +792,7 @@ async def test_executions_and_commands_at_once_leave_a_chain_without_gaps(engine
     for number in range(6):
         info = await engine.supervisor.session(OWNER, f"f{number}")
         assert info.forked_from is not None
-        expected = await engine.supervisor.state(OWNER, "a", at=int(info.forked_from.partition("@")[2]))
-        assert (await engine.supervisor.state(OWNER, info.name, at=None)).globals == expected.globals
+        expected = await engine.supervisor.requests.state(
+            OWNER, "a", at=int(info.forked_from.partition("@")[2])
+        )
+        assert (await engine.supervisor.requests.state(OWNER, info.name, at=None)).globals == expected.globals

@@ -94,7 +94,7 @@ async def test_whoever_leaves_meanwhile_leaves_nothing_behind(engine: Engine) ->
 async def test_a_session_that_runs_code_is_looked_into_meanwhile(open_engine: OpenEngine, tmp_path) -> None:
     async with open_engine(tmp_path) as engine:
         await engine.run("let n = 1", session="a")
-        running = await engine.supervisor.submit(submission("n = 2; for (;;);", session="a"))
+        running = await engine.supervisor.executions.submit(submission("n = 2; for (;;);", session="a"))
         assert (await evaluated(engine, "n")).result == "1"
         running.cancel()
         await running.wait(20)

@@ -263,32 +263,32 @@ async def test_a_console_flood_is_cut_at_its_cap(engine):
 
 
 async def test_the_console_streams_while_code_runs(engine):
-    execution = await engine.supervisor.submit(
+    execution = await engine.supervisor.executions.submit(
         submission("console.log('first'); await new Promise((resolve) => setTimeout(resolve, 20_000))")
     )
     assert await first_line(execution) == "first"
     assert not execution.done
-    await engine.supervisor.cancel(OWNER, execution.id)
+    await engine.supervisor.executions.cancel(OWNER, execution.id)
     report = await execution.wait(10)
     assert (report.status, report.error.name) == ("cancelled", "Cancelled")
 
 
 async def test_cancelling_is_undoing(engine):
     await engine.run("let n = 1", session="a")
-    execution = await engine.supervisor.submit(submission("n = 2; while (true);", session="a"))
+    execution = await engine.supervisor.executions.submit(submission("n = 2; while (true);", session="a"))
     while execution.cancel_scope is None:
         await trio.lowlevel.checkpoint()
-    await engine.supervisor.cancel(OWNER, execution.id)
+    await engine.supervisor.executions.cancel(OWNER, execution.id)
     assert (await execution.wait(10)).status == "cancelled"
     assert await engine.value("n", session="a") == "1"
 
 
 async def test_cancelling_what_waits_its_turn_keeps_it_from_running(engine):
-    first = await engine.supervisor.submit(
+    first = await engine.supervisor.executions.submit(
         submission("globalThis.n = 1; while (true);", session="a", time_ms=500)
     )
-    second = await engine.supervisor.submit(submission("globalThis.n = 2", session="a"))
-    await engine.supervisor.cancel(OWNER, second.id)
+    second = await engine.supervisor.executions.submit(submission("globalThis.n = 2", session="a"))
+    await engine.supervisor.executions.cancel(OWNER, second.id)
     assert (await first.wait(10)).status == "timed_out"
     assert (await second.wait(10)).status == "cancelled"
     assert await engine.value("typeof n", session="a") == "'undefined'"
@@ -296,7 +296,7 @@ async def test_cancelling_what_waits_its_turn_keeps_it_from_running(engine):
 
 async def test_a_worker_that_dies_is_a_crash_and_the_session_goes_on(engine):
     await engine.run("let n = 1", session="a")
-    execution = await engine.supervisor.submit(
+    execution = await engine.supervisor.executions.submit(
         submission("n = 2; console.log('go'); while (true);", session="a")
     )
     assert await first_line(execution) == "go"
@@ -309,7 +309,7 @@ async def test_a_worker_that_dies_is_a_crash_and_the_session_goes_on(engine):
 
 async def test_jobs_of_a_session_run_in_order_of_acceptance(engine):
     executions = [
-        await engine.supervisor.submit(
+        await engine.supervisor.executions.submit(
             submission(f"(globalThis.seen ??= []).push({i}); seen.join()", session="a")
         )
         for i in range(10)
@@ -380,7 +380,7 @@ async def test_every_execution_is_an_event_with_who_asked(engine):
 
 async def test_an_execution_is_found_again_by_its_id(engine):
     done = await engine.run("console.log('x'); 1 + 1", session="a")
-    found = await engine.supervisor.execution(OWNER, done.execution_id)
+    found = await engine.supervisor.executions.find(OWNER, done.execution_id)
     assert found.report == done
 
 
@@ -390,13 +390,13 @@ async def test_that_an_execution_created_its_session_is_found_again_of_a_fork_to
     fork = await engine.run("3", session="a", at=1)
     second = await engine.run("4", session=fork.session)
     for report in (fork, second):
-        assert (await engine.supervisor.execution(OWNER, report.execution_id)).report == report
+        assert (await engine.supervisor.executions.find(OWNER, report.execution_id)).report == report
 
 
 async def test_an_aborted_execution_is_found_again_with_the_state_it_left(engine):
     before = await engine.run("1", session="a")
     stopped = await engine.run("while (true);", session="a", time_ms=200)
-    found = await engine.supervisor.execution(OWNER, stopped.execution_id)
+    found = await engine.supervisor.executions.find(OWNER, stopped.execution_id)
     assert found.report == stopped
     assert found.report.heap == before.heap
 
@@ -404,10 +404,12 @@ async def test_an_aborted_execution_is_found_again_with_the_state_it_left(engine
 async def test_another_owner_finds_nothing_of_it(engine):
     done = await engine.run("let secret = 1", session="a")
     with pytest.raises(NotFound):
-        await engine.supervisor.execution("other", done.execution_id)
+        await engine.supervisor.executions.find("other", done.execution_id)
     with pytest.raises(NotFound):
-        await engine.supervisor.submit(submission("1", owner="other", heap=done.heap))
-    execution = await engine.supervisor.submit(submission("typeof secret", owner="other", session="a"))
+        await engine.supervisor.executions.submit(submission("1", owner="other", heap=done.heap))
+    execution = await engine.supervisor.executions.submit(
+        submission("typeof secret", owner="other", session="a")
+    )
     assert (await execution.wait(30)).result == "'undefined'"
     assert [row.name for row in (await engine.supervisor.sessions(OWNER)).items] == ["a"]
 
@@ -415,10 +417,10 @@ async def test_another_owner_finds_nothing_of_it(engine):
 async def test_the_same_key_never_runs_twice(engine):
     keyed = {"session": "a", "idempotency_key": "k1", "request_hash": "h1"}
     code = "globalThis.n = (globalThis.n ?? 0) + 1"
-    first = await engine.supervisor.submit(submission(code, **keyed))
-    second = await engine.supervisor.submit(submission(code, **keyed))
+    first = await engine.supervisor.executions.submit(submission(code, **keyed))
+    second = await engine.supervisor.executions.submit(submission(code, **keyed))
     report = await first.wait(30)
-    third = await engine.supervisor.submit(submission(code, **keyed))
+    third = await engine.supervisor.executions.submit(submission(code, **keyed))
     assert second is first
     assert (await third.wait(30)) == report
     assert await engine.value("n", session="a") == "1"
@@ -428,7 +430,7 @@ async def test_the_same_key_for_another_request_is_refused(engine):
     keyed = {"session": "a", "idempotency_key": "k1"}
     await engine.run("1", **keyed, request_hash="h1")
     with pytest.raises(KeyReused):
-        await engine.supervisor.submit(submission("2", **keyed, request_hash="h2"))
+        await engine.supervisor.executions.submit(submission("2", **keyed, request_hash="h2"))
 
 
 @pytest.mark.parametrize(
@@ -449,7 +451,7 @@ async def test_the_same_key_for_another_request_is_refused(engine):
 )
 async def test_a_request_that_names_nothing_is_refused_with_the_field(engine, options, error, field):
     with pytest.raises(error) as refused:
-        await engine.supervisor.submit(submission("1", **options))
+        await engine.supervisor.executions.submit(submission("1", **options))
     assert refused.value.field == field
 
 
@@ -457,7 +459,7 @@ async def test_half_a_surrogate_pair_is_refused_in_either_mode(engine, open_engi
     async with open_engine(None) as stateless:
         for each in (engine, stateless):
             with pytest.raises(InvalidField) as refused:
-                await each.supervisor.submit(submission("'\ud800'"))
+                await each.supervisor.executions.submit(submission("'\ud800'"))
             assert refused.value.field == "code"
 
 
@@ -470,7 +472,7 @@ async def test_retries_under_one_key_at_the_same_time_all_get_the_recorded_execu
         found = []
 
         async def retry() -> None:
-            found.append(await engine.supervisor.submit(submission("Math.random()", **keyed)))
+            found.append(await engine.supervisor.executions.submit(submission("Math.random()", **keyed)))
 
         async with trio.open_nursery() as nursery:
             for _ in range(5):
@@ -482,15 +484,15 @@ async def test_retries_under_one_key_at_the_same_time_all_get_the_recorded_execu
 async def test_why_an_accepted_execution_was_not_run_can_be_asked_for(engine):
     first = await engine.run("1", session="a")
     await engine.run("2", session="a")
-    execution = await engine.supervisor.submit(submission("3", session="a", heap=first.heap))
+    execution = await engine.supervisor.executions.submit(submission("3", session="a", heap=first.heap))
     with pytest.raises(Conflict):
         await execution.wait(30)
-    found = await engine.supervisor.execution(OWNER, execution.id)
+    found = await engine.supervisor.executions.find(OWNER, execution.id)
     with pytest.raises(Conflict):
         await found.wait(0)
 
 
 async def test_too_much_code_is_refused(engine):
     with pytest.raises(TooLarge) as refused:
-        await engine.supervisor.submit(submission("1;" * 600_000))
+        await engine.supervisor.executions.submit(submission("1;" * 600_000))
     assert refused.value.field == "code"

@@ -60,7 +60,8 @@ async def spin(engine: Engine, count: int, **options: object) -> list[Execution]
     """Sessions of one owner that spin, once all have begun."""
     asked = {"owner": BUSY, "time_ms": 100_000, **options}
     spinning = [
-        await engine.supervisor.submit(submission(SPIN, session=f"spin-{i}", **asked)) for i in range(count)
+        await engine.supervisor.executions.submit(submission(SPIN, session=f"spin-{i}", **asked))
+        for i in range(count)
     ]
     for execution in spinning:
         assert await first_line(execution) == "begun"
@@ -90,7 +91,7 @@ async def test_an_honest_owner_is_answered_while_the_sessions_of_another_spin(on
             assert value == str(number + 1)
         used = engine.supervisor.scheduler.cpu_seconds
         before = used["execution"]
-        computing = await engine.supervisor.submit(
+        computing = await engine.supervisor.executions.submit(
             submission(COMPUTE, owner=HONEST, session="computes", time_ms=60_000)
         )
         await ended([computing], "completed")
@@ -170,7 +171,7 @@ async def test_a_session_that_was_stopped_in_a_timer_goes_on_waiting(
     one_processor,
 ) -> None:
     async with one_processor() as engine:
-        began = await engine.supervisor.submit(
+        began = await engine.supervisor.executions.submit(
             submission("console.log('begun'); await new Promise((done) => setTimeout(done, 400)); 'rung'")
         )
         assert await first_line(began) == "begun"

@@ -41,7 +41,7 @@ class Recoveries:
 async def ended(engine: Engine) -> None:
     """The session x is not used here any more."""
     actor = engine.supervisor._sessions.actor(OWNER, "x")
-    engine.supervisor.lose(OWNER, "x")
+    engine.supervisor.peers.lose(OWNER, "x")
     if actor is not None:
         await actor.ended.wait()
 
@@ -106,7 +106,7 @@ async def test_it_is_not_used_for_another_session_of_that_name(
         await ended(engine)
         async with engine.supervisor.handing.ready(OWNER, "x"):
             async with elsewhere(engine):
-                await engine.supervisor.delete(OWNER, "x", CALLER)
+                await engine.supervisor.requests.delete(OWNER, "x", CALLER)
                 await engine.run("let m = 5", session="x")
             assert await engine.value("[typeof n, m].join()", session="x") == "'undefined,5'"
         async with engine.supervisor.handing.ready(OWNER, "x"):
@@ -114,7 +114,7 @@ async def test_it_is_not_used_for_another_session_of_that_name(
         await ended(engine)
         async with engine.supervisor.handing.ready(OWNER, "x"):
             async with elsewhere(engine):
-                await engine.supervisor.delete(OWNER, "x", CALLER)
+                await engine.supervisor.requests.delete(OWNER, "x", CALLER)
             assert await engine.value("typeof m", session="x") == "'undefined'"
 
 

@@ -83,7 +83,7 @@ async def test_checkpoints_of_another_image_are_left_alone(
 
 async def test_of_another_images_checkpoints_the_newest_is_kept(store, other_cache):
     async with opened(store, other_cache, **NEVER) as engine:
-        await engine.supervisor.checkpoint(OWNER, "a")
+        await engine.supervisor.requests.checkpoint(OWNER, "a")
         left = await known(engine)
     assert [one.seq for one in left] == [3, 3]
     assert len({one.engine for one in left}) == 2

@@ -168,7 +168,9 @@ async def test_after_a_bad_end_the_process_is_another_one(
 async def test_a_process_that_was_cancelled_or_killed_is_replaced(open_engine: OpenEngine) -> None:
     async with contexts(open_engine) as server:
         _, first = await server.run("1")
-        spinning = await server.engine.supervisor.submit(submission("console.log('on'); for (;;);"))
+        spinning = await server.engine.supervisor.executions.submit(
+            submission("console.log('on'); for (;;);")
+        )
         assert await first_line(spinning) == "on"
         spinning.cancel()
         report = await spinning.wait(30)
@@ -256,7 +258,7 @@ async def test_who_waits_for_a_place_gets_the_process_of_the_same_owner(open_eng
     async with contexts(open_engine, max_workers=1) as server:
         _, first = await server.run("1")
         supervisor = server.engine.supervisor
-        waiting = [await supervisor.submit(submission(str(n))) for n in range(5)]
+        waiting = [await supervisor.executions.submit(submission(str(n))) for n in range(5)]
         for n, execution in enumerate(waiting):
             report = await execution.wait(30)
             assert report is not None

@@ -140,7 +140,7 @@ async def test_a_replay_that_is_put_off_is_no_work_while_its_last_copy_ends(
     monkeypatch.setattr(Copy, "snapshot", never_made)
     options = {"max_recovery_seconds": 2.0, "restore_target_seconds": 0.0}
     async with open_engine(tmp_path, **options) as engine:
-        stuck = await engine.supervisor.submit(submission("n", session="stuck"))
+        stuck = await engine.supervisor.executions.submit(submission("n", session="stuck"))
         await replays.come_to("stuck", 3)
         with trio.fail_after(LAST_COPY_SECONDS / 2):
             while engine.supervisor.scheduler._works:

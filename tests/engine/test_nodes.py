@@ -16,8 +16,8 @@ from engine.copies import Copy
 from engine.errors import Conflict, Elsewhere, NodeFenced, NodeLost, NotFound, Unavailable
 from engine.events import Aborted, Created
 from engine.execution import Execution, Report
+from engine.executions import Forwarded
 from engine.nodes import Alone
-from engine.supervisor import Forwarded
 from engine.timestamps import now_us
 
 
@@ -62,7 +62,7 @@ class OthersMadeUp(Alone):
 
 async def begun(engine: Engine, code: str, session: str) -> Execution:
     """An execution that has printed something."""
-    execution = await engine.supervisor.submit(submission(code, session=session))
+    execution = await engine.supervisor.executions.submit(submission(code, session=session))
     assert await execution.wait_for_line(0)
     return execution
 
@@ -74,12 +74,12 @@ async def test_what_is_asked_of_another_nodes_session_goes_there_and_nothing_is_
     async with open_engine(tmp_path, nodes=nodes) as engine:
         await engine.run("let n = 1", session="x")
         nodes.elsewhere.add("x")
-        engine.supervisor.lose(OWNER, "x")
+        engine.supervisor.peers.lose(OWNER, "x")
         await nodes.until_released("x")
-        execution = await engine.supervisor.submit(submission("++n", session="x"))
+        execution = await engine.supervisor.executions.submit(submission("++n", session="x"))
         async with trio.open_nursery() as nursery:
             nursery.start_soon(
-                lambda: engine.supervisor.tag(OWNER, "x", at=None, tags={"a": "b"}, caller=CALLER)
+                lambda: engine.supervisor.requests.tag(OWNER, "x", at=None, tags={"a": "b"}, caller=CALLER)
             )
             while len(nodes.sent) < 2:
                 await trio.lowlevel.checkpoint()
@@ -87,7 +87,7 @@ async def test_what_is_asked_of_another_nodes_session_goes_there_and_nothing_is_
             assert isinstance(asked, Execute)
             assert isinstance(tag, Tag)
             assert (asked.execution, name, other) == (execution, "x", "x")
-            assert execution in engine.supervisor.under_way(OWNER, "x")
+            assert execution in engine.supervisor.executions.under_way(OWNER, "x")
             # what the other node has answered is answered here
             execution.finish(Report(execution_id=execution.id, session="x", status="completed", result="2"))
             row = await engine.supervisor.session(OWNER, "x")
@@ -109,13 +109,13 @@ async def test_what_is_for_no_session_goes_to_the_node_that_has_less_to_do(
     nodes = OthersMadeUp()
     async with open_engine(tmp_path if directory else None, nodes=nodes) as engine:
         nodes.elsewhere.add(None)
-        execution = await engine.supervisor.submit(submission("1"))
+        execution = await engine.supervisor.executions.submit(submission("1"))
         (command, name) = nodes.sent[0]
         assert isinstance(command, Execute)
         assert (command.execution, name) == (execution, None)
         # which runs it, whoever it thinks has less to do, as it was called before
         forwarded = Forwarded("e_forwarded0000001", 7)
-        there = await engine.supervisor.submit(submission("1 + 1"), forwarded)
+        there = await engine.supervisor.executions.submit(submission("1 + 1"), forwarded)
         report = await there.wait(60)
         assert report is not None
         assert (there.id, there.accepted_at, report.result) == ("e_forwarded0000001", 7, "2")
@@ -127,9 +127,11 @@ async def test_what_another_node_sends_here_is_not_sent_on(open_engine: OpenEngi
     nodes.elsewhere.add("x")
     async with open_engine(tmp_path, nodes=nodes) as engine:
         with pytest.raises(Elsewhere):
-            await engine.supervisor.submit(submission("1", session="x"), Forwarded("e_forwarded0000001", 7))
+            await engine.supervisor.executions.submit(
+                submission("1", session="x"), Forwarded("e_forwarded0000001", 7)
+            )
         assert nodes.sent == []
-        assert engine.supervisor.running_here(OWNER) == []
+        assert engine.supervisor.executions.running_here(OWNER) == []
 
 
 async def test_a_session_that_is_lost_fails_what_runs_in_it_and_sends_on_what_waits(
@@ -138,9 +140,9 @@ async def test_a_session_that_is_lost_fails_what_runs_in_it_and_sends_on_what_wa
     nodes = OthersMadeUp()
     async with open_engine(tmp_path, nodes=nodes) as engine:
         runs = await begun(engine, "console.log(1); for (;;);", "x")
-        waits = await engine.supervisor.submit(submission("2", session="x"))
+        waits = await engine.supervisor.executions.submit(submission("2", session="x"))
         nodes.elsewhere.add("x")
-        engine.supervisor.lose(OWNER, "x")
+        engine.supervisor.peers.lose(OWNER, "x")
         with pytest.raises(NodeFenced, match="nothing of it was recorded"):
             await runs.wait(60)
         await nodes.until_released("x")
@@ -160,7 +162,7 @@ async def test_a_session_is_handed_over_after_what_runs_in_it(
         runs = await begun(
             engine, "console.log(1); await new Promise((done) => setTimeout(done, 200)); 7", "x"
         )
-        waits = [await engine.supervisor.submit(submission(str(n), session="x")) for n in range(3)]
+        waits = [await engine.supervisor.executions.submit(submission(str(n), session="x")) for n in range(3)]
         engine.supervisor.handing.give(OWNER, "x")
         report = await runs.wait(60)
         assert report is not None
@@ -180,7 +182,7 @@ async def test_a_session_that_another_node_had_in_between_is_where_that_left_it(
     nodes = OthersMadeUp()
     async with open_engine(tmp_path, nodes=nodes) as engine:
         first = await engine.run("let n = 1", session="x")
-        engine.supervisor.lose(OWNER, "x")
+        engine.supervisor.peers.lose(OWNER, "x")
         await nodes.until_released("x")
         nodes.token = 2
         assert await engine.value("++n", session="x") == "2"
@@ -195,34 +197,34 @@ async def test_an_execution_that_was_lost_is_recorded_once_and_undone(
         for name, created in (("x", False), ("new", True)):
             lost = submission("++n", session=name, idempotency_key=f"key-{name}", request_hash="h")
             for event in (1 if created else 2, None):
-                command = await engine.supervisor.post(
+                command = await engine.supervisor.peers.post(
                     OWNER,
                     name,
                     lambda answered, lost=lost, name=name: Bury(lost, f"e_{name}", 5, name, answered),
                 )
                 assert (await command.result()).event == event
-            found = await engine.supervisor.execution(OWNER, f"e_{name}")
+            found = await engine.supervisor.executions.find(OWNER, f"e_{name}")
             report = await found.wait(0)
             assert report is not None
             assert (report.status, report.created, found.accepted_at) == ("crashed", created, 5)
             assert report.error is not None
             assert (report.error.name, report.error.undone) == ("NodeLost", True)
             # under its key it is told, and not run
-            again = await engine.supervisor.submit(lost)
+            again = await engine.supervisor.executions.submit(lost)
             assert again.id == f"e_{name}"
         assert await engine.value("n", session="x") == "1"
         # its client tried again before that was recorded
         keyed = submission("++n", session="x", idempotency_key="used", request_hash="h")
-        again = await engine.supervisor.submit(keyed)
+        again = await engine.supervisor.executions.submit(keyed)
         assert await again.wait(60)
-        command = await engine.supervisor.post(
+        command = await engine.supervisor.peers.post(
             OWNER, "x", lambda answered: Bury(keyed, "e_first", 5, "x", answered)
         )
         assert (await command.result()).event is not None
-        assert (await engine.supervisor.execution(OWNER, "e_first")).status == "crashed"
-        assert (await engine.supervisor.submit(keyed)).id == again.id
+        assert (await engine.supervisor.executions.find(OWNER, "e_first")).status == "crashed"
+        assert (await engine.supervisor.executions.submit(keyed)).id == again.id
         with pytest.raises(NotFound):
-            await engine.supervisor.execution("another", "e_x")
+            await engine.supervisor.executions.find("another", "e_x")
 
 
 async def test_an_execution_that_was_lost_and_sent_again_under_its_key_is_recorded_beside_the_other(
@@ -230,16 +232,16 @@ async def test_an_execution_that_was_lost_and_sent_again_under_its_key_is_record
 ) -> None:
     async with open_engine(tmp_path, nodes=OthersMadeUp()) as engine:
         asked = submission("7", session="x", idempotency_key="k", request_hash="h")
-        sent_again = await engine.supervisor.submit(asked)
+        sent_again = await engine.supervisor.executions.submit(asked)
         assert await sent_again.wait(60) is not None
-        command = await engine.supervisor.post(
+        command = await engine.supervisor.peers.post(
             OWNER, "x", lambda answered: Bury(asked, "e_x", 5, "x", answered)
         )
         assert (await command.result()).event == 2
-        lost = await (await engine.supervisor.execution(OWNER, "e_x")).wait(0)
+        lost = await (await engine.supervisor.executions.find(OWNER, "e_x")).wait(0)
         assert lost is not None
         assert lost.status == "crashed"
-        assert (await engine.supervisor.submit(asked)).id == sent_again.id
+        assert (await engine.supervisor.executions.submit(asked)).id == sent_again.id
 
 
 async def test_a_key_that_another_node_has_used_just_then_is_answered_with_what_that_recorded(
@@ -249,7 +251,7 @@ async def test_a_key_that_another_node_has_used_just_then_is_answered_with_what_
     async with open_engine(tmp_path, nodes=OthersMadeUp()) as engine:
         assert engine.log is not None
         of_another = await _of_another(engine)
-        runs = await engine.supervisor.submit(
+        runs = await engine.supervisor.executions.submit(
             submission(
                 "console.log(1); await new Promise((done) => setTimeout(done, 500)); 7",
                 session="x",
@@ -274,7 +276,7 @@ async def test_what_another_node_was_asked_for_first_and_has_recorded_is_answere
         of_another = await _of_another(engine)
         code = "console.log(1); await new Promise((done) => setTimeout(done, 500)); 7"
         asked = submission(code, session="x", request_hash="h")
-        runs = await engine.supervisor.submit(asked, Forwarded("e_other", now_us()))
+        runs = await engine.supervisor.executions.submit(asked, Forwarded("e_other", now_us()))
         assert await runs.wait_for_line(0)
         await engine.log.append(of_another)
         report = await runs.wait(60)
@@ -300,11 +302,11 @@ async def test_a_session_that_is_lost_while_an_earlier_record_is_looked_for_answ
         of_another = await _of_another(engine)
         code = "console.log(1); await new Promise((done) => setTimeout(done, 500)); 7"
         keyed = {"idempotency_key": "k", "request_hash": "h"}
-        runs = await engine.supervisor.submit(submission(code, session="x", **keyed))
+        runs = await engine.supervisor.executions.submit(submission(code, session="x", **keyed))
         assert await runs.wait_for_line(0)
         await engine.log.append(of_another)
         await nodes.asked.wait()
-        engine.supervisor.lose(OWNER, "x")
+        engine.supervisor.peers.lose(OWNER, "x")
         with pytest.raises(NodeFenced):
             await runs.wait(60)
         await nodes.until_released("x")
@@ -354,9 +356,9 @@ async def test_what_was_to_begin_a_session_here_goes_to_the_node_that_shall_have
         first = await engine.run("let n = 1", session="x")
         await engine.run("++n", session="x")
         nodes.taken = True
-        unnamed = await engine.supervisor.submit(submission("1"))
-        named = await engine.supervisor.submit(submission("2", session="new"))
-        branched = await engine.supervisor.submit(submission("3", heap=first.heap))
+        unnamed = await engine.supervisor.executions.submit(submission("1"))
+        named = await engine.supervisor.executions.submit(submission("2", session="new"))
+        branched = await engine.supervisor.executions.submit(submission("3", heap=first.heap))
         while len(nodes.sent) < 3:
             await trio.lowlevel.checkpoint()
         sent = {command.execution.id: name for command, name in nodes.sent if isinstance(command, Execute)}
@@ -366,9 +368,9 @@ async def test_what_was_to_begin_a_session_here_goes_to_the_node_that_shall_have
             assert not execution.done
             execution.fail(NodeLost("made up"))
         with pytest.raises(Unavailable, match="try again"):
-            await engine.supervisor.fork(OWNER, "x", at=1, into="fork", caller=CALLER)
+            await engine.supervisor.requests.fork(OWNER, "x", at=1, into="fork", caller=CALLER)
         with pytest.raises(Conflict, match="there is a session x already"):
-            await engine.supervisor.fork(OWNER, "x", at=1, into="x", caller=CALLER)
+            await engine.supervisor.requests.fork(OWNER, "x", at=1, into="x", caller=CALLER)
 
 
 async def test_the_state_of_a_session_that_another_node_may_have_is_not_told(
@@ -388,9 +390,11 @@ async def test_the_state_of_a_session_that_another_node_may_have_is_not_told(
     async with open_engine(tmp_path, nodes=nodes) as engine:
         await engine.run("let n = 1", session="x")
         with pytest.raises(Unavailable, match="made up"):
-            await engine.supervisor.state(OWNER, "x", at=None)
+            await engine.supervisor.requests.state(OWNER, "x", at=None)
         nodes.left = 1
-        assert [one.name for one in (await engine.supervisor.state(OWNER, "x", at=None)).globals] == ["n"]
+        assert [
+            one.name for one in (await engine.supervisor.requests.state(OWNER, "x", at=None)).globals
+        ] == ["n"]
 
 
 async def test_a_session_is_handed_over_though_something_came_while_it_was_about_to_sleep(

@@ -78,7 +78,7 @@ async def test_waiting_for_others_in_the_session_is_time_in_the_queue(open_engin
     seen = Seen()
     async with open_engine(tmp_path, observers=[seen]) as engine:
         code = "await new Promise(done => setTimeout(done, 30))"
-        both = [await engine.supervisor.submit(submission(code, session="a")) for _ in range(2)]
+        both = [await engine.supervisor.executions.submit(submission(code, session="a")) for _ in range(2)]
         for execution in both:
             await execution.wait(30)
     ahead, behind = (execution.timings for execution in seen.executions)
@@ -113,15 +113,15 @@ async def test_changes_of_sessions_are_told_of_with_their_events(open_engine, tm
     async with open_engine(tmp_path, observers=[seen]) as engine:
         await engine.run("1", session="a")
         labels = {"at": None, "tags": {"stage": "raw"}, "caller": CALLER}
-        await engine.supervisor.tag(OWNER, "a", **labels)
-        await engine.supervisor.tag(OWNER, "a", **labels)
-        await engine.supervisor.fork(OWNER, "a", at=1, into="b", caller=CALLER)
-        await engine.supervisor.state(OWNER, "a", at=None)
+        await engine.supervisor.requests.tag(OWNER, "a", **labels)
+        await engine.supervisor.requests.tag(OWNER, "a", **labels)
+        await engine.supervisor.requests.fork(OWNER, "a", at=1, into="b", caller=CALLER)
+        await engine.supervisor.requests.state(OWNER, "a", at=None)
         with pytest.raises(Conflict):
-            await engine.supervisor.fork(OWNER, "a", at=None, into="b", caller=CALLER)
+            await engine.supervisor.requests.fork(OWNER, "a", at=None, into="b", caller=CALLER)
         with pytest.raises(NotFound):
-            await engine.supervisor.tag(OWNER, "a", at=9, tags={"stage": None}, caller=CALLER)
-        await engine.supervisor.delete(OWNER, "a", CALLER)
+            await engine.supervisor.requests.tag(OWNER, "a", at=9, tags={"stage": None}, caller=CALLER)
+        await engine.supervisor.requests.delete(OWNER, "a", CALLER)
     told = [(type(change), change.session, change.told and change.told.event) for change in seen.changes]
     assert told == [
         (Tag, "a", 2),
@@ -138,7 +138,7 @@ async def test_what_an_observer_raises_is_logged_and_disturbs_nobody(open_engine
     seen = Seen()
     async with open_engine(tmp_path, observers=[Broken(), seen]) as engine:
         assert await engine.value("1 + 1", session="a") == "2"
-        await engine.supervisor.delete(OWNER, "a", CALLER)
+        await engine.supervisor.requests.delete(OWNER, "a", CALLER)
     assert len(seen.executions) == len(seen.changes) == 1
     assert [record.levelno for record in caplog.records] == [logging.ERROR] * 2
     assert "Broken.executed failed" in caplog.text

@@ -28,7 +28,7 @@ async def fill(engine: Engine, count: int = MOST) -> None:
 
 
 async def fork(engine: Engine, at: int | None = None, into: str | None = None) -> object:
-    return await engine.supervisor.fork(OWNER, "s0", at=at, into=into, caller=CALLER)
+    return await engine.supervisor.requests.fork(OWNER, "s0", at=at, into=into, caller=CALLER)
 
 
 BEGINNINGS: list[Callable[[Engine], Awaitable[object]]] = [
@@ -50,7 +50,7 @@ async def test_one_session_more_is_refused_until_one_is_deleted(
     with pytest.raises(TooManySessions, match=r"you have 3 sessions.*delete some"):
         await begin(engine)
     assert await engine.value("n", session="s0") == "1"
-    await engine.supervisor.delete(OWNER, "s2", CALLER)
+    await engine.supervisor.requests.delete(OWNER, "s2", CALLER)
     await begin(engine)
     with pytest.raises(TooManySessions):
         await engine.run("1")
@@ -79,13 +79,13 @@ async def test_of_those_that_are_made_at_once_as_many_as_may_be_are(engine: Engi
 
 async def test_what_waits_behind_a_deletion_begins_a_session_that_counts(engine: Engine) -> None:
     await fill(engine, MOST)
-    slow = await engine.supervisor.submit(
+    slow = await engine.supervisor.executions.submit(
         submission("await new Promise((r) => setTimeout(r, 50))", session="s0")
     )
     async with trio.open_nursery() as nursery:
-        nursery.start_soon(engine.supervisor.delete, OWNER, "s0", CALLER)
+        nursery.start_soon(engine.supervisor.requests.delete, OWNER, "s0", CALLER)
         await trio.testing.wait_all_tasks_blocked()
-        again = await engine.supervisor.submit(submission("typeof n", session="s0"))
+        again = await engine.supervisor.executions.submit(submission("typeof n", session="s0"))
     assert (await slow.wait(30)) is not None
     report = await again.wait(30)
     assert report is not None
@@ -114,7 +114,7 @@ async def test_what_does_not_become_a_session_does_not_count(engine: Engine) -> 
         nursery.start_soon(begin)
     assert sorted(came) == [False, True]
     assert len((await engine.supervisor.sessions(OWNER)).items) == MOST
-    await engine.supervisor.delete(OWNER, "twice", CALLER)
+    await engine.supervisor.requests.delete(OWNER, "twice", CALLER)
     await engine.run("1", session="last")
 
 
@@ -137,7 +137,7 @@ async def test_an_execution_that_could_not_be_recorded_leaves_no_count(
 async def test_sessions_are_counted_again_after_a_restart(open_engine: OpenEngine, tmp_path: Path) -> None:
     async with open_engine(tmp_path / "store", policy=POLICY) as engine:
         await fill(engine)
-        await engine.supervisor.delete(OWNER, "s1", CALLER)
+        await engine.supervisor.requests.delete(OWNER, "s1", CALLER)
     async with open_engine(tmp_path / "store", policy=POLICY) as engine:
         await engine.run("1")
         with pytest.raises(TooManySessions):

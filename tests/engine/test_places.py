@@ -86,12 +86,12 @@ async def test_an_owner_who_asks_for_many_places_leaves_the_next_one_to_others(
     store = None if stateless else tmp_path_factory.mktemp("store")
     async with open_engine(store, max_workers=2) as engine:
         spinning = [
-            await engine.supervisor.submit(submission("for (;;);", owner="greedy", time_ms=60_000))
+            await engine.supervisor.executions.submit(submission("for (;;);", owner="greedy", time_ms=60_000))
             for _ in range(6)
         ]
         while len(running := [one for one in spinning if one.timings.restored_us]) < 2:
             await trio.lowlevel.checkpoint()
-        modest = await engine.supervisor.submit(submission("1 + 1", owner="modest"))
+        modest = await engine.supervisor.executions.submit(submission("1 + 1", owner="modest"))
         while len(engine.supervisor.places._waiting) < 5:
             await trio.lowlevel.checkpoint()
         running[0].cancel()

@@ -138,10 +138,10 @@ async def test_an_abort_moves_the_sequence_but_not_the_state(engine):
 
 async def test_where_a_job_runs_is_decided_when_its_turn_comes(engine):
     first = await engine.run("let n = 1", session="a")
-    slow = await engine.supervisor.submit(
+    slow = await engine.supervisor.executions.submit(
         submission("n = 2; await new Promise((r) => setTimeout(r, 50))", session="a")
     )
-    later = await engine.supervisor.submit(submission("n", heap=first.heap))
+    later = await engine.supervisor.executions.submit(submission("n", heap=first.heap))
     assert (await slow.wait(30)).status == "completed"
     report = await later.wait(30)
     assert (report.session != "a", report.result) == (True, "1")
@@ -158,14 +158,14 @@ async def test_a_session_that_cannot_be_restored_says_so_and_can_be_labelled_for
         assert (await supervisor.session(OWNER, "a")).status == "ok"  # nobody had to find out
         for at in (None, 2):
             with pytest.raises(Diverged):
-                await supervisor.state(OWNER, "a", at=at)
+                await supervisor.requests.state(OWNER, "a", at=at)
         assert (await supervisor.session(OWNER, "a")).status == "diverged"
-        info = await supervisor.tag(OWNER, "a", at=1, tags={"good": "yes"}, caller=CALLER)
+        info = await supervisor.requests.tag(OWNER, "a", at=1, tags={"good": "yes"}, caller=CALLER)
         assert info.tags == {1: {"good": "yes"}}
-        assert [v.preview for v in (await supervisor.state(OWNER, "a", at=1)).globals] == ["1"]
-        fork = await supervisor.fork(OWNER, "a", at=1, into="b", caller=CALLER)
+        assert [v.preview for v in (await supervisor.requests.state(OWNER, "a", at=1)).globals] == ["1"]
+        fork = await supervisor.requests.fork(OWNER, "a", at=1, into="b", caller=CALLER)
         assert (await engine.value("n", session="b"), fork.status) == ("1", "ok")
-        await supervisor.delete(OWNER, "a", CALLER)
+        await supervisor.requests.delete(OWNER, "a", CALLER)
         assert await engine.value("typeof n", session="a") == "'undefined'"
 
 
@@ -201,8 +201,8 @@ async def test_a_diverged_fork_of_a_deleted_session_goes_on_from_the_number_in_t
         await engine.run("let n = 1", session="a")
         await append_altered(engine, "a", "n * 10", result="'not what it gives'")
     async with open_engine(tmp_path) as engine:
-        await engine.supervisor.fork(OWNER, "a", at=None, into="b", caller=CALLER)
-        await engine.supervisor.delete(OWNER, "a", CALLER)
+        await engine.supervisor.requests.fork(OWNER, "a", at=None, into="b", caller=CALLER)
+        await engine.supervisor.requests.delete(OWNER, "a", CALLER)
         with pytest.raises(
             Diverged,
             match=r"as name@1, or with heap \w{64}; or accept .*: mcp-v8 accept name, or POST \S+/accept$",
@@ -253,11 +253,11 @@ async def test_a_cancel_during_recovery_is_a_cancel(open_engine, tmp_path):
         for _ in range(2):
             await engine.run(slow, session="a")
     async with open_engine(tmp_path) as engine:
-        execution = await engine.supervisor.submit(submission("n = 100", session="a"))
+        execution = await engine.supervisor.executions.submit(submission("n = 100", session="a"))
         with trio.fail_after(20):
             while execution.cancel_scope is None:
                 await trio.lowlevel.checkpoint()
-        await engine.supervisor.cancel(OWNER, execution.id)
+        await engine.supervisor.executions.cancel(OWNER, execution.id)
         assert (await execution.wait(30)).status == "cancelled"
         assert await engine.value("n", session="a") == "2"
 
@@ -281,7 +281,7 @@ async def test_workers_killed_during_recovery_do_not_condemn_the_session(open_en
     async with open_engine(tmp_path) as engine:
         await engine.run(slow, session="a")
     async with open_engine(tmp_path) as engine:
-        execution = await engine.supervisor.submit(submission("n", session="a"))
+        execution = await engine.supervisor.executions.submit(submission("n", session="a"))
         killed: set[int] = set()
         for _ in range(4):
             pid = await _busy_worker(engine, killed)
@@ -310,8 +310,10 @@ def _cpu_seconds(pid: int) -> float:
 
 async def test_a_point_in_a_session_whose_first_job_failed_is_not_found(open_engine, tmp_path):
     async with open_engine(tmp_path, policy=LimitPolicy(max_session_events=1)) as engine:
-        first = await engine.supervisor.submit(submission("1", session="new"))
-        second = await engine.supervisor.submit(submission("'ran on an empty session'", session="new"))
+        first = await engine.supervisor.executions.submit(submission("1", session="new"))
+        second = await engine.supervisor.executions.submit(
+            submission("'ran on an empty session'", session="new")
+        )
         with pytest.raises(Conflict):
             await first.wait(30)
         with pytest.raises(Conflict):
@@ -325,11 +327,11 @@ async def test_a_log_written_to_by_somebody_else_costs_one_execution_and_no_queu
     row = await engine.log.session_named(OWNER, "a")
     record = [record async for record in engine.log.read(row.session)][-1]
     foreign = replace(record.event, seq=2, execution_id="e_foreign", code="1")
-    running = await engine.supervisor.submit(
+    running = await engine.supervisor.executions.submit(
         submission("console.log('on'); await new Promise((r) => setTimeout(r, 100)); 'mine'", session="a")
     )
     await first_line(running)
-    queued = await engine.supervisor.submit(submission("1", session="other"))
+    queued = await engine.supervisor.executions.submit(submission("1", session="other"))
     await engine.log.append([chain.seal(record.id, foreign)])
     with pytest.raises(AppendConflict):
         await running.wait(30)
@@ -338,37 +340,39 @@ async def test_a_log_written_to_by_somebody_else_costs_one_execution_and_no_queu
 
 async def test_a_full_mailbox_is_busy_and_the_others_are_served(open_engine, tmp_path):
     async with open_engine(tmp_path, policy=LimitPolicy(max_queue=3)) as engine:
-        running = await engine.supervisor.submit(
+        running = await engine.supervisor.executions.submit(
             submission("console.log('on'); await new Promise((r) => setTimeout(r, 300))", session="a")
         )
         assert await first_line(running) == "on"
-        queued = [await engine.supervisor.submit(submission("1", session="a")) for _ in range(3)]
+        queued = [await engine.supervisor.executions.submit(submission("1", session="a")) for _ in range(3)]
         with pytest.raises(Busy):
-            await engine.supervisor.submit(submission("1", session="a"))
+            await engine.supervisor.executions.submit(submission("1", session="a"))
         assert await engine.value("2", session="b") == "2"
         assert [(await one.wait(30)).status for one in queued] == ["completed"] * 3
 
 
 async def test_a_drain_lets_what_runs_end_and_refuses_the_rest(engine):
-    running = await engine.supervisor.submit(
+    running = await engine.supervisor.executions.submit(
         submission("console.log('on'); await new Promise((r) => setTimeout(r, 200)); 'finished'", session="a")
     )
     await first_line(running)
     await engine.supervisor.drain(20)
     assert running.report.result == "'finished'"
     with pytest.raises(Unavailable):
-        await engine.supervisor.submit(submission("1"))
+        await engine.supervisor.executions.submit(submission("1"))
     assert engine.supervisor.status()["ready"] is False
 
 
 async def test_a_drain_cancels_what_does_not_end_and_records_it(open_engine, tmp_path):
     async with open_engine(tmp_path) as engine:
-        running = await engine.supervisor.submit(submission("console.log('on'); while (true);", session="a"))
+        running = await engine.supervisor.executions.submit(
+            submission("console.log('on'); while (true);", session="a")
+        )
         await first_line(running)
         await engine.supervisor.drain(0.2)
         assert running.report.status == "cancelled"
     async with open_engine(tmp_path) as engine:
-        found = await engine.supervisor.execution(OWNER, running.id)
+        found = await engine.supervisor.executions.find(OWNER, running.id)
         assert found.report.status == "cancelled"
 
 

@@ -67,10 +67,12 @@ async def engine(open_engine: OpenEngine, tmp_path: Path) -> AsyncIterator[Engin
 REFUSED: dict[str, Callable[[Engine], Awaitable[object]]] = {
     "execution": lambda engine: engine.run("1", session="kept"),
     "new session": lambda engine: engine.run("1"),
-    "fork": lambda engine: engine.supervisor.fork(OWNER, "kept", at=None, into=None, caller=CALLER),
-    "old fork": lambda engine: engine.supervisor.fork(OWNER, "kept", at=0, into=None, caller=CALLER),
-    "label": lambda engine: engine.supervisor.tag(OWNER, "kept", at=None, tags={"a": "b"}, caller=CALLER),
-    "acceptance": lambda engine: engine.supervisor.accept(OWNER, "kept", CALLER),
+    "fork": lambda engine: engine.supervisor.requests.fork(OWNER, "kept", at=None, into=None, caller=CALLER),
+    "old fork": lambda engine: engine.supervisor.requests.fork(OWNER, "kept", at=0, into=None, caller=CALLER),
+    "label": lambda engine: engine.supervisor.requests.tag(
+        OWNER, "kept", at=None, tags={"a": "b"}, caller=CALLER
+    ),
+    "acceptance": lambda engine: engine.supervisor.requests.accept(OWNER, "kept", CALLER),
 }
 
 
@@ -87,9 +89,9 @@ async def test_what_would_be_stored_is_refused(
 
 async def test_reading_goes_on(engine: Engine) -> None:
     assert [one.name for one in (await engine.supervisor.sessions(OWNER)).items] == ["gone", "kept"]
-    (executed,) = (await engine.supervisor.executions(OWNER, session="kept")).items
-    assert (await engine.supervisor.execution(OWNER, executed.execution_id)).done
-    assert (await engine.supervisor.state(OWNER, "kept", at=None)).globals
+    (executed,) = (await engine.supervisor.executions.page(OWNER, session="kept")).items
+    assert (await engine.supervisor.executions.find(OWNER, executed.execution_id)).done
+    assert (await engine.supervisor.requests.state(OWNER, "kept", at=None)).globals
     assert len((await engine.supervisor.events(OWNER, "kept")).items) == 2
 
 
@@ -97,8 +99,8 @@ async def test_deleting_a_session_makes_room_soon(engine: Engine, monkeypatch: p
     """The space of what it leaves behind is needed more than that is missed: there is hardly a grace period."""
     monkeypatch.setattr(upkeep, "FULL_GRACE_SECONDS", 0.01)
     used = engine.supervisor._space.used
-    gone = (await engine.supervisor.executions(OWNER, session="gone")).items[0].execution_id
-    await engine.supervisor.delete(OWNER, "gone", CALLER)
+    gone = (await engine.supervisor.executions.page(OWNER, session="gone")).items[0].execution_id
+    await engine.supervisor.requests.delete(OWNER, "gone", CALLER)
     while await engine.log.execution(gone) is not None:
         await wait_all_tasks_blocked()
     while engine.supervisor._space.is_full:
@@ -114,8 +116,8 @@ async def test_an_execution_whose_turn_comes_when_it_is_full_is_not_run(
     async with open_engine(tmp_path / "store") as engine:
         await engine.run("let n = 1", session="a")
         slow = "await new Promise((r) => setTimeout(r, 30)); console.log('x'.repeat(50000)); n++"
-        first = await engine.supervisor.submit(submission(slow, session="a"))
-        second = await engine.supervisor.submit(submission("n = 'lost'", session="a"))
+        first = await engine.supervisor.executions.submit(submission(slow, session="a"))
+        second = await engine.supervisor.executions.submit(submission("n = 'lost'", session="a"))
         space = engine.supervisor._space
         limit, space.limit = space.limit, space.used + 1
         report = await first.wait(30)

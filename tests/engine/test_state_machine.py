@@ -164,7 +164,7 @@ class Sessions(RuleBasedStateMachine):
     def cancel(self, model: Model) -> None:
         async def cancelled(engine: Engine) -> str:
             asked = submission("xs.length = 0; console.log('runs'); for (;;);", session=model.name)
-            execution = await engine.supervisor.submit(asked)
+            execution = await engine.supervisor.executions.submit(asked)
             await first_line(execution)
             execution.cancel()
             report = await execution.wait(30)
@@ -192,7 +192,7 @@ class Sessions(RuleBasedStateMachine):
         async def crash(engine: Engine) -> Any:
             said = "console.log('runs');" if heard else ""
             code = f"{said} await new Promise((r) => setTimeout(r, 30)); {added(number)}"
-            execution = await engine.supervisor.submit(submission(code, session=model.name))
+            execution = await engine.supervisor.executions.submit(submission(code, session=model.name))
             if heard:
                 await first_line(execution)
             for pid in engine.worker_pids():
@@ -215,7 +215,7 @@ class Sessions(RuleBasedStateMachine):
         code = f"console.log('runs'); {added(number)}"
 
         async def begin(engine: Engine) -> None:
-            execution = await engine.supervisor.submit(submission(code, session=model.name, **key))
+            execution = await engine.supervisor.executions.submit(submission(code, session=model.name, **key))
             if heard:
                 await first_line(execution)
 
@@ -275,7 +275,9 @@ class Sessions(RuleBasedStateMachine):
 
         async def begin(engine: Engine) -> int:
             asked = None if at == max(model.past) else at
-            info = await engine.supervisor.fork(OWNER, model.name, at=asked, into=fork.name, caller=CALLER)
+            info = await engine.supervisor.requests.fork(
+                OWNER, model.name, at=asked, into=fork.name, caller=CALLER
+            )
             return int(info.head_seq)
 
         fork.seq = self.world.call(begin)
@@ -288,7 +290,7 @@ class Sessions(RuleBasedStateMachine):
     @precondition(lambda self: len(self.models) > 1)
     @rule(model=consumes(sessions))
     def delete(self, model: Model) -> None:
-        self.world.call(lambda engine: engine.supervisor.delete(OWNER, model.name, CALLER))
+        self.world.call(lambda engine: engine.supervisor.requests.delete(OWNER, model.name, CALLER))
         del self.models[model.name]
 
     @rule()
@@ -360,7 +362,7 @@ class Sessions(RuleBasedStateMachine):
                 await worker.aclose()
 
         async def told(engine: Engine) -> object:
-            return (await engine.supervisor.state(OWNER, model.name, at=at)).globals
+            return (await engine.supervisor.requests.state(OWNER, model.name, at=at)).globals
 
         shown = self.world.call(told)
         assert self.world.call(lambda engine: variables(engine, engine.blobs)) == shown

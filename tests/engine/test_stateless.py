@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import pytest
-from engines import CALLER, OWNER
+from engines import OWNER
 
-from engine import stateless
 from engine.errors import InvalidField, KeyReused, NotFound
-from engine.execution import Execution, Report
 from engine.search import Search
 
 
@@ -36,44 +34,12 @@ async def test_a_session_or_a_heap_is_refused(open_engine):
 async def test_an_outcome_can_be_asked_for_and_a_key_runs_once(open_engine):
     async with open_engine(None) as engine:
         report = await engine.run("Math.random()", idempotency_key="k", request_hash="h")
-        assert (await engine.supervisor.execution(OWNER, report.execution_id)).report == report
+        assert (await engine.supervisor.executions.find(OWNER, report.execution_id)).report == report
         assert (await engine.run("Math.random()", idempotency_key="k", request_hash="h")) == report
         with pytest.raises(KeyReused):
             await engine.run("2", idempotency_key="k", request_hash="other")
         with pytest.raises(NotFound):
-            await engine.supervisor.execution("somebody else", report.execution_id)
-
-
-async def test_outcomes_are_forgotten_oldest_first_once_there_are_too_many(autojump_clock):  # noqa: ARG001
-    forgotten: list[str] = []
-    finished = stateless.Finished(lambda execution: forgotten.append(execution.id))
-    for number in range(stateless.KEPT + 2):
-        finished.add(_finished(f"e_{number}"))
-    assert forgotten == ["e_0", "e_1"]
-    assert finished.get("e_0") is None
-    assert finished.get("e_2") is not None
-
-
-async def test_outcomes_are_forgotten_after_a_while(autojump_clock):
-    finished = stateless.Finished(lambda execution: None)
-    finished.add(_finished("e_old"))
-    autojump_clock.jump(stateless.KEPT_SECONDS + 1)
-    assert finished.reported() == []
-    assert finished.get("e_old") is None
-
-
-async def test_outcomes_are_forgotten_where_they_are_too_large():
-    finished = stateless.Finished(lambda execution: None)
-    finished.add(_finished("e_large", "x" * (stateless.KEPT_BYTES - 10)))
-    finished.add(_finished("e_next", "x" * 20))
-    assert finished.get("e_large") is None
-    assert finished.get("e_next") is not None
-
-
-def _finished(execution_id: str, result: str = "1") -> Execution:
-    execution = Execution(execution_id, OWNER, caller=CALLER, accepted_at=0)
-    execution.finish(Report(execution_id=execution_id, session=None, status="completed", result=result))
-    return execution
+            await engine.supervisor.executions.find("somebody else", report.execution_id)
 
 
 async def test_what_is_remembered_can_be_searched_for(open_engine):
@@ -83,7 +49,7 @@ async def test_what_is_remembered_can_be_searched_for(open_engine):
         third = await engine.run("'needle'")
 
         async def found(**wanted):
-            page = await engine.supervisor.executions(OWNER, search=Search(**wanted))
+            page = await engine.supervisor.executions.page(OWNER, search=Search(**wanted))
             return [one.execution_id for one in page.items]
 
         assert await found(text="needle") == [third.execution_id, second.execution_id]

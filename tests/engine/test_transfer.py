@@ -63,13 +63,13 @@ async def family(engine: Engine) -> None:
         ("setTimeout(() => xs.push(Date.now()), 5); xs.length", {"idempotency_key": "key-1"}),
     ):
         await engine.run(code, session="base", **options)
-    await engine.supervisor.tag(OWNER, "base", at=2, tags={"stage": "raw", "x": "1"}, caller=CALLER)
-    await engine.supervisor.tag(OWNER, "base", at=2, tags={"x": None}, caller=CALLER)
-    await engine.supervisor.fork(OWNER, "base", at=3, into="fork", caller=CALLER)
+    await engine.supervisor.requests.tag(OWNER, "base", at=2, tags={"stage": "raw", "x": "1"}, caller=CALLER)
+    await engine.supervisor.requests.tag(OWNER, "base", at=2, tags={"x": None}, caller=CALLER)
+    await engine.supervisor.requests.fork(OWNER, "base", at=3, into="fork", caller=CALLER)
     await engine.run("xs.push(Math.random()); xs.at(-1)", session="fork")
     await engine.run("xs.push('late')", session="fork")
-    await engine.supervisor.fork(OWNER, "fork", at=5, into="twig", caller=CALLER)
-    await engine.supervisor.tag(OWNER, "twig", at=1, tags={"stage": "old"}, caller=CALLER)
+    await engine.supervisor.requests.fork(OWNER, "fork", at=5, into="twig", caller=CALLER)
+    await engine.supervisor.requests.tag(OWNER, "twig", at=1, tags={"stage": "old"}, caller=CALLER)
     await engine.run("id.length + xs.length", session="twig")
 
 
@@ -97,7 +97,7 @@ async def test_sessions_are_the_same_in_another_store_and_replay_there(
         files = {name: await export(engine, name) for name in NAMES}
         infos = {name: lasting(await engine.supervisor.session(OWNER, name)) for name in NAMES}
         events = {name: (await engine.supervisor.events(OWNER, name)).items for name in NAMES}
-        state = (await engine.supervisor.state(OWNER, "twig", at=None)).globals
+        state = (await engine.supervisor.requests.state(OWNER, "twig", at=None)).globals
     async with open_engine(tmp_path / "two") as engine:
         for name in ("twig", "base", "fork"):
             told = await import_(engine, files[name])
@@ -108,8 +108,8 @@ async def test_sessions_are_the_same_in_another_store_and_replay_there(
             assert check(await export(engine, name)) == list(events[name])
             replayed = await engine.supervisor.past.replay(OWNER, name, at=None)
             assert (replayed.different, replayed.failed, replayed.drift) == (0, None, None)
-        assert (await engine.supervisor.state(OWNER, "twig", at=None)).globals == state
-        execution = await engine.supervisor.execution(OWNER, events["base"][2].event.execution_id)
+        assert (await engine.supervisor.requests.state(OWNER, "twig", at=None)).globals == state
+        execution = await engine.supervisor.executions.find(OWNER, events["base"][2].event.execution_id)
         assert execution.report is not None
         assert execution.report.result == "[ 1, 2, 3 ]"
         assert await engine.value("xs.length", session="twig") == "4"
@@ -125,7 +125,7 @@ async def test_a_session_that_diverged_and_was_accepted_comes_whole(
         await engine.run("let n = 1", session="odd")
         await append_altered(engine, "odd", "n *= 10; n", result="'not what it gives'")
     async with open_engine(tmp_path / "one") as engine:
-        await engine.supervisor.accept(OWNER, "odd", CALLER)
+        await engine.supervisor.requests.accept(OWNER, "odd", CALLER)
         assert await engine.value("++n", session="odd") == "11"
         file = await export(engine, "odd")
     async with open_engine(tmp_path / "two") as engine:
@@ -146,7 +146,7 @@ async def test_what_is_there_already_stays_and_is_told_so(engine: Engine) -> Non
 async def test_a_deleted_session_comes_back_once_what_was_left_is_gone(engine: Engine) -> None:
     await engine.run("let n = 1", session="a")
     file = await export(engine, "a")
-    await engine.supervisor.delete(OWNER, "a", CALLER)
+    await engine.supervisor.requests.delete(OWNER, "a", CALLER)
     with pytest.raises(Conflict, match="was deleted here"):
         await import_(engine, file)
     assert engine.log is not None
@@ -194,13 +194,13 @@ async def test_an_owner_gets_no_more_sessions_by_importing(open_engine: OpenEngi
         await engine.run("1", session="c")
         with pytest.raises(TooManySessions):
             await import_(engine, file)
-        await engine.supervisor.delete(OWNER, "b", CALLER)
+        await engine.supervisor.requests.delete(OWNER, "b", CALLER)
         assert (await import_(engine, file)).is_new
         assert not (await import_(engine, file)).is_new
         for _ in range(2):
             with pytest.raises(TooManySessions):
                 await engine.run("1", session="d")
-        await engine.supervisor.delete(OWNER, "a", CALLER)
+        await engine.supervisor.requests.delete(OWNER, "a", CALLER)
         await engine.run("1", session="d")
 
 
@@ -293,7 +293,7 @@ async def test_a_name_that_is_being_made_is_taken(
                     await engine.supervisor.store.import_session(OWNER, source, CALLER)
 
         nursery.start_soon(late)
-        execution = await engine.supervisor.submit(
+        execution = await engine.supervisor.executions.submit(
             _submission("await new Promise(d => setTimeout(d, 100)); 7")
         )
         sent.set()
@@ -320,9 +320,9 @@ async def test_whoever_uses_a_session_that_is_being_imported_is_asked_to_wait(
         nursery.start_soon(import_, engine, file)
         await reached.wait()
         with pytest.raises(Busy, match="session a is just being imported"):
-            await engine.supervisor.submit(_submission("1"))
+            await engine.supervisor.executions.submit(_submission("1"))
         with pytest.raises(Busy):
-            await engine.supervisor.fork(OWNER, "a", at=None, into="b", caller=CALLER)
+            await engine.supervisor.requests.fork(OWNER, "a", at=None, into="b", caller=CALLER)
         with pytest.raises(Busy, match="1 imports are under way already"):
             await import_(engine, file)
         go_on.set()

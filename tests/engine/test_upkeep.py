@@ -95,7 +95,9 @@ async def test_names_that_only_look_like_given_ones_are_kept(engine: Engine) -> 
 
 
 async def test_a_session_in_use_does_not_expire(engine: Engine) -> None:
-    running = await engine.supervisor.submit(submission("console.log('on'); await new Promise(() => {})"))
+    running = await engine.supervisor.executions.submit(
+        submission("console.log('on'); await new Promise(() => {})")
+    )
     await first_line(running)
     awake = await engine.run("1")
     clock = Clock()
@@ -134,7 +136,7 @@ async def test_a_session_that_is_used_just_before_it_would_be_closed_is_kept(
 async def test_forks_of_an_expired_session_live_on(engine: Engine) -> None:
     report = await engine.run("let n = 1")
     await engine.run("n = 2", session=report.session)
-    await engine.supervisor.fork(OWNER, report.session, at=1, into="fork", caller=CALLER)
+    await engine.supervisor.requests.fork(OWNER, report.session, at=1, into="fork", caller=CALLER)
     await asleep(engine)
     clock = Clock()
     clock.ahead = TTL + 60
@@ -175,18 +177,18 @@ async def test_what_a_deleted_session_leaves_can_be_read_for_an_hour_and_no_long
 ) -> None:
     caplog.set_level(logging.INFO)
     report = await engine.run("40 + 2", session="a", idempotency_key="k")
-    await engine.supervisor.delete(OWNER, "a", CALLER)
+    await engine.supervisor.requests.delete(OWNER, "a", CALLER)
     clock = Clock()
     keeper = upkeep_of(engine, clock)
     clock.ahead = HOUR - 60
     await keeper.purge()
-    assert (await engine.supervisor.execution(OWNER, report.execution_id)).done
-    again = await engine.supervisor.submit(submission("40 + 2", session="a", idempotency_key="k"))
+    assert (await engine.supervisor.executions.find(OWNER, report.execution_id)).done
+    again = await engine.supervisor.executions.submit(submission("40 + 2", session="a", idempotency_key="k"))
     assert again.id == report.execution_id
     clock.ahead = HOUR + 60
     await keeper.purge()
     with pytest.raises(NotFound):
-        await engine.supervisor.execution(OWNER, report.execution_id)
+        await engine.supervisor.executions.find(OWNER, report.execution_id)
     anew = await engine.run("40 + 2", session="a", idempotency_key="k")
     assert anew.created
     assert anew.execution_id != report.execution_id
@@ -200,7 +202,7 @@ async def test_who_looked_something_up_of_a_session_that_was_removed_meanwhile_i
     report = await engine.run("1", session="a")
     record = await engine.log.execution(report.execution_id)
     assert record is not None
-    await engine.supervisor.delete(OWNER, "a", CALLER)
+    await engine.supervisor.requests.delete(OWNER, "a", CALLER)
     clock = Clock()
     clock.ahead = 2 * HOUR
     await upkeep_of(engine, clock).purge()
@@ -217,7 +219,7 @@ async def test_a_purge_leaves_time_for_others_between_its_steps(
     monkeypatch.setattr(purge, "STEP_EVENTS", 1)
     for _ in range(20):
         await engine.run("1", session="a")
-    await engine.supervisor.delete(OWNER, "a", CALLER)
+    await engine.supervisor.requests.delete(OWNER, "a", CALLER)
     clock = Clock()
     clock.ahead = 2 * HOUR
     async with trio.open_nursery() as nursery:
@@ -231,7 +233,7 @@ async def test_what_fails_is_told_and_the_rest_is_done_all_the_same(
     engine: Engine, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     report = await engine.run("1", session="a")
-    await engine.supervisor.delete(OWNER, "a", CALLER)
+    await engine.supervisor.requests.delete(OWNER, "a", CALLER)
     await engine.run("1")
     await asleep(engine)
     clock = Clock()
@@ -270,7 +272,7 @@ async def test_what_nobody_needs_is_known_before_it_is_removed(engine: Engine) -
     await engine.run("'x'.repeat(2000)", session="old")
     await engine.run("1", session="kept")
     await asleep(engine)
-    await engine.supervisor.delete(OWNER, "old", CALLER)
+    await engine.supervisor.requests.delete(OWNER, "old", CALLER)
     blobs = engine.supervisor._sessions.blobs
     await blobs.put(b"nobody's")
     clock = Clock()

@@ -125,7 +125,7 @@ async def with_checkpoints(open_engine: OpenEngine, store: Path, *codes: str) ->
 async def test_each_event_is_told_of_once_and_in_order(engine: Engine) -> None:
     for code in ("let n = 1", "n++", "for (;;);", "n++"):
         await engine.run(code, session="a", time_ms=100)
-    await engine.supervisor.tag(OWNER, "a", at=None, tags={"k": "v"}, caller=CALLER)
+    await engine.supervisor.requests.tag(OWNER, "a", at=None, tags={"k": "v"}, caller=CALLER)
     told = Told()
     ended = await engine.supervisor.past.walk(OWNER, "a", told)
     assert told.events == [1, 2, 4]  # nothing was run as 3, which was undone, and as 5, the label
@@ -142,7 +142,7 @@ async def test_a_part_is_told_of_whatever_events_are_at_its_borders(
 ) -> None:
     for code in ("let n = 1", "n++", "for (;;);", "n++"):
         await engine.run(code, session="a", time_ms=100)
-    await engine.supervisor.tag(OWNER, "a", at=None, tags={"k": "v"}, caller=CALLER)
+    await engine.supervisor.requests.tag(OWNER, "a", at=None, tags={"k": "v"}, caller=CALLER)
     told = Told()
     ended = await engine.supervisor.past.walk(OWNER, "a", told, first=first, last=last)
     assert (told.events, ended.executions, ended.agrees) == (events, len(events), True)
@@ -246,10 +246,10 @@ async def test_what_was_accepted_agrees_and_what_the_log_said_before_does_not(
         await engine.run("let n = 7", session="a")
         await append_altered(engine, "a", "n *= 10", result_json="71", result="71")
     async with open_engine(tmp_path) as engine:
-        assert (await engine.supervisor.state(OWNER, "a", at=1)).event == 1
+        assert (await engine.supervisor.requests.state(OWNER, "a", at=1)).event == 1
         with pytest.raises(Conflict):
-            await engine.supervisor.state(OWNER, "a", at=None)
-        await engine.supervisor.accept(OWNER, "a", CALLER)
+            await engine.supervisor.requests.state(OWNER, "a", at=None)
+        await engine.supervisor.requests.accept(OWNER, "a", CALLER)
         await engine.run("n + 1", session="a")
         told = Told()
         ended = await engine.supervisor.past.walk(OWNER, "a", told)
@@ -338,7 +338,7 @@ async def test_a_long_walk_keeps_no_look_from_its_place(engine: Engine) -> None:
     await engine.run("n = 2", session="a")
 
     async def look(_event: int) -> None:
-        assert (await engine.supervisor.state(OWNER, "a", at=1)).globals[0].preview == "1"
+        assert (await engine.supervisor.requests.state(OWNER, "a", at=1)).globals[0].preview == "1"
 
     with trio.fail_after(20):
         assert (await engine.supervisor.past.walk(OWNER, "a", Told(look))).executions == 2

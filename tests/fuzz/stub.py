@@ -61,33 +61,101 @@ class StubEngine:
         self.data = data
 
     @property
+    def executions(self) -> StubExecutions:
+        """As the engine's."""
+        return StubExecutions(self)
+
+    @property
+    def requests(self) -> StubRequests:
+        """As the engine's."""
+        return StubRequests(self.data, self.refuse)
+
+    @property
     def past(self) -> StubPast:
         """As the engine's."""
-        return StubPast(self._refuse)
+        return StubPast(self.refuse)
 
     @property
     def store(self) -> StubStore:
         """As the engine's."""
-        return StubStore(self.data, self._refuse)
+        return StubStore(self.data, self.refuse)
+
+    async def sessions(
+        self, _owner: str, *, limit: int, after: str | None, tag: str | None, sizes: bool = False
+    ) -> Page[SessionInfo]:
+        """A page with one."""
+        _check_page(limit, after, tag)
+        self.refuse()
+        return Page((replace(_info("demo"), size=1 if sizes else None),))
+
+    async def session(self, _owner: str, name: str) -> SessionInfo:
+        """Any is there."""
+        name.encode()
+        self.refuse()
+        return _info("demo")
+
+    async def parse(self, asked: Submission) -> Parsed:
+        """It does not parse."""
+        acceptance.check(asked, self.policy)
+        self.refuse()
+        return Parsed(is_complete=True, error=ErrorDetail(name="SyntaxError", message="m", line=1, column=1))
+
+    async def events(self, _owner: str, name: str, *, first: int, limit: int) -> Page[chain.Record]:
+        """A page with one."""
+        _check_page(limit, name)
+        _check_number(first)
+        self.refuse()
+        return Page((_RECORD,), "2")
+
+    async def event(self, _owner: str, name: str, seq: int) -> chain.Record:
+        """Any is there."""
+        name.encode()
+        _check_number(seq)
+        self.refuse()
+        return _RECORD
+
+    async def point(self, _owner: str, heap: str) -> tuple[str, int]:
+        """Any is there."""
+        bytes.fromhex(heap)
+        self.refuse()
+        return "demo", _POINT.seq
+
+    def status(self) -> dict[str, Any]:
+        """All is well."""
+        counts = ("workers", "zygote_pid", "sessions", "awake", "running", "queued", "held", "store_bytes")
+        known = {"ready": True, "status": "ready", "engine": "", "sandbox": {}, "max_store_bytes": None}
+        return {**known, **dict.fromkeys(counts, 0)}
+
+    def refuse(self) -> None:
+        """Sometimes."""
+        if self.data.rarely():
+            raise self.data.choose(_REFUSALS)
+
+
+class StubExecutions:
+    """The part of ``engine.executions.Executions`` that doors use."""
+
+    def __init__(self, engine: StubEngine) -> None:
+        self._engine = engine  # which gets other data for each request
 
     async def submit(self, asked: Submission) -> Execution:
         """As the engine does, but that the code comes to nothing."""
-        acceptance.check(asked, self.policy)
-        self._refuse()
+        acceptance.check(asked, LimitPolicy())
+        self._engine.refuse()
         return self._execution()
 
     async def promise(self, execution: Execution) -> None:
         """It is known wherever there is somebody to ask."""
 
-    async def execution(self, _owner: str, execution_id: str) -> Execution:
+    async def find(self, _owner: str, execution_id: str) -> Execution:
         """One that is over, or was not recorded."""
         execution_id.encode()
-        self._refuse()
+        self._engine.refuse()
         return self._execution()
 
-    cancel = execution
+    cancel = find
 
-    async def executions(
+    async def page(
         self,
         _owner: str,
         *,
@@ -100,7 +168,7 @@ class StubEngine:
         """A page with one."""
         _check_page(limit, session, status, after)
         assert search is None or search.text is None or search.text.encode()
-        self._refuse()
+        self._engine.refuse()
         summary = ExecutionSummary(
             execution_id=ATTEMPT.execution_id,
             session="demo",
@@ -113,24 +181,31 @@ class StubEngine:
         )
         return Page((summary,), "r1.e_a")
 
-    async def sessions(
-        self, _owner: str, *, limit: int, after: str | None, tag: str | None, sizes: bool = False
-    ) -> Page[SessionInfo]:
-        """A page with one."""
-        _check_page(limit, after, tag)
-        self._refuse()
-        return Page((replace(_info("demo"), size=1 if sizes else None),))
+    def _execution(self) -> Execution:
+        execution = Execution(
+            ATTEMPT.execution_id, "local", caller=_EVENT.caller, accepted_at=_EVENT.accepted_at
+        )
+        if self._engine.data.rarely():
+            execution.fail(errors.Busy("too many"))
+        else:
+            execution.emit(_EVENT.console)
+            execution.finish(outcomes.report(_EVENT, session="demo", heap="a" * 64))
+        return execution
 
-    async def session(self, _owner: str, name: str) -> SessionInfo:
-        """Any is there."""
+
+class StubRequests:
+    """The part of ``engine.requests.Requests`` that doors use."""
+
+    def __init__(self, data: Data, refuse: Callable[[], None]) -> None:
+        self.data = data
+        self._refuse = refuse
+
+    async def delete(self, _owner: str, name: str, caller: Caller) -> SessionInfo:
+        """It was there."""
+        _check_caller(caller)
         name.encode()
         self._refuse()
         return _info("demo")
-
-    async def delete(self, owner: str, name: str, caller: Caller) -> SessionInfo:
-        """It was there."""
-        _check_caller(caller)
-        return await self.session(owner, name)
 
     accept = delete
 
@@ -139,32 +214,6 @@ class StubEngine:
         name.encode()
         self._refuse()
         return Kept(1, "a" * 64, 10, 1_000) if self.data.rarely() else Kept(1, "a" * 64, 0, 1, "é")
-
-    async def parse(self, asked: Submission) -> Parsed:
-        """It does not parse."""
-        acceptance.check(asked, self.policy)
-        self._refuse()
-        return Parsed(is_complete=True, error=ErrorDetail(name="SyntaxError", message="m", line=1, column=1))
-
-    async def events(self, _owner: str, name: str, *, first: int, limit: int) -> Page[chain.Record]:
-        """A page with one."""
-        _check_page(limit, name)
-        _check_number(first)
-        self._refuse()
-        return Page((_RECORD,), "2")
-
-    async def event(self, _owner: str, name: str, seq: int) -> chain.Record:
-        """Any is there."""
-        name.encode()
-        _check_number(seq)
-        self._refuse()
-        return _RECORD
-
-    async def point(self, _owner: str, heap: str) -> tuple[str, int]:
-        """Any is there."""
-        bytes.fromhex(heap)
-        self._refuse()
-        return "demo", _POINT.seq
 
     async def state(self, _owner: str, name: str, *, at: int | None, preview_chars: int = 200) -> StateView:
         """One variable."""
@@ -196,27 +245,6 @@ class StubEngine:
         labels.check(tags)
         self._refuse()
         return _info("demo")
-
-    def status(self) -> dict[str, Any]:
-        """All is well."""
-        counts = ("workers", "zygote_pid", "sessions", "awake", "running", "queued", "held", "store_bytes")
-        known = {"ready": True, "status": "ready", "engine": "", "sandbox": {}, "max_store_bytes": None}
-        return {**known, **dict.fromkeys(counts, 0)}
-
-    def _refuse(self) -> None:
-        if self.data.rarely():
-            raise self.data.choose(_REFUSALS)
-
-    def _execution(self) -> Execution:
-        execution = Execution(
-            ATTEMPT.execution_id, "local", caller=_EVENT.caller, accepted_at=_EVENT.accepted_at
-        )
-        if self.data.rarely():
-            execution.fail(errors.Busy("too many"))
-        else:
-            execution.emit(_EVENT.console)
-            execution.finish(outcomes.report(_EVENT, session="demo", heap="a" * 64))
-        return execution
 
 
 class StubPast:

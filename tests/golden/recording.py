@@ -81,13 +81,15 @@ async def record(engine: Engine) -> list[str]:
     """
     for code, options in STEPS:
         await engine.run(code, session="golden", **options)
-    lost = await engine.supervisor.post(
+    lost = await engine.supervisor.peers.post(
         OWNER, "golden", lambda answered: Bury(lost_submission(), "e_goldenlost000001", 1, "golden", answered)
     )
     await lost.result()
-    await engine.supervisor.tag(OWNER, "golden", at=2, tags={"stage": "early", "ü": "ß"}, caller=CALLER)
-    await engine.supervisor.tag(OWNER, "golden", at=2, tags={"ü": None}, caller=CALLER)
-    await engine.supervisor.fork(OWNER, "golden", at=5, into="branch", caller=CALLER)
+    await engine.supervisor.requests.tag(
+        OWNER, "golden", at=2, tags={"stage": "early", "ü": "ß"}, caller=CALLER
+    )
+    await engine.supervisor.requests.tag(OWNER, "golden", at=2, tags={"ü": None}, caller=CALLER)
+    await engine.supervisor.requests.fork(OWNER, "golden", at=5, into="branch", caller=CALLER)
     await engine.run("[ticks.length, counter.up(2), word.next().value]", session="branch")
     await engine.run("await new Promise((done) => setTimeout(done, 30)); ticks.length > 3", session="branch")
     await engine.run("'short'", session="deleted")
@@ -96,13 +98,13 @@ async def record(engine: Engine) -> list[str]:
     assert engine.log is not None
     names = ("golden", "branch", "deleted", "accepted", "scratch")
     rows = [await engine.log.session_named(OWNER, name) for name in names]
-    await engine.supervisor.delete(OWNER, "deleted", CALLER)
+    await engine.supervisor.requests.delete(OWNER, "deleted", CALLER)
     return [row.session for row in rows if row is not None]
 
 
 async def accept(engine: Engine) -> None:
     """Accept what has diverged, and go on."""
-    await engine.supervisor.accept(OWNER, "accepted", CALLER)
+    await engine.supervisor.requests.accept(OWNER, "accepted", CALLER)
     await engine.run("++n", session="accepted")
 
 

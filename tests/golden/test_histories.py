@@ -77,7 +77,7 @@ async def test_every_event_replays_in_this_engine_as_it_was_recorded(
             assert isinstance(begun, (Created, Forked))
             if isinstance(last, Closed):
                 continue
-            await engine.supervisor.state(OWNER, begun.name, at=None)
+            await engine.supervisor.requests.state(OWNER, begun.name, at=None)
             executed = [
                 record
                 async for record in history(engine.log, begun.session, last.seq)

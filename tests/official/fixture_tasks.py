@@ -29,7 +29,9 @@ def tasks_of(engine: Supervisor, settings: HttpSettings) -> Tasks:
     async def begin(ctx: Context, code: str, told: object = None) -> Answer | dict[str, Any]:
         """A task, if the client knows tasks, else the result."""
         fields = {"code": code, "input": told, "execution_timeout_secs": SECONDS}
-        execution = await engine.submit(submission(fields, caller_of(ctx), owner=call_of(ctx).owner))
+        execution = await engine.executions.submit(
+            submission(fields, caller_of(ctx), owner=call_of(ctx).owner)
+        )
         if are_known(ctx):
             return run_js.tasks.created(execution)
         await execution.wait(SECONDS)

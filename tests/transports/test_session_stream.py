@@ -372,13 +372,15 @@ async def test_what_could_not_be_run_is_gone_and_the_reason_told(
                 raise StoreError("the disk is full")
 
             monkeypatch.setattr(engine.log, "append", append)
-            execution = await engine.supervisor.submit(submission("1", session="s", owner=LOCAL.owner))
+            execution = await engine.supervisor.executions.submit(
+                submission("1", session="s", owner=LOCAL.owner)
+            )
             assert (await message(socket))["type"] == "accepted"
             failing.set()
             gone = {"type": "gone", "execution_id": execution.id, "error": "the disk is full"}
             assert await message(socket) == gone
         failing = trio.Event()
-        await engine.supervisor.submit(submission("1", session="new", owner=LOCAL.owner))
+        await engine.supervisor.executions.submit(submission("1", session="new", owner=LOCAL.owner))
         async with follow(f"ws://127.0.0.1:{served.port}/api/sessions/new/stream") as socket:
             assert (await message(socket))["after"] == -1
             failing.set()
@@ -400,7 +402,9 @@ async def test_a_slow_follower_holds_up_nobody_keeps_no_console_and_gets_all_eve
             await message(socket)
             executions = []
             for _ in range(count):
-                execution = await engine.supervisor.submit(submission(code, session="s", owner=LOCAL.owner))
+                execution = await engine.supervisor.executions.submit(
+                    submission(code, session="s", owner=LOCAL.owner)
+                )
                 assert (await execution.wait(30)).status == "completed"
                 executions.append(ref(execution))
                 del execution
@@ -457,7 +461,7 @@ async def test_followers_that_come_and_go_at_any_moment_see_what_the_log_has_and
                 nursery.start_soon(listen)
             for _ in range(30):
                 asked = submission(chance.choice(codes), session="s", owner=LOCAL.owner, time_ms=100)
-                execution = await engine.supervisor.submit(asked)
+                execution = await engine.supervisor.executions.submit(asked)
                 if chance.random() < 0.3:
                     for pid in engine.worker_pids():
                         os.kill(pid, signal.SIGKILL)

@@ -48,6 +48,7 @@ class RunJs:
 
     def __init__(self, engine: Supervisor, settings: HttpSettings) -> None:
         self._engine = engine
+        self._executions = engine.executions
         self._settings = settings
         self.definition = _definition(engine, settings.mcp_chars)
         """What ``tools/list`` says of it."""
@@ -84,11 +85,11 @@ class RunJs:
         """Accept the call, in the session that it names, or else in the connection's own."""
         call, caller = call_of(ctx), caller_of(ctx)
         if self._engine.stateless:
-            return await self._engine.submit(submission(_as_meant(arguments), caller, owner=call.owner))
+            return await self._executions.submit(submission(_as_meant(arguments), caller, owner=call.owner))
         asked = submission(with_default_session(call, _as_meant(arguments)), caller, owner=call.owner)
         if asked.session is None and asked.heap is None and call.connection is not None:
-            return await call.connection.home.submit(asked, self._engine.submit)
-        return await self._engine.submit(asked)
+            return await call.connection.home.submit(asked, self._executions.submit)
+        return await self._executions.submit(asked)
 
     async def _wait(self, ctx: Context, execution: Execution, seconds: float) -> None:
         """Wait for the end, so long. What is printed meanwhile is told.
@@ -105,7 +106,7 @@ class RunJs:
                 connection = call_of(ctx).connection
                 if connection is None or not connection.gone:
                     with trio.move_on_after(CANCEL_SECONDS, shield=True):
-                        await self._engine.cancel(execution.owner, execution.id)
+                        await self._executions.cancel(execution.owner, execution.id)
                 raise
             nursery.cancel_scope.cancel()
         await execution.wait(0)

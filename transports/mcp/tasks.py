@@ -25,9 +25,9 @@ from mcp_types import (
 from mcp_types.version import MODERN_PROTOCOL_VERSIONS
 from starlette.requests import Request
 
-from engine import stateless
 from engine.errors import EngineError, NotFound
 from engine.execution import Execution
+from engine.finished import KEPT_SECONDS
 from transports import errors
 from transports.mcp.call import Context, call_of
 from transports.request import EXECUTION_ID
@@ -57,7 +57,7 @@ class Tasks:
     def __init__(self, engine: Supervisor, outcome: Outcome) -> None:
         self._engine = engine
         self._outcome = outcome
-        self._ttl_ms = round(stateless.KEPT_SECONDS * 1_000) if engine.stateless else None
+        self._ttl_ms = round(KEPT_SECONDS * 1_000) if engine.stateless else None
 
     def add_to(self, server: Server[Any]) -> None:
         """Announce the extension, and serve its methods."""
@@ -112,7 +112,7 @@ class Tasks:
         if EXECUTION_ID.fullmatch(name) is None:
             raise unknown
         try:
-            return await self._engine.execution(call_of(ctx).owner, name)
+            return await self._engine.executions.find(call_of(ctx).owner, name)
         except NotFound:
             raise unknown from None
         except EngineError as error:

@@ -133,7 +133,7 @@ class Executions:
     async def list(self, asked: Asked[ListQuery, None]) -> JsonAnswer:
         """The owner's executions, newest first."""
         query = asked.query
-        found = await self._engine.executions(
+        found = await self._engine.executions.page(
             asked.owner,
             session=query.session or None,
             status=query.status or None,
@@ -146,13 +146,13 @@ class Executions:
 
     async def show(self, asked: Asked[ShowQuery, None]) -> JsonAnswer:
         """One execution."""
-        execution = await self._engine.execution(asked.owner, execution_id(asked.path["id"]))
+        execution = await self._engine.executions.find(asked.owner, execution_id(asked.path["id"]))
         await execution.wait(min(asked.query.wait, MAX_WAIT))
         return JsonAnswer(200, answer.encode(execution, self._console_bytes))
 
     async def output(self, asked: Asked[OutputQuery, None]) -> JsonAnswer:
         """A page of its console."""
-        execution = await self._engine.execution(asked.owner, execution_id(asked.path["id"]))
+        execution = await self._engine.executions.find(asked.owner, execution_id(asked.path["id"]))
         await execution.wait(0)
         query = asked.query
         lines = execution.console if execution.report is None else execution.report.console
@@ -172,8 +172,8 @@ class Executions:
     async def cancel(self, asked: Asked[NoQuery, None]) -> JsonAnswer:
         """Ask for its end."""
         name = execution_id(asked.path["id"])
-        was_over = (await self._engine.execution(asked.owner, name)).done
-        execution = await self._engine.cancel(asked.owner, name)
+        was_over = (await self._engine.executions.find(asked.owner, name)).done
+        execution = await self._engine.executions.cancel(asked.owner, name)
         await execution.wait(CANCEL_SECONDS)
         told = answer.describe(execution, self._console_bytes)
         ok = not was_over and told.status in ("running", "cancelled")

@@ -112,7 +112,7 @@ class SessionStreams:
         try:
             info = await self._engine.session(owner, name)
         except NotFound:
-            if given not in (None, -1) or not self._engine.under_way(owner, name):
+            if given not in (None, -1) or not self._engine.executions.under_way(owner, name):
                 raise
             return _Stream(self._engine, self._pages, owner, name, None, -1)
         if given is not None and given > info.head_seq:
@@ -192,7 +192,7 @@ class _Stream:
         """Look at what waits and runs: what is to be announced, and what was and is no longer there."""
         under_way = {
             execution.id: execution
-            for execution in self._engine.under_way(self._owner, self._name)
+            for execution in self._engine.executions.under_way(self._owner, self._name)
             if execution.id != self._recorded
         }
         if self._shown is None and under_way:

@@ -132,19 +132,19 @@ class Sessions:
     async def delete(self, asked: Asked[NoQuery, None]) -> JsonAnswer:
         """End a session."""
         return json_answer(
-            session_answer(await self._engine.delete(asked.owner, asked.path["name"], asked.caller))
+            session_answer(await self._engine.requests.delete(asked.owner, asked.path["name"], asked.caller))
         )
 
     async def accept(self, asked: Asked[NoQuery, None]) -> JsonAnswer:
         """Go on in the state that a replay gives."""
         return json_answer(
-            session_answer(await self._engine.accept(asked.owner, asked.path["name"], asked.caller))
+            session_answer(await self._engine.requests.accept(asked.owner, asked.path["name"], asked.caller))
         )
 
     async def checkpoint(self, asked: Asked[NoQuery, None]) -> JsonAnswer:
         """Make a checkpoint now."""
         name = asked.path["name"]
-        return json_answer(kept_answer(name, await self._engine.checkpoint(asked.owner, name)))
+        return json_answer(kept_answer(name, await self._engine.requests.checkpoint(asked.owner, name)))
 
     async def events(self, asked: Asked[EventsQuery, None]) -> JsonAnswer:
         """A page of its log."""
@@ -166,7 +166,7 @@ class Sessions:
         """Its variables at a point."""
         at = None if asked.query.event is UNSET else asked.query.event
         with fields_as_here():
-            view = await self._engine.state(
+            view = await self._engine.requests.state(
                 asked.owner, asked.path["name"], at=at, preview_chars=asked.query.preview_chars
             )
         return json_answer(state_answer(view))
@@ -174,7 +174,7 @@ class Sessions:
     async def fork(self, asked: Asked[NoQuery, ForkBody]) -> JsonAnswer:
         """A new session that goes on from a point of this one."""
         with fields_as_here():
-            made = await self._engine.fork(
+            made = await self._engine.requests.fork(
                 asked.owner,
                 asked.path["name"],
                 at=asked.body.event,
@@ -204,7 +204,7 @@ class Sessions:
         at: int | None,
     ) -> JsonAnswer:
         with fields_as_here():
-            info = await self._engine.tag(
+            info = await self._engine.requests.tag(
                 asked.owner, asked.path["name"], at=at, tags=tags, caller=asked.caller
             )
         return json_answer(TagsAnswer(session=info.name, tags=tags_by_event(info)))

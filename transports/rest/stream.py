@@ -110,7 +110,7 @@ class EventsDoor:
         match = PATH.fullmatch(scope["path"])
         assert match is not None
         decode_query(NoQuery, scope["query_string"])
-        execution = await self._engine.execution(identity(scope).owner, execution_id(match[1]))
+        execution = await self._engine.executions.find(identity(scope).owner, execution_id(match[1]))
         if execution.done:
             execution = self._recorded.setdefault(execution.id, execution)
         last = header(scope, b"last-event-id")

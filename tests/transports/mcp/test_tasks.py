@@ -153,7 +153,7 @@ async def test_a_refusal_by_the_servers_fault_is_in_the_log(
         raise StoreFailed("the disk is full")
 
     async with opened(tmp_path, cache_dir) as engine:
-        monkeypatch.setattr(engine.supervisor, "submit", fail)
+        monkeypatch.setattr(engine.supervisor.executions, "submit", fail)
         door = StreamableDoor(create_server(engine.supervisor, DEFAULTS))
         async with (
             door.run(),

@@ -115,7 +115,7 @@ class ListResult(Struct, frozen=True, kw_only=True):
 
 async def get_execution(asked: Asked[ExecutionArguments]) -> ExecutionResult:
     """How an execution stands, or stood at its end."""
-    execution = await asked.engine.execution(asked.owner, asked.arguments.execution_id)
+    execution = await asked.engine.executions.find(asked.owner, asked.arguments.execution_id)
     await execution.wait(0)  # raises what kept it from being run
     told = describe(execution, PAGE_BYTES)
     return ExecutionResult(
@@ -137,7 +137,7 @@ async def list_executions(asked: Asked[ListArguments]) -> ListResult:
     """A page of the caller's executions."""
     which = asked.arguments
     name = None if which.session is UNSET else session_point(which.session)[0]
-    found = await asked.engine.executions(
+    found = await asked.engine.executions.page(
         asked.owner,
         session=name,
         status=which.status or None,
@@ -150,7 +150,7 @@ async def list_executions(asked: Asked[ListArguments]) -> ListResult:
 async def get_output(asked: Asked[OutputArguments]) -> OutputResult:
     """A page of an execution's console, while it runs too."""
     which = asked.arguments
-    execution = await asked.engine.execution(asked.owner, which.execution_id)
+    execution = await asked.engine.executions.find(asked.owner, which.execution_id)
     await execution.wait(0)  # raises what kept it from being run
     report = execution.report
     part = page(
@@ -165,7 +165,7 @@ async def get_output(asked: Asked[OutputArguments]) -> OutputResult:
 
 async def cancel(asked: Asked[ExecutionArguments]) -> CancelResult:
     """Stop an execution."""
-    execution = await asked.engine.cancel(asked.owner, asked.arguments.execution_id)
+    execution = await asked.engine.executions.cancel(asked.owner, asked.arguments.execution_id)
     await execution.wait(CANCEL_SECONDS)
     return CancelResult(execution_id=execution.id, status=execution.status, handle=_handle(execution.report))
 

@@ -185,7 +185,9 @@ async def fork_session(asked: Asked[ForkArguments]) -> ForkResult:
     """A new session in the state of a point."""
     which = asked.arguments
     name, at = asked.point(which.session)
-    made = await asked.engine.fork(asked.owner, name, at=at, into=which.name or None, caller=asked.caller)
+    made = await asked.engine.requests.fork(
+        asked.owner, name, at=at, into=which.name or None, caller=asked.caller
+    )
     return ForkResult(
         session=made.name, forked_from=made.forked_from, handle=handle(made.name, made.head_seq)
     )

@@ -133,7 +133,7 @@ async def session_state(asked: Asked[StateArguments]) -> StateResult:
     session, at = asked.point(which.session)
     wanted = which.name or None
     chars = PREVIEW_CHARS if wanted is None else MAX_PREVIEW_CHARS
-    view = await asked.engine.state(asked.owner, session, at=at, preview_chars=chars)
+    view = await asked.engine.requests.state(asked.owner, session, at=at, preview_chars=chars)
     found = view.globals if wanted is None else [one for one in view.globals if one.name == wanted]
     if wanted is not None and not found:
         raise _not_found(view, wanted)
@@ -155,7 +155,9 @@ async def diff_session(asked: Asked[DiffArguments]) -> DiffResult:
     with trio.move_on_after(PATIENCE_SECONDS) as patience:
         for session, at in points:
             views.append(
-                await asked.engine.state(asked.owner, session, at=at, preview_chars=MAX_PREVIEW_CHARS)
+                await asked.engine.requests.state(
+                    asked.owner, session, at=at, preview_chars=MAX_PREVIEW_CHARS
+                )
             )
     if patience.cancelled_caught:
         raise TooLarge(

@@ -151,7 +151,9 @@ async def _tags(asked: Asked[Any], state: State) -> dict[str, str]:
 async def _change(asked: Asked[Any], state: State, tags: dict[str, str | None]) -> TagsResult:
     if not tags:
         return state.labelled(await _tags(asked, state))
-    info = await asked.engine.tag(asked.owner, state.session, at=state.event, tags=tags, caller=asked.caller)
+    info = await asked.engine.requests.tag(
+        asked.owner, state.session, at=state.event, tags=tags, caller=asked.caller
+    )
     return state.labelled(info.tags.get(state.event, {}))
 
 
