@@ -67,6 +67,7 @@ class SessionActor:
         """The actor is gone, and its worker with it."""
         self._host = host
         self._session = LiveSession(host, owner, name, position, birth, self._poke)
+        self._worker = self._session.worker
         self._waiting = trio.CancelScope()
         self._retire_seconds: float | None = None
         """What retiring may take, once it is to retire."""
@@ -90,7 +91,7 @@ class SessionActor:
         if isinstance(command, Execute):
             self.executions[command.execution.id] = command.execution
         if self._retire_seconds == RETIRE_SECONDS:  # nobody waits for its place
-            self._session.stay()
+            self._worker.stay()
 
     @property
     def idle(self) -> bool:
@@ -105,12 +106,12 @@ class SessionActor:
     @property
     def awake(self) -> bool:
         """Whether the session has a worker."""
-        return self._session.awake
+        return self._worker.is_there
 
     @property
     def awake_since(self) -> float:
         """When the session got its worker."""
-        return self._session.awake_since
+        return self._worker.awake_since
 
     @property
     def status(self) -> SessionStatus:
@@ -131,17 +132,17 @@ class SessionActor:
     @property
     def drift(self) -> int:
         """How many events a replay gave other texts than another engine recorded."""
-        return self._session.drift
+        return self._worker.drift
 
     @property
     def checkpoint_declined(self) -> str | None:
         """Why the last attempt at a checkpoint gave none."""
-        return self._session.debt.declined
+        return self._worker.debt.declined
 
     @property
     def recovering(self) -> Progress | None:
         """How far the session is rebuilt, while that goes on."""
-        recovery = self._session.recovery
+        recovery = self._worker.recovery
         return None if recovery is None else Progress(recovery.reached, recovery.target)
 
     @property
@@ -152,12 +153,12 @@ class SessionActor:
     @property
     def is_costly_to_wake(self) -> bool:
         """Whether its state could not be kept, so that it would have to be replayed."""
-        return self._session.debt.is_unkeepable
+        return self._worker.debt.is_unkeepable
 
     @property
     def is_worth_keeping(self) -> bool:
         """Whether it has a state that should not be given up without a checkpoint."""
-        return self.awake and self._session.debt.is_worth_it_before_sleep
+        return self.awake and self._worker.debt.is_worth_it_before_sleep
 
     def retire(self, seconds: float = RETIRE_SECONDS) -> None:
         """Give the worker up soon; the next execution restores the state. An idle actor ends with that.
@@ -166,18 +167,18 @@ class SessionActor:
         """
         if self.awake and (self._retire_seconds is None or seconds < self._retire_seconds):
             self._retire_seconds = seconds
-            self._session.hurry(seconds)
+            self._worker.hurry(seconds)
             self._waiting.cancel()
 
     def begin_with(self, ready: Ready) -> None:
         """Have a worker that was made ready before the session was this node's."""
-        self._session.begin_with(ready)
+        self._worker.begin_with(ready)
 
     def hand_over(self) -> None:
         """Let another node have the session, after what is being done."""
         self.is_leaving = True
         self._retire_seconds = HAND_OVER_SECONDS
-        self._session.hurry(HAND_OVER_SECONDS)
+        self._worker.hurry(HAND_OVER_SECONDS)
         self._waiting.cancel()
 
     def lose(self) -> None:
@@ -217,7 +218,7 @@ class SessionActor:
                     await self._process(command)
                     await self._session.pay_debt()
         finally:
-            self._session.sleep()
+            self._worker.sleep()
 
     async def _next(self, idle_seconds: float) -> Command | None:
         """The next command; None when there was none for that long, or the session has gone to sleep."""
@@ -247,7 +248,7 @@ class SessionActor:
         """Retire, unless there is something to do again before that."""
         if self.is_leaving:  # what was worth a checkpoint has one
             self._retire_seconds = None
-            self._session.sleep()
+            self._worker.sleep()
             return
         if self._retire_seconds is None:
             self._retire_seconds = RETIRE_SECONDS
@@ -286,7 +287,7 @@ class SessionActor:
         except (RequestError, StoreFull) as error:  # raised before anything was done: the worker is as it was
             command.fail(error)
         except EngineError as error:
-            self._session.sleep()
+            self._worker.sleep()
             command.fail(error)
         except Exception:  # noqa: BLE001 - one session's bug must not end the others
             _log.exception("%s failed inside the engine in session %s", type(command).__name__, self.name)

@@ -1,4 +1,4 @@
-"""A session in use: where it is in its log, the worker that is in its state, and what is done with it.
+"""A session in use: where it is in its log, and what is done with it there and in its worker.
 
 One thing is done at a time; taking turns is the actor's business (``engine.actor``), which is the only
 writer of the session. Whatever makes the worker's state doubtful (an abort, a failed append, a
@@ -15,32 +15,30 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from typing import Protocol
 
-import trio
 from msgspec.structs import replace
 
 from engine import chain, labels, outcomes
 from engine.attempt import Attempt, conclude, prepare, run
 from engine.catalog import StateView
-from engine.checkpointer import Made, Making
+from engine.checkpointer import Made
 from engine.commands import Accept, Bury, Changed, Delete, Execute, Fork, Keep, Kept, Tag
-from engine.debt import Debt
-from engine.errors import AppendConflict, Busy, Conflict, NotFound, StoreError
-from engine.events import TICKS_PER_MS, Accepted, Caller, Closed, Created, Event, Executed, Forked, Tagged
+from engine.errors import AppendConflict, Conflict, NotFound, StoreError
+from engine.events import TICKS_PER_MS, Accepted, Caller, Closed, Event, Executed, Tagged
 from engine.execution import Execution, Submission
 from engine.history import position_named, state_at
 from engine.isolate.wire import Done
 from engine.limits import LimitPolicy
-from engine.looking import PATIENCE_SECONDS, look
+from engine.looking import look
 from engine.nodes import Nodes
 from engine.outcomes import Abort
 from engine.owners import Owners
-from engine.recovery import Recovery
 from engine.replay import Diverged, ReplayFailed
-from engine.restoring import Ready, Source, went_on, worker_at
-from engine.session import GIVEN_NAME, ForkPoint, Position, apply
+from engine.restoring import Source
+from engine.session import GIVEN_NAME, ForkPoint, Position, apply, first_event
+from engine.sessionworker import SessionWorker
 from engine.space import Space
 from engine.timestamps import now_us
-from engine.workers import Worker, WorkerDied
+from engine.workers import Worker
 
 _log = logging.getLogger(__name__)
 
@@ -87,73 +85,24 @@ class LiveSession:
     ) -> None:
         self.owner, self.name = owner, name
         self.position = position
-        self.awake_since = 0.0
-        """When it got its worker, in Trio's time."""
+        self.worker = SessionWorker(engine, owner, name, over)
         self.broken: Diverged | ReplayFailed | None = None
         """Why its state cannot be restored."""
-        self.drift = 0
-        """Most events whose texts a recovery found to differ from what another engine recorded."""
-        self.debt = Debt.for_target(engine.restore_target_seconds)
-        """What a recovery would have to replay."""
-        self.recovery: Recovery | None = None
-        """The recovery that goes on now."""
-        self._making: Making | None = None
-        self._leaving = trio.CancelScope()
-        self._is_wanted = False
-        self._over = over
         self._engine = engine
         self._birth = birth
-        self._worker: Worker | None = None
-        self._ready: Ready | None = None
-        """A worker that may have to go on before it is in the session's state."""
-
-    @property
-    def awake(self) -> bool:
-        """Whether it has a worker."""
-        return self._worker is not None or self._ready is not None
-
-    def begin_with(self, ready: Ready) -> None:
-        """Have a worker that was made ready before the session was this node's."""
-        self._ready, self.debt = ready, ready.debt
-        self.awake_since = trio.current_time()
 
     async def pay_debt(self) -> None:
         """Between two commands: begin to make a checkpoint if one is due."""
-        if self.debt.is_due:
-            await self._checkpoint()
+        if self.worker.debt.is_due and self.position is not None:
+            await self.worker.checkpoint(self._state())
 
     async def retire(self, seconds: float) -> None:
         """Give the worker up, after a checkpoint if that is worth it and takes no longer than that."""
-        self._is_wanted = False
-        with trio.move_on_after(seconds) as self._leaving:
-            if self._worker is not None and self.debt.is_worth_it_before_sleep:
-                await self._checkpoint(wait=True)
-            if self._making is not None:
-                await self._making.copied.wait()
-        if self._worker is None or not self._worker.is_free or not self._is_wanted:
-            self.sleep()
-
-    def hurry(self, seconds: float) -> None:
-        """Whoever retires may take no longer than that from now on."""
-        self._leaving.deadline = min(self._leaving.deadline, trio.current_time() + seconds)
-
-    def stay(self) -> None:
-        """There is something to do after all: whoever retires need not go on with it."""
-        self._is_wanted = True
-        self._leaving.cancel()
-
-    def sleep(self) -> None:
-        """Give the worker up now."""
-        if self._ready is not None:
-            ready, self._ready = self._ready, None
-            self._engine.places.give_back(ready.worker)
-        if self._worker is not None:
-            worker, self._worker = self._worker, None
-            self._engine.places.give_back(worker)
+        await self.worker.retire(seconds, None if self.position is None else self._state())
 
     async def reload(self) -> None:
         """Take the position from the log, where it may not be what we think."""
-        self.sleep()
+        self.worker.sleep()
         try:
             self.position = await position_named(self._engine.log, self.owner, self.name)
         except StoreError:
@@ -218,7 +167,7 @@ class LiveSession:
         execution.passed("appended_us")
         execution.finish(outcomes.report(event, session=self.name, heap=position.heap, created=created))
         if isinstance(event, Executed):
-            self.debt.ran(event.cpu_us)
+            self.worker.debt.ran(event.cpu_us)
 
     async def begin(self, command: Fork) -> Changed:
         """Record that this fork begins. Raises TooManySessions, Conflict, StoreError."""
@@ -241,7 +190,7 @@ class LiveSession:
             return Changed(session, None)
         await self._record([Closed(session=session, seq=seq, at=now_us(), caller=command.caller)])
         self._engine.owners.remove(self.owner)
-        self.sleep()
+        self.worker.sleep()
         self.position = self._birth = self.broken = None
         return Changed(session, seq)
 
@@ -286,7 +235,7 @@ class LiveSession:
             )
         seq = self._next_seq()
         self._check_room(seq)
-        digests = await self._restore(point, accept=True)
+        digests = await self.worker.accept(point)
         changed = Changed(point.session, seq if digests else None)
         if digests:
             engine, caller = self._engine.engine_id, command.caller
@@ -331,7 +280,7 @@ class LiveSession:
         try:
             view = await look(worker, self._engine.scheduler, self.owner, self.name, point, preview_chars)
         except BaseException:
-            self.sleep()
+            self.worker.sleep()
             raise
         self._engine.nodes.check()  # as nothing is recorded, only this tells that it is the newest state
         return view
@@ -349,26 +298,10 @@ class LiveSession:
                 command.answer(Kept(point.seq, point.id.hex(), known.size))
                 return
 
-        def over(made: Made) -> None:
-            self._over(made)
+        def kept(made: Made) -> None:
             command.answer(Kept(point.seq, point.id.hex(), made.size, made.took_us, made.declined))
 
-        worker = await self._ready_worker()
-        with trio.move_on_after(PATIENCE_SECONDS):
-            if self.debt.is_being_paid and self._making is not None:
-                await self._making.is_over.wait()
-            try:
-                self._making = await self._engine.checkpointer.begin(
-                    worker, point, self.debt, wait=True, over=over
-                )
-            except WorkerDied:  # which was told
-                self.sleep()
-            return
-        raise Busy(
-            f"other checkpoints are being made, and no room for one of session {self.name} came within "
-            f"{PATIENCE_SECONDS:g} s: try again later",
-            field="session",
-        )
+        await self.worker.keep(await self._ready_worker(), point, kept)
 
     # --- how ------------------------------------------------------------------------------------
 
@@ -376,7 +309,7 @@ class LiveSession:
         self, execution: Execution, asked: Submission, seq: int
     ) -> tuple[Attempt, Done | Abort]:
         """Restore and run. After an Abort the session sleeps."""
-        worker = self._running_worker()
+        worker = self.worker.running()
         if worker is None and not execution.cancel_requested:
             with execution.cancellable():
                 worker = await self._ready_worker()
@@ -387,79 +320,22 @@ class LiveSession:
         result = await run(worker, attempt, execution, self._engine.scheduler, self.name)
         execution.passed("ran_us")
         if isinstance(result, Abort):
-            self.sleep()
+            self.worker.sleep()
         return attempt, result
 
-    def _running_worker(self) -> Worker | None:
-        """The worker, in the session's state, if it is there."""
-        return self._worker if self._worker is not None and self._worker.running() else None
-
     async def _ready_worker(self) -> Worker:
-        """The same; if it is not there, a new one is brought to that state."""
-        if self._ready is not None:
-            await self._go_on(self._ready)
-        if (worker := self._running_worker()) is not None:
+        """A worker in the session's state; if there is none, one is brought there."""
+        target = self._birth
+        if self.position is not None:
+            target = self._state()
+            await self.worker.go_on(target)
+        if (worker := self.worker.running()) is not None:
             return worker
         try:
-            await self._restore(self._birth if self.position is None else self._state())
+            return await self.worker.restore(target)
         except (Diverged, ReplayFailed) as broken:
             self.broken = broken
             raise
-        assert self._worker is not None
-        return self._worker
-
-    async def _go_on(self, ready: Ready) -> None:
-        """Let the worker that was made ready be the session's, if it can be brought to its state."""
-        try:
-            if self.position is not None and await went_on(
-                self._engine, self.owner, self.name, ready, self._state()
-            ):
-                self._ready, self._worker = None, ready.worker
-        finally:
-            if self._ready is not None:
-                self.sleep()
-
-    async def _restore(self, target: ForkPoint | None, *, accept: bool = False) -> dict[int, bytes]:
-        """Get a worker in that state, or with ``accept`` in the one that a replay gives instead; the digests
-        that are to be accepted for that.
-        """
-        self.sleep()
-        try:
-            self._worker = await worker_at(
-                self._engine,
-                self.owner,
-                self.name,
-                target,
-                self.debt,
-                self._begun,
-                accept=accept,
-                copying=self._copying,
-                over=self._over,
-            )
-            return {} if self.recovery is None else self.recovery.differences
-        finally:
-            if self.recovery is not None and self.recovery.drift is not None:
-                self.drift = max(self.drift, self.recovery.drift.count)
-            self.recovery = None
-            self.awake_since = trio.current_time()
-
-    def _begun(self, recovery: Recovery) -> None:
-        self.recovery = recovery
-
-    def _copying(self, making: Making) -> None:
-        self._making = making
-
-    async def _checkpoint(self, *, wait: bool = False) -> None:
-        """Begin to make a checkpoint of the state, if there is room for it (or wait for that)."""
-        if self._worker is None or self.position is None:
-            return
-        try:
-            self._making = await self._engine.checkpointer.begin(
-                self._worker, self._state(), self.debt, wait=wait, over=self._over
-            )
-        except WorkerDied as died:
-            _log.warning("session %s lost its worker: %s", self.name, died.message)
-            self.sleep()
 
     def _state(self) -> ForkPoint:
         """The state that the session is in. Raises NotFound if it has no event."""
@@ -502,26 +378,7 @@ class LiveSession:
     def _birth_event(self, session: str, at: int, caller: Caller) -> Event:
         """The first event, at ``at`` microseconds since the epoch."""
         engine = self._engine.engine_id
-        if self._birth is None:
-            return Created(
-                session=session,
-                seq=0,
-                at=at,
-                owner=self.owner,
-                name=self.name,
-                engine=engine,
-                caller=caller,
-            )
-        return Forked(
-            session=session,
-            seq=self._birth.seq + 1,
-            at=at,
-            owner=self.owner,
-            name=self.name,
-            engine=engine,
-            caller=caller,
-            parent=self._birth.session,
-        )
+        return first_event(session, self.owner, self.name, self._birth, at=at, engine=engine, caller=caller)
 
     async def _record(self, events: Sequence[Event]) -> Position:
         """The output gate: make events durable and move on, or lose the worker and stay."""
@@ -537,7 +394,7 @@ class LiveSession:
         try:
             await self._engine.log.append(records)  # cannot be cancelled: see EventLog
         except StoreError:
-            self.sleep()
+            self.worker.sleep()
             raise
         for record in records:
             position = apply(position, record)

@@ -16,7 +16,7 @@ from msgspec.structs import replace
 
 from engine.chain import GENESIS, Record
 from engine.errors import InvalidField, StoreCorrupt
-from engine.events import STATE_EVENTS, Closed, Created, Forked
+from engine.events import STATE_EVENTS, Caller, Closed, Created, Forked
 
 NAME = re.compile(r"[A-Za-z0-9._-]{1,128}")
 GIVEN_NAME = re.compile(r"s_[a-z0-9]{16}")
@@ -64,6 +64,26 @@ def check_heap(heap: str, *, field: str = "heap") -> bytes:
     if not HEAP.fullmatch(heap):
         raise InvalidField("a heap is 64 lower-case hex digits, as an earlier answer gave it", field=field)
     return bytes.fromhex(heap)
+
+
+def first_event(
+    session: str, owner: str, name: str, birth: ForkPoint | None, *, at: int, engine: str, caller: Caller
+) -> Created | Forked:
+    """The first event of the owner's session of that name, which forks at ``birth`` if that is set; ``at`` is
+    in microseconds since the epoch.
+    """
+    if birth is None:
+        return Created(session=session, seq=0, at=at, owner=owner, name=name, engine=engine, caller=caller)
+    return Forked(
+        session=session,
+        seq=birth.seq + 1,
+        at=at,
+        owner=owner,
+        name=name,
+        engine=engine,
+        caller=caller,
+        parent=birth.session,
+    )
 
 
 def apply(position: Position | None, record: Record) -> Position:
