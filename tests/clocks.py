@@ -117,7 +117,12 @@ class Clock:
 
 def why_not() -> str | None:
     """Why clocks of other processes cannot be set here; None: they can."""
-    with subprocess.Popen(["sleep", "60"]) as process:
+    with subprocess.Popen(["cat"], stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
+        assert process.stdin is not None
+        assert process.stdout is not None
+        process.stdin.write(b"x")
+        process.stdin.flush()
+        process.stdout.read(1)  # by then it has what the kernel puts into it
         try:
             Clock(process.pid)
         except NoClock as failed:

@@ -315,3 +315,21 @@ async def test_a_hot_request_in_progress_is_answered_when_the_server_stops() -> 
         assert answered.endswith(b"hello")
         assert b"connection: close" in answered
         await read_to_end(stream)
+
+
+async def test_a_hot_request_that_the_end_of_the_server_ends_is_a_500() -> None:
+    begun = trio.Event()
+
+    async def endless(scope: Any, receive: Any, send: Any) -> None:
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(trio.sleep_forever)
+            begun.set()
+
+    async with (
+        serving(cold, Hot(endless, served), grace=0.01) as server,
+        await server.connect() as stream,
+    ):
+        await stream.send_all(request())
+        await begun.wait()
+        server.stop.set()
+        assert b" 500 " in await response(stream)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+from contextlib import suppress
 from math import inf
 from socket import SHUT_WR
 from typing import TYPE_CHECKING
@@ -117,7 +118,12 @@ class Connection:
         server = self._server
         self._set_idle(False)
         answering = Answering(plain, self._receive, server.config, self._peer, self._own, server.state)
-        await answering.run(application)
+        try:
+            await answering.run(application)
+        except BaseException:  # the end of the server: its client is told of it, as far as that takes no time
+            with suppress(OSError):
+                send_now(self._stream.socket.fileno(), answering.answer(closes=True))
+            raise
         closes = answering.must_close or server.stopping
         await self._write(answering.answer(closes=closes))
         if closes:

@@ -14,7 +14,7 @@ from hypercorn.app_wrappers import ASGIWrapper
 
 from fuzz.data import Data
 from transports import hypercorn_trio
-from transports.hypercorn_trio import Server, ServerConfig
+from transports.hypercorn_trio import Hot, Server, ServerConfig
 
 _LINES: Final = (
     b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n",
@@ -45,6 +45,8 @@ _LINES: Final = (
     b"\x81\x85\x00\x00\x00\x00hello",
     b"\x88\x80\x00\x00\x00\x00",
     b"\x89\x80\x00\x00\x00\x00",
+    b"POST /hot HTTP/1.1\r\nHost: localhost\r\nContent-Length: 5\r\n\r\nhello",
+    b"POST /hot HTTP/1.1\r\nHost: localhost\r\n",
 )
 _PREFACE: Final = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
 _NAMES: Final = (
@@ -168,7 +170,8 @@ def _frame(kind: int, flags: int, stream: int, payload: bytes) -> bytes:
 async def _converse(sent: bytes, data: Data) -> None:
     """Send it in pieces to a server, and read until it ends the connection."""
     ours, theirs = (trio.SocketStream(trio.socket.from_stdlib_socket(end)) for end in socket.socketpair())
-    server = Server(ASGIWrapper(_application), ServerConfig(), {})  # type: ignore[arg-type, typeddict-item]
+    hot = Hot(_application, lambda _, path: path == "/hot")
+    server = Server(ASGIWrapper(_application), hot, ServerConfig(), {})  # type: ignore[arg-type, typeddict-item]
 
     async def drain() -> None:
         try:

@@ -14,7 +14,7 @@ from fuzz import jsons
 from fuzz.data import Data
 from fuzz.stub import StubEngine
 from fuzz.targets.requests import exec_body, fields_body, headers_of, names_of, query_of
-from transports.app import Front
+from transports.app import HOT_ROUTES, Front
 from transports.asgi import Application
 from transports.execute import PATH, ExecuteDoor
 from transports.gate import Gate
@@ -24,6 +24,7 @@ from transports.rest.files import FilesDoor
 from transports.rest.lines import LinesDoor
 from transports.rest.routes import LINES
 from transports.rest.stream import EventsDoor
+from transports.rest.views import ViewsDoor
 from transports.settings import DEFAULTS
 
 _METHODS: Final = ("GET", "POST", "PUT", "DELETE", "HEAD", "OPTIONS", "PATCH", "\x01")
@@ -41,7 +42,8 @@ class App:
         door = ExecuteDoor(engine, DEFAULTS)
         events = EventsDoor(engine, DEFAULTS)
         lines, files = LinesDoor(self.routes, DEFAULTS), FilesDoor(self.routes)
-        front = Front(app.asgi_app, {PATH: door}, events, lines, files)
+        hot = ViewsDoor((route for route in self.routes if route.name in HOT_ROUTES), DEFAULTS.body_bytes)
+        front = Front(app.asgi_app, {PATH: door}, events, lines, files, hot)
         self.front: Application = Gate(front, replace(DEFAULTS, requests_per_second=0))
 
 
