@@ -56,7 +56,10 @@ async def test_executions_are_spread_by_load_and_a_lost_node_costs_what_ran_on_i
                 for _ in range(16):
                     nursery.start_soon(run, LONGER)
                 running: list[Any] = []
-                while len(running) < 16 or not await there(client, b):
+                is_there = False
+                while len(running) < 16 or not is_there:
+                    is_there = await there(client, b)
+                    # for which a asks b, so that it has been told by then of what that had taken before
                     listed = await client.get(f"{a.url}/api/executions?status=running")
                     running = listed.json()["executions"]
                 b.process.send_signal(signal.SIGKILL)
