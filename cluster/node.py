@@ -175,9 +175,9 @@ class Node:
             self._nursery.start_soon(self.handing.send_away, *session)
 
     def _let_all_go(self) -> None:
-        """As nobody can be asked to take a session, whoever is asked for it next does."""
+        """Nobody can be asked to take them: whoever is asked for one next does, after what waits in it."""
         for session in self.ownership.sessions:
-            self.engine.handing.give(*session)
+            self.engine.handing.let_go(*session)
 
     @property
     def _others_serve(self) -> bool:

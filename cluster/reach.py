@@ -35,7 +35,9 @@ does while the last of several finds out that it is the last.
 
 
 class Reach:
-    """Of one node. ``let_go`` begins to give up all its sessions."""
+    """Of one node. ``let_go`` gives up those of its sessions in which nothing waits; it is called again for
+    the others, in which what was accepted is done here, as nobody can be asked to.
+    """
 
     def __init__(
         self, peers: Peers, membership: Membership, view: View, ttl: float, let_go: Callable[[], object]
@@ -88,6 +90,8 @@ class Reach:
                     await self._come_back()
             except (Unavailable, Refused, Unanswered) as failed:  # the next heartbeat says it
                 _log.debug("the other nodes were not told: %s", failed)
+            if self.is_aside:
+                self._let_go()
 
     async def _look(self, node: str) -> None:
         if await self._peers.reach(node):
@@ -119,7 +123,6 @@ class Reach:
             await self._come_back()
             return
         _log.error("this node reaches no other node of the cluster: they get its sessions until it does")
-        self._let_go()
 
     async def _come_back(self) -> None:
         self._membership.state, self.is_aside = "serving", False

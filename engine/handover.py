@@ -51,6 +51,17 @@ class HandOver:
         if (actor := self._sessions.actor(owner, name)) is not None:
             actor.hand_over()
 
+    def let_go(self, owner: str, name: str) -> None:
+        """Give the session up if nothing waits in it after what is being done. What waits is done here, since
+        nobody else can be asked to: then this is to be said again.
+        """
+        if (actor := self._sessions.actor(owner, name)) is None:
+            return
+        if actor.awake:
+            actor.retire()
+        elif actor.idle:
+            actor.hand_over()
+
     # --- by the node that shall have it ---------------------------------------------------------
 
     @asynccontextmanager

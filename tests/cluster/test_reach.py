@@ -36,14 +36,14 @@ class Peers:
 
 
 class Reaching:
-    """What reaches others, of a node, and how often it began to give away its sessions."""
+    """What reaches others, of a node, and whether it has begun to give its sessions away."""
 
     def __init__(self, node: Joined, peers: Peers) -> None:
-        self.node, self.given = node, 0
+        self.node, self.given = node, False
         self.reach = Reach(cast(Any, peers), node.membership, node.view, PATIENCE, self._hand_over)
 
     def _hand_over(self) -> None:
-        self.given += 1
+        self.given = True
 
     async def until(self, state: str) -> None:
         """Until all nodes see it in that."""
@@ -74,11 +74,11 @@ async def test_it_steps_aside_while_others_serve_and_comes_back(etcd: EtcdServer
         assert a.view.members["a"].state == "draining"
         with pytest.raises(Unavailable, match="does not reach node b"):
             one.reach.check("b")
-        assert (one.given, one.reach.is_aside) == (1, True)
+        assert (one.given, one.reach.is_aside) == (True, True)
         peers.cut.clear()
         await one.until("serving")
         one.reach.check("b")
-        assert (one.given, one.reach.is_aside) == (1, False)
+        assert (one.given, one.reach.is_aside) == (True, False)
         nursery.cancel_scope.cancel()
 
 
@@ -99,7 +99,7 @@ async def test_it_steps_aside_also_where_etcd_does_not_take_that_at_once(
         nursery.start_soon(one.reach.run)
         while not one.given:
             await a.view.changed.wait()
-        assert (len(refused), one.given, a.view.members["a"].state) == (1, 1, "draining")
+        assert (len(refused), one.given, a.view.members["a"].state) == (1, True, "draining")
         nursery.cancel_scope.cancel()
 
 
@@ -137,7 +137,7 @@ async def test_who_reaches_some_stays_and_says_whom_it_does_not(etcd: EtcdServer
         one.reach.check("b")
         with pytest.raises(Unavailable, match="does not reach node c"):
             one.reach.check("c")
-        assert (one.given, a.membership.state) == (0, "serving")
+        assert (one.given, a.membership.state) == (False, "serving")
         nursery.cancel_scope.cancel()
 
 
@@ -153,7 +153,7 @@ async def test_of_nodes_of_which_none_reaches_another_one_goes_on(etcd: EtcdServ
             await made[0].node.view.reached(await made[0].node.membership.beat())
         states = sorted(member.state for member in made[0].node.view.members.values())
         assert states == ["draining", "draining", "serving"]
-        assert sorted(one.given for one in made) == [0, 1, 1]
+        assert sorted(one.given for one in made) == [False, True, True]
         nursery.cancel_scope.cancel()
 
 
@@ -202,5 +202,5 @@ async def test_a_node_that_is_lost_is_no_reason_to_step_aside(etcd: EtcdServer, 
             await a.view.changed.wait()
         while one.reach._unreached:
             await a.view.reached(await a.membership.beat())
-        assert (one.given, a.membership.state) == (0, "serving")
+        assert (one.given, a.membership.state) == (False, "serving")
         nursery.cancel_scope.cancel()

@@ -154,6 +154,25 @@ async def test_a_session_that_is_lost_fails_what_runs_in_it_and_sends_on_what_wa
         waits.fail(NodeLost("made up"))
 
 
+async def test_a_session_that_nobody_can_be_asked_to_take_is_given_up_after_all_that_waits_in_it(
+    open_engine: OpenEngine, tmp_path: Path
+) -> None:
+    nodes = OthersMadeUp()
+    async with open_engine(tmp_path, nodes=nodes) as engine:
+        runs = await begun(
+            engine, "console.log(1); await new Promise((done) => setTimeout(done, 200)); 7", "x"
+        )
+        waits = [await engine.supervisor.executions.submit(submission(str(n), session="x")) for n in range(3)]
+        engine.supervisor.handing.let_go(OWNER, "x")
+        for number, execution in enumerate([runs, *waits]):
+            report = await execution.wait(60)
+            assert report is not None
+            assert (report.status, report.event) == ("completed", number + 1)
+        engine.supervisor.handing.let_go(OWNER, "x")
+        await nodes.until_released("x")
+        assert not nodes.sent
+
+
 async def test_a_session_is_handed_over_after_what_runs_in_it(
     open_engine: OpenEngine, tmp_path: Path
 ) -> None:
