@@ -18,6 +18,7 @@ from cluster.peers import client, door, flow, frames, handshake, line, serving
 from engine import (
     admission,
     checkpointer,
+    finished,
     history,
     importcheck,
     keptworkers,
@@ -26,7 +27,6 @@ from engine import (
     parsing,
     portable,
     slots,
-    stateless,
     transfer,
 )
 from engine.catalog import MAX_PAGE
@@ -117,9 +117,9 @@ FIXED = {
     "entries in a result of another tool": entry.MAX_LIMIT,
     "characters of variables in one": states.MAX_SHOWN_CHARS,
     "what a client says of itself, each": execute._MAX_CALLER,
-    "outcomes that a stateless server remembers": stateless.KEPT,
-    "their texts": stateless.KEPT_BYTES,
-    "how long it remembers them": stateless.KEPT_SECONDS,
+    "outcomes that a stateless server remembers": finished.KEPT,
+    "their texts": finished.KEPT_BYTES,
+    "how long it remembers them": finished.KEPT_SECONDS,
     "executions that share a process, one after the other": keptworkers.MOST_RUNS,
     "memory that it may hold more than a fresh one": keptworkers.MOST_BYTES,
     "time that it may be idle": keptworkers.IDLE_SECONDS,
