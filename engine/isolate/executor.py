@@ -140,8 +140,8 @@ class Executor:
                 digest.update(_pack(line))
             console(lines)
 
-        isolate.emit = emit
-        isolate.time.begin()
+        isolate.host.emit = emit
+        isolate.host.time.begin()
         self._memory.arm(run.limits, replay=replay)
         started, cpu_started = time.perf_counter_ns(), time.process_time_ns()
         self._stack.arm(replay=replay)

@@ -13,22 +13,22 @@ from __future__ import annotations
 import ctypes as c
 import os
 import struct
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from functools import partial
 from typing import NamedTuple
 
 from engine.errors import PlatformRefused
 from engine.isolate import native
 from engine.isolate.handles import Handle, HandleScope
+from engine.isolate.host import Host
 from engine.isolate.memory import BufferAllocator, HeapGuard
-from engine.isolate.steadytime import SteadyTime
+from engine.isolate.values import Values
 from engine.isolate.wire import EXIT_BROKEN, EXIT_OUT_OF_MEMORY, EXIT_V8_FATAL
 
 PENDING, FULFILLED, REJECTED = 0, 1, 2
 BOOT_HEAP_MB = 16
 
 _CONTROL_INDEX, _NATIVE_INDEX = 0, 1  # positions in the context's snapshot data
-_TICKS_PER_SECOND = 10_000
 
 
 class Location(NamedTuple):
@@ -82,7 +82,7 @@ class ControlFailed(RuntimeError):
     """A control function threw: a bug of ours, or the stack was too full for it to begin."""
 
 
-class Isolate:
+class Isolate(Values):
     """A live, optimizing isolate that can be snapshotted.
 
     ``blob`` is a snapshot made with the same ``references`` (offsets in the V8 library of native
@@ -101,20 +101,13 @@ class Isolate:
         heap_mb: int = BOOT_HEAP_MB,
         renewable: bool = False,
     ) -> None:
-        self._v8 = v8 = native.library()
-        self.emit: Callable[[str], None] = lambda text: None
-        """Receives the console's JSON chunks while code runs."""
-        self.time = SteadyTime()
-        """By which timers are waited for, and short times are told."""
-        self.stack_pointer = 0
-        """An address on the stack near where guest code will run; see ``probe_stack``."""
-        self._native_callback = native.FunctionCallback(self._host_function)
-        self._brands = [(brand, getattr(v8, name)) for brand, name in native.BRANDS]
-        self._isolate: int = v8.isolate_allocate()
+        v8 = native.library()
+        super().__init__(v8, v8.isolate_allocate())
+        self.host = Host(v8, self)
         self._creator = c.create_string_buffer(native.SNAPSHOT_CREATOR_SIZE)
         self.references = tuple(references)
         self._references = (c.c_int64 * (len(references) + 2))(
-            _address(self._native_callback), *(v8.base + offset for offset in references), 0
+            self.host.address, *(v8.base + offset for offset in references), 0
         )
         self.buffers = BufferAllocator(v8, heap_mb << 20)
         self._startup = self._create(blob, heap_mb)
@@ -132,13 +125,9 @@ class Isolate:
             self._startup = None  # only other new contexts would need it
         self._reject_callback = native.PromiseRejectCallback(self._on_reject)
         if self._control:
-            v8.set_reject_callback(self._isolate, _address(self._reject_callback))
+            v8.set_reject_callback(self._isolate, native.address_of(self._reject_callback))
 
     # --- evaluating ----------------------------------------------------------------------------
-
-    def scope(self) -> HandleScope:
-        """A handle scope; every handle must be made inside one."""
-        return HandleScope(self._v8, self._isolate)
 
     def evaluate(self, source: str) -> Evaluation:
         """Run a script as a REPL does: top-level await, and ``let`` may be declared again.
@@ -157,7 +146,7 @@ class Isolate:
             exception = v8.try_exception(attempt)
             message = v8.try_message(attempt)
             location = self._location(message) if message else None
-            return Evaluation(None, self._copy(exception), location)
+            return Evaluation(None, self.copied(exception), location)
         finally:
             v8.try_free(attempt)
 
@@ -266,8 +255,10 @@ class Isolate:
         """An address close to the top of the stack as guest code called from here would see it."""
         with self.scope():
             values = (c.c_uint64 * 1)(self.integer(7))
-            self._v8.function_call(self._host, self._isolate, self._context, self._control, 1, values)
-        return self.stack_pointer
+            self._v8.function_call(
+                self._host_function, self._isolate, self._context, self._control, 1, values
+            )
+        return self.host.stack_pointer
 
     def set_stack_limit(self, address: int) -> None:
         """Guest code overflows when its stack would grow below ``address``."""
@@ -276,41 +267,6 @@ class Isolate:
     def cancel_termination(self) -> None:
         """After Terminated: let code run again, to collect what is left of the console."""
         self._v8.cancel_terminate(self._isolate)
-
-    # --- values --------------------------------------------------------------------------------
-
-    def string(self, text: str) -> Handle:
-        """A new JavaScript string."""
-        data = text.encode("utf-8", "surrogatepass")
-        return int(self._v8.string_new(self._isolate, data, 0, len(data)))
-
-    def integer(self, value: int) -> Handle:
-        """A new number, -2**31 <= value < 2**31."""
-        return int(self._v8.integer_new(self._isolate, value))
-
-    def number(self, value: float) -> Handle:
-        """A new number."""
-        return int(self._v8.number_new(self._isolate, value))
-
-    def boolean(self, handle: Handle) -> bool:
-        """Truthiness of a value; runs no code."""
-        return bool(self._v8.boolean_value(handle, self._isolate))
-
-    def float(self, handle: Handle) -> float:
-        """The value of a number."""
-        word = c.c_uint32.from_address(handle).value
-        if not word & 1:
-            return (word - (1 << 32) if word >> 31 else word) >> native.SMI_SHIFT
-        return float(self._v8.number_value(handle))
-
-    def text(self, handle: Handle) -> str:
-        """A string's text (another value is converted, which may run guest code)."""
-        utf8 = c.create_string_buffer(native.UTF8_VALUE_SIZE)
-        self._v8.utf8_init(utf8, self._isolate, handle)
-        pointer, length = struct.unpack("<QQ", utf8.raw)
-        data = c.string_at(pointer, length) if pointer else b""
-        self._v8.utf8_free(utf8)
-        return data.decode("utf-8", "surrogatepass")
 
     # --- snapshots -----------------------------------------------------------------------------
 
@@ -340,7 +296,7 @@ class Isolate:
         self._forget_metrics()
         self._serializer_enabled.value = 1
         if self._control:
-            for expected, handle in ((_CONTROL_INDEX, self._control), (_NATIVE_INDEX, self._host)):
+            for expected, handle in ((_CONTROL_INDEX, self._control), (_NATIVE_INDEX, self._host_function)):
                 word = c.c_uint64.from_address(handle).value
                 if v8.creator_add_data(self._creator, self._context, word) != expected:
                     raise RuntimeError("the context's snapshot data is not in the expected order")
@@ -393,13 +349,13 @@ class Isolate:
         )
         v8.context_enter(self._context)
         self._serializer_enabled.value = 0
-        self._host: Handle = 0
+        self._host_function: Handle = 0
         self._control: Handle = 0
         self._functions: dict[str, Handle] = {}
         if restored:
             self._control = v8.context_data(self._context, _CONTROL_INDEX)
-            self._host = v8.context_data(self._context, _NATIVE_INDEX)
-            if not self._control or not self._host:
+            self._host_function = v8.context_data(self._context, _NATIVE_INDEX)
+            if not self._control or not self._host_function:
                 raise PlatformRefused("the snapshot has no control functions in it")
 
     def _create(self, blob: bytes | None, heap_mb: int) -> object:
@@ -425,8 +381,8 @@ class Isolate:
         if not hidden:
             raise RuntimeError("the base image has a syntax error")
         function = v8.script_run(v8.script_bind(hidden), self._context)
-        self._host = v8.function_new(self._context, _address(self._native_callback), None, 0, 0, 0)
-        values = (c.c_uint64 * 2)(self._host, inlined)
+        self._host_function = v8.function_new(self._context, self.host.address, None, 0, 0, 0)
+        values = (c.c_uint64 * 2)(self._host_function, inlined)
         attempt = c.create_string_buffer(native.TRY_CATCH_SIZE)
         v8.try_init(attempt, self._isolate)
         result = v8.function_call(
@@ -440,61 +396,10 @@ class Isolate:
     def _install_failure_callbacks(self) -> None:
         self._fatal = native.FatalCallback(lambda where, what: os._exit(EXIT_V8_FATAL))
         self._out_of_memory = native.OutOfMemoryCallback(lambda where, details: os._exit(EXIT_OUT_OF_MEMORY))
-        self._v8.set_fatal_callback(self._isolate, _address(self._fatal))
-        self._v8.set_oom_callback(self._isolate, _address(self._out_of_memory))
+        self._v8.set_fatal_callback(self._isolate, native.address_of(self._fatal))
+        self._v8.set_oom_callback(self._isolate, native.address_of(self._out_of_memory))
 
     # --- called by V8 --------------------------------------------------------------------------
-
-    def _host_function(self, info: int) -> None:
-        """The base image's ``native(op, value)``; its numbers are listed in base/README.md."""
-        try:
-            implicit, values, count = (c.c_uint64 * 3).from_address(info)
-            arguments = count & 0xFFFF_FFFF
-            # values[0] is the first argument; a slot's address serves as a handle
-            op = c.c_uint32.from_address(values).value >> native.SMI_SHIFT if arguments else -1
-            result = self._host_call(op, values + 8 if arguments > 1 else 0, info)
-            if result is not None:
-                slot = implicit + native.CALLBACK_RETURN_SLOT
-                if isinstance(result, int):
-                    c.c_uint32.from_address(slot).value = result << native.SMI_SHIFT
-                else:
-                    word = c.c_uint64.from_address(result[0]).value
-                    c.c_uint64.from_address(slot).value = word
-        except BaseException:  # noqa: BLE001 - nothing may propagate into V8's frames
-            os._exit(EXIT_BROKEN)
-
-    def _host_call(self, op: int, value: Handle, info: int) -> int | tuple[Handle] | None:
-        """An int is returned as a small integer, a 1-tuple as the handle in it."""
-        match op:
-            case 0:
-                self.emit(self.text(value))
-            case 1:
-                return self._brand(value)
-            case 2:
-                return (self.number(self.time.now() // (1_000_000_000 // _TICKS_PER_SECOND)),)
-            case 3:
-                return self.promise_state(value)
-            case 4:
-                return (self._v8.promise_result(value),)
-            case 5:
-                pairs = c.c_bool()
-                entries = self._v8.preview_entries(value, c.byref(pairs))
-                return (entries or self._v8.array_new(self._isolate, 0),)
-            case 6:
-                return (self._v8.proxy_target(value),)
-            case 7:
-                self.stack_pointer = info
-            case 8:
-                pairs = c.c_bool()
-                self._v8.preview_entries(value, c.byref(pairs))
-                return int(pairs.value)
-        return None
-
-    def _brand(self, value: Handle) -> int:
-        """One of BRANDS; 0 for any other object. Most are plain, and asking of each brand is slow."""
-        if native.instance_type(value) in (native.JS_OBJECT_TYPE, native.JS_ARRAY_TYPE):
-            return 0
-        return next((brand for brand, check in self._brands if check(value)), 0)
 
     def _on_reject(self, message: native.PromiseRejectMessage) -> None:
         try:
@@ -520,15 +425,3 @@ class Isolate:
             column=v8.message_column(message) + 1,
             source=self.text(source) if source else "",
         )
-
-    def _copy(self, handle: Handle) -> Handle:
-        """A handle of the current scope to the same value (a TryCatch's slot ends with it)."""
-        fresh = self.number(0.5)
-        c.c_uint64.from_address(fresh).value = c.c_uint64.from_address(handle).value
-        return fresh
-
-
-def _address(callback: object) -> int:
-    address = c.cast(callback, c.c_void_p).value  # type: ignore[arg-type]
-    assert address is not None
-    return address

@@ -365,6 +365,13 @@ BRANDS: tuple[tuple[int, str], ...] = (
 )
 
 
+def address_of(callback: object) -> int:
+    """Where V8 finds a callback, which must be kept for as long."""
+    address = c.cast(callback, c.c_void_p).value  # type: ignore[arg-type]
+    assert address is not None
+    return address
+
+
 def instance_type(handle: int) -> int:
     """The type of the value to which a handle points, in V8's own numbering; -1 for a small integer."""
     tagged = c.c_uint64.from_address(handle).value

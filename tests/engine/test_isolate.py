@@ -133,7 +133,7 @@ BRANDED = {
 
 def test_the_brand_of_any_value_is_known(cache_dir):
     code = f"plain = isolate.Isolate(None, ())\nwith plain.scope():\n for code in {list(BRANDED)}:"
-    brands = in_a_process(cache_dir, f"{code}\n  print(plain._brand(plain.run_script(code)))")
+    brands = in_a_process(cache_dir, f"{code}\n  print(plain.host.brand(plain.run_script(code)))")
     assert dict(zip(BRANDED, map(int, brands.split()), strict=True)) == BRANDED
 
 
