@@ -14,8 +14,8 @@ LEGEND = (
 )
 GAPS = (
     "Nine clients, with a session each, behind what does as a balancer: it asks nodes that are ready, gives "
-    "up one that is silent for 4 s, and then sends the same again with the same idempotency key. The wait "
-    "is that of the client that waited longest for one answer, with all its attempts. "
+    "up one that is silent for 0.8 TTLs, and then sends the same again with the same idempotency key. The "
+    "wait is that of the client that waited longest for one answer, with all its attempts. "
     "A session that is moved has one client, which asks the nodes in turn."
 )
 

@@ -23,6 +23,8 @@ from s3_server import SeaweedFS
 
 USUAL_TTL = 5
 CLIENTS = 9
+PATIENCE = 0.8
+"""TTLs for which a node may be silent before another one is asked."""
 MOVED = f"a session moved, {MOVES} times"
 FAULTS = {
     "none": None,
@@ -48,6 +50,7 @@ async def measure(folder: Path, times: int, ttl: int = USUAL_TTL) -> dict[str, l
                 for time in range(times):
                     own = f"own-{len(found)}-{time}"
                     load = Load(cluster, time, name=own, sessions=CLIENTS, own=True, look_chance=0)
+                    load.answer_seconds = PATIENCE * ttl
                     stop = trio.Event()
                     async with trio.open_nursery() as nursery:
                         nursery.start_soon(load.clients, CLIENTS, stop)
