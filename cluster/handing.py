@@ -17,7 +17,7 @@ from msgspec import Struct
 from cluster import messages, routing
 from cluster.messages import MOVE, PREPARE, ToMove, ToPrepare
 from cluster.peers import Call
-from engine.errors import EngineError
+from engine.errors import EngineError, Unavailable
 
 if TYPE_CHECKING:
     from cluster.node import Node
@@ -64,7 +64,8 @@ class Handing:
     async def give(self, owner: str, name: str, to: str) -> None:
         """Let a session that this node has go to another, after what is being done in it.
 
-        Raises NodeLost, and what taking it raises there.
+        Raises Unavailable if that is not reached: the session stays. Raises NodeLost, and what taking it
+        raises there.
         """
         if (owner, name) in self._going:
             await self.over(owner, name)
@@ -78,6 +79,8 @@ class Handing:
 
     async def _give(self, owner: str, name: str, going: _Going) -> None:
         engine = self._node.engine.handing
+        if not await self._node.peers.reach(going.to):
+            raise Unavailable(f"session {name} stays where it is: node {going.to} is not reached from there")
         clock = _Clock()
         is_awake = engine.is_awake(owner, name)
         async with AsyncExitStack() as stack:

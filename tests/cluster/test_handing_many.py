@@ -14,6 +14,7 @@ import trio.testing
 from cluster.handing import AT_ONCE, LEAVE_SECONDS, Handing
 from cluster.messages import MOVE, PREPARE
 from cluster.records import Load, Member
+from engine.errors import Unavailable
 
 
 class Giving:
@@ -22,8 +23,11 @@ class Giving:
     def __init__(self, *busy: str) -> None:
         self.busy = set(busy)
         self.asked: list[str] = []
+        self.given_up: list[str] = []
         self.ready = 0
         """Sessions that the other node has a worker ready for."""
+        self.is_reached = True
+        """The other node."""
         self._fewer = trio.Event()
 
     @property
@@ -55,13 +59,17 @@ class Giving:
     async def released(self) -> None:
         await self._fewer.wait()
 
+    async def reach(self, node: str) -> bool:  # noqa: ARG002
+        return self.is_reached
+
     def end(self, name: str) -> None:
         self.busy.remove(name)
         fewer, self._fewer = self._fewer, trio.Event()
         fewer.set()
 
-    async def give_up(self, owner: str, name: str) -> None:
+    async def give_up(self, owner: str, name: str) -> None:  # noqa: ARG002
         """Nobody has it."""
+        self.given_up.append(name)
 
     @asynccontextmanager
     async def call(self, node: str, method: str, request: bytes) -> AsyncIterator[Any]:  # noqa: ARG002
@@ -96,3 +104,12 @@ async def test_for_sessions_that_are_busy_for_long_no_workers_wait_at_the_other_
             assert handing.to("local", name) == "b"
             giving.end(name)
     assert giving.asked.count(MOVE) == 1 + AT_ONCE
+
+
+async def test_a_session_stays_where_it_is_if_the_node_that_shall_have_it_is_not_reached() -> None:
+    giving = Giving()
+    giving.is_reached = False
+    handing = Handing(cast(Any, giving.node))
+    with pytest.raises(Unavailable, match="stays where it is: node b is not reached"):
+        await handing.give("local", "s", "b")
+    assert (giving.asked, giving.given_up, handing.to("local", "s")) == ([], [], None)
