@@ -104,7 +104,7 @@ class Played:
 @asynccontextmanager
 async def serving(cluster: Played | None) -> AsyncIterator[httpx2.AsyncClient]:
     """A client of a node of that cluster."""
-    app = DirectApp(SimpleNamespace(cluster=cluster), DEFAULTS)  # type: ignore[arg-type]
+    app = DirectApp(SimpleNamespace(cluster=cluster, executions=None), DEFAULTS)  # type: ignore[arg-type]
     with trio.fail_after(60):
         async with (
             in_process.serving(app) as server,

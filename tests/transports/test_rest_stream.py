@@ -171,8 +171,9 @@ class Engine:
 
     def __init__(self) -> None:
         self.one = Execution("e_0000000000000000", "local", caller=Caller(transport="test"), accepted_at=0)
+        self.executions = self
 
-    async def execution(self, owner: str, execution_id: str) -> Execution:  # noqa: ARG002
+    async def find(self, owner: str, execution_id: str) -> Execution:  # noqa: ARG002
         await trio.lowlevel.checkpoint()
         return self.one
 
@@ -245,7 +246,7 @@ async def test_who_follow_the_same_old_execution_share_what_was_read_of_it(
     class Log(Engine):
         """Reads the execution anew for whoever asks, as the log is read."""
 
-        async def execution(self, owner: str, execution_id: str) -> Execution:
+        async def find(self, owner: str, execution_id: str) -> Execution:
             one = Execution(execution_id, owner, caller=Caller(transport="test"), accepted_at=0)
             one.fail(Unavailable("it is over"))
             return one
