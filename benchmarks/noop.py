@@ -47,7 +47,8 @@ async def bare(scope: asgi.Scope, receive: asgi.Receive, send: asgi.Send) -> Non
 async def serve_bare(port: int) -> None:
     """Serve ``bare`` until the process is ended."""
     listeners = await trio.open_tcp_listeners(port, host="127.0.0.1")
-    await hypercorn_trio.serve(bare, hypercorn_trio.ServerConfig(), listeners, trio.Event())
+    hot = hypercorn_trio.Hot(bare, lambda _, path: path == "/api/exec")
+    await hypercorn_trio.serve(bare, hypercorn_trio.ServerConfig(), listeners, trio.Event(), hot=hot)
 
 
 if __name__ == "__main__":

@@ -126,13 +126,26 @@ class Load:
                     await self._append(http, chance, session, f"{name}-{step}")
                 step += 1
 
-    async def _append(self, http: httpx2.AsyncClient, chance: random.Random, session: str, key: str) -> None:
+    async def _append(
+        self,
+        http: httpx2.AsyncClient,
+        chance: random.Random,
+        session: str,
+        key: str,
+        began: float | None = None,
+    ) -> None:
+        """One, for which its client has waited since ``began``."""
         body = {"session": session, "code": f"(globalThis.keys ??= []).push('{key}')"}
         headers = {} if chance.random() < UNKEYED_CHANCE else {"idempotency-key": key}
         place, called = len(self._appends[session]), trio.current_time()
         self._appends[session].append(Append(key, called))
         answer = await self._insist(http, chance, body, headers, called)
         if answer is None:
+            return
+        if answer["error_detail"] is not None and answer["error_detail"]["name"] == "NodeLost":
+            # it is certain that nothing of it is there: as another one, it is asked for again
+            self.troubles["NodeLost"] += 1
+            await self._append(http, chance, session, f"{key}+", called if began is None else began)
             return
         returned = trio.current_time()
         assert answer["status"] == "completed", answer
@@ -142,7 +155,7 @@ class Load:
         async with self._changed:
             self._steps += 1
             self.moments.append(returned)
-            self.seconds.append(returned - called)
+            self.seconds.append(returned - (called if began is None else began))
             self._changed.notify_all()
 
     async def _insist(
