@@ -87,3 +87,14 @@ def internal_sentence(error: BaseException) -> str:
     name = secrets.token_hex(6)
     logger.error("internal error %s", name, exc_info=error)
     return f"internal error {name}: what was logged under this id has the details"
+
+
+def failure_answer(failure: Exception) -> JsonAnswer:
+    """The answer for whatever a door has raised."""
+    match failure:
+        case errors.EngineError():
+            return engine_answer(failure)
+        case BodyRefused():
+            return body_answer(failure)
+        case _:
+            return internal_answer(failure)

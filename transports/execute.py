@@ -18,7 +18,6 @@ from engine.events import Caller
 from engine.execution import Execution
 from transports import answer, errors
 from transports.asgi import (
-    BodyRefused,
     Gone,
     JsonAnswer,
     Receive,
@@ -80,12 +79,8 @@ class ExecuteDoor:
             told = await self._answer(scope, receive)
         except Gone:
             return
-        except EngineError as error:
-            told = errors.engine_answer(error)
-        except BodyRefused as refused:
-            told = errors.body_answer(refused)
-        except Exception as error:  # noqa: BLE001 (the boundary: logged, and a 500)
-            told = errors.internal_answer(error)
+        except Exception as error:  # noqa: BLE001 (the boundary: what is no refusal is logged, and a 500)
+            told = errors.failure_answer(error)
         await send_answer(scope, send, told)
 
     async def _answer(self, scope: Scope, receive: Receive) -> JsonAnswer:

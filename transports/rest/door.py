@@ -5,9 +5,8 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping
 
-from engine.errors import EngineError
 from transports import errors
-from transports.asgi import BodyRefused, Gone, JsonAnswer, Receive, Scope, Send, send_answer
+from transports.asgi import Gone, JsonAnswer, Receive, Scope, Send, send_answer
 from transports.identity import identity
 from transports.rest.routes import Route
 from transports.streamplaces import StreamPlaces
@@ -36,12 +35,8 @@ class RouteDoor(ABC):
                 told = await self._find(scope, receive, send)
             except Gone:
                 return
-            except EngineError as error:
-                told = errors.engine_answer(error)
-            except BodyRefused as refused:
-                told = errors.body_answer(refused)
-            except Exception as error:  # noqa: BLE001 (the boundary: logged, and a 500)
-                told = errors.internal_answer(error)
+            except Exception as error:  # noqa: BLE001 (the boundary: what is no refusal is logged, and a 500)
+                told = errors.failure_answer(error)
             if told is not None:
                 await send_answer(scope, send, told)
 

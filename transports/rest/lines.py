@@ -15,7 +15,6 @@ import msgspec
 import trio
 from msgspec import Struct
 
-from engine.errors import EngineError
 from transports import errors
 from transports.asgi import (
     JsonAnswer,
@@ -76,10 +75,8 @@ async def _run(
         nursery.start_soon(lines.keep_alive)
         try:
             await stream(asked, lines.tell)
-        except EngineError as error:
-            failure = errors.engine_answer(error)
-        except Exception as error:  # noqa: BLE001 (the boundary: logged, and a 500)
-            failure = errors.internal_answer(error)
+        except Exception as error:  # noqa: BLE001 (the boundary: what is no refusal is logged, and a 500)
+            failure = errors.failure_answer(error)
         if failure is not None and not lines.has_begun:
             nursery.cancel_scope.cancel()
             return failure

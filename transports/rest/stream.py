@@ -18,7 +18,7 @@ import msgspec
 import trio
 from msgspec import Struct
 
-from engine.errors import EngineError, InvalidField
+from engine.errors import InvalidField
 from engine.events import Level, Line
 from engine.execution import Execution
 from transports import answer, errors
@@ -86,11 +86,8 @@ class EventsDoor:
                 await send_answer(scope, send, refusal)
                 return
             execution, after = await self._find(scope)
-        except EngineError as error:
-            await send_answer(scope, send, errors.engine_answer(error))
-            return
-        except Exception as error:  # noqa: BLE001 (the boundary: logged, and a 500)
-            await send_answer(scope, send, errors.internal_answer(error))
+        except Exception as error:  # noqa: BLE001 (the boundary: what is no refusal is logged, and a 500)
+            await send_answer(scope, send, errors.failure_answer(error))
             return
         status = 204 if after is None else 200
         headers = [] if after is None else _HEADERS
@@ -163,6 +160,4 @@ def _end(execution: Execution, console_bytes: int) -> bytes:
 def _failure(execution: Execution) -> JsonAnswer:
     failure = execution.failure
     assert failure is not None
-    return (
-        errors.engine_answer(failure) if isinstance(failure, EngineError) else errors.internal_answer(failure)
-    )
+    return errors.failure_answer(failure)

@@ -5,10 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from functools import partial
 
-from engine.errors import EngineError
 from transports import errors
 from transports.asgi import (
-    BodyRefused,
     Gone,
     JsonAnswer,
     Receive,
@@ -39,12 +37,8 @@ class ViewsDoor:
             told = await self._answer(scope, receive)
         except Gone:
             return
-        except EngineError as error:
-            told = errors.engine_answer(error)
-        except BodyRefused as refused:
-            told = errors.body_answer(refused)
-        except Exception as error:  # noqa: BLE001 (the boundary: logged, and a 500)
-            told = errors.internal_answer(error)
+        except Exception as error:  # noqa: BLE001 (the boundary: what is no refusal is logged, and a 500)
+            told = errors.failure_answer(error)
         await send_answer(scope, send, told)
 
     async def _answer(self, scope: Scope, receive: Receive) -> JsonAnswer:
